@@ -1,0 +1,17 @@
+/* Words that every room uses about its own functions. */
+#ifndef SEKISHO_BASE_DEFS_H
+#define SEKISHO_BASE_DEFS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define MUST_USE __attribute__((warn_unused_result))
+#define PRINTF_LIKE(format, first) __attribute__((format(printf, format, first)))
+#define ARRAY_LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+#define CONTAINER_OF(pointer, type, member) \
+    ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+
+/* Times are milliseconds of a clock that never goes back; a deadline of NEVER_MS does not come. */
+#define NEVER_MS UINT64_MAX
+
+#endif
