@@ -1,0 +1,50 @@
+# The few words a person types; the work is done by Meson (meson.build) and the programs in tools/.
+#
+#   make            build/sekishod and build/sekisho
+#   make demo       two sites in network namespaces joined by a tunnel; cleans up behind itself
+#   make check      every test; ends with "N passed, N failed"
+#   make bench      beside strongSwan and OpenVPN (takes long)
+#   make install    PREFIX=/usr/local DESTDIR=
+
+PREFIX ?= /usr/local
+BUILD = build
+
+.PHONY: all build setup demo check bench fuzz format install clean
+
+all: build
+
+$(BUILD)/build.ninja:
+	@sh tools/setup build
+	CC=gcc meson setup $(BUILD) --prefix=$(PREFIX) > /dev/null
+
+build: $(BUILD)/build.ninja
+	@ninja -C $(BUILD) --quiet
+
+demo:
+	@sh tools/setup build
+	@$(MAKE) --no-print-directory build
+	@python3 tests/interop/demo.py
+
+check:
+	@sh tools/setup check
+	@$(MAKE) --no-print-directory build
+	@python3 tools/check.py
+
+bench:
+	@sh tools/setup bench
+	@$(MAKE) --no-print-directory build
+	@tests/bench/run
+
+# Hours by hand: make fuzz TARGET=ikev2_message SECONDS=300
+fuzz:
+	@sh tools/setup check
+	@tools/fuzz $(TARGET) $(SECONDS)
+
+format:
+	find src tests -name '*.[ch]' | xargs clang-format -i
+
+install: build
+	meson install -C $(BUILD) --no-rebuild $(if $(DESTDIR),--destdir $(abspath $(DESTDIR)))
+
+clean:
+	rm -rf build build-asan build-tsan build-fuzz
