@@ -83,8 +83,10 @@ enum ikev2_action_kind {
     IKEV2_CHILD_USE,        /* child: what is sent under its policy goes through it from now on */
     IKEV2_CHILD_STOP,       /* child: nothing is sent through it any more; inbound goes on */
     IKEV2_CHILD_REMOVE,     /* child: all of it is gone */
+    IKEV2_SPI_UNUSED,       /* esp_spi: one that ikev2_sa_answer_spi() gave and no child was installed with */
     IKEV2_TELL_CHILD_FAILED,/* failure, child_name: the IKE SA stays up */
-    IKEV2_TELL_FAILED,      /* failure: this SA is over and was never established */
+    IKEV2_TELL_FAILED,      /* failure: this SA is over and was never established; reason NONE: nothing went wrong, the
+                               peer was asked to begin anew with another group, and nothing is kept for him */
     IKEV2_TELL_CLOSED,      /* failure says why: this SA is over; children have been removed before */
     IKEV2_TRACE,            /* a message in clear, for whoever watches */
 };
@@ -169,6 +171,7 @@ struct ikev2_action {
             struct ike_identity requested_id; /* IDr, type 0 when he sent none */
         } peer;
         uint64_t ike_spi;
+        uint32_t esp_spi;
         struct {
             uint64_t spi_i, spi_r;
             struct suite suite;
@@ -239,7 +242,8 @@ void ikev2_sa_start_child(struct ikev2_sa *sa, const struct ikev2_child_policy *
                           struct ikev2_actions *actions);
 void ikev2_sa_close_child(struct ikev2_sa *sa, uint32_t spi_in, uint64_t now_ms, struct ikev2_actions *actions);
 void ikev2_sa_ask_liveness(struct ikev2_sa *sa, uint64_t now_ms, struct ikev2_actions *actions);
-/* The policy was replaced by one that is equal in all that is agreed already (configuration reload). */
+/* The policy was replaced by one that is equal in all that is agreed already (configuration reload). Children find
+ * theirs again by name; one whose name is gone is closed. */
 void ikev2_sa_set_policy(struct ikev2_sa *sa, const struct ikev2_policy *policy);
 
 /* From the data plane: an authentic packet came in through this child (liveness, and the peer uses the new child). */
