@@ -1,0 +1,895 @@
+/* The words of the failure catalogue, and how they are filled in. */
+#include "reasons/reason.h"
+
+#include <assert.h>
+#include <string.h>
+
+static const struct reason_entry entries[REASON_COUNT] = {
+    [REASON_NONE] =
+        {
+            .reason = REASON_NONE,
+            .group = REASON_GROUP_LIFE,
+            .check = REASON_CHECK_NONE,
+            .code = "SEK-L000",
+            .sentence = "no trouble is known",
+            .explanation = "Everything that is checked is in order.",
+        },
+
+    /* ---- reach ---- */
+    [REASON_NAME_UNKNOWN] =
+        {
+            .reason = REASON_NAME_UNKNOWN,
+            .group = REASON_GROUP_REACH,
+            .check = REASON_CHECK_NAME,
+            .trouble = true,
+            .code = "SEK-R001",
+            .sentence = "the name {peer|of the peer} has no address",
+            .explanation =
+                "The peer is dialled by its name, and the resolver of this machine gives no "
+                "address for it: {detail|no answer}.",
+            .causes = {"The name is misspelt or not published any more.",
+                       "The resolver of this machine does not answer (see /etc/resolv.conf).",
+                       "The name is known only inside the network that this tunnel leads to."},
+            .steps =
+                {"Run: getent ahosts {peer|NAME}",
+                 "Write the address instead of the name in the line peer of site {site|NAME}."},
+        },
+    [REASON_NO_ROUTE] =
+        {
+            .reason = REASON_NO_ROUTE,
+            .group = REASON_GROUP_REACH,
+            .check = REASON_CHECK_REACH,
+            .trouble = true,
+            .code = "SEK-R002",
+            .sentence = "this machine has no route to {peer|the peer}",
+            .explanation =
+                "The system refused to send to {peer|the peer}: {detail|network is unreachable}.",
+            .causes =
+                {"The default route is missing or its interface is down.",
+                 "The peer has an IPv6 address and this machine has none, or the other way round.",
+                 "A firewall of this machine forbids it (operation not permitted)."},
+            .steps = {"Run: ip route get {peer|ADDRESS}",
+                      "Bring the interface up or add the route."},
+        },
+    [REASON_NO_ANSWER] =
+        {
+            .reason = REASON_NO_ANSWER,
+            .group = REASON_GROUP_REACH,
+            .check = REASON_CHECK_REACH,
+            .trouble = true,
+            .code = "SEK-R003",
+            .sentence = "{peer|the peer} does not answer on UDP 500",
+            .explanation =
+                "Our first message was sent several times and nothing came back: neither an "
+                "answer nor an ICMP error.",
+            .causes = {"A firewall in between drops UDP port 500.",
+                       "The VPN service of the peer is not running, or has another address.",
+                       "The peer does not know our address and is configured to ignore strangers.",
+                       "The peer speaks IKEv1 only and drops IKEv2 in silence."},
+            .steps = {"On the peer, look whether datagrams from us arrive on UDP 500.",
+                      "Allow UDP 500 and 4500 in both directions on the firewalls in between.",
+                      "Compare the address in the line peer with the peer's outer address."},
+        },
+    [REASON_NO_ANSWER_4500] =
+        {
+            .reason = REASON_NO_ANSWER_4500,
+            .group = REASON_GROUP_REACH,
+            .check = REASON_CHECK_REACH,
+            .trouble = true,
+            .code = "SEK-R004",
+            .sentence = "{peer|the peer} answers on UDP 500, but not on UDP 4500",
+            .explanation =
+                "There is a NAT between us, so both sides change to UDP port 4500 after the first "
+                "exchange. Nothing came back from there.",
+            .causes = {"A firewall or the NAT in front of the peer forwards UDP 500 only.",
+                       "The peer has NAT traversal switched off."},
+            .steps = {"Allow and forward UDP 4500 beside UDP 500.",
+                      "Switch NAT traversal on at the peer."},
+        },
+    [REASON_UNREACHABLE] =
+        {
+            .reason = REASON_UNREACHABLE,
+            .group = REASON_GROUP_REACH,
+            .check = REASON_CHECK_REACH,
+            .trouble = true,
+            .code = "SEK-R005",
+            .sentence = "{peer|the peer} cannot be reached: {detail|ICMP says so}",
+            .explanation = "A router or the peer itself answered our messages with an ICMP error.",
+            .causes = {"Port unreachable: no IKE service is running there.",
+                       "Host or network unreachable: the peer or its line is down.",
+                       "Administratively prohibited: a firewall refuses UDP 500 or 4500."},
+            .steps = {"Start the VPN service of the peer, or correct the address in the line peer.",
+                      "Ask who runs the firewall in between to let UDP 500 and 4500 pass."},
+        },
+    [REASON_FRAGMENTS_LOST] =
+        {
+            .reason = REASON_FRAGMENTS_LOST,
+            .group = REASON_GROUP_REACH,
+            .check = REASON_CHECK_REACH,
+            .trouble = true,
+            .code = "SEK-R006",
+            .sentence = "the first exchange is answered, the second is not",
+            .explanation =
+                "{peer|The peer} answered IKE_SA_INIT, but not IKE_AUTH, which is larger and "
+                "encrypted.",
+            .causes = {"The peer rejects us without a word; its log tells why.",
+                       "Large datagrams are lost on the way: IP fragments are dropped.",
+                       "The peer's answer comes back to another address or port."},
+            .steps = {"Look into the peer's log for this moment.",
+                      "Lower fragment-size in site {site|NAME}, for example to 576."},
+        },
+    [REASON_PORT_TAKEN] =
+        {
+            .reason = REASON_PORT_TAKEN,
+            .group = REASON_GROUP_LOCAL,
+            .check = REASON_CHECK_REACH,
+            .trouble = true,
+            .code = "SEK-H001",
+            .sentence = "{detail|UDP port 500} is taken by another program on this machine",
+            .explanation =
+                "Another daemon listens on the port that IKE needs, so no message of a peer can "
+                "reach us.",
+            .causes = {"Another IPsec daemon (strongSwan, Libreswan, racoon) is running."},
+            .steps = {"Run: ss -lunp 'sport = :500 or sport = :4500'",
+                      "Stop and disable that service, then start this one again."},
+        },
+    [REASON_PEER_ANY_SILENT] =
+        {
+            .reason = REASON_PEER_ANY_SILENT,
+            .group = REASON_GROUP_REACH,
+            .check = REASON_CHECK_REACH,
+            .code = "SEK-R007",
+            .sentence = "waits for the peer to call; nobody has called yet",
+            .explanation =
+                "The site says \"peer any\": its address is not known, so only the peer can begin.",
+            .causes = {"The peer is off or not configured yet.",
+                       "A firewall in front of us drops UDP 500 and 4500.",
+                       "The peer dials another address than ours."},
+            .steps = {"Start the connection at the peer.",
+                      "Allow UDP 500 and 4500 towards this machine."},
+        },
+
+    /* ---- offer ---- */
+    [REASON_NO_PROPOSAL] =
+        {
+            .reason = REASON_NO_PROPOSAL,
+            .group = REASON_GROUP_OFFER,
+            .check = REASON_CHECK_OFFER,
+            .trouble = true,
+            .code = "SEK-O001",
+            .sentence = "no common IKE proposal; we allow {ours|something else}; the peer "
+                        "{theirs|refused all of it}",
+            .explanation =
+                "Both sides must agree on a cipher, a hash and a key-exchange group for the IKE "
+                "SA. "
+                "We allow: {ours|see sekisho show config --all}. The peer: {theirs|did not say}.",
+            .causes = {"The two configurations name different ciphers, hashes or groups.",
+                       "The peer is old and offers only what is weak today."},
+            .steps = {"Make both sides name a common proposal: line ike in site {site|NAME}.",
+                      "If the peer has nothing better, allow it with the word legacy."},
+        },
+    [REASON_NO_CHILD_PROPOSAL] =
+        {
+            .reason = REASON_NO_CHILD_PROPOSAL,
+            .group = REASON_GROUP_OFFER,
+            .check = REASON_CHECK_NETWORKS,
+            .trouble = true,
+            .code = "SEK-O002",
+            .sentence = "no common ESP proposal; we allow {ours|something else}; the peer "
+                        "{theirs|refused all of it}",
+            .explanation =
+                "The peers know each other, but agree on no cipher for the data. We allow: "
+                "{ours|see sekisho show config --all}. The peer: {theirs|did not say}.",
+            .causes =
+                {"The lines esp (phase 2) of the two sides differ.",
+                 "Only one side wants perfect forward secrecy (PFS), or another group for it."},
+            .steps = {"Make both sides name a common proposal: line esp in site {site|NAME}.",
+                      "Try pfs off if the peer does not do it."},
+        },
+    [REASON_MAJOR_VERSION] =
+        {
+            .reason = REASON_MAJOR_VERSION,
+            .group = REASON_GROUP_OFFER,
+            .check = REASON_CHECK_OFFER,
+            .trouble = true,
+            .code = "SEK-O003",
+            .sentence = "the peer does not speak IKEv2",
+            .explanation = "{peer|The peer} answered that it does not know major version 2 of IKE.",
+            .causes = {"The peer is configured for IKEv1.", "The peer is too old for IKEv2."},
+            .steps = {"Switch the peer to IKEv2."},
+        },
+    [REASON_GROUP_LOOP] =
+        {
+            .reason = REASON_GROUP_LOOP,
+            .group = REASON_GROUP_OFFER,
+            .check = REASON_CHECK_OFFER,
+            .trouble = true,
+            .code = "SEK-O004",
+            .sentence = "the peer asks for one key-exchange group after the other ({detail|no "
+                        "common group})",
+            .explanation = "A peer may ask once for another group (INVALID_KE_PAYLOAD). This one "
+                           "asks again and "
+                           "again, or for a group that we do not allow.",
+            .causes = {"The peer wants a group that is not in our line ike.",
+                       "A fault in the peer."},
+            .steps = {"Name exactly one group in the line ike on both sides."},
+        },
+    [REASON_COOKIE_LOOP] =
+        {
+            .reason = REASON_COOKIE_LOOP,
+            .group = REASON_GROUP_OFFER,
+            .check = REASON_CHECK_OFFER,
+            .trouble = true,
+            .code = "SEK-O005",
+            .sentence = "the peer asks for cookies without end",
+            .explanation = "Under load a peer may ask us to prove our address with a cookie. This "
+                           "one does not "
+                           "accept the cookie that it gave itself.",
+            .causes =
+                {"Our address changes between two messages (two lines, a NAT with many addresses).",
+                 "Several machines share the peer's address and do not share their secret."},
+            .steps = {"Make sure that all our datagrams leave by one address.",
+                      "Look at the load of the peer."},
+        },
+    [REASON_BAD_PUBLIC_VALUE] =
+        {
+            .reason = REASON_BAD_PUBLIC_VALUE,
+            .group = REASON_GROUP_OFFER,
+            .check = REASON_CHECK_OFFER,
+            .trouble = true,
+            .code = "SEK-O006",
+            .sentence = "the peer sent a key-exchange value that is not valid",
+            .explanation =
+                "The value does not belong to the group that was agreed, or is one of the few that "
+                "would give the key away. It was refused.",
+            .causes = {"A fault in the peer.", "Somebody in between alters the messages."},
+            .steps = {"Choose another group in the line ike on both sides."},
+        },
+    [REASON_SUITE_NOT_ALLOWED] =
+        {
+            .reason = REASON_SUITE_NOT_ALLOWED,
+            .group = REASON_GROUP_OFFER,
+            .check = REASON_CHECK_OFFER,
+            .trouble = true,
+            .code = "SEK-O007",
+            .sentence = "agreed on {theirs|a suite} that this site does not allow",
+            .explanation = "Before the peer said its name, {theirs|a suite} of another site was "
+                           "agreed on. Site "
+                           "{site|NAME} allows only {ours|others}.",
+            .causes = {"The peer prefers a weaker suite that we allow for another site."},
+            .steps = {"Let the peer offer only {ours|what this site allows}.",
+                      "Or add the suite to the line ike of site {site|NAME}."},
+        },
+    [REASON_SYNTAX] =
+        {
+            .reason = REASON_SYNTAX,
+            .group = REASON_GROUP_OFFER,
+            .check = REASON_CHECK_OFFER,
+            .trouble = true,
+            .code = "SEK-O008",
+            .sentence = "the peer sent a message that breaks the protocol: {detail|bad syntax}",
+            .explanation =
+                "A message of the peer (or the peer about one of ours) was found to be malformed.",
+            .causes = {"A fault in the peer's IKE.",
+                       "The shared keys differ and the peer says so this way."},
+            .steps = {"Run: sekisho trace {site|NAME} --last", "Update the peer's software."},
+        },
+    [REASON_CRITICAL_PAYLOAD] =
+        {
+            .reason = REASON_CRITICAL_PAYLOAD,
+            .group = REASON_GROUP_OFFER,
+            .check = REASON_CHECK_OFFER,
+            .trouble = true,
+            .code = "SEK-O009",
+            .sentence =
+                "one side insists on an extension that the other does not know: {detail|unnamed}",
+            .explanation =
+                "A payload marked as critical must be understood or the message refused.",
+            .causes = {"The peer requires an extension of IKEv2 that is not supported here."},
+            .steps = {"Switch that extension off at the peer."},
+        },
+    [REASON_PEER_ERROR] =
+        {
+            .reason = REASON_PEER_ERROR,
+            .group = REASON_GROUP_OFFER,
+            .check = REASON_CHECK_OFFER,
+            .trouble = true,
+            .code = "SEK-O010",
+            .sentence = "the peer answered with an error: {detail|unnamed}",
+            .explanation = "The peer refused with a notify that says no more than its name.",
+            .causes = {"See the peer's log."},
+            .steps = {"Run: sekisho trace {site|NAME} --last"},
+        },
+
+    /* ---- identity ---- */
+    [REASON_AUTH_REFUSED] =
+        {
+            .reason = REASON_AUTH_REFUSED,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A012",
+            .sentence = "the peer refused our proof of the shared key",
+            .explanation =
+                "Cipher and group are agreed. Then we proved that we know the key, and the peer "
+                "answered AUTHENTICATION_FAILED. It does not say why.",
+            .causes = {"The shared keys differ.",
+                       "The peer expects another name from us. We say \"{ours|our name}\".",
+                       "The peer has no entry for our address."},
+            .steps = {"Compare: sekisho secret fingerprint NAME on both sides.",
+                      "To say another name, add \"say NAME\" to site {site|NAME}.",
+                      "Look into the peer's log: it knows the reason."},
+        },
+    [REASON_AUTH_WRONG] =
+        {
+            .reason = REASON_AUTH_WRONG,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A013",
+            .sentence = "the peer's proof of the shared key is wrong",
+            .explanation =
+                "{theirs|The peer} said a name that we know, but its proof was not made with our "
+                "key. Nothing was given to it.",
+            .causes = {"The shared keys differ.",
+                       "Somebody who does not know the key tries to get in."},
+            .steps = {"Compare: sekisho secret fingerprint NAME on both sides."},
+        },
+    [REASON_PEER_UNKNOWN] =
+        {
+            .reason = REASON_PEER_UNKNOWN,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A014",
+            .sentence = "somebody at {peer|some address} says to be \"{theirs|nobody}\": no site "
+                        "expects that "
+                        "name",
+            .explanation =
+                "A peer came as far as saying its name, and no site of this gateway expects it.",
+            .causes =
+                {"The line identity (or peer) of the site names something else than the peer says.",
+                 "The peer is configured to say another name (local ID) than you think.",
+                 "A stranger."},
+            .steps = {"If you know the peer, add to its site: identity {theirs|NAME}",
+                      "Or let the peer say the name that the site expects."},
+        },
+    [REASON_PEER_IDENTITY] =
+        {
+            .reason = REASON_PEER_IDENTITY,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A015",
+            .sentence =
+                "the peer proved to be \"{theirs|somebody else}\", expected was \"{ours|another}\"",
+            .explanation = "The key is right, but the name is not the one that this site expects.",
+            .causes = {"The peer's local ID is set to another name.",
+                       "Behind that address another gateway answers."},
+            .steps = {"Add to site {site|NAME}: identity {theirs|NAME}",
+                      "Or let the peer say \"{ours|the expected name}\"."},
+        },
+    [REASON_AUTH_METHOD] =
+        {
+            .reason = REASON_AUTH_METHOD,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A016",
+            .sentence = "the peer wants to authenticate by something else than a shared key "
+                        "({detail|not said})",
+            .explanation =
+                "Site {site|NAME} is authenticated by a shared key on both sides; the peer used or "
+                "wanted another method.",
+            .causes = {"The peer is configured for certificates or EAP."},
+            .steps = {"Switch the peer to a shared key (PSK) in both directions."},
+        },
+
+    /* ---- networks ---- */
+    [REASON_SELECTORS] =
+        {
+            .reason = REASON_SELECTORS,
+            .group = REASON_GROUP_NETWORKS,
+            .check = REASON_CHECK_NETWORKS,
+            .trouble = true,
+            .code = "SEK-N001",
+            .sentence = "the networks differ: ours {ours|?}; theirs {theirs|refused}",
+            .explanation =
+                "The two sides do not mean the same networks. Ours: {ours|unknown}. Theirs: "
+                "{theirs|not said}.",
+            .causes = {"A network is missing or mistyped on one side.",
+                       "The peer allows one pair of networks for each tunnel only."},
+            .steps =
+                {"Make lan and network here the mirror image of the peer's.",
+                 "Split the site into one site for each pair of networks if the peer needs it."},
+        },
+    [REASON_CHILD_REFUSED] =
+        {
+            .reason = REASON_CHILD_REFUSED,
+            .group = REASON_GROUP_NETWORKS,
+            .check = REASON_CHECK_NETWORKS,
+            .trouble = true,
+            .code = "SEK-N002",
+            .sentence = "the peer refused the tunnel for the networks: {detail|no reason given}",
+            .explanation =
+                "The peers know each other, but the peer does not make an SA for the data.",
+            .causes = {"The peer has a limit for tunnels, or wants another mode.",
+                       "See the peer's log."},
+            .steps = {"Run: sekisho trace {site|NAME} --last"},
+        },
+    [REASON_OVERLAP] =
+        {
+            .reason = REASON_OVERLAP,
+            .group = REASON_GROUP_NETWORKS,
+            .check = REASON_CHECK_NETWORKS,
+            .trouble = true,
+            .code = "SEK-N003",
+            .sentence = "the networks overlap with those of {detail|another site}",
+            .explanation =
+                "The same addresses are behind two sites; the site that is named first gets the "
+                "packets.",
+            .causes = {"A network is written too wide.",
+                       "Both sites really use the same addresses."},
+            .steps = {"Narrow the line network of one of the sites."},
+        },
+    [REASON_NARROWED] =
+        {
+            .reason = REASON_NARROWED,
+            .group = REASON_GROUP_NETWORKS,
+            .check = REASON_CHECK_NONE,
+            .trouble = true,
+            .code = "SEK-N004",
+            .sentence = "the peer agreed to a part of the networks only: {theirs|less than asked}",
+            .explanation =
+                "We asked for {ours|all networks of the site}; agreed was {theirs|less}. Traffic "
+                "outside of it is dropped.",
+            .causes = {"The peer's configuration names fewer or smaller networks."},
+            .steps = {"Make both sides name the same networks."},
+        },
+
+    /* ---- data ---- */
+    [REASON_ONE_WAY] =
+        {
+            .reason = REASON_ONE_WAY,
+            .group = REASON_GROUP_DATA,
+            .check = REASON_CHECK_DATA,
+            .trouble = true,
+            .code = "SEK-D001",
+            .sentence = "the tunnel is up, but nothing comes back through it",
+            .explanation =
+                "We send packets into the tunnel and have not received a single one from it.",
+            .causes = {"A firewall or NAT on the way drops ESP (IP protocol 50).",
+                       "The hosts behind the peer have no route back through their gateway.",
+                       "A firewall behind the peer drops the packets."},
+            .steps = {"Add to site {site|NAME}: encapsulate always",
+                      "From behind the peer, ping a host behind us and look whether it arrives."},
+        },
+    [REASON_REPLAY] =
+        {
+            .reason = REASON_REPLAY,
+            .group = REASON_GROUP_DATA,
+            .check = REASON_CHECK_DATA,
+            .trouble = true,
+            .code = "SEK-D002",
+            .sentence = "packets arrive twice or very late and are dropped ({detail|many})",
+            .explanation = "Each packet has a number and is accepted once, within a window of the "
+                           "newest ones.",
+            .causes =
+                {"The path reorders packets by more than the window (several lines, QoS queues).",
+                 "Something on the way doubles packets.", "Somebody replays recorded packets."},
+            .steps = {"Raise replay-window in site {site|NAME}."},
+        },
+    [REASON_FORGED] =
+        {
+            .reason = REASON_FORGED,
+            .group = REASON_GROUP_DATA,
+            .check = REASON_CHECK_DATA,
+            .trouble = true,
+            .code = "SEK-D003",
+            .sentence = "packets fail the integrity check and are dropped ({detail|some})",
+            .explanation = "These packets were altered on the way, or never came from the peer.",
+            .causes = {"A device on the way alters packets (broken offload, a helper for VPN).",
+                       "Somebody sends forged packets."},
+            .steps =
+                {"Switch checksum and segmentation offloads of the outer interface off for a test.",
+                 "Switch IPsec helpers of routers in between off."},
+        },
+    [REASON_MTU] =
+        {
+            .reason = REASON_MTU,
+            .group = REASON_GROUP_DATA,
+            .check = REASON_CHECK_DATA,
+            .trouble = true,
+            .code = "SEK-D004",
+            .sentence = "large packets do not fit the path ({detail|see path MTU})",
+            .explanation =
+                "Small packets pass and large ones disappear: connections open and then hang.",
+            .causes = {"A router on the way drops ICMP \"too big\".",
+                       "A line with a smaller MTU (PPPoE, another tunnel) is on the way."},
+            .steps = {"Lower mtu or mss in site {site|NAME}.",
+                      "Let ICMP type 3 code 4 and ICMPv6 type 2 pass."},
+        },
+    [REASON_POLICY_DROP] =
+        {
+            .reason = REASON_POLICY_DROP,
+            .group = REASON_GROUP_DATA,
+            .check = REASON_CHECK_DATA,
+            .trouble = true,
+            .code = "SEK-D005",
+            .sentence = "packets that belong to no site are dropped ({detail|some})",
+            .explanation =
+                "A packet came to the tunnel device, and no site has both its source and its "
+                "destination.",
+            .causes = {"The source is not in any lan of the gateway.",
+                       "A route leads more to the device than the sites have."},
+            .steps = {"Add the network to lan or network of the site that it belongs to."},
+        },
+    [REASON_SELECTOR_MISMATCH] =
+        {
+            .reason = REASON_SELECTOR_MISMATCH,
+            .group = REASON_GROUP_DATA,
+            .check = REASON_CHECK_DATA,
+            .trouble = true,
+            .code = "SEK-D006",
+            .sentence =
+                "the peer sends packets that were not agreed on; they are dropped ({detail|some})",
+            .explanation =
+                "Inside the tunnel came packets with addresses outside of the agreed networks.",
+            .causes = {"The peer routes more networks into the tunnel than it agreed on.",
+                       "The peer rewrites addresses (NAT) before it encrypts."},
+            .steps = {"Correct the networks of the peer, or add them to site {site|NAME}."},
+        },
+    [REASON_UNKNOWN_SPI] =
+        {
+            .reason = REASON_UNKNOWN_SPI,
+            .group = REASON_GROUP_DATA,
+            .check = REASON_CHECK_DATA,
+            .trouble = true,
+            .code = "SEK-D007",
+            .sentence = "{peer|somebody} sends packets for a tunnel that is not there any more",
+            .explanation = "The number (SPI) in the packets belongs to no SA of ours.",
+            .causes = {"One side was restarted and the other has not noticed yet."},
+            .steps = {"Wait for the dead-peer detection, or run: sekisho restart {site|NAME}"},
+        },
+
+    /* ---- life ---- */
+    [REASON_STARTING] =
+        {
+            .reason = REASON_STARTING,
+            .group = REASON_GROUP_LIFE,
+            .check = REASON_CHECK_NONE,
+            .code = "SEK-L001",
+            .sentence = "is being connected",
+            .explanation = "The negotiation is under way.",
+        },
+    [REASON_WAITING_PEER] =
+        {
+            .reason = REASON_WAITING_PEER,
+            .group = REASON_GROUP_LIFE,
+            .check = REASON_CHECK_NONE,
+            .code = "SEK-L002",
+            .sentence = "waits for the peer to begin",
+            .explanation = "The site is configured to answer only (start wait).",
+            .steps = {"To begin from here: sekisho up {site|NAME}"},
+        },
+    [REASON_WAITING_TRAFFIC] =
+        {
+            .reason = REASON_WAITING_TRAFFIC,
+            .group = REASON_GROUP_LIFE,
+            .check = REASON_CHECK_NONE,
+            .code = "SEK-L003",
+            .sentence = "waits for traffic",
+            .explanation =
+                "The site is connected when the first packet for it comes (start on-traffic).",
+            .steps = {"To begin at once: sekisho up {site|NAME}"},
+        },
+    [REASON_DOWN_BY_ORDER] =
+        {
+            .reason = REASON_DOWN_BY_ORDER,
+            .group = REASON_GROUP_LIFE,
+            .check = REASON_CHECK_NONE,
+            .code = "SEK-L004",
+            .sentence = "was taken down by order",
+            .explanation = "Somebody ran: sekisho down {site|NAME}. Traffic for it is dropped.",
+            .steps = {"To bring it back: sekisho up {site|NAME}"},
+        },
+    [REASON_DISABLED] =
+        {
+            .reason = REASON_DISABLED,
+            .group = REASON_GROUP_LIFE,
+            .check = REASON_CHECK_NONE,
+            .code = "SEK-L005",
+            .sentence = "is disabled in the configuration",
+            .explanation = "The site says \"disabled\": it is checked, but not used.",
+            .steps = {"Remove the word disabled from site {site|NAME} and run: sekisho apply"},
+        },
+    [REASON_PEER_DELETED] =
+        {
+            .reason = REASON_PEER_DELETED,
+            .group = REASON_GROUP_LIFE,
+            .check = REASON_CHECK_NONE,
+            .trouble = true,
+            .code = "SEK-L006",
+            .sentence = "the peer closed the connection",
+            .explanation = "The peer sent a Delete. It is called again.",
+            .causes = {"The peer was stopped, restarted or configured anew.",
+                       "The peer closes connections that carry no traffic."},
+            .steps = {"Look into the peer's log if it goes on."},
+        },
+    [REASON_PEER_DEAD] =
+        {
+            .reason = REASON_PEER_DEAD,
+            .group = REASON_GROUP_LIFE,
+            .check = REASON_CHECK_REACH,
+            .trouble = true,
+            .code = "SEK-L007",
+            .sentence = "the peer stopped answering",
+            .explanation =
+                "The connection was up, then nothing came from {peer|the peer} and our questions "
+                "went unanswered. It is called again.",
+            .causes = {"The peer or its line failed.", "Our own line failed.",
+                       "A firewall forgot about the connection."},
+            .steps = {"Run: ping {peer|ADDRESS}"},
+        },
+    [REASON_REPLACED] =
+        {
+            .reason = REASON_REPLACED,
+            .group = REASON_GROUP_LIFE,
+            .check = REASON_CHECK_NONE,
+            .code = "SEK-L008",
+            .sentence = "was replaced by a newer connection of the same peer",
+            .explanation = "The peer connected again (after a restart, or both sides began at "
+                           "once); the newer "
+                           "connection stays.",
+        },
+    [REASON_CHILD_GONE] =
+        {
+            .reason = REASON_CHILD_GONE,
+            .group = REASON_GROUP_LIFE,
+            .check = REASON_CHECK_NETWORKS,
+            .trouble = true,
+            .code = "SEK-L009",
+            .sentence = "the peer closed the tunnel for the networks",
+            .explanation = "The peers still know each other, but there is no SA for data. It is "
+                           "asked for again.",
+            .causes = {"The peer closes tunnels that carry no traffic.",
+                       "The peer was configured anew."},
+            .steps = {"Look into the peer's log if it goes on."},
+        },
+    [REASON_HALF_OPEN] =
+        {
+            .reason = REASON_HALF_OPEN,
+            .group = REASON_GROUP_LIFE,
+            .check = REASON_CHECK_REACH,
+            .trouble = true,
+            .code = "SEK-L010",
+            .sentence = "the peer began and did not go on",
+            .explanation = "The peer's first message was answered, but its second never came.",
+            .causes = {"Our answer does not reach the peer.", "UDP 4500 is blocked towards us.",
+                       "The peer did not like our answer and went away in silence."},
+            .steps = {"Allow UDP 4500 towards this machine.", "Look into the peer's log."},
+        },
+    [REASON_REKEY_REFUSED] =
+        {
+            .reason = REASON_REKEY_REFUSED,
+            .group = REASON_GROUP_LIFE,
+            .check = REASON_CHECK_NONE,
+            .trouble = true,
+            .code = "SEK-L011",
+            .sentence = "the peer refuses to renew the keys: {detail|no reason given}",
+            .explanation = "The connection works until its keys are too old; then it is made anew, "
+                           "with a short "
+                           "gap.",
+            .causes = {"Perfect forward secrecy (PFS) is configured differently: it shows at the "
+                       "first rekey.",
+                       "The peer was configured anew in the meantime."},
+            .steps = {"Compare the lines esp and pfs of both sides."},
+        },
+    [REASON_STOPPING] =
+        {
+            .reason = REASON_STOPPING,
+            .group = REASON_GROUP_LIFE,
+            .check = REASON_CHECK_NONE,
+            .code = "SEK-L012",
+            .sentence = "the gateway is being stopped",
+            .explanation = "Connections are closed and routes taken back.",
+        },
+
+    /* ---- local ---- */
+    [REASON_NO_SECRET] =
+        {
+            .reason = REASON_NO_SECRET,
+            .group = REASON_GROUP_LOCAL,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-H002",
+            .sentence = "the shared key cannot be read: {detail|not found}",
+            .explanation = "The key of site {site|NAME} is kept in a file of its own, which must "
+                           "belong to the "
+                           "service and be closed to all others.",
+            .causes =
+                {"The secret was never made.",
+                 "Its file may be read by others (mode must be 0600) or belongs to somebody else."},
+            .steps = {"Make it: sekisho secret new NAME, or enter it: sekisho secret set NAME",
+                      "Run: chmod 600 on the file of the secret."},
+        },
+    [REASON_RESOURCES] =
+        {
+            .reason = REASON_RESOURCES,
+            .group = REASON_GROUP_LOCAL,
+            .check = REASON_CHECK_NONE,
+            .trouble = true,
+            .code = "SEK-H003",
+            .sentence = "this machine is short of something: {detail|memory}",
+            .explanation = "A limit of the gateway or of the system was reached.",
+            .causes = {"More sites or handshakes than the limits allow.", "Too little memory."},
+            .steps = {"Look at: sekisho status -v"},
+        },
+    [REASON_ROUTE_FAILED] =
+        {
+            .reason = REASON_ROUTE_FAILED,
+            .group = REASON_GROUP_LOCAL,
+            .check = REASON_CHECK_DATA,
+            .trouble = true,
+            .code = "SEK-H004",
+            .sentence = "a route could not be set: {detail|unknown}",
+            .explanation = "Without the route, packets for the site do not reach the tunnel.",
+            .causes = {"Another program owns a route to the same network.",
+                       "The service may not change routes (container without NET_ADMIN)."},
+            .steps = {"Run: ip route show table all", "Remove the other route, or say routes off."},
+        },
+};
+
+const struct reason_entry *reason_get(enum reason reason)
+{
+    assert(reason < REASON_COUNT);
+    return &entries[reason];
+}
+
+const char *reason_code(enum reason reason)
+{
+    return reason_get(reason)->code;
+}
+
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+const struct reason_entry *reason_find(struct slice code)
+{
+    for (size_t i = 0; i < REASON_COUNT; i++) {
+        const char *known = entries[i].code;
+        size_t length = strlen(known);
+        size_t same = 0;
+
+        while (same < length && same < code.length &&
+               lower(known[same]) == lower((char)code.data[same])) {
+            same++;
+        }
+        if (same == length && same == code.length) {
+            return &entries[i];
+        }
+    }
+    return NULL;
+}
+
+const char *reason_group_name(enum reason_group group)
+{
+    static const char *const names[REASON_GROUP_COUNT] = {
+        "reach", "offer", "identity", "networks", "data", "life", "local",
+    };
+
+    assert(group < REASON_GROUP_COUNT);
+    return names[group];
+}
+
+const char *reason_check_name(enum reason_check check)
+{
+    static const char *const names[REASON_CHECK_COUNT] = {
+        "name", "reach", "offer", "identity", "networks", "data",
+    };
+
+    assert(check < REASON_CHECK_COUNT);
+    return names[check];
+}
+
+static void add_slice(struct text *out, struct slice words)
+{
+    text_addf(out, "%.*s", (int)words.length, (const char *)words.data);
+}
+
+static const char *word_named(struct slice name, const struct reason_words *words)
+{
+    const char *word = NULL;
+
+    if (slice_equal_text(name, "site")) {
+        word = words->site;
+    } else if (slice_equal_text(name, "peer")) {
+        word = words->peer;
+    } else if (slice_equal_text(name, "ours")) {
+        word = words->ours;
+    } else if (slice_equal_text(name, "theirs")) {
+        word = words->theirs;
+    } else if (slice_equal_text(name, "detail")) {
+        word = words->detail;
+    } else {
+        assert(!"a word in braces that nobody knows");
+    }
+    return word == NULL ? "" : word;
+}
+
+void reason_fill(const char *pattern, const struct reason_words *words, struct text *out)
+{
+    while (*pattern != '\0') {
+        size_t plain = strcspn(pattern, "{");
+
+        add_slice(out, (struct slice){(const uint8_t *)pattern, plain});
+        pattern += plain;
+        if (*pattern == '\0') {
+            return;
+        }
+        pattern++;
+        size_t name = strcspn(pattern, "|}");
+        size_t whole = strcspn(pattern, "}");
+
+        assert(pattern[whole] == '}');
+        const char *word = word_named((struct slice){(const uint8_t *)pattern, name}, words);
+
+        if (word[0] != '\0') {
+            text_add(out, word);
+        } else if (name < whole) {
+            add_slice(out, (struct slice){(const uint8_t *)pattern + name + 1, whole - name - 1});
+        }
+        pattern += whole + 1;
+    }
+}
+
+void reason_sentence(enum reason reason, const struct reason_words *words, struct text *out)
+{
+    reason_fill(reason_get(reason)->sentence, words, out);
+}
+
+/* In the manual a word stands for itself: {peer|the peer} is said as "the peer". */
+static const struct reason_words no_words = {NULL, NULL, NULL, NULL, NULL};
+
+static void manual_lines(const char *title, const char *const lines[REASON_LINES_MAX],
+                         struct text *out)
+{
+    if (lines[0] == NULL) {
+        return;
+    }
+    text_addf(out, "\t%s\n\n", title);
+    for (size_t i = 0; i < REASON_LINES_MAX && lines[i] != NULL; i++) {
+        text_add(out, "\t- ");
+        reason_fill(lines[i], &no_words, out);
+        text_add(out, "\n");
+    }
+    text_add(out, "\n");
+}
+
+void reason_manual(struct text *out)
+{
+    static const char *const titles[REASON_GROUP_COUNT] = {
+        "REACHING THE PEER", "AGREEING ON ALGORITHMS", "IDENTITIES AND KEYS",    "NETWORKS",
+        "THE DATA",          "LIFE OF A CONNECTION",   "ON THIS MACHINE ITSELF",
+    };
+
+    for (size_t group = 0; group < REASON_GROUP_COUNT; group++) {
+        text_addf(out, "# %s\n\n", titles[group]);
+        for (size_t i = 0; i < REASON_COUNT; i++) {
+            const struct reason_entry *entry = &entries[i];
+
+            if (entry->group != (enum reason_group)group || i == REASON_NONE) {
+                continue;
+            }
+            text_addf(out, "*%s* ", entry->code);
+            reason_fill(entry->sentence, &no_words, out);
+            text_add(out, "\n\n\t");
+            reason_fill(entry->explanation, &no_words, out);
+            text_add(out, "\n\n");
+            manual_lines("Likely causes, in this order:", entry->causes, out);
+            manual_lines("What to do:", entry->steps, out);
+        }
+    }
+}
