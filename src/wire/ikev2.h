@@ -1,7 +1,9 @@
 /*
- * IKEv2 messages and payloads (RFC 7296 section 3, RFC 7383 section 2.5): bytes to values and back.
+ * IKEv2 messages and payloads (RFC 7296 section 3, RFC 7383 section 2.5): bytes to values and
+ * back.
  *
- * What is read borrows from the message. Whether a payload may stand in a message is not decided here.
+ * What is read borrows from the message. Whether a payload may stand in a message is not decided
+ * here.
  */
 #ifndef SEKISHO_WIRE_IKEV2_H
 #define SEKISHO_WIRE_IKEV2_H
@@ -12,7 +14,7 @@
 #define IKEV2_HEAD_BYTES 28
 #define IKEV2_PAYLOAD_HEAD_BYTES 4
 #define IKEV2_MESSAGE_BYTES_MAX 65535
-#define IKEV2_PAYLOADS_MAX 64          /* of one message; more is refused */
+#define IKEV2_PAYLOADS_MAX 64 /* of one message; more is refused */
 #define IKEV2_NONCE_BYTES_MIN 16
 #define IKEV2_NONCE_BYTES_MAX 256
 
@@ -115,16 +117,17 @@ struct ikev2_payload {
     struct slice body; /* behind the generic header */
 };
 
-/* Reads the payload whose type is *next and replaces *next by the one that follows. False at the end (then *next is
- * IKEV2_NO_NEXT_PAYLOAD and the reader is done) and on an error (reader failed). SK and SKF are always last: their
- * inner first type is left in *next for the caller. */
+/* Reads the payload whose type is *next and replaces *next by the one that follows. False at the
+ * end (then *next is IKEV2_NO_NEXT_PAYLOAD and the reader is done) and on an error (reader
+ * failed). SK and SKF are always last: their inner first type is left in *next for the caller. */
 MUST_USE bool ikev2_read_payload(struct reader *r, uint8_t *next, struct ikev2_payload *out);
 
-/* A chain of payloads being written: begin one, write its body, end it. The first type goes into *first. */
+/* A chain of payloads being written: begin one, write its body, end it. The first type goes into
+ * *first. */
 struct ikev2_chain {
     struct writer *w;
-    uint8_t *first;      /* where the type of the first payload is to be noted */
-    size_t last_offset;  /* of the generic header written last; SIZE_MAX before the first */
+    uint8_t *first; /* where the type of the first payload is to be noted */
+    size_t last_offset; /* of the generic header written last; SIZE_MAX before the first */
 };
 struct ikev2_chain ikev2_chain_over(struct writer *w, uint8_t *first);
 void ikev2_begin_payload(struct ikev2_chain *c, uint8_t type, bool critical);
@@ -138,15 +141,15 @@ void ikev2_write_payload(struct ikev2_chain *c, uint8_t type, struct slice body)
 struct ikev2_wire_transform {
     uint8_t type;
     uint16_t id;
-    uint16_t key_bits;        /* attribute 14, 0 when absent */
-    bool unknown_attribute;   /* the transform must not be chosen (3.3.6) */
+    uint16_t key_bits; /* attribute 14, 0 when absent */
+    bool unknown_attribute; /* the transform must not be chosen (3.3.6) */
 };
 
 struct ikev2_wire_proposal {
     uint8_t number;
     uint8_t protocol;
     struct slice spi;
-    uint16_t first;  /* in transforms[] */
+    uint16_t first; /* in transforms[] */
     uint16_t count;
 };
 
@@ -180,7 +183,8 @@ enum ikev2_id_type {
 struct ikev2_id_payload {
     uint8_t type;
     struct slice data;
-    struct slice whole; /* type, reserved, data: what the AUTH octets cover (2.15); set by read, not used by write */
+    struct slice
+        whole; /* type, reserved, data: what the AUTH octets cover (2.15); set by read, not used by write */
 };
 MUST_USE bool ikev2_read_id(struct slice body, struct ikev2_id_payload *out);
 void ikev2_write_id(struct writer *w, const struct ikev2_id_payload *id);
@@ -267,14 +271,17 @@ struct ikev2_skf_head {
     uint16_t number;
     uint16_t total;
 };
-MUST_USE bool ikev2_read_skf_head(struct reader *body, struct ikev2_skf_head *out); /* refuses 0, number > total */
+MUST_USE bool ikev2_read_skf_head(struct reader *body,
+                                  struct ikev2_skf_head *out); /* refuses 0, number > total */
 
 /* Names for people and logs; unknown numbers become "41000". */
-const char *ikev2_exchange_name(uint8_t exchange);   /* NULL when unknown */
-const char *ikev2_payload_name(uint8_t type);        /* "SA", "KEi", ...; NULL when unknown */
-const char *ikev2_notify_name(uint16_t type);        /* NULL when unknown */
-/* HDR, SAi1, KEi, Ni, N(NAT_DETECTION_SOURCE_IP) ... in the notation of the RFC. `payloads` is the chain from
- * `first` on (the inner one of a decrypted message). Details of each payload follow, a line each, indented. */
-void ikev2_describe(const struct ikev2_header *h, uint8_t first, struct slice payloads, struct text *out);
+const char *ikev2_exchange_name(uint8_t exchange); /* NULL when unknown */
+const char *ikev2_payload_name(uint8_t type); /* "SA", "KEi", ...; NULL when unknown */
+const char *ikev2_notify_name(uint16_t type); /* NULL when unknown */
+/* HDR, SAi1, KEi, Ni, N(NAT_DETECTION_SOURCE_IP) ... in the notation of the RFC. `payloads` is the
+ * chain from `first` on (the inner one of a decrypted message). Details of each payload follow, a
+ * line each, indented. */
+void ikev2_describe(const struct ikev2_header *h, uint8_t first, struct slice payloads,
+                    struct text *out);
 
 #endif

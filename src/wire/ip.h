@@ -1,5 +1,6 @@
 /*
- * IPv4 (RFC 791) and IPv6 (RFC 8200) headers with what stands behind them, as far as a gateway looks.
+ * IPv4 (RFC 791) and IPv6 (RFC 8200) headers with what stands behind them, as far as a gateway
+ * looks.
  */
 #ifndef SEKISHO_WIRE_IP_H
 #define SEKISHO_WIRE_IP_H
@@ -29,30 +30,35 @@ enum ip_protocol {
 #define UDP_HEAD_BYTES 8
 #define TCP_HEAD_BYTES 20
 
-/* What one pass over the headers tells. Ports are zero (and has_ports false) for fragments other than the first and
- * for protocols without; for ICMP and ICMPv6 port_source holds type << 8 | code, as selectors have it. */
+/* What one pass over the headers tells. Ports are zero (and has_ports false) for fragments other
+ * than the first and for protocols without; for ICMP and ICMPv6 port_source holds type << 8 |
+ * code, as selectors have it. */
 struct ip_head {
-    uint8_t family;            /* enum family */
-    uint8_t protocol;          /* of the upper layer, behind all extension headers that we know */
-    uint8_t tos;               /* traffic class */
-    uint8_t ttl;               /* hop limit */
+    uint8_t family; /* enum family */
+    uint8_t protocol; /* of the upper layer, behind all extension headers that we know */
+    uint8_t tos; /* traffic class */
+    uint8_t ttl; /* hop limit */
     struct address source;
     struct address destination;
-    uint32_t total_bytes;      /* of the packet as its header says */
-    uint16_t upper_offset;     /* where the upper layer begins */
-    uint16_t fragment_offset;  /* in bytes */
+    uint32_t total_bytes; /* of the packet as its header says */
+    uint16_t upper_offset; /* where the upper layer begins */
+    uint16_t fragment_offset; /* in bytes */
     bool more_fragments;
-    bool dont_fragment;        /* always true for IPv6 */
+    bool dont_fragment; /* always true for IPv6 */
     bool is_fragment;
     bool has_ports;
     uint16_t port_source;
     uint16_t port_destination;
-    uint16_t id;               /* IPv4 */
+    uint16_t id; /* IPv4 */
 };
 
-/* False unless the version, the header's and the packet's lengths, the IPv4 checksum and the chain of extension headers
- * (at most 8) are right. The packet may be followed by padding: total_bytes <= packet.length. */
+/* False unless the version, the header's and the packet's lengths, the IPv4 checksum and the chain
+ * of extension headers (at most 8) are right. The packet may be followed by padding: total_bytes
+ * <= packet.length. */
 MUST_USE bool ip_read(struct slice packet, struct ip_head *out);
+/* The same for the beginning of a packet that an ICMP error quotes: it may end anywhere behind the IP headers, and the
+ * IPv4 checksum is not looked at (routers change what they quote). Ports are there when their bytes are. */
+MUST_USE bool ip_read_quoted(struct slice quoted, struct ip_head *out);
 
 /* Plain headers without options; length of what follows them in payload_bytes. */
 struct ipv4_fields {
@@ -77,8 +83,8 @@ uint16_t checksum_finish(uint32_t sum);
 /* Of a 16-bit word that changed, without looking at the rest (RFC 1624 equation 3). */
 uint16_t checksum_update(uint16_t checksum, uint16_t old_word, uint16_t new_word);
 /* The sum of the pseudo header (RFC 793, RFC 8200 8.1). */
-uint32_t checksum_pseudo(const struct address *source, const struct address *destination, uint8_t protocol,
-                         uint32_t upper_bytes);
+uint32_t checksum_pseudo(const struct address *source, const struct address *destination,
+                         uint8_t protocol, uint32_t upper_bytes);
 
 /* Changes in place, with the checksum corrected. */
 void ipv4_set_tos(uint8_t *head, uint8_t tos);
