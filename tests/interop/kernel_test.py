@@ -1,0 +1,125 @@
+#!/usr/bin/env python3
+"""strongSwan with the ESP of a real Linux kernel, in a User-Mode Linux guest: native ESP (protocol 50) and UDP
+encapsulation, both roles, IPv4 and IPv6, the usual suites, rekeys under traffic."""
+import pathlib
+import time
+
+from guest import Guest
+from lab import KEY, Lab, Sekisho, Sniffer, Strongswan
+from strongswan_test import CONFIG
+
+SUITES = [
+    ("aes256gcm16-sha384-ecp384", "aes256gcm16", "aes256gcm16-prfsha384-ecp384", "aes256gcm16"),
+    ("aes128-sha256-modp2048", "aes128-sha256", "aes128-sha256-modp2048", "aes128-sha256"),
+    ("chacha20poly1305-sha256-x25519", "chacha20poly1305", "chacha20poly1305-prfsha256-x25519", "chacha20poly1305"),
+    ("aes256-sha384-ecp256", "aes256-sha384", "aes256-sha384-ecp256", "aes256-sha384"),
+    ("aes256-sha512-modp3072", "aes256-sha512", "aes256-sha512-modp3072", "aes256-sha512"),
+    ("aes128-aesxcbc-x25519", "aes128-aesxcbc", "aes128-aesxcbc-x25519", "aes128-aesxcbc"),
+    ("aes128-aescmac-x25519", "aes128ctr-sha256", "aes128-aescmac-x25519", "aes128ctr-sha256"),
+    ("aes128gcm16-sha256-x25519", "aes128gcm16-esn", "aes128gcm16-prfsha256-x25519", "aes128gcm16-esn"),
+    ("aes128gcm16-sha256-x25519", "aes128-sha256-esn", "aes128gcm16-prfsha256-x25519", "aes128-sha256-esn"),
+]
+
+
+class Rig:
+    def __init__(self, lab):
+        self.lab = lab
+        self.a, self.ga, self.wan = (lab.host(n) for n in ("a", "ga", "wan"))
+        lab.link(self.ga, "wan", self.wan, "br0.a", ("203.0.113.1/24", "2001:db8:f::1/64"))
+        lab.link(self.a, "eth0", self.ga, "lan", ("10.1.0.2/16", "fd01::2/64"), ("10.1.0.1/16", "fd01::1/64"))
+        self.a.route("default", "via", "10.1.0.1")
+        self.a.route("default6", "via", "fd01::1")
+        self.guest = Guest(lab, self.wan, "gb", [("br0", ["203.0.113.2/24", "2001:db8:f::2/64"])])
+        self.guest.sh("ip address add 10.2.0.2/16 dev lo; ip address add fd02::2/64 dev lo; "
+                      "ip route add 10.1.0.0/16 via 203.0.113.1 src 10.2.0.2; "
+                      "ip -6 route add fd01::/64 via 2001:db8:f::1 src fd02::2")
+        self.turn = 0
+
+    def run(self, name, role, ours, theirs, encapsulate, six=False, during=None):
+        lab = self.lab
+        self.turn += 1
+        addresses = ("2001:db8:f::1", "2001:db8:f::2") if six else ("203.0.113.1", "203.0.113.2")
+        more = (f"ike {ours[0]}\n  esp {ours[1]}\n  encapsulate {encapsulate}\n  "
+                f"start {'now' if role == 'initiator' else 'wait'}")
+        gateway = Sekisho(self.ga, CONFIG.format(peer=addresses[1], say=addresses[0], identity=addresses[1], more=more),
+                          {"peer": KEY}, name=f"gateway{self.turn}")
+        peer = Strongswan(self.guest, addresses[1], addresses[0], "10.2.0.0/16,fd02::/64", "10.1.0.0/16,fd01::/64",
+                          kernel_esp=True, ike=theirs[0], esp=theirs[1])
+        peer.start()
+        gateway.start()
+        if role == "responder":
+            peer.initiate(check=False)
+        up = gateway.wait_up("peer", 20)
+        lab.check(f"{name}: up", up, "" if up else gateway.explain("peer"))
+        if up:
+            child = gateway.site("peer")["children"][0]
+            lab.check(f"{name}: {'UDP' if child['encapsulated'] else 'native ESP'}",
+                      child["encapsulated"] == (encapsulate == "always"))
+            lab.check(f"{name}: IPv4 inside", self.a.pings("10.2.0.2"))
+            lab.check(f"{name}: IPv6 inside", self.a.pings("fd02::2"))
+            lab.check(f"{name}: sizes", all(self.a.pings("10.2.0.2", size=s, seconds=3)
+                                            for s in (0, 500, 1300, 1400, 1472, 4000)))
+            if during:
+                during(name, gateway, peer)
+        gateway.kill()
+        peer.kill()
+
+    def rekeys(self, name, gateway, peer):
+        sent = []
+        with Sniffer(self.wan, "br0", "net 10.0.0.0/8 or net fd00::/8") as clear:
+            self.guest.sh("cd /tmp; rm -f flow.json flow.stop; python3 - <<'P' >/tmp/flow.out 2>&1 &\n"
+                                     + RECEIVER + "\nP\nsleep 1")
+            program = pathlib.Path(__file__).resolve().parent / "flow.py"
+            stop = self.lab.folder / f"stop-{time.monotonic_ns()}"
+            sending = self.a.start("python3", program, "send", "10.2.0.2", "9", "1000", "64", stop)
+            for _ in range(2):
+                time.sleep(1)
+                peer.rekey_child()
+                time.sleep(1)
+                peer.rekey_ike()
+                time.sleep(1)
+                gateway.command("restart", "peer", "--rekey", check=False)
+            time.sleep(1.5)
+            stop.write_text("")
+            sending.wait(10)
+            sent.append(int(stop.read_text()))
+            time.sleep(1)
+        seen = int(self.guest.sh("touch /tmp/flow.stop; for i in 1 2 3 4 5 6 7 8 9 10; do "
+                                 "[ -s /tmp/flow.json ] && break; sleep 0.3; done; cat /tmp/flow.json").stdout or 0)
+        self.lab.check(f"{name}: rekeys by both sides under 1,000 packets/s lose nothing", seen == sent[0],
+                       f"{sent[0]} sent, {sent[0] - seen} lost")
+        self.lab.check(f"{name}: nothing in clear", not clear.seen, clear.seen[:2])
+
+
+RECEIVER = """
+import os
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+s.bind(("10.2.0.2", 9))
+s.settimeout(0.1)
+seen = set()
+while not os.path.exists("/tmp/flow.stop"):
+    try:
+        seen.add(s.recv(2048)[:8])
+    except TimeoutError:
+        pass
+open("/tmp/flow.json", "w").write(str(len(seen)))
+"""
+
+
+def main():
+    with Lab("kernel") as lab:
+        rig = Rig(lab)
+        for index, (ike, esp, their_ike, their_esp) in enumerate(SUITES):
+            role = "initiator" if index % 2 == 0 else "responder"
+            rig.run(f"{esp}, native, we are {role}", role, (ike, esp), (their_ike, their_esp), "never",
+                    during=rig.rekeys if index in (0, 1) else None)
+        first = SUITES[0]
+        for role in ("initiator", "responder"):
+            rig.run(f"{first[1]}, in UDP, we are {role}", role, first[:2], first[2:], "always")
+            rig.run(f"{first[1]}, native over IPv6, we are {role}", role, first[:2], first[2:], "never", six=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,205 @@
+#!/usr/bin/env python3
+"""strongSwan with its own userspace ESP in a namespace (always UDP-encapsulated): both roles, suites, groups, NAT, rekeys
+under traffic, crash and return, and what `explain` says when the two do not agree."""
+import time
+
+from lab import KEY, Flow, Lab, Sekisho, Sniffer, Strongswan, two_sites, wait_for
+
+CONFIG = """gateway ga.example
+lan     10.1.0.0/16 fd01::/64
+site peer {{
+  peer    {peer}
+  network 10.2.0.0/16 fd02::/64
+  key     @peer
+  say     {say}
+  identity {identity}
+  {more}
+}}
+"""
+
+
+class Pair:
+    """ga is Sekisho, gb is strongSwan."""
+
+    def __init__(self, lab, more="", six=False, hosts=None, start=True, key=KEY, say=None, identity=None, **given):
+        self.a, self.ga, self.wan, self.gb, self.b = hosts or two_sites(lab)
+        ours, theirs = ("2001:db8:f::1", "2001:db8:f::2") if six else ("203.0.113.1", "203.0.113.2")
+        self.ours = Sekisho(self.ga, CONFIG.format(peer=theirs, say=say or ours, identity=identity or theirs, more=more),
+                            {"peer": key})
+        self.peer = Strongswan(self.gb, theirs, ours, "10.2.0.0/16,fd02::/64", "10.1.0.0/16,fd01::/64", **given)
+        self.start = start
+
+    def __enter__(self):
+        self.peer.start()
+        if self.start:
+            self.ours.start()
+        return self
+
+    def __exit__(self, *unused):
+        if self.ours.process and self.ours.process.poll() is None:
+            self.ours.kill()
+        if self.peer.process and self.peer.process.poll() is None:
+            self.peer.kill()
+        import shutil
+        for folder in (self.ours.folder, self.peer.folder):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+SUITES = [
+    # ours ike, ours esp, theirs ike, theirs esp
+    ("aes256gcm16-sha384-x25519", "aes256gcm16-x25519", "aes256gcm16-prfsha384-x25519", "aes256gcm16-x25519"),
+    ("aes128-sha256-modp2048", "aes128-sha256-modp2048", "aes128-sha256-modp2048", "aes128-sha256-modp2048"),
+    ("chacha20poly1305-sha256-ecp256", "chacha20poly1305-ecp256", "chacha20poly1305-prfsha256-ecp256",
+     "chacha20poly1305-ecp256"),
+    ("aes256-sha512-ecp384", "aes256-sha512", "aes256-sha512-ecp384", "aes256-sha512"),
+    ("aes128ctr-sha384-modp3072", "aes128ctr-sha384", "aes128ctr-sha384-modp3072", "aes128ctr-sha384"),
+    ("aes128ccm16-sha256-ecp521", "aes128ccm16", "aes128ccm16-prfsha256-ecp521", "aes128ccm16"),
+    ("aes128gcm8-sha256-x448", "aes128gcm8", "aes128gcm8-prfsha256-x448", "aes128gcm8"),
+    ("aes128-aesxcbc-brainpool256", "aes128-aesxcbc", "aes128-aesxcbc-ecp256bp", "aes128-aesxcbc"),
+    ("aes128-aescmac-modp4096", "aes128gcm12", "aes128-aescmac-modp4096", "aes128gcm12"),
+]
+
+
+def suites(lab, hosts):
+    for ike, esp, their_ike, their_esp in SUITES:
+        for role in ("initiator", "responder"):
+            name = f"suite {ike} / {esp}, we are {role}"
+            start = "start now" if role == "initiator" else "start wait"
+            with Pair(lab, f"ike {ike}\n  esp {esp}\n  {start}", hosts=hosts, ike=their_ike, esp=their_esp) as pair:
+                if role == "responder":
+                    pair.peer.initiate(check=False)
+                good = pair.ours.wait_up("peer", 10)
+                good = lab.check(f"{name}: up", good, "" if good else pair.ours.explain("peer"))
+                if good:
+                    lab.check(f"{name}: traffic both ways", pair.a.pings("10.2.0.2") and
+                              pair.b.ping("10.1.0.2", size=1300))
+
+
+def invalid_ke(lab, hosts):
+    for role in ("initiator", "responder"):
+        start = "start now" if role == "initiator" else "start wait"
+        with Pair(lab, f"ike aes128gcm16-sha256-x25519-modp2048\n  {start}", hosts=hosts,
+                  ike="aes128gcm16-prfsha256-modp2048" if role == "initiator"
+                  else "aes128gcm16-prfsha256-ecp256-modp2048,aes128gcm16-prfsha256-ecp256-x25519", esp="aes128gcm16") as pair:
+            if role == "responder":
+                pair.peer.initiate(check=False)
+            up = pair.ours.wait_up("peer")
+            lab.check(f"an INVALID_KE round, we are {role}: up", up, "" if up else pair.ours.explain("peer"))
+            lab.check(f"an INVALID_KE round, we are {role}: traffic", pair.a.pings("10.2.0.2"))
+
+
+def defaults(lab, hosts):
+    """Our defaults with strongSwan's defaults; IPv6; several networks in one child; DPD; rekeys of both sides."""
+    for six in (False, True):
+        with Pair(lab, six=six, hosts=hosts, ike="default", esp="default") as pair:
+            name = f"defaults over IPv{6 if six else 4}"
+            up = pair.ours.wait_up("peer")
+            lab.check(f"{name}: up", up, "" if up else pair.ours.explain("peer"))
+            lab.check(f"{name}: IPv4 inside", pair.a.pings("10.2.0.2"))
+            lab.check(f"{name}: IPv6 inside", pair.a.pings("fd02::2"))
+            with Sniffer(pair.wan, "br0", "net 10.0.0.0/8 or net fd00::/8") as clear:
+                with Flow(pair.a, pair.b, "10.2.0.2") as there, Flow(pair.b, pair.a, "10.1.0.2") as back:
+                    for _ in range(3):
+                        time.sleep(0.5)
+                        pair.peer.rekey_child()
+                        time.sleep(0.5)
+                        pair.peer.rekey_ike()
+                        time.sleep(0.5)
+                        pair.ours.command("restart", "peer", "--rekey", check=False)
+                    time.sleep(1)
+                lab.check(f"{name}: rekeys by both sides lose nothing, outbound", there.lost == 0, there.told())
+                lab.check(f"{name}: rekeys by both sides lose nothing, inbound", back.lost == 0, back.told())
+                lab.check(f"{name}: one child is left", wait_for(lambda: len(
+                    pair.ours.site("peer").get("children", [])) == 1, 40), len(pair.ours.site("peer").get("children", [])))
+            lab.check(f"{name}: nothing in clear", not clear.seen, clear.seen[:2])
+            if six:
+                continue
+            pair.peer.kill()
+            time.sleep(0.5)
+            began = time.monotonic()
+            pair.peer.start()
+            lab.check("peer killed with -9 and started: traffic back by itself", pair.a.pings("10.2.0.2", 60),
+                      f"{time.monotonic() - began:.1f} s after its start")
+            pair.ours.kill()
+            began = time.monotonic()
+            pair.ours.start()
+            lab.check("we are killed with -9 and started: traffic back by itself", pair.a.pings("10.2.0.2", 20),
+                      f"{time.monotonic() - began:.1f} s after our start")
+            lab.check("a stop of the peer is noticed", pair.peer.terminate().returncode == 0 and
+                      wait_for(lambda: not pair.ours.is_up("peer") or pair.a.pings("10.2.0.2", 5), 5))
+            lab.check("and the site comes back", pair.a.pings("10.2.0.2", 20))
+
+
+def behind_nat(lab):
+    """We are behind a masquerading router that changes ports."""
+    a, ga, nat, wan, gb, b = (lab.host(n) for n in ("na", "nga", "nnat", "nwan", "ngb", "nb"))
+    lab.link(ga, "wan", nat, "in0", ("192.168.7.2/24",), ("192.168.7.1/24",))
+    lab.link(nat, "out0", wan, "br0.n", ("203.0.113.9/24",))
+    lab.link(gb, "wan", wan, "br0.b", ("203.0.113.2/24",))
+    lab.link(a, "eth0", ga, "lan", ("10.1.0.2/16",), ("10.1.0.1/16",))
+    lab.link(b, "eth0", gb, "lan", ("10.2.0.2/16",), ("10.2.0.1/16",))
+    a.route("default", "via", "10.1.0.1")
+    b.route("default", "via", "10.2.0.1")
+    ga.route("default", "via", "192.168.7.1")
+    nat.run("nft", "-f", "-", text_in="table ip nat { chain post { type nat hook postrouting priority 100; "
+            "oifname out0 masquerade random; } }")
+    ours = Sekisho(ga, CONFIG.format(peer="203.0.113.2", say="ga.example", identity="gb.example", more=""), {"peer": KEY})
+    peer = Strongswan(gb, "203.0.113.2", "%any", "10.2.0.0/16", "10.1.0.0/16", local_id="gb.example",
+                      remote_id="ga.example", ike="default", esp="default").start()
+    ours.start()
+    lab.check("behind a NAT with changed ports: up", ours.wait_up("peer"), "" if ours.is_up("peer") else ours.explain("peer"))
+    lab.check("behind a NAT: traffic", a.pings("10.2.0.2") and b.pings("10.1.0.2"))
+    lab.check("behind a NAT: said in status", "nat" in str(ours.site("peer").get("ike", {}).get("nat", "")).lower()
+              or ours.site("peer").get("ike", {}).get("nat"))
+    nat.run("nft", "flush", "ruleset")
+    nat.run("sh", "-c", "for i in 1 2 3; do true; done; nft -f - <<'N'\ntable ip nat { chain post { type nat hook "
+            "postrouting priority 100; oifname out0 masquerade random; } }\nN")
+    lab.check("the NAT forgot us: traffic from our side goes on", a.pings("10.2.0.2", 15))
+    lab.check("the NAT forgot us: and from the other", b.pings("10.1.0.2", 30))
+    peer.kill()
+    ours.kill()
+
+
+MISMATCHES = [
+    ("wrong key", {"key": "another-key-altogether-0123456789"}, {}, ["key"]),
+    ("no common IKE proposal", {"more": "ike aes256gcm16-sha384-x25519"}, {"ike": "aes128-sha256-modp2048"},
+     ["AES-256-GCM", "propos"]),
+    ("no common ESP proposal", {"more": "esp aes256gcm16"}, {"esp": "aes128-sha256"}, ["propos"]),
+    ("the peer has another identity", {"identity": "somebody.example"}, {}, ["somebody.example"]),
+    ("the peer expects another identity", {"say": "nobody.example"}, {}, ["nobody.example"]),
+    ("selectors that do not meet", {"more": "lan 10.99.0.0/16"}, {}, ["10.99.0.0/16"]),
+]
+
+
+def mismatches(lab, hosts):
+    for name, ours, theirs, words in MISMATCHES:
+        for role in ("initiator", "responder"):
+            given = dict(ours)
+            more = given.pop("more", "") + ("\n  start now" if role == "initiator" else "\n  start wait")
+            their = {"ike": "aes256gcm16-prfsha384-x25519,aes128gcm16-prfsha256-x25519,aes128-sha256-modp2048",
+                     "esp": "aes256gcm16,aes128-sha256", **theirs}
+            with Pair(lab, more, hosts=hosts, **given, **their) as pair:
+                if role == "responder":
+                    pair.peer.initiate(check=False)
+                told = ""
+
+                def explained():
+                    nonlocal told
+                    told = pair.ours.explain("peer")
+                    return "SEK-" in told and any(word.lower() in told.lower() for word in words)
+                good = wait_for(explained, 8, 0.3)
+                lab.check(f"explain, {name}, we are {role}", good and not pair.a.ping("10.2.0.2"), "" if good else told)
+
+
+def main():
+    with Lab("strongswan") as lab:
+        hosts = two_sites(lab)
+        defaults(lab, hosts)
+        invalid_ke(lab, hosts)
+        suites(lab, hosts)
+        mismatches(lab, hosts)
+        behind_nat(lab)
+
+
+if __name__ == "__main__":
+    main()
