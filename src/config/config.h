@@ -53,8 +53,9 @@ struct config_site {
     const char *identity;             /* what the peer must prove; NULL: see config_site_identity() */
     bool identity_any;
     bool strict_identity;
-    struct proposals ike;
-    struct proposals esp;
+    /* Never NULL; equal lists are one object, whoever's site they belong to. */
+    const struct proposals *ike;
+    const struct proposals *esp;      /* key exchanges in it are PFS; with `pfs off` there are none */
     bool ike_is_default, esp_is_default;
     enum config_pfs pfs;
     uint64_t ike_lifetime_ms, child_lifetime_ms;
@@ -98,6 +99,7 @@ struct config_diagnostic {
     struct config_place place;
     const char *message;     /* 10.2.0.0/61 is not a network: an IPv4 prefix length is at most 32 */
     const char *suggestion;  /* "did you mean 10.2.0.0/16 ?", or NULL */
+    bool hides;              /* what stands from the place on may be a secret: never show that line */
 };
 
 struct config_file {
@@ -112,6 +114,7 @@ struct config_result {
     size_t error_count, warning_count;
     const struct config_file *files;
     size_t file_count;
+    size_t comparisons;      /* of networks with each other: near to their number, not to its square */
     struct config_arena *arena;
 };
 
@@ -127,6 +130,7 @@ struct config_loader {
     void *context;
 };
 
+/* NULL only when there is no memory. */
 struct config_result *config_read(const char *path, const struct config_loader *loader);
 /* Frees the result and, unless it was taken with config_take(), its configuration. */
 void config_result_free(struct config_result *result);
