@@ -1,0 +1,562 @@
+/* Decides how datagrams cross the border to the kernel: one system call for many, with addresses,
+ * TOS and errors. */
+#define _GNU_SOURCE 1 /* what only Linux has */
+#include "host/datagram.h"
+
+#include "host/sockaddr.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <linux/errqueue.h>
+#include <netinet/in.h>
+#include <netinet/ip.h>
+#include <netinet/udp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
+
+#define SOCKET_BUFFER_BYTES (8 * 1024 * 1024)
+#define CONTROL_BYTES 160 /* packet information, TOS and segment size of either family */
+#define SEND_WAIT_MS 2 /* when the buffer of the socket is full */
+#define SUPER_BYTES_MAX 65000
+#define PROTOCOL_UDP 17
+/* RFC 791 and RFC 8200 5: no path is narrower, so whoever says so lies. */
+#define MTU_MIN_IPV4 576
+#define MTU_MIN_IPV6 1280
+
+struct control {
+    _Alignas(struct cmsghdr) uint8_t bytes[CONTROL_BYTES];
+};
+
+static bool set_option(int fd, int level, int option, int value)
+{
+    return setsockopt(fd, level, option, &value, sizeof(value)) == 0;
+}
+
+static bool set_dont_fragment(struct datagram_socket *s, bool wanted)
+{
+    if (s->dont_fragment == wanted) {
+        return true;
+    }
+    bool ok = s->family == FAMILY_IPV4
+                  ? set_option(s->fd, IPPROTO_IP, IP_MTU_DISCOVER,
+                               wanted ? IP_PMTUDISC_DO : IP_PMTUDISC_DONT)
+                  : set_option(s->fd, IPPROTO_IPV6, IPV6_DONTFRAG, wanted ? 1 : 0);
+    if (ok) {
+        s->dont_fragment = wanted;
+    }
+    return ok;
+}
+
+static void grow_buffer(int fd, int force, int option)
+{
+    /* A burst of IKE datagrams must not push out the one that matters; the plain option is limited
+     * by a sysctl. */
+    if (!set_option(fd, SOL_SOCKET, force, SOCKET_BUFFER_BYTES)) {
+        (void)set_option(fd, SOL_SOCKET, option, SOCKET_BUFFER_BYTES);
+    }
+}
+
+bool datagram_init(struct datagram_socket *s, int fd, enum family family, uint8_t protocol,
+                   char *why, size_t why_bytes)
+{
+    *s = (struct datagram_socket){.fd = fd, .family = family, .protocol = protocol};
+    bool ok = pthread_mutex_init(&s->lock, NULL) == 0;
+
+    if (family == FAMILY_IPV4) {
+        ok = ok && set_option(fd, IPPROTO_IP, IP_PKTINFO, 1) &&
+             set_option(fd, IPPROTO_IP, IP_RECVTOS, 1) &&
+             set_option(fd, IPPROTO_IP, IP_RECVERR, 1) &&
+             set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
+    } else {
+        ok = ok && set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) &&
+             set_option(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1) &&
+             set_option(fd, IPPROTO_IPV6, IPV6_RECVERR, 1) &&
+             set_option(fd, IPPROTO_IPV6, IPV6_DONTFRAG, 0);
+    }
+    if (!ok) {
+        snprintf(why, why_bytes, "the system refuses an option of a socket: %s", strerror(errno));
+        datagram_close(s);
+        return false;
+    }
+    grow_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF);
+    grow_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF);
+    int none = 0;
+    s->segments =
+        protocol == PROTOCOL_UDP && setsockopt(fd, SOL_UDP, UDP_SEGMENT, &none, sizeof(none)) == 0;
+    return true;
+}
+
+void datagram_close(struct datagram_socket *s)
+{
+    if (s->fd > 0) {
+        (void)close(s->fd);
+        (void)pthread_mutex_destroy(&s->lock);
+    }
+    s->fd = -1;
+}
+
+/* ---- receiving ---- */
+
+static struct address address_of_in(const struct in_addr *in)
+{
+    return address_ipv4_bytes((const uint8_t *)in);
+}
+
+static void read_control(struct msghdr *message, struct packet *packet)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c != NULL; c = CMSG_NXTHDR(message, c)) {
+        if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+            struct in_pktinfo info;
+
+            memcpy(&info, CMSG_DATA(c), sizeof(info));
+            packet->local.address = address_of_in(&info.ipi_spec_dst);
+        } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+            struct in6_pktinfo info;
+
+            memcpy(&info, CMSG_DATA(c), sizeof(info));
+            packet->local.address = address_ipv6_bytes(info.ipi6_addr.s6_addr);
+        } else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS) {
+            packet->tos = *CMSG_DATA(c);
+        } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_TCLASS) {
+            int class;
+
+            memcpy(&class, CMSG_DATA(c), sizeof(class));
+            packet->tos = (uint8_t) class;
+        }
+    }
+}
+
+/* A raw IPv4 socket gives the IP header too, reassembled by the kernel: RFC 791 3.1, header length
+ * in words. */
+static bool cut_ip_header(struct packet *packet)
+{
+    if (packet->length < sizeof(struct iphdr)) {
+        return false;
+    }
+    uint32_t header_bytes = (uint32_t)(packet_data(packet)[0] & 0x0f) * 4;
+    if (header_bytes < sizeof(struct iphdr) || header_bytes > packet->length) {
+        return false;
+    }
+    packet->offset += header_bytes;
+    packet->length -= header_bytes;
+    return true;
+}
+
+static bool accept_message(const struct datagram_socket *s, struct mmsghdr *message,
+                           const struct sockaddr_storage *name, struct packet *packet,
+                           size_t *too_long)
+{
+    if ((message->msg_hdr.msg_flags & MSG_TRUNC) != 0) {
+        (*too_long)++;
+        return false;
+    }
+    packet->length = message->msg_len;
+    packet->tos = 0;
+    packet->outer_protocol = s->protocol;
+    packet->local = (struct endpoint){0};
+    if (!sockaddr_read(name, &packet->peer)) {
+        return false;
+    }
+    read_control(&message->msg_hdr, packet);
+    packet->local.port = s->port;
+    if (s->protocol != PROTOCOL_UDP) {
+        packet->peer.port = 0;
+        return s->family == FAMILY_IPV6 || cut_ip_header(packet);
+    }
+    return true;
+}
+
+size_t datagram_receive(struct datagram_socket *s, struct packet **packets, size_t count,
+                        size_t *too_long)
+{
+    /* Kept by the thread: cleared on every call they would cost as much as a packet. */
+    static _Thread_local struct mmsghdr messages[BATCH_PACKETS];
+    static _Thread_local struct iovec parts[BATCH_PACKETS];
+    static _Thread_local struct sockaddr_storage names[BATCH_PACKETS];
+    static _Thread_local struct control controls[BATCH_PACKETS];
+    size_t good = 0;
+
+    assert(count > 0 && count <= BATCH_PACKETS);
+    for (size_t i = 0; i < count; i++) {
+        struct packet *p = packets[i];
+
+        p->offset = PACKET_HEADROOM_BYTES;
+        assert(p->offset + PACKET_TAILROOM_BYTES < p->capacity);
+        parts[i] = (struct iovec){packet_data(p), p->capacity - p->offset - PACKET_TAILROOM_BYTES};
+        messages[i].msg_hdr = (struct msghdr){.msg_name = &names[i],
+                                              .msg_namelen = sizeof(names[i]),
+                                              .msg_iov = &parts[i],
+                                              .msg_iovlen = 1,
+                                              .msg_control = controls[i].bytes,
+                                              .msg_controllen = sizeof(controls[i].bytes)};
+    }
+    /* A pending ICMP error is reported once instead of datagrams; it stands in the error queue as
+     * well. */
+    int got = recvmmsg(s->fd, messages, (unsigned)count, MSG_DONTWAIT, NULL);
+    if (got < 0 && errno != EAGAIN && errno != EINTR) {
+        got = recvmmsg(s->fd, messages, (unsigned)count, MSG_DONTWAIT, NULL);
+    }
+    for (int i = 0; i < got; i++) {
+        struct packet *p = packets[i];
+
+        if (!accept_message(s, &messages[i], &names[i], p, too_long)) {
+            continue;
+        }
+        packets[i] = packets[good];
+        packets[good++] = p;
+    }
+    return good;
+}
+
+/* ---- sending ---- */
+
+static void add_control(struct msghdr *message, int level, int type, const void *data,
+                        size_t length)
+{
+    struct cmsghdr *c =
+        (struct cmsghdr *)(void *)((uint8_t *)message->msg_control + message->msg_controllen);
+
+    assert(message->msg_controllen + CMSG_SPACE(length) <= CONTROL_BYTES);
+    memset(c, 0, CMSG_SPACE(length));
+    c->cmsg_level = level;
+    c->cmsg_type = type;
+    c->cmsg_len = CMSG_LEN(length);
+    memcpy(CMSG_DATA(c), data, length);
+    message->msg_controllen += CMSG_SPACE(length);
+}
+
+static void write_control(struct msghdr *message, enum family family, const struct address *local,
+                          int tos)
+{
+    if (family == FAMILY_IPV4) {
+        if (local->family == FAMILY_IPV4) {
+            struct in_pktinfo info = {0};
+
+            memcpy(&info.ipi_spec_dst, local->bytes, sizeof(info.ipi_spec_dst));
+            add_control(message, IPPROTO_IP, IP_PKTINFO, &info, sizeof(info));
+        }
+        if (tos != 0) {
+            add_control(message, IPPROTO_IP, IP_TOS, &tos, sizeof(tos));
+        }
+        return;
+    }
+    if (local->family == FAMILY_IPV6) {
+        struct in6_pktinfo info = {0};
+
+        memcpy(&info.ipi6_addr, local->bytes, sizeof(info.ipi6_addr));
+        add_control(message, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof(info));
+    }
+    if (tos != 0) {
+        add_control(message, IPPROTO_IPV6, IPV6_TCLASS, &tos, sizeof(tos));
+    }
+}
+
+/* One message of the batch: one packet, or several of equal size to one peer that the system cuts
+ * apart again. */
+struct outgoing {
+    size_t first, count;
+};
+
+struct send_batch {
+    struct packet *const *packets;
+    struct iovec parts[BATCH_PACKETS];
+    struct sockaddr_storage names[BATCH_PACKETS];
+    struct control controls[BATCH_PACKETS];
+    struct mmsghdr messages[BATCH_PACKETS];
+    struct outgoing outgoing[BATCH_PACKETS];
+    size_t count;
+};
+
+static bool same_road(const struct packet *a, const struct packet *b)
+{
+    return a->tos == b->tos && a->dont_fragment == b->dont_fragment &&
+           endpoint_equal(&a->peer, &b->peer) &&
+           address_equal(&a->local.address, &b->local.address);
+}
+
+/* How many packets from `first` on can be one super-datagram: all of one size, only the last may be
+ * shorter. */
+static size_t count_alike(struct packet *const *packets, size_t first, size_t end)
+{
+    const struct packet *head = packets[first];
+    size_t total = head->length;
+    size_t next = first + 1;
+
+    while (next < end && packets[next]->length <= head->length &&
+           total + packets[next]->length <= SUPER_BYTES_MAX && same_road(head, packets[next])) {
+        total += packets[next]->length;
+        next++;
+        if (packets[next - 1]->length < head->length) {
+            break;
+        }
+    }
+    return next - first;
+}
+
+static void add_message(struct send_batch *batch, const struct datagram_socket *s, size_t first,
+                        size_t count)
+{
+    size_t at = batch->count++;
+    const struct packet *head = batch->packets[first];
+    struct endpoint peer = head->peer;
+
+    if (s->protocol != PROTOCOL_UDP) {
+        peer.port = 0; /* a raw IPv6 socket takes anything else for a protocol */
+    }
+    batch->outgoing[at] = (struct outgoing){first, count};
+    batch->messages[at].msg_hdr =
+        (struct msghdr){.msg_name = &batch->names[at],
+                        .msg_namelen = sockaddr_write(&batch->names[at], &peer),
+                        .msg_iov = &batch->parts[first],
+                        .msg_iovlen = count,
+                        .msg_control = batch->controls[at].bytes};
+    struct msghdr *message = &batch->messages[at].msg_hdr;
+    write_control(message, s->family, &head->local.address, head->tos);
+    if (count > 1) {
+        uint16_t segment_bytes = (uint16_t)head->length;
+
+        add_control(message, SOL_UDP, UDP_SEGMENT, &segment_bytes, sizeof(segment_bytes));
+    }
+    if (message->msg_controllen == 0) {
+        message->msg_control = NULL;
+    }
+}
+
+/* Messages of packets first .. end-1, which agree about DF. */
+static void make_messages(struct send_batch *batch, const struct datagram_socket *s, size_t first,
+                          size_t end, bool together)
+{
+    batch->count = 0;
+    while (first < end) {
+        size_t count = together ? count_alike(batch->packets, first, end) : 1;
+
+        add_message(batch, s, first, count);
+        first += count;
+    }
+}
+
+static void wait_for_room(const struct datagram_socket *s)
+{
+    struct pollfd room = {.fd = s->fd, .events = POLLOUT};
+
+    (void)poll(&room, 1, SEND_WAIT_MS);
+}
+
+/* Sends messages from `at` on until one is refused for good. Returns the place of that one, or the
+ * end. */
+static size_t send_until_refused(const struct datagram_socket *s, struct send_batch *batch,
+                                 size_t at)
+{
+    unsigned tries = 0;
+
+    while (at < batch->count) {
+        int sent = sendmmsg(s->fd, &batch->messages[at], (unsigned)(batch->count - at), 0);
+
+        if (sent > 0) {
+            at += (size_t)sent;
+            tries = 0;
+            continue;
+        }
+        /* An ICMP error about an earlier datagram comes back as this one's, once: the second try
+         * tells. */
+        if (++tries > 1) {
+            return at;
+        }
+        if (errno == EAGAIN || errno == ENOBUFS) {
+            wait_for_room(s);
+        }
+    }
+    return at;
+}
+
+static size_t send_singly(struct datagram_socket *s, struct packet *const *packets, size_t count)
+{
+    static _Thread_local struct send_batch batch;
+    size_t refused = 0;
+
+    batch.packets = packets;
+    for (size_t i = 0; i < count; i++) {
+        batch.parts[i] = (struct iovec){packet_data(packets[i]), packets[i]->length};
+    }
+    make_messages(&batch, s, 0, count, false);
+    for (size_t at = 0; at < batch.count; at++) {
+        at = send_until_refused(s, &batch, at);
+        refused += at < batch.count ? 1 : 0;
+    }
+    return refused;
+}
+
+static size_t send_run(struct datagram_socket *s, struct send_batch *batch, size_t first,
+                       size_t end)
+{
+    size_t refused = 0;
+
+    if (!set_dont_fragment(s, batch->packets[first]->dont_fragment != 0)) {
+        return end - first;
+    }
+    make_messages(batch, s, first, end, s->segments);
+    for (size_t at = 0; at < batch->count; at++) {
+        at = send_until_refused(s, batch, at);
+        if (at == batch->count) {
+            break;
+        }
+        const struct outgoing *one = &batch->outgoing[at];
+        if (one->count == 1) {
+            refused++;
+            continue;
+        }
+        /* EIO: a device on the way out cannot checksum, so it cannot cut. Else one of them is too
+         * big. */
+        s->segments = s->segments && errno != EIO;
+        refused += send_singly(s, &batch->packets[one->first], one->count);
+    }
+    return refused;
+}
+
+size_t datagram_send(struct datagram_socket *s, struct packet *const *packets, size_t count)
+{
+    static _Thread_local struct send_batch batch;
+    size_t refused = 0;
+    size_t first = 0;
+
+    assert(count <= BATCH_PACKETS);
+    batch.packets = packets;
+    for (size_t i = 0; i < count; i++) {
+        assert(packets[i]->peer.address.family == s->family);
+        batch.parts[i] = (struct iovec){packet_data(packets[i]), packets[i]->length};
+    }
+    (void)pthread_mutex_lock(&s->lock);
+    while (first < count) {
+        size_t end = first + 1;
+
+        while (end < count && packets[end]->dont_fragment == packets[first]->dont_fragment) {
+            end++;
+        }
+        refused += send_run(s, &batch, first, end);
+        first = end;
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    return refused;
+}
+
+bool datagram_send_one(struct datagram_socket *s, const struct address *local,
+                       const struct endpoint *peer, struct slice bytes)
+{
+    struct sockaddr_storage name;
+    struct control control;
+    struct iovec part = {(void *)(uintptr_t)bytes.data, bytes.length};
+    struct msghdr message = {.msg_name = &name,
+                             .msg_namelen = sockaddr_write(&name, peer),
+                             .msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = control.bytes};
+
+    assert(peer->address.family == s->family);
+    write_control(&message, s->family, local, 0);
+    (void)pthread_mutex_lock(&s->lock);
+    bool ok = set_dont_fragment(s, false);
+    ok = ok && (sendmsg(s->fd, &message, MSG_DONTWAIT) >= 0 ||
+                sendmsg(s->fd, &message, MSG_DONTWAIT) >= 0);
+    (void)pthread_mutex_unlock(&s->lock);
+    return ok;
+}
+
+/* ---- errors ---- */
+
+static bool read_extended(const struct cmsghdr *c, struct sock_extended_err *error,
+                          struct datagram_error *out)
+{
+    bool ours = (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVERR) ||
+                (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_RECVERR);
+    struct sockaddr_storage offender = {0};
+    size_t length = c->cmsg_len - CMSG_LEN(0);
+
+    if (!ours || length < sizeof(*error)) {
+        return false;
+    }
+    memcpy(error, CMSG_DATA(c), sizeof(*error));
+    size_t behind = length - sizeof(*error);
+    memcpy(&offender, CMSG_DATA(c) + sizeof(*error),
+           behind < sizeof(offender) ? behind : sizeof(offender));
+    struct endpoint who;
+    if (sockaddr_read(&offender, &who)) {
+        out->offender = who.address;
+    }
+    return true;
+}
+
+static uint16_t plausible_mtu(enum family family, uint32_t mtu)
+{
+    uint32_t least = family == FAMILY_IPV4 ? MTU_MIN_IPV4 : MTU_MIN_IPV6;
+
+    if (mtu < least) {
+        return (uint16_t)least;
+    }
+    return mtu > UINT16_MAX ? UINT16_MAX : (uint16_t)mtu;
+}
+
+bool datagram_next_error(struct datagram_socket *s, struct datagram_error *out)
+{
+    uint8_t quoted[64];
+    struct sockaddr_storage name = {0};
+    _Alignas(struct cmsghdr) uint8_t control[512];
+    struct iovec part = {quoted, sizeof(quoted)};
+    struct msghdr message = {.msg_name = &name,
+                             .msg_namelen = sizeof(name),
+                             .msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = control,
+                             .msg_controllen = sizeof(control)};
+    struct sock_extended_err error = {0};
+    struct packet local = {0};
+    bool found = false;
+
+    *out = (struct datagram_error){0};
+    if (recvmsg(s->fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0) {
+        return false;
+    }
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c != NULL; c = CMSG_NXTHDR(&message, c)) {
+        found = read_extended(c, &error, out) || found;
+    }
+    read_control(&message, &local);
+    if (!found || !sockaddr_read(&name, &out->peer)) {
+        return true; /* an empty one: the caller sees no peer and goes on */
+    }
+    out->local = local.local.address;
+    if (s->protocol != PROTOCOL_UDP) {
+        out->peer.port = 0;
+    }
+    out->code = (int)error.ee_errno;
+    if (error.ee_errno == EMSGSIZE) {
+        out->mtu = plausible_mtu(s->family, error.ee_info);
+    }
+    return true;
+}
+
+const char *datagram_error_sentence(const struct datagram_error *error)
+{
+    switch (error->code) {
+    case EMSGSIZE:
+        return "a packet was too big for the path";
+    case ECONNREFUSED:
+        return "the host answers that nobody listens on that port";
+    case EHOSTUNREACH:
+        return "a router answers that there is no way to that host";
+    case ENETUNREACH:
+        return "a router answers that there is no way to that network";
+    case EACCES:
+    case EPERM:
+        return "a firewall answers that this is forbidden";
+    case ENOPROTOOPT:
+    case EPROTO:
+        return "the host answers that it does not speak this protocol";
+    default:
+        return "the network answers that the peer cannot be reached";
+    }
+}

@@ -1,0 +1,58 @@
+/*
+ * Datagrams in batches, over UDP or over raw IP: the local address of each is known, and replies
+ * leave from it. Opened by host/udp.h and host/raw.h. One thread receives; any thread may send.
+ */
+#ifndef SEKISHO_HOST_DATAGRAM_H
+#define SEKISHO_HOST_DATAGRAM_H
+
+#include <pthread.h>
+
+#include "base/packet.h"
+
+struct datagram_socket {
+    int fd;
+    enum family family;
+    uint16_t port; /* ours; 0 for raw sockets */
+    uint8_t protocol; /* 17 UDP or 50 ESP */
+    struct address bound; /* unset: all addresses */
+    bool segments; /* the system cuts super-datagrams (UDP_SEGMENT) */
+    /* Whether DF is set is a property of an IPv4 socket, not of a message: who sends holds the
+     * lock, sets it and sends. Without contention that costs a hundredth of the system call that
+     * follows. */
+    pthread_mutex_t lock;
+    bool dont_fragment;
+};
+
+/* For udp.c and raw.c: the options that both have. False with a sentence. */
+MUST_USE bool datagram_init(struct datagram_socket *s, int fd, enum family family, uint8_t protocol,
+                            char *why, size_t why_bytes);
+void datagram_close(struct datagram_socket *s);
+
+/* Fills packets behind the head room, leaving the tail room, in order; never waits. Returns how
+ * many were filled: these stand in front afterwards. One that is longer than its buffer is not
+ * delivered and counted in `too_long`. */
+MUST_USE size_t datagram_receive(struct datagram_socket *s, struct packet **packets, size_t count,
+                                 size_t *too_long);
+/* Sends all to their peers from their local addresses (unset: the system chooses); count <=
+ * BATCH_PACKETS. Returns how many the system refused; those are lost. */
+MUST_USE size_t datagram_send(struct datagram_socket *s, struct packet *const *packets,
+                              size_t count);
+/* One message without DF, for the control plane. False when the system refused; errno says why. */
+MUST_USE bool datagram_send_one(struct datagram_socket *s, const struct address *local,
+                                const struct endpoint *peer, struct slice bytes);
+
+/* What the network said about a datagram of ours (ICMP, or the system's own knowledge of the path).
+ */
+struct datagram_error {
+    struct endpoint peer; /* where it was sent; port 0 for raw sockets */
+    struct address local; /* as far as it is known, else unset */
+    struct address offender; /* who says so; unset: this system */
+    uint16_t mtu; /* too big for the path: what fits in one packet; 0: cannot be reached */
+    int code; /* the error number that belongs to it */
+};
+/* Takes one from the error queue. False when it is empty. */
+MUST_USE bool datagram_next_error(struct datagram_socket *s, struct datagram_error *out);
+/* "no host there", "nobody listens on that port": never NULL. */
+const char *datagram_error_sentence(const struct datagram_error *error);
+
+#endif

@@ -1,0 +1,593 @@
+/* Decides which rtnetlink messages are sent, and what the kernel's answers mean. */
+#include "host/netlink.h"
+
+#include "host/sockaddr.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <linux/if_addr.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define REQUEST_BYTES 512
+#define ANSWER_BYTES 32768
+#define ANSWER_WAIT_S 5
+
+struct request {
+    struct nlmsghdr header;
+    uint8_t body[REQUEST_BYTES];
+};
+
+/* ---- writing ---- */
+
+static void request_start(struct request *r, uint16_t type, uint16_t flags, const void *head,
+                          size_t head_bytes)
+{
+    memset(r, 0, sizeof(*r));
+    r->header.nlmsg_type = type;
+    r->header.nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags);
+    r->header.nlmsg_len = (uint32_t)NLMSG_LENGTH(head_bytes);
+    memcpy(r->body, head, head_bytes);
+}
+
+static struct rtattr *add_attribute(struct request *r, uint16_t type, const void *data,
+                                    size_t length)
+{
+    uint32_t at = NLMSG_ALIGN(r->header.nlmsg_len);
+    struct rtattr *a = (struct rtattr *)(void *)((uint8_t *)r + at);
+
+    assert(at + RTA_SPACE(length) <= sizeof(*r));
+    a->rta_type = type;
+    a->rta_len = (uint16_t)RTA_LENGTH(length);
+    if (length > 0) {
+        memcpy(RTA_DATA(a), data, length);
+    }
+    r->header.nlmsg_len = (uint32_t)(at + RTA_ALIGN(a->rta_len));
+    return a;
+}
+
+static void end_nest(const struct request *r, struct rtattr *nest)
+{
+    const uint8_t *end = (const uint8_t *)r + r->header.nlmsg_len;
+
+    nest->rta_len = (uint16_t)(end - (const uint8_t *)nest);
+}
+
+static void add_address(struct request *r, uint16_t type, const struct address *address)
+{
+    (void)add_attribute(r, type, address->bytes, address_bytes((enum family)address->family));
+}
+
+/* ---- asking ---- */
+
+/* Called for each message of an answer. */
+typedef void (*netlink_visit)(void *context, struct nlmsghdr *message);
+
+enum answer { ANSWER_MORE, ANSWER_DONE };
+
+static enum answer read_message(struct nlmsghdr *message, int *error, netlink_visit visit,
+                                void *context)
+{
+    if (message->nlmsg_type == NLMSG_ERROR) {
+        struct nlmsgerr result;
+
+        memcpy(&result, NLMSG_DATA(message), sizeof(result));
+        *error = -result.error;
+        return ANSWER_DONE;
+    }
+    if (message->nlmsg_type == NLMSG_DONE) {
+        return ANSWER_DONE;
+    }
+    if (visit != NULL) {
+        visit(context, message);
+    }
+    return (message->nlmsg_flags & NLM_F_MULTI) != 0 ? ANSWER_MORE : ANSWER_DONE;
+}
+
+/* Sends and reads until the answer is whole. Zero or an error number. */
+static int ask(struct netlink *nl, struct request *r, netlink_visit visit, void *context)
+{
+    static _Thread_local _Alignas(struct nlmsghdr) uint8_t answer[ANSWER_BYTES];
+    uint32_t sequence = ++nl->sequence;
+
+    r->header.nlmsg_seq = sequence;
+    if (send(nl->fd, r, r->header.nlmsg_len, 0) < 0) {
+        return errno;
+    }
+    for (;;) {
+        int error = 0;
+        ssize_t got = recv(nl->fd, answer, sizeof(answer), 0);
+
+        if (got < 0) {
+            if (errno == EINTR) {
+                continue;
+            }
+            return errno;
+        }
+        unsigned left = (unsigned)got;
+        for (struct nlmsghdr *m = (struct nlmsghdr *)(void *)answer; NLMSG_OK(m, left);
+             m = NLMSG_NEXT(m, left)) {
+            if (m->nlmsg_seq == sequence &&
+                read_message(m, &error, visit, context) == ANSWER_DONE) {
+                return error;
+            }
+        }
+    }
+}
+
+static int order(struct netlink *nl, struct request *r)
+{
+    r->header.nlmsg_flags |= NLM_F_ACK;
+    return ask(nl, r, NULL, NULL);
+}
+
+/* ---- opening ---- */
+
+static int open_socket(uint32_t groups)
+{
+    struct sockaddr_nl name = {.nl_family = AF_NETLINK, .nl_groups = groups};
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | (groups != 0 ? SOCK_NONBLOCK : 0),
+                    NETLINK_ROUTE);
+
+    if (fd >= 0 && bind(fd, (const struct sockaddr *)&name, sizeof(name)) != 0) {
+        (void)close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+bool netlink_open(struct netlink *nl, char *why, size_t why_bytes)
+{
+    /* The kernel answers within the call; the limit is for a kernel that does not. */
+    struct timeval limit = {.tv_sec = ANSWER_WAIT_S};
+
+    *nl = (struct netlink){.fd = open_socket(0), .watch_fd = -1};
+    if (nl->fd < 0 || setsockopt(nl->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) != 0) {
+        snprintf(why, why_bytes, "cannot talk to the system about routes: %s", strerror(errno));
+        netlink_close(nl);
+        return false;
+    }
+    return true;
+}
+
+void netlink_close(struct netlink *nl)
+{
+    if (nl->fd > 0) {
+        (void)close(nl->fd);
+    }
+    if (nl->watch_fd > 0) {
+        (void)close(nl->watch_fd);
+    }
+    *nl = (struct netlink){.fd = -1, .watch_fd = -1};
+}
+
+/* ---- interfaces and addresses ---- */
+
+bool netlink_link_up(struct netlink *nl, int interface_index, uint16_t mtu, char *why,
+                     size_t why_bytes)
+{
+    struct request r;
+    struct ifinfomsg head = {.ifi_index = interface_index};
+    const uint8_t no_addresses = 1; /* IN6_ADDR_GEN_MODE_NONE */
+
+    request_start(&r, RTM_NEWLINK, 0, &head, sizeof(head));
+    struct rtattr *families = add_attribute(&r, IFLA_AF_SPEC, NULL, 0);
+    struct rtattr *family = add_attribute(&r, AF_INET6, NULL, 0);
+    (void)add_attribute(&r, IFLA_INET6_ADDR_GEN_MODE, &no_addresses, sizeof(no_addresses));
+    end_nest(&r, family);
+    end_nest(&r, families);
+    (void)order(nl, &r); /* refused where IPv6 is off, and then not needed */
+
+    head.ifi_flags = IFF_UP;
+    head.ifi_change = IFF_UP;
+    request_start(&r, RTM_NEWLINK, 0, &head, sizeof(head));
+    if (mtu != 0) {
+        uint32_t value = mtu;
+
+        (void)add_attribute(&r, IFLA_MTU, &value, sizeof(value));
+    }
+    int error = order(nl, &r);
+    if (error != 0) {
+        snprintf(why, why_bytes, "cannot bring the device up: %s", strerror(error));
+    }
+    return error == 0;
+}
+
+bool netlink_address_add(struct netlink *nl, int interface_index, const struct address *address,
+                         uint8_t prefix_bits, char *why, size_t why_bytes)
+{
+    struct request r;
+    struct ifaddrmsg head = {.ifa_family = (uint8_t)sockaddr_family((enum family)address->family),
+                             .ifa_prefixlen = prefix_bits,
+                             .ifa_flags = IFA_F_NODAD & 0xff,
+                             .ifa_index = (unsigned)interface_index};
+
+    request_start(&r, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, &head, sizeof(head));
+    add_address(&r, IFA_LOCAL, address);
+    add_address(&r, IFA_ADDRESS, address);
+    int error = order(nl, &r);
+    if (error != 0) {
+        char text[ADDRESS_TEXT_BYTES];
+
+        snprintf(why, why_bytes, "cannot give the device the address %s: %s",
+                 address_format(address, text), strerror(error));
+    }
+    return error == 0;
+}
+
+struct addresses_found {
+    struct netlink_address *out;
+    size_t count, capacity;
+};
+
+static bool read_address(struct rtattr *a, int family, struct address *out)
+{
+    size_t length = family == AF_INET ? 4 : 16;
+
+    if ((family != AF_INET && family != AF_INET6) || RTA_PAYLOAD(a) != length) {
+        return false;
+    }
+    *out = (struct address){.family = family == AF_INET ? FAMILY_IPV4 : FAMILY_IPV6};
+    memcpy(out->bytes, RTA_DATA(a), length);
+    return true;
+}
+
+static void visit_address(void *context, struct nlmsghdr *message)
+{
+    struct addresses_found *found = context;
+    struct ifaddrmsg head;
+    struct address address = {0};
+
+    if (message->nlmsg_type != RTM_NEWADDR || message->nlmsg_len < NLMSG_LENGTH(sizeof(head))) {
+        return;
+    }
+    memcpy(&head, NLMSG_DATA(message), sizeof(head));
+    unsigned left = message->nlmsg_len - (unsigned)NLMSG_LENGTH(sizeof(head));
+    for (struct rtattr *a = IFA_RTA(NLMSG_DATA(message)); RTA_OK(a, left); a = RTA_NEXT(a, left)) {
+        /* On a point-to-point link IFA_ADDRESS is the other end, and IFA_LOCAL, if given, is ours.
+         */
+        if (a->rta_type == IFA_LOCAL || (a->rta_type == IFA_ADDRESS && address.family == 0)) {
+            (void)read_address(a, head.ifa_family, &address);
+        }
+    }
+    if (address.family == FAMILY_NONE || address_is_loopback(&address) ||
+        address_is_link_local(&address) || found->count == found->capacity) {
+        return;
+    }
+    found->out[found->count++] = (struct netlink_address){.address = address,
+                                                          .prefix_bits = head.ifa_prefixlen,
+                                                          .interface_index = (int)head.ifa_index};
+}
+
+size_t netlink_addresses(struct netlink *nl, struct netlink_address *out, size_t capacity)
+{
+    struct addresses_found found = {.out = out, .capacity = capacity};
+    struct ifaddrmsg head = {.ifa_family = AF_UNSPEC};
+    struct request r;
+
+    request_start(&r, RTM_GETADDR, NLM_F_DUMP, &head, sizeof(head));
+    (void)ask(nl, &r, visit_address, &found);
+    return found.count;
+}
+
+static void visit_link(void *context, struct nlmsghdr *message)
+{
+    uint16_t *mtu = context;
+
+    if (message->nlmsg_type != RTM_NEWLINK ||
+        message->nlmsg_len < NLMSG_LENGTH(sizeof(struct ifinfomsg))) {
+        return;
+    }
+    unsigned left = message->nlmsg_len - (unsigned)NLMSG_LENGTH(sizeof(struct ifinfomsg));
+    for (struct rtattr *a = IFLA_RTA(NLMSG_DATA(message)); RTA_OK(a, left); a = RTA_NEXT(a, left)) {
+        if (a->rta_type == IFLA_MTU && RTA_PAYLOAD(a) == sizeof(uint32_t)) {
+            uint32_t value;
+
+            memcpy(&value, RTA_DATA(a), sizeof(value));
+            *mtu = value > UINT16_MAX ? UINT16_MAX : (uint16_t)value;
+        }
+    }
+}
+
+uint16_t netlink_link_mtu(struct netlink *nl, int interface_index)
+{
+    struct ifinfomsg head = {.ifi_index = interface_index};
+    struct request r;
+    uint16_t mtu = 0;
+
+    request_start(&r, RTM_GETLINK, 0, &head, sizeof(head));
+    (void)ask(nl, &r, visit_link, &mtu);
+    return mtu;
+}
+
+/* ---- routes ---- */
+
+static void route_request(struct request *r, uint16_t type, uint16_t flags,
+                          const struct network *network, int interface_index)
+{
+    struct rtmsg head = {
+        .rtm_family = (uint8_t)sockaddr_family((enum family)network->address.family),
+        .rtm_dst_len = network->prefix_bits,
+        .rtm_table = RT_TABLE_MAIN,
+        .rtm_protocol = NETLINK_ROUTE_PROTOCOL,
+        .rtm_scope = type == RTM_DELROUTE ? RT_SCOPE_NOWHERE : RT_SCOPE_LINK,
+        .rtm_type = type == RTM_DELROUTE ? RTN_UNSPEC : RTN_UNICAST,
+    };
+    uint32_t out = (uint32_t)interface_index;
+
+    request_start(r, type, flags, &head, sizeof(head));
+    if (network->prefix_bits > 0) {
+        add_address(r, RTA_DST, &network->address);
+    }
+    (void)add_attribute(r, RTA_OIF, &out, sizeof(out));
+}
+
+/* A route as it stands in a dump. */
+struct route {
+    struct network network;
+    int interface_index;
+    uint8_t protocol, type;
+    uint32_t table, priority;
+    struct address source;
+    uint32_t mtu;
+};
+
+static void read_metrics(struct rtattr *metrics, struct route *out)
+{
+    unsigned left = (unsigned)RTA_PAYLOAD(metrics);
+
+    for (struct rtattr *a = RTA_DATA(metrics); RTA_OK(a, left); a = RTA_NEXT(a, left)) {
+        if (a->rta_type == RTAX_MTU && RTA_PAYLOAD(a) == sizeof(out->mtu)) {
+            memcpy(&out->mtu, RTA_DATA(a), sizeof(out->mtu));
+        }
+    }
+}
+
+static bool read_number(struct rtattr *a, uint32_t *out)
+{
+    if (RTA_PAYLOAD(a) != sizeof(*out)) {
+        return false;
+    }
+    memcpy(out, RTA_DATA(a), sizeof(*out));
+    return true;
+}
+
+static bool read_route(struct nlmsghdr *message, struct route *out)
+{
+    struct rtmsg head;
+    uint32_t interface_index = 0;
+
+    if (message->nlmsg_type != RTM_NEWROUTE || message->nlmsg_len < NLMSG_LENGTH(sizeof(head))) {
+        return false;
+    }
+    memcpy(&head, NLMSG_DATA(message), sizeof(head));
+    if (head.rtm_family != AF_INET && head.rtm_family != AF_INET6) {
+        return false;
+    }
+    *out = (struct route){.protocol = head.rtm_protocol, .type = head.rtm_type};
+    out->table = head.rtm_table;
+    out->network.prefix_bits = head.rtm_dst_len;
+    out->network.address.family = head.rtm_family == AF_INET ? FAMILY_IPV4 : FAMILY_IPV6;
+    unsigned left = message->nlmsg_len - (unsigned)NLMSG_LENGTH(sizeof(head));
+    for (struct rtattr *a = RTM_RTA(NLMSG_DATA(message)); RTA_OK(a, left); a = RTA_NEXT(a, left)) {
+        switch (a->rta_type) {
+        case RTA_DST:
+            (void)read_address(a, head.rtm_family, &out->network.address);
+            break;
+        case RTA_PREFSRC:
+            (void)read_address(a, head.rtm_family, &out->source);
+            break;
+        case RTA_OIF:
+            (void)read_number(a, &interface_index);
+            break;
+        case RTA_TABLE:
+            (void)read_number(a, &out->table);
+            break;
+        case RTA_PRIORITY:
+            (void)read_number(a, &out->priority);
+            break;
+        case RTA_METRICS:
+            read_metrics(a, out);
+            break;
+        default: /* the kernel's list grows */
+            break;
+        }
+    }
+    out->interface_index = (int)interface_index;
+    return true;
+}
+
+struct conflict {
+    const struct network *network;
+    struct route route;
+    bool found;
+};
+
+static void visit_conflict(void *context, struct nlmsghdr *message)
+{
+    struct conflict *conflict = context;
+    struct route route;
+
+    if (read_route(message, &route) && route.table == RT_TABLE_MAIN &&
+        network_equal(&route.network, conflict->network) &&
+        (!conflict->found || route.priority < conflict->route.priority)) {
+        conflict->route = route;
+        conflict->found = true;
+    }
+}
+
+static void dump_routes(struct netlink *nl, enum family family, netlink_visit visit, void *context)
+{
+    struct rtmsg head = {.rtm_family = (uint8_t)sockaddr_family(family)};
+    struct request r;
+
+    request_start(&r, RTM_GETROUTE, NLM_F_DUMP, &head, sizeof(head));
+    (void)ask(nl, &r, visit, context);
+}
+
+/* The network has a route already: ours, or somebody's who must be named. */
+static bool explain_conflict(struct netlink *nl, const struct network *network, int interface_index,
+                             char *why, size_t why_bytes)
+{
+    struct conflict conflict = {.network = network};
+    char text[NETWORK_TEXT_BYTES];
+    char name[IF_NAMESIZE] = "another device";
+
+    dump_routes(nl, (enum family)network->address.family, visit_conflict, &conflict);
+    if (conflict.found && conflict.route.interface_index == interface_index) {
+        return true;
+    }
+    if (conflict.found) {
+        (void)if_indextoname((unsigned)conflict.route.interface_index, name);
+    }
+    network_format(network, text);
+    snprintf(why, why_bytes,
+             "the system has a route to %s over %s already: remove it (ip route del %s dev %s), or "
+             "the tunnel gets no traffic",
+             text, name, text, name);
+    return false;
+}
+
+bool netlink_route_add(struct netlink *nl, const struct network *network, int interface_index,
+                       const struct address *source, char *why, size_t why_bytes)
+{
+    struct request r;
+
+    route_request(&r, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, network, interface_index);
+    if (source != NULL && source->family == network->address.family) {
+        add_address(&r, RTA_PREFSRC, source);
+    }
+    int error = order(nl, &r);
+    if (error == 0) {
+        return true;
+    }
+    if (error == EEXIST) {
+        return explain_conflict(nl, network, interface_index, why, why_bytes);
+    }
+    char text[NETWORK_TEXT_BYTES];
+    snprintf(why, why_bytes, "cannot set the route to %s: %s", network_format(network, text),
+             strerror(error));
+    return false;
+}
+
+bool netlink_route_remove(struct netlink *nl, const struct network *network, int interface_index,
+                          char *why, size_t why_bytes)
+{
+    struct request r;
+
+    route_request(&r, RTM_DELROUTE, 0, network, interface_index);
+    int error = order(nl, &r);
+    if (error == 0 || error == ESRCH || error == ENODEV) {
+        return true;
+    }
+    char text[NETWORK_TEXT_BYTES];
+    snprintf(why, why_bytes, "cannot remove the route to %s: %s", network_format(network, text),
+             strerror(error));
+    return false;
+}
+
+#define CLEAN_MAX 256
+
+struct leftovers {
+    int interface_index;
+    struct network networks[CLEAN_MAX];
+    size_t count;
+};
+
+static void visit_leftover(void *context, struct nlmsghdr *message)
+{
+    struct leftovers *left = context;
+    struct route route;
+
+    if (read_route(message, &route) && route.protocol == NETLINK_ROUTE_PROTOCOL &&
+        route.table == RT_TABLE_MAIN && route.interface_index == left->interface_index &&
+        left->count < CLEAN_MAX) {
+        left->networks[left->count++] = route.network;
+    }
+}
+
+size_t netlink_routes_clean(struct netlink *nl, int interface_index)
+{
+    const enum family families[] = {FAMILY_IPV4, FAMILY_IPV6};
+    size_t removed = 0;
+    char why[128];
+
+    for (size_t i = 0; i < ARRAY_LENGTH(families); i++) {
+        struct leftovers left = {.interface_index = interface_index};
+        bool progress = true;
+
+        while (progress) {
+            progress = false;
+            left.count = 0;
+            dump_routes(nl, families[i], visit_leftover, &left);
+            for (size_t n = 0; n < left.count; n++) {
+                if (netlink_route_remove(nl, &left.networks[n], interface_index, why,
+                                         sizeof(why))) {
+                    removed++;
+                    progress = true;
+                }
+            }
+        }
+    }
+    return removed;
+}
+
+static void visit_path(void *context, struct nlmsghdr *message)
+{
+    struct route *route = context;
+
+    (void)read_route(message, route);
+}
+
+bool netlink_path(struct netlink *nl, const struct address *to, struct netlink_path *out)
+{
+    struct rtmsg head = {.rtm_family = (uint8_t)sockaddr_family((enum family)to->family),
+                         .rtm_dst_len = (uint8_t)(address_bytes((enum family)to->family) * 8)};
+    struct request r;
+    struct route route = {0};
+
+    request_start(&r, RTM_GETROUTE, 0, &head, sizeof(head));
+    add_address(&r, RTA_DST, to);
+    if (ask(nl, &r, visit_path, &route) != 0 || route.interface_index == 0 ||
+        (route.type != RTN_UNICAST && route.type != RTN_LOCAL)) {
+        return false;
+    }
+    *out = (struct netlink_path){.interface_index = route.interface_index, .source = route.source};
+    out->mtu = route.mtu > 0 && route.mtu <= UINT16_MAX
+                   ? (uint16_t)route.mtu
+                   : netlink_link_mtu(nl, route.interface_index);
+    return true;
+}
+
+/* ---- watching ---- */
+
+bool netlink_watch(struct netlink *nl, char *why, size_t why_bytes)
+{
+    nl->watch_fd = open_socket(RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR);
+    if (nl->watch_fd < 0) {
+        snprintf(why, why_bytes, "cannot watch the addresses of this machine: %s", strerror(errno));
+        return false;
+    }
+    return true;
+}
+
+bool netlink_changed(struct netlink *nl)
+{
+    uint8_t bytes[4096];
+    bool changed = false;
+
+    for (;;) {
+        ssize_t got = recv(nl->watch_fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+
+        if (got >= 0 || errno == ENOBUFS) {
+            changed = true; /* too many to be kept is a change too */
+            continue;
+        }
+        return changed;
+    }
+}

@@ -1,0 +1,66 @@
+/*
+ * Interfaces, addresses and routes of the system (rtnetlink). Questions are answered by the kernel
+ * at once; changes of addresses are watched on a socket of their own.
+ */
+#ifndef SEKISHO_HOST_NETLINK_H
+#define SEKISHO_HOST_NETLINK_H
+
+#include "base/address.h"
+
+/* Our routes carry this number (see /etc/iproute2/rt_protos), so that what a killed daemon left is
+ * found again. */
+#define NETLINK_ROUTE_PROTOCOL 83
+
+struct netlink {
+    int fd;
+    int watch_fd; /* readable when addresses changed; -1 until netlink_watch() */
+    uint32_t sequence;
+};
+
+MUST_USE bool netlink_open(struct netlink *nl, char *why, size_t why_bytes);
+void netlink_close(struct netlink *nl);
+
+/* Sets the MTU (0: as it is), keeps IPv6 from giving the device addresses of its own, and brings it
+ * up. */
+MUST_USE bool netlink_link_up(struct netlink *nl, int interface_index, uint16_t mtu, char *why,
+                              size_t why_bytes);
+/* The host address of the network with its prefix. */
+MUST_USE bool netlink_address_add(struct netlink *nl, int interface_index,
+                                  const struct address *address, uint8_t prefix_bits, char *why,
+                                  size_t why_bytes);
+
+/* A route over the interface; `source` (may be NULL) is what local programs talk from. A route of
+ * ours that is there already is no mistake; another one is, and the sentence names it. */
+MUST_USE bool netlink_route_add(struct netlink *nl, const struct network *network,
+                                int interface_index, const struct address *source, char *why,
+                                size_t why_bytes);
+/* True also when it was gone already. */
+MUST_USE bool netlink_route_remove(struct netlink *nl, const struct network *network,
+                                   int interface_index, char *why, size_t why_bytes);
+/* Removes routes with our protocol number over this interface. Returns how many there were. */
+size_t netlink_routes_clean(struct netlink *nl, int interface_index);
+
+struct netlink_address {
+    struct address address;
+    uint8_t prefix_bits;
+    int interface_index;
+};
+/* All addresses of this machine without link-local and loopback ones. Returns how many (at most
+ * capacity). */
+size_t netlink_addresses(struct netlink *nl, struct netlink_address *out, size_t capacity);
+
+/* How the system would reach an address now. False when it cannot. */
+struct netlink_path {
+    int interface_index;
+    struct address source;
+    uint16_t mtu; /* of the path as far as the kernel knows, else of the interface; 0: unknown */
+};
+MUST_USE bool netlink_path(struct netlink *nl, const struct address *to, struct netlink_path *out);
+uint16_t netlink_link_mtu(struct netlink *nl, int interface_index);
+
+/* Watches addresses: watch_fd becomes readable. */
+MUST_USE bool netlink_watch(struct netlink *nl, char *why, size_t why_bytes);
+/* Reads all that is waiting; true when an address came or went. */
+bool netlink_changed(struct netlink *nl);
+
+#endif

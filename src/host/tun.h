@@ -1,0 +1,29 @@
+/* The TUN device: clear packets of the system's routing in and out. */
+#ifndef SEKISHO_HOST_TUN_H
+#define SEKISHO_HOST_TUN_H
+
+#include "base/packet.h"
+
+#define TUN_NAME_BYTES 16
+
+/* One queue of a device; the device goes away with its last queue. */
+struct tun {
+    int fd;
+    int interface_index;
+    char name[TUN_NAME_BYTES];
+};
+
+/* False with a sentence. With `many` further queues of the same device can be opened. */
+MUST_USE bool tun_open(struct tun *tun, const char *name, bool many, char *why, size_t why_bytes);
+void tun_close(struct tun *tun);
+
+enum tun_result {
+    TUN_OK,
+    TUN_EMPTY, /* nothing to read, or no room to write: try again when it is ready */
+    TUN_FAILED, /* this packet is lost: longer than the buffer, or refused */
+};
+/* Reads one packet behind `offset`, leaving the tail room. */
+MUST_USE enum tun_result tun_read(const struct tun *tun, struct packet *packet);
+MUST_USE enum tun_result tun_write(const struct tun *tun, const struct packet *packet);
+
+#endif
