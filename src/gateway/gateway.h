@@ -1,7 +1,7 @@
 /*
- * The gateway: which sites there are, which of them are up, and what must be done about it. It joins the protocol
- * machines to the data plane, and it is itself a machine: events with the time go in, actions come out. The daemon and
- * the simulator run the same code.
+ * The gateway: which sites there are, which of them are up, and what must be done about it. It
+ * joins the protocol machines to the data plane, and it is itself a machine: events with the time
+ * go in, actions come out. The daemon and the simulator run the same code.
  */
 #ifndef SEKISHO_GATEWAY_GATEWAY_H
 #define SEKISHO_GATEWAY_GATEWAY_H
@@ -15,20 +15,21 @@
 struct gateway;
 
 struct gateway_settings {
-    struct dataplane *dataplane;     /* borrowed */
-    struct random_source *random;    /* borrowed */
-    struct log_sink *log;            /* borrowed */
-    size_t ike_sa_max;               /* 0: 100,000 */
+    struct dataplane *dataplane; /* borrowed */
+    struct random_source *random; /* borrowed */
+    struct log_sink *log; /* borrowed */
+    size_t ike_sa_max; /* 0: 100,000 */
 };
 
 enum gateway_action_kind {
-    GATEWAY_SEND,           /* send: an IKE message or a NAT keepalive */
-    GATEWAY_KEY_EXCHANGE,   /* work for a job thread; gateway_key_exchange_done() */
-    GATEWAY_RESOLVE,        /* a host name; gateway_resolved() */
-    GATEWAY_READ_SECRET,    /* a named secret; gateway_secret() */
-    GATEWAY_ROUTE_ADD,      /* network over the TUN device */
+    GATEWAY_SEND, /* send: an IKE message or a NAT keepalive */
+    GATEWAY_KEY_EXCHANGE, /* work for a job thread; gateway_key_exchange_done() */
+    GATEWAY_RESOLVE, /* a host name; gateway_resolved() */
+    GATEWAY_READ_SECRET, /* a named secret; gateway_secret() */
+    GATEWAY_ROUTE_ADD, /* network over the TUN device */
     GATEWAY_ROUTE_REMOVE,
-    GATEWAY_SITE_CHANGED,   /* for those who watch: name and state */
+    GATEWAY_SITE_CHANGED, /* for those who watch: name and state */
+    GATEWAY_FIND_SOURCE, /* the address of ours from which the peer is reached; gateway_source() */
 };
 
 #define GATEWAY_DATAGRAM_BYTES 65536
@@ -37,19 +38,20 @@ struct gateway_action {
     enum gateway_action_kind kind;
     union {
         struct {
-            struct endpoint local;    /* address unset: let routing choose; port 500 or 4500 says which socket */
+            struct endpoint
+                local; /* address unset: let routing choose; port 500 or 4500 says which socket */
             struct endpoint peer;
-            struct slice bytes;       /* borrowed until the next action is taken; on port 4500 the non-ESP marker
-                                         is part of it (or it is a keepalive of one octet 0xff) */
+            struct slice bytes; /* borrowed until the next action is taken; on port 4500 the non-ESP
+                                   marker is part of it (or it is a keepalive of one octet 0xff) */
         } send;
         struct {
             uint64_t job;
             uint16_t group;
             bool has_pair;
-            struct key_pair pair;     /* owned by the action: move it into the job */
+            struct key_pair pair; /* owned by the action: move it into the job */
             uint16_t peer_public_length;
             uint8_t peer_public[KEY_EXCHANGE_PUBLIC_BYTES_MAX];
-        } *key_exchange;              /* owned by who takes the action: free() */
+        } * key_exchange; /* owned by who takes the action: free() */
         struct {
             uint64_t question;
             char host[256];
@@ -58,6 +60,10 @@ struct gateway_action {
             uint64_t question;
             char name[CONFIG_NAME_BYTES];
         } secret;
+        struct {
+            uint64_t question;
+            struct address peer;
+        } source;
         struct {
             struct network network;
         } route;
@@ -72,26 +78,35 @@ MUST_USE struct gateway *gateway_new(const struct gateway_settings *settings, ui
 /* Closes nothing on the wire: see gateway_shutdown(). */
 void gateway_free(struct gateway *gateway);
 
-/* The gateway takes the configuration (and frees it when it is replaced). What is unchanged is not disturbed. */
+/* The gateway takes the configuration (and frees it when it is replaced). What is unchanged is not
+ * disturbed. */
 void gateway_configure(struct gateway *gateway, struct config *config, uint64_t now_ms);
-void gateway_datagram(struct gateway *gateway, const struct endpoint *local, const struct endpoint *peer,
-                      struct slice message, uint64_t now_ms);
+/* An IKE message; when it came in on port 4500, its non-ESP marker has been removed. */
+void gateway_datagram(struct gateway *gateway, const struct endpoint *local,
+                      const struct endpoint *peer, struct slice message, uint64_t now_ms);
 void gateway_time(struct gateway *gateway, uint64_t now_ms);
 uint64_t gateway_deadline_ms(const struct gateway *gateway);
 /* Takes the notes of the data plane. */
 void gateway_notes(struct gateway *gateway, uint64_t now_ms);
 
-void gateway_key_exchange_done(struct gateway *gateway, uint64_t job, bool ok, struct key_pair *pair,
-                               struct secret *shared, uint64_t now_ms);
+void gateway_key_exchange_done(struct gateway *gateway, uint64_t job, bool ok,
+                               struct key_pair *pair, struct secret *shared, uint64_t now_ms);
 /* Zero addresses: the name is not known; `why` a sentence. */
-void gateway_resolved(struct gateway *gateway, uint64_t question, const struct address *addresses, size_t count,
-                      const char *why, uint64_t now_ms);
-void gateway_secret(struct gateway *gateway, uint64_t question, const struct secret *secret, const char *why,
-                    uint64_t now_ms);
+void gateway_resolved(struct gateway *gateway, uint64_t question, const struct address *addresses,
+                      size_t count, const char *why, uint64_t now_ms);
+void gateway_secret(struct gateway *gateway, uint64_t question, const struct secret *secret,
+                    const char *why, uint64_t now_ms);
+/* NULL or unset: there is no route to the peer; `why` a sentence. Both sides of IKE compare the
+ * addresses that they see (NAT detection, RFC 7296 2.23), so the right one must be known before the
+ * first message. */
+void gateway_source(struct gateway *gateway, uint64_t question, const struct address *local,
+                    const char *why, uint64_t now_ms);
 /* A route could not be set; shown as a problem of the site. */
 void gateway_route_failed(struct gateway *gateway, const struct network *network, const char *why);
-/* ICMP said that a peer cannot be reached or a packet is too big (checked to be about a datagram of ours). */
-void gateway_unreachable(struct gateway *gateway, const struct endpoint *peer, const char *why, uint64_t now_ms);
+/* ICMP said that a peer cannot be reached or a packet is too big (checked to be about a datagram of
+ * ours). */
+void gateway_unreachable(struct gateway *gateway, const struct endpoint *peer, const char *why,
+                         uint64_t now_ms);
 /* Our own addresses changed (netlink). */
 void gateway_addresses_changed(struct gateway *gateway, uint64_t now_ms);
 
@@ -99,13 +114,15 @@ void gateway_addresses_changed(struct gateway *gateway, uint64_t now_ms);
 MUST_USE bool gateway_next_action(struct gateway *gateway, struct gateway_action *out);
 
 /* Orders of the administrator; false with a sentence when there is no such site. */
-MUST_USE bool gateway_up(struct gateway *gateway, const char *site, uint64_t now_ms, char *why, size_t why_bytes);
-MUST_USE bool gateway_down(struct gateway *gateway, const char *site, uint64_t now_ms, char *why, size_t why_bytes);
+MUST_USE bool gateway_up(struct gateway *gateway, const char *site, uint64_t now_ms, char *why,
+                         size_t why_bytes);
+MUST_USE bool gateway_down(struct gateway *gateway, const char *site, uint64_t now_ms, char *why,
+                           size_t why_bytes);
 MUST_USE bool gateway_restart(struct gateway *gateway, const char *site, uint64_t now_ms, char *why,
                               size_t why_bytes);
 /* For tests and `sekisho` debugging verbs: rekey now. */
-MUST_USE bool gateway_rekey(struct gateway *gateway, const char *site, bool ike, uint64_t now_ms, char *why,
-                            size_t why_bytes);
+MUST_USE bool gateway_rekey(struct gateway *gateway, const char *site, bool ike, uint64_t now_ms,
+                            char *why, size_t why_bytes);
 /* Sends Deletes and removes routes: actions follow; the gateway then only waits to be freed. */
 void gateway_shutdown(struct gateway *gateway, uint64_t now_ms);
 

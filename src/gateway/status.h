@@ -1,0 +1,196 @@
+/*
+ * What the gateway knows about itself, as typed snapshots for management: the gateway, each site,
+ * its children, problems, failed attempts, traces of negotiations, and the reasons behind all of
+ * it.
+ *
+ * Everything here only reads. Nothing secret is in it. All times are of the gateway's clock
+ * (milliseconds, as given to the events); a time in the past is `since` or `at`, one in the future
+ * `next` or `rekey`; NEVER_MS is never.
+ */
+#ifndef SEKISHO_GATEWAY_STATUS_H
+#define SEKISHO_GATEWAY_STATUS_H
+
+#include "gateway/gateway.h"
+#include "reasons/reason.h"
+
+#define STATUS_SENTENCE_BYTES 512
+#define STATUS_WORDS_BYTES 384
+#define STATUS_SUITE_BYTES 96
+#define STATUS_IDENTITY_BYTES 272
+#define STATUS_SELECTORS_MAX 64
+
+enum status_state {
+    STATUS_UP, /* carries traffic */
+    STATUS_CONNECTING,
+    STATUS_DOWN, /* something is wrong; the next try is known */
+    STATUS_WAITING, /* as somebody wanted: for the peer, for traffic, for an order; or disabled */
+    STATUS_STATE_COUNT,
+};
+const char *status_state_name(enum status_state state); /* up, connecting, down, waiting */
+
+/* ---- the gateway ---- */
+
+struct status_gateway {
+    const char *name; /* "" before the first configuration; borrowed until the next one */
+    uint64_t started_ms, configured_ms, now_ms;
+    uint64_t config_hash;
+    size_t site_count;
+    size_t states[STATUS_STATE_COUNT];
+    size_t ike_sas, half_open, children;
+    size_t queued; /* sites that wait for their turn to be connected */
+    bool cookies; /* strangers are asked for cookies now */
+    bool stopping;
+    uint64_t in_bytes, in_packets, out_bytes,
+        out_packets; /* inner, of all sites, since the start */
+    uint64_t initiated, initiated_ok, initiated_failed; /* IKE SAs that we began */
+    uint64_t answered, answered_ok, answered_failed; /* and those that peers began */
+    uint64_t ike_rekeys, child_rekeys;
+    uint64_t cookies_sent,
+        refused_full; /* refused_full: a limit of half-open IKE SAs was reached */
+    uint64_t messages_in, messages_out;
+    struct dataplane_doors doors; /* with the drops by reason (dataplane/drop.h names them) */
+    size_t dataplane_bytes;
+    size_t route_count;
+};
+void gateway_get_status(const struct gateway *gateway, uint64_t now_ms, struct status_gateway *out);
+
+/* ---- sites, in the order of the configuration ---- */
+
+struct status_ike {
+    bool established;
+    bool initiator; /* we began */
+    uint64_t since_ms;
+    uint64_t spi_i, spi_r;
+    char suite[STATUS_SUITE_BYTES];
+    bool legacy; /* something in the suite is weak */
+    struct endpoint local, peer;
+    bool nat_local, nat_peer; /* who is behind a NAT */
+    char peer_identity[STATUS_IDENTITY_BYTES];
+    uint64_t rekey_ms;
+    const char *state; /* one word of the machine */
+};
+
+struct status_child {
+    const char *name; /* that of the site */
+    bool in_use; /* what is sent goes through it */
+    uint64_t since_ms;
+    uint32_t spi_in, spi_out;
+    char suite[STATUS_SUITE_BYTES];
+    bool legacy;
+    bool encapsulated; /* ESP in UDP */
+    bool transport_mode;
+    struct endpoint local, peer;
+    size_t local_count, remote_count;
+    struct selector local_selectors[STATUS_SELECTORS_MAX];
+    struct selector remote_selectors[STATUS_SELECTORS_MAX];
+    struct sa_counters counters; /* of this SA alone; path MTU and overhead are in it */
+    uint64_t rekey_ms;
+};
+
+struct status_site {
+    const char *name; /* borrowed until the next configuration */
+    enum status_state state;
+    uint64_t since_ms; /* in this state */
+    enum reason reason; /* REASON_NONE when it is up and well */
+    const char *code; /* "" with REASON_NONE */
+    char sentence[STATUS_SENTENCE_BYTES]; /* the reason in words, with those of both sides */
+    unsigned tries; /* since it was up last */
+    uint64_t last_try_ms, next_try_ms;
+    struct endpoint peer; /* in use or dialled last; family 0 when none is known */
+    bool legacy; /* the configuration allows something weak */
+    bool has_ike;
+    struct status_ike ike;
+    size_t ike_count, child_count; /* more than one only while one replaces the other */
+    /* Inner traffic of the site since the gateway started, over all its SAs. */
+    uint64_t in_bytes, in_packets, out_bytes, out_packets;
+    uint64_t replayed, forged, selector_mismatch;
+    uint64_t last_in_ms, last_out_ms;
+    uint64_t rekeys;
+    uint64_t established_ms; /* when an IKE SA was established last; 0 never */
+};
+size_t gateway_site_count(const struct gateway *gateway);
+/* False behind the last. Constant time. */
+MUST_USE bool gateway_site_at(const struct gateway *gateway, size_t index, uint64_t now_ms,
+                              struct status_site *out);
+/* Index of a site; false when there is none of that name. */
+MUST_USE bool gateway_site_index(const struct gateway *gateway, const char *name, size_t *index);
+/* Children of a site, those in use first; false behind the last. */
+MUST_USE bool gateway_child_at(const struct gateway *gateway, size_t site, size_t child,
+                               struct status_child *out);
+
+/* ---- problems: what an administrator should look at ---- */
+
+struct status_problem {
+    const char *site; /* "" when it is about the gateway */
+    enum reason reason;
+    const char *code;
+    uint64_t since_ms;
+    char sentence[STATUS_SENTENCE_BYTES];
+};
+/* Writes at most `capacity`, the oldest sites of the configuration first; returns how many there
+ * are. */
+size_t gateway_problems(const struct gateway *gateway, uint64_t now_ms, struct status_problem *out,
+                        size_t capacity);
+
+/* ---- attempts that failed, newest first; also those of strangers ---- */
+
+struct status_attempt {
+    uint64_t at_ms;
+    struct endpoint peer;
+    bool initiator; /* ours */
+    char site[CONFIG_NAME_BYTES]; /* "" when no site was meant */
+    char identity[STATUS_IDENTITY_BYTES]; /* what the peer said to be, "" when he did not get so far
+                                           */
+    enum reason reason;
+    char sentence[STATUS_SENTENCE_BYTES];
+    unsigned times; /* the same from the same address, one after the other */
+};
+MUST_USE bool gateway_attempt_at(const struct gateway *gateway, size_t index,
+                                 struct status_attempt *out);
+
+/* ---- trace: the last messages of a site, decoded ---- */
+
+struct status_trace {
+    uint64_t at_ms;
+    uint64_t number; /* grows; for --follow: show what is greater than the last one shown */
+    bool sent;
+    struct endpoint peer;
+    const char *words; /* several lines; borrowed until the next event */
+};
+/* Oldest first; `site` NULL: strangers (nobody knows yet which site they mean). */
+void gateway_trace(const struct gateway *gateway, const char *site,
+                   void (*visit)(void *context, const struct status_trace *trace), void *context);
+
+/* ---- explain ---- */
+
+enum status_check_result {
+    STATUS_CHECK_OK,
+    STATUS_CHECK_FAIL,
+    STATUS_CHECK_NOT_REACHED,
+};
+const char *status_check_result_name(enum status_check_result result); /* ok, FAIL, - */
+
+struct status_check {
+    enum reason_check check;
+    enum status_check_result result;
+    char sentence[STATUS_SENTENCE_BYTES];
+};
+
+struct status_explanation {
+    struct status_site site;
+    char headline[STATUS_SENTENCE_BYTES]; /* without times: they are in site */
+    struct status_check checks[REASON_CHECK_COUNT];
+    char explanation[STATUS_SENTENCE_BYTES * 2];
+    size_t cause_count;
+    char causes[REASON_LINES_MAX][STATUS_SENTENCE_BYTES]; /* most likely first */
+    size_t step_count;
+    char steps[REASON_LINES_MAX][STATUS_SENTENCE_BYTES];
+    char ours[STATUS_WORDS_BYTES]; /* both sides of a mismatch; "" when it does not apply */
+    char theirs[STATUS_WORDS_BYTES];
+    char evidence[STATUS_SENTENCE_BYTES]; /* IKE_AUTH, N(24) AUTHENTICATION_FAILED ... */
+};
+/* False when there is no such site. */
+MUST_USE bool gateway_explain(const struct gateway *gateway, const char *site, uint64_t now_ms,
+                              struct status_explanation *out);
+
+#endif
