@@ -1,0 +1,274 @@
+/*
+ * The table of algorithms: which there are, how large their parts are and how far each may be
+ * trusted.
+ *
+ * Sizes: RFC 2403, 2404, 2405, 2451, 3566, 3602, 3686, 4106, 4309, 4434, 4494, 4543, 4615, 4868,
+ * 5529, 5903, 6954, 7634, 8031. Levels: RFC 8221 (ESP) and RFC 8247 (IKEv2); what those call MUST
+ * NOT or SHOULD NOT is legacy, and so is SHA-1, which they merely tolerate.
+ */
+#include "crypto/catalog.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "crypto/words.h"
+
+static const char WEAK_DES[] = "DES keys of 56 bits can be searched in a day by anyone";
+static const char WEAK_3DES[] =
+    "3DES has blocks of 64 bits: data leaks after some gigabytes under one key";
+static const char WEAK_NULL[] = "nothing is encrypted, everybody on the way can read the traffic";
+static const char WEAK_MD5[] = "MD5 is broken as a hash and no longer accepted for security";
+static const char WEAK_SHA1[] = "SHA-1 is broken as a hash; SHA-2 is what RFC 8247 asks for";
+static const char WEAK_GROUP[] =
+    "groups of less than 112 bits of security can be computed in advance "
+    "by those with means";
+
+#define ENCRYPTION(number, name, human, level, order, why, bits, iv, block)                        \
+    .type = TRANSFORM_ENCRYPTION, .id = (number), .word = (name), .title = (human),                \
+    .strength = (level), .rank = (order), .why_weak = (why), .key_bits = bits, .iv_bytes = (iv),   \
+    .block_bytes = (block)
+#define AES_BITS                                                                                   \
+    {                                                                                              \
+        128, 192, 256                                                                              \
+    }
+#define AEAD(salt, icv)                                                                            \
+    .key_bits_on_wire = true, .aead = true, .salt_bytes = (salt), .icv_bytes = (icv)
+#define PRF(number, name, human, level, order, why, key, output)                                   \
+    {                                                                                              \
+        .type = TRANSFORM_PRF, .id = (number), .word = (name), .title = (human),                   \
+        .strength = (level), .rank = (order), .why_weak = (why), .key_bytes = (key),               \
+        .output_bytes = (output), .block_bytes = 1                                                 \
+    }
+#define INTEGRITY(number, name, human, level, order, why, key, icv)                                \
+    {                                                                                              \
+        .type = TRANSFORM_INTEGRITY, .id = (number), .word = (name), .title = (human),             \
+        .strength = (level), .rank = (order), .why_weak = (why), .key_bytes = (key),               \
+        .icv_bytes = (icv), .block_bytes = 1                                                       \
+    }
+#define GROUP(number, name, human, level, order, why, public, shared)                              \
+    {                                                                                              \
+        .type = TRANSFORM_KEY_EXCHANGE, .id = (number), .word = (name), .title = (human),          \
+        .strength = (level), .rank = (order), .why_weak = (why), .public_bytes = (public),         \
+        .shared_bytes = (shared), .block_bytes = 1                                                 \
+    }
+
+static const struct algorithm catalog[] = {
+    {ENCRYPTION(ENCRYPTION_DES, "des", "DES", STRENGTH_LEGACY, 1, WEAK_DES, {64}, 8, 8)},
+    {ENCRYPTION(ENCRYPTION_3DES, "3des", "3DES", STRENGTH_LEGACY, 10, WEAK_3DES, {192}, 8, 8)},
+    {ENCRYPTION(ENCRYPTION_NULL, "null", "NULL", STRENGTH_LEGACY, 0, WEAK_NULL, {0}, 0, 1)},
+    {ENCRYPTION(ENCRYPTION_AES_CBC, "aes%u", "AES-CBC", STRENGTH_GOOD, 60, NULL, AES_BITS, 16, 16),
+     .key_bits_on_wire = true},
+    {ENCRYPTION(ENCRYPTION_AES_CTR, "aes%uctr", "AES-CTR", STRENGTH_OLD, 50, NULL, AES_BITS, 8, 1),
+     .key_bits_on_wire = true, .salt_bytes = 4},
+    {ENCRYPTION(ENCRYPTION_AES_CCM_8, "aes%uccm8", "AES-CCM-8", STRENGTH_OLD, 40, NULL, AES_BITS, 8,
+                1),
+     AEAD(3, 8)},
+    {ENCRYPTION(ENCRYPTION_AES_CCM_12, "aes%uccm12", "AES-CCM-12", STRENGTH_OLD, 45, NULL, AES_BITS,
+                8, 1),
+     AEAD(3, 12)},
+    {ENCRYPTION(ENCRYPTION_AES_CCM_16, "aes%uccm16", "AES-CCM", STRENGTH_OLD, 70, NULL, AES_BITS, 8,
+                1),
+     AEAD(3, 16)},
+    {ENCRYPTION(ENCRYPTION_AES_GCM_8, "aes%ugcm8", "AES-GCM-8", STRENGTH_OLD, 42, NULL, AES_BITS, 8,
+                1),
+     AEAD(4, 8)},
+    {ENCRYPTION(ENCRYPTION_AES_GCM_12, "aes%ugcm12", "AES-GCM-12", STRENGTH_OLD, 47, NULL, AES_BITS,
+                8, 1),
+     AEAD(4, 12)},
+    {ENCRYPTION(ENCRYPTION_AES_GCM_16, "aes%ugcm16", "AES-GCM", STRENGTH_GOOD, 100, NULL, AES_BITS,
+                8, 1),
+     AEAD(4, 16)},
+    {ENCRYPTION(ENCRYPTION_NULL_AES_GMAC, "aes%ugmac", "AES-GMAC", STRENGTH_LEGACY, 2, WEAK_NULL,
+                AES_BITS, 8, 1),
+     AEAD(4, 16)},
+    {ENCRYPTION(ENCRYPTION_CAMELLIA_CBC, "camellia%u", "Camellia-CBC", STRENGTH_OLD, 48, NULL,
+                AES_BITS, 16, 16),
+     .key_bits_on_wire = true},
+    {ENCRYPTION(ENCRYPTION_CHACHA20_POLY1305, "chacha20poly1305", "ChaCha20-Poly1305",
+                STRENGTH_GOOD, 90, NULL, {256}, 8, 1),
+     .aead = true, .salt_bytes = 4, .icv_bytes = 16},
+
+    PRF(PRF_HMAC_MD5, "prfmd5", "PRF-HMAC-MD5", STRENGTH_LEGACY, 1, WEAK_MD5, 16, 16),
+    PRF(PRF_HMAC_SHA1, "prfsha1", "PRF-HMAC-SHA1", STRENGTH_LEGACY, 10, WEAK_SHA1, 20, 20),
+    PRF(PRF_AES128_XCBC, "prfaesxcbc", "PRF-AES128-XCBC", STRENGTH_OLD, 40, NULL, 16, 16),
+    PRF(PRF_HMAC_SHA2_256, "prfsha256", "PRF-HMAC-SHA2-256", STRENGTH_GOOD, 80, NULL, 32, 32),
+    PRF(PRF_HMAC_SHA2_384, "prfsha384", "PRF-HMAC-SHA2-384", STRENGTH_GOOD, 90, NULL, 48, 48),
+    PRF(PRF_HMAC_SHA2_512, "prfsha512", "PRF-HMAC-SHA2-512", STRENGTH_GOOD, 100, NULL, 64, 64),
+    PRF(PRF_AES128_CMAC, "prfaescmac", "PRF-AES128-CMAC", STRENGTH_OLD, 45, NULL, 16, 16),
+
+    INTEGRITY(INTEGRITY_HMAC_MD5_96, "md5", "HMAC-MD5", STRENGTH_LEGACY, 1, WEAK_MD5, 16, 12),
+    INTEGRITY(INTEGRITY_HMAC_SHA1_96, "sha1", "HMAC-SHA1", STRENGTH_LEGACY, 10, WEAK_SHA1, 20, 12),
+    INTEGRITY(INTEGRITY_AES_XCBC_96, "aesxcbc", "AES-XCBC", STRENGTH_OLD, 40, NULL, 16, 12),
+    INTEGRITY(INTEGRITY_AES_CMAC_96, "aescmac", "AES-CMAC", STRENGTH_OLD, 45, NULL, 16, 12),
+    INTEGRITY(INTEGRITY_HMAC_SHA2_256_128, "sha256", "HMAC-SHA2-256", STRENGTH_GOOD, 100, NULL, 32,
+              16),
+    INTEGRITY(INTEGRITY_HMAC_SHA2_384_192, "sha384", "HMAC-SHA2-384", STRENGTH_GOOD, 90, NULL, 48,
+              24),
+    INTEGRITY(INTEGRITY_HMAC_SHA2_512_256, "sha512", "HMAC-SHA2-512", STRENGTH_GOOD, 95, NULL, 64,
+              32),
+
+    GROUP(KEY_EXCHANGE_MODP_768, "modp768", "MODP-768", STRENGTH_LEGACY, 1, WEAK_GROUP, 96, 96),
+    GROUP(KEY_EXCHANGE_MODP_1024, "modp1024", "MODP-1024", STRENGTH_LEGACY, 5, WEAK_GROUP, 128,
+          128),
+    GROUP(KEY_EXCHANGE_MODP_1536, "modp1536", "MODP-1536", STRENGTH_LEGACY, 10, WEAK_GROUP, 192,
+          192),
+    GROUP(KEY_EXCHANGE_MODP_2048, "modp2048", "MODP-2048", STRENGTH_GOOD, 70, NULL, 256, 256),
+    GROUP(KEY_EXCHANGE_MODP_3072, "modp3072", "MODP-3072", STRENGTH_GOOD, 80, NULL, 384, 384),
+    GROUP(KEY_EXCHANGE_MODP_4096, "modp4096", "MODP-4096", STRENGTH_GOOD, 75, NULL, 512, 512),
+    GROUP(KEY_EXCHANGE_MODP_6144, "modp6144", "MODP-6144", STRENGTH_OLD, 60, NULL, 768, 768),
+    GROUP(KEY_EXCHANGE_MODP_8192, "modp8192", "MODP-8192", STRENGTH_OLD, 61, NULL, 1024, 1024),
+    GROUP(KEY_EXCHANGE_ECP_256, "ecp256", "P-256", STRENGTH_GOOD, 95, NULL, 64, 32),
+    GROUP(KEY_EXCHANGE_ECP_384, "ecp384", "P-384", STRENGTH_GOOD, 90, NULL, 96, 48),
+    GROUP(KEY_EXCHANGE_ECP_521, "ecp521", "P-521", STRENGTH_OLD, 66, NULL, 132, 66),
+    GROUP(KEY_EXCHANGE_ECP_192, "ecp192", "P-192", STRENGTH_LEGACY, 12, WEAK_GROUP, 48, 24),
+    GROUP(KEY_EXCHANGE_ECP_224, "ecp224", "P-224", STRENGTH_OLD, 50, NULL, 56, 28),
+    GROUP(KEY_EXCHANGE_BRAINPOOL_224, "brainpool224", "Brainpool-224", STRENGTH_OLD, 49, NULL, 56,
+          28),
+    GROUP(KEY_EXCHANGE_BRAINPOOL_256, "brainpool256", "Brainpool-256", STRENGTH_OLD, 62, NULL, 64,
+          32),
+    GROUP(KEY_EXCHANGE_BRAINPOOL_384, "brainpool384", "Brainpool-384", STRENGTH_OLD, 63, NULL, 96,
+          48),
+    GROUP(KEY_EXCHANGE_BRAINPOOL_512, "brainpool512", "Brainpool-512", STRENGTH_OLD, 64, NULL, 128,
+          64),
+    GROUP(KEY_EXCHANGE_X25519, "x25519", "X25519", STRENGTH_GOOD, 100, NULL, 32, 32),
+    GROUP(KEY_EXCHANGE_X448, "x448", "X448", STRENGTH_OLD, 68, NULL, 56, 56),
+
+    {.type = TRANSFORM_ESN,
+     .id = ESN_NO,
+     .word = "noesn",
+     .title = "sequence numbers of 32 bits",
+     .strength = STRENGTH_GOOD,
+     .rank = 1,
+     .block_bytes = 1},
+    {.type = TRANSFORM_ESN,
+     .id = ESN_YES,
+     .word = "esn",
+     .title = "sequence numbers of 64 bits",
+     .strength = STRENGTH_GOOD,
+     .rank = 2,
+     .block_bytes = 1},
+};
+
+const struct algorithm *algorithm_at(size_t index)
+{
+    return index < ARRAY_LENGTH(catalog) ? &catalog[index] : NULL;
+}
+
+const struct algorithm *algorithm_find(uint8_t type, uint16_t id)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(catalog); i++) {
+        if (catalog[i].type == type && catalog[i].id == id) {
+            return &catalog[i];
+        }
+    }
+    return NULL;
+}
+
+bool algorithm_allows_key_bits(const struct algorithm *algorithm, uint16_t key_bits)
+{
+    if (!algorithm->key_bits_on_wire) {
+        return key_bits == 0;
+    }
+    for (size_t i = 0; i < ALGORITHM_KEY_SIZES_MAX; i++) {
+        if (algorithm->key_bits[i] == key_bits && key_bits != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void transform_title(const struct transform *t, char *out, size_t capacity)
+{
+    const struct algorithm *algorithm = algorithm_find(t->type, t->id);
+
+    if (algorithm == NULL) {
+        static const char *const kinds[] = {
+            [TRANSFORM_ENCRYPTION] = "encryption",
+            [TRANSFORM_PRF] = "PRF",
+            [TRANSFORM_INTEGRITY] = "integrity",
+            [TRANSFORM_KEY_EXCHANGE] = "key exchange",
+            [TRANSFORM_ESN] = "ESN",
+        };
+        const char *kind = t->type < ARRAY_LENGTH(kinds) ? kinds[t->type] : NULL;
+
+        snprintf(out, capacity, "%s %u", kind == NULL ? "transform" : kind, (unsigned)t->id);
+        return;
+    }
+    const char *dash = strchr(algorithm->title, '-');
+
+    if (t->key_bits == 0 || dash == NULL) {
+        snprintf(out, capacity, "%s", algorithm->title);
+    } else {
+        /* AES-GCM with 256 bits is AES-256-GCM. */
+        snprintf(out, capacity, "%.*s-%u%s", (int)(dash - algorithm->title), algorithm->title,
+                 (unsigned)t->key_bits, dash);
+    }
+}
+
+void transform_word(const struct transform *t, char *out, size_t capacity)
+{
+    const struct algorithm *algorithm = algorithm_find(t->type, t->id);
+
+    if (algorithm == NULL) {
+        transform_title(t, out, capacity);
+        return;
+    }
+    const char *mark = strstr(algorithm->word, KEY_BITS_MARK);
+
+    if (mark == NULL) {
+        snprintf(out, capacity, "%s", algorithm->word);
+    } else {
+        snprintf(out, capacity, "%.*s%u%s", (int)(mark - algorithm->word), algorithm->word,
+                 (unsigned)t->key_bits, mark + strlen(KEY_BITS_MARK));
+    }
+}
+
+void suite_title(const struct suite *s, char *out, size_t capacity)
+{
+    struct transform encryption = {TRANSFORM_ENCRYPTION, s->encryption, s->key_bits};
+    char first[48];
+
+    transform_title(&encryption, first, sizeof(first));
+    if (s->integrity == INTEGRITY_NONE) {
+        snprintf(out, capacity, "%s", first);
+        return;
+    }
+    struct transform integrity = {TRANSFORM_INTEGRITY, s->integrity, 0};
+    char second[48];
+
+    transform_title(&integrity, second, sizeof(second));
+    snprintf(out, capacity, "%s, %s", first, second);
+}
+
+size_t suite_encryption_key_bytes(const struct suite *s)
+{
+    const struct algorithm *algorithm = algorithm_find(TRANSFORM_ENCRYPTION, s->encryption);
+
+    if (algorithm == NULL) {
+        return 0;
+    }
+    unsigned bits = algorithm->key_bits_on_wire ? s->key_bits : algorithm->key_bits[0];
+
+    return bits / 8 + algorithm->salt_bytes;
+}
+
+size_t suite_integrity_key_bytes(const struct suite *s)
+{
+    const struct algorithm *algorithm = algorithm_find(TRANSFORM_INTEGRITY, s->integrity);
+
+    return algorithm == NULL ? 0 : algorithm->key_bytes;
+}
+
+bool suite_is_usable(const struct suite *s)
+{
+    const struct algorithm *encryption = algorithm_find(TRANSFORM_ENCRYPTION, s->encryption);
+
+    if (encryption == NULL || !algorithm_allows_key_bits(encryption, s->key_bits)) {
+        return false;
+    }
+    if (encryption->aead) {
+        return s->integrity == INTEGRITY_NONE;
+    }
+    return algorithm_find(TRANSFORM_INTEGRITY, s->integrity) != NULL;
+}

@@ -1,0 +1,374 @@
+/*
+ * Key exchange: decides how private keys are drawn, which values of a peer are refused, and what
+ * the shared secret is.
+ *
+ * MODP: RFC 2409 6, RFC 3526. Curves: RFC 5903, 6954 (x | y on the wire, x is the secret), P-192
+ * and P-224 likewise (RFC 5753's groups 25 and 26 of the registry). X25519 and X448: RFC 8031.
+ * Refusals: RFC 6989 2, RFC 8031 2.1.
+ */
+#include "crypto/key_exchange.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include <openssl/bn.h>
+#include <openssl/crypto.h>
+#include <openssl/ec.h>
+#include <openssl/evp.h>
+#include <openssl/obj_mac.h>
+
+/* ---- The groups, made once and read-only afterwards. ---- */
+
+struct modp {
+    uint16_t group;
+    uint16_t exponent_bytes;
+    BIGNUM *(*prime)(BIGNUM *);
+    BIGNUM *p;
+    BIGNUM *p_minus_1;
+    BN_MONT_CTX *montgomery;
+};
+
+/* Exponents of at least twice the strength that RFC 3526 8 and SP 800-56A give the prime: with a
+ * safe prime a longer one costs time and protects nothing. */
+static struct modp modps[] = {
+    {.group = KEY_EXCHANGE_MODP_768, .exponent_bytes = 32, .prime = BN_get_rfc2409_prime_768},
+    {.group = KEY_EXCHANGE_MODP_1024, .exponent_bytes = 32, .prime = BN_get_rfc2409_prime_1024},
+    {.group = KEY_EXCHANGE_MODP_1536, .exponent_bytes = 32, .prime = BN_get_rfc3526_prime_1536},
+    {.group = KEY_EXCHANGE_MODP_2048, .exponent_bytes = 32, .prime = BN_get_rfc3526_prime_2048},
+    {.group = KEY_EXCHANGE_MODP_3072, .exponent_bytes = 36, .prime = BN_get_rfc3526_prime_3072},
+    {.group = KEY_EXCHANGE_MODP_4096, .exponent_bytes = 40, .prime = BN_get_rfc3526_prime_4096},
+    {.group = KEY_EXCHANGE_MODP_6144, .exponent_bytes = 48, .prime = BN_get_rfc3526_prime_6144},
+    {.group = KEY_EXCHANGE_MODP_8192, .exponent_bytes = 52, .prime = BN_get_rfc3526_prime_8192},
+};
+
+struct curve {
+    uint16_t group;
+    int nid;
+    EC_GROUP *ec;
+};
+
+static struct curve curves[] = {
+    {KEY_EXCHANGE_ECP_256, NID_X9_62_prime256v1, NULL},
+    {KEY_EXCHANGE_ECP_384, NID_secp384r1, NULL},
+    {KEY_EXCHANGE_ECP_521, NID_secp521r1, NULL},
+    {KEY_EXCHANGE_ECP_192, NID_X9_62_prime192v1, NULL},
+    {KEY_EXCHANGE_ECP_224, NID_secp224r1, NULL},
+    {KEY_EXCHANGE_BRAINPOOL_224, NID_brainpoolP224r1, NULL},
+    {KEY_EXCHANGE_BRAINPOOL_256, NID_brainpoolP256r1, NULL},
+    {KEY_EXCHANGE_BRAINPOOL_384, NID_brainpoolP384r1, NULL},
+    {KEY_EXCHANGE_BRAINPOOL_512, NID_brainpoolP512r1, NULL},
+};
+
+static CRYPTO_ONCE made = CRYPTO_ONCE_STATIC_INIT;
+
+static void modp_make(struct modp *m, BN_CTX *numbers)
+{
+    m->p = m->prime(NULL);
+    m->p_minus_1 = m->p == NULL ? NULL : BN_dup(m->p);
+    m->montgomery = BN_MONT_CTX_new();
+    if (m->p_minus_1 == NULL || BN_sub_word(m->p_minus_1, 1) != 1 || m->montgomery == NULL ||
+        BN_MONT_CTX_set(m->montgomery, m->p, numbers) != 1) {
+        BN_free(m->p);
+        m->p = NULL; /* the group is refused */
+    }
+}
+
+static void groups_make(void)
+{
+    BN_CTX *numbers = BN_CTX_new();
+
+    for (size_t i = 0; numbers != NULL && i < ARRAY_LENGTH(modps); i++) {
+        modp_make(&modps[i], numbers);
+    }
+    for (size_t i = 0; i < ARRAY_LENGTH(curves); i++) {
+        curves[i].ec = EC_GROUP_new_by_curve_name(curves[i].nid);
+    }
+    BN_CTX_free(numbers);
+}
+
+static const struct modp *modp_find(uint16_t group)
+{
+    (void)CRYPTO_THREAD_run_once(&made, groups_make);
+    for (size_t i = 0; i < ARRAY_LENGTH(modps); i++) {
+        if (modps[i].group == group && modps[i].p != NULL) {
+            return &modps[i];
+        }
+    }
+    return NULL;
+}
+
+static const struct curve *curve_find(uint16_t group)
+{
+    (void)CRYPTO_THREAD_run_once(&made, groups_make);
+    for (size_t i = 0; i < ARRAY_LENGTH(curves); i++) {
+        if (curves[i].group == group && curves[i].ec != NULL) {
+            return &curves[i];
+        }
+    }
+    return NULL;
+}
+
+static bool draw(struct random_source *random, struct secret *out, size_t length)
+{
+    if (!secret_reserve(out, length)) {
+        return false;
+    }
+    random_fill(random, out->bytes, length);
+    return true;
+}
+
+/* A number that is kept out of the timing of what is computed with it. */
+static BIGNUM *secret_number(const struct secret *s)
+{
+    BIGNUM *number = BN_secure_new();
+
+    if (number == NULL || BN_bin2bn(s->bytes, (int)s->length, number) == NULL) {
+        BN_clear_free(number);
+        return NULL;
+    }
+    BN_set_flags(number, BN_FLG_CONSTTIME);
+    return number;
+}
+
+/* ---- MODP ---- */
+
+/* base ^ private mod p, as long as the prime. */
+static bool modp_power(const struct modp *m, const BIGNUM *base, const struct secret *private_key,
+                       uint8_t *out, size_t length)
+{
+    BN_CTX *numbers = BN_CTX_new();
+    BIGNUM *result = BN_new();
+    BIGNUM *exponent = secret_number(private_key);
+    bool done =
+        numbers != NULL && result != NULL && exponent != NULL &&
+        BN_mod_exp_mont_consttime(result, base, exponent, m->p, numbers, m->montgomery) == 1 &&
+        BN_bn2binpad(result, out, (int)length) == (int)length;
+
+    BN_clear_free(exponent);
+    BN_clear_free(result);
+    BN_CTX_free(numbers);
+    return done;
+}
+
+static bool modp_make_pair(const struct modp *m, struct random_source *random, struct key_pair *out)
+{
+    BIGNUM *generator = BN_new();
+    bool done = generator != NULL && BN_set_word(generator, 2) == 1 &&
+                draw(random, &out->private_key, m->exponent_bytes);
+
+    if (done) {
+        /* The highest bit set, so that every exponent has the same length. */
+        out->private_key.bytes[0] |= 0x80;
+        done = modp_power(m, generator, &out->private_key, out->public_value, out->public_length);
+    }
+    BN_free(generator);
+    return done;
+}
+
+static bool modp_agree(const struct modp *m, const struct key_pair *pair, struct slice peer,
+                       struct secret *shared)
+{
+    BIGNUM *value = BN_bin2bn(peer.data, (int)peer.length, NULL);
+    /* RFC 6989 2.1: 1 < r < p - 1. */
+    bool done = value != NULL && BN_cmp(value, BN_value_one()) > 0 &&
+                BN_cmp(value, m->p_minus_1) < 0 && secret_reserve(shared, peer.length) &&
+                modp_power(m, value, &pair->private_key, shared->bytes, shared->length);
+
+    BN_free(value);
+    return done;
+}
+
+/* ---- Curves of the Weierstrass form ---- */
+
+/* Uniform in 1 .. order-1: what lies outside is drawn again. */
+static bool curve_draw(const struct curve *c, struct random_source *random, struct secret *out)
+{
+    const BIGNUM *order = EC_GROUP_get0_order(c->ec);
+    size_t length = (size_t)BN_num_bytes(order);
+    unsigned spare_bits = (unsigned)length * 8 - (unsigned)BN_num_bits(order);
+    bool good = false;
+
+    while (!good) {
+        if (!draw(random, out, length)) {
+            return false;
+        }
+        out->bytes[0] &= (uint8_t)(0xffU >> spare_bits);
+        BIGNUM *number = secret_number(out);
+        if (number == NULL) {
+            return false;
+        }
+        good = !BN_is_zero(number) && BN_cmp(number, order) < 0;
+        BN_clear_free(number);
+    }
+    return true;
+}
+
+/* private * (point, or the generator when NULL) as 0x04 | x | y. */
+static bool curve_multiply(const struct curve *c, const EC_POINT *point,
+                           const struct secret *private_key, uint8_t *out, size_t length)
+{
+    BN_CTX *numbers = BN_CTX_new();
+    BIGNUM *scalar = secret_number(private_key);
+    EC_POINT *result = EC_POINT_new(c->ec);
+    bool done = false;
+
+    if (numbers != NULL && scalar != NULL && result != NULL) {
+        int good = point == NULL ? EC_POINT_mul(c->ec, result, scalar, NULL, NULL, numbers)
+                                 : EC_POINT_mul(c->ec, result, NULL, point, scalar, numbers);
+        done = good == 1 && EC_POINT_is_at_infinity(c->ec, result) == 0 &&
+               EC_POINT_point2oct(c->ec, result, POINT_CONVERSION_UNCOMPRESSED, out, length,
+                                  numbers) == length;
+    }
+    EC_POINT_clear_free(result);
+    BN_clear_free(scalar);
+    BN_CTX_free(numbers);
+    return done;
+}
+
+#define CURVE_POINT_BYTES_MAX (1 + 2 * 66)
+
+static bool curve_make_pair(const struct curve *c, struct random_source *random,
+                            struct key_pair *out)
+{
+    uint8_t point[CURVE_POINT_BYTES_MAX];
+
+    assert(out->public_length + 1U <= sizeof(point));
+    if (!curve_draw(c, random, &out->private_key) ||
+        !curve_multiply(c, NULL, &out->private_key, point, out->public_length + 1U)) {
+        return false;
+    }
+    memcpy(out->public_value, point + 1, out->public_length);
+    return true;
+}
+
+static bool curve_agree(const struct curve *c, const struct key_pair *pair, struct slice peer,
+                        struct secret *shared)
+{
+    uint8_t encoded[CURVE_POINT_BYTES_MAX];
+    uint8_t result[CURVE_POINT_BYTES_MAX];
+    EC_POINT *point = EC_POINT_new(c->ec);
+
+    assert(peer.length + 1 <= sizeof(encoded));
+    encoded[0] = POINT_CONVERSION_UNCOMPRESSED;
+    memcpy(encoded + 1, peer.data, peer.length);
+    /* RFC 6989 2.3: the coordinates are smaller than the prime and on the curve, which libcrypto
+     * sees to; all these curves have the cofactor 1, so every point on them is in the group. */
+    bool done = point != NULL &&
+                EC_POINT_oct2point(c->ec, point, encoded, peer.length + 1, NULL) == 1 &&
+                EC_POINT_is_on_curve(c->ec, point, NULL) == 1 &&
+                curve_multiply(c, point, &pair->private_key, result, peer.length + 1) &&
+                secret_set(shared, (struct slice){result + 1, peer.length / 2});
+
+    wipe(result, sizeof(result));
+    EC_POINT_clear_free(point);
+    return done;
+}
+
+/* ---- X25519 and X448 ---- */
+
+static int montgomery_type(uint16_t group)
+{
+    return group == KEY_EXCHANGE_X25519 ? EVP_PKEY_X25519
+           : group == KEY_EXCHANGE_X448 ? EVP_PKEY_X448
+                                        : EVP_PKEY_NONE;
+}
+
+static bool montgomery_make_pair(int type, struct random_source *random, struct key_pair *out)
+{
+    if (!draw(random, &out->private_key, out->public_length)) {
+        return false;
+    }
+    EVP_PKEY *key =
+        EVP_PKEY_new_raw_private_key(type, NULL, out->private_key.bytes, out->private_key.length);
+    size_t length = out->public_length;
+    bool done = key != NULL && EVP_PKEY_get_raw_public_key(key, out->public_value, &length) == 1 &&
+                length == out->public_length;
+
+    EVP_PKEY_free(key);
+    return done;
+}
+
+static bool montgomery_agree(int type, const struct key_pair *pair, struct slice peer,
+                             struct secret *shared)
+{
+    EVP_PKEY *own =
+        EVP_PKEY_new_raw_private_key(type, NULL, pair->private_key.bytes, pair->private_key.length);
+    EVP_PKEY *other = EVP_PKEY_new_raw_public_key(type, NULL, peer.data, peer.length);
+    EVP_PKEY_CTX *context = own == NULL ? NULL : EVP_PKEY_CTX_new_from_pkey(NULL, own, NULL);
+    size_t length = peer.length;
+    bool done = context != NULL && other != NULL && secret_reserve(shared, length) &&
+                EVP_PKEY_derive_init(context) == 1 &&
+                EVP_PKEY_derive_set_peer_ex(context, other, 0) == 1 &&
+                EVP_PKEY_derive(context, shared->bytes, &length) == 1 && length == shared->length;
+
+    if (done) {
+        /* RFC 8031 2.1 with RFC 7748 6: a point of small order gives zeros, which are refused. */
+        uint8_t any = 0;
+        for (size_t i = 0; i < length; i++) {
+            any |= shared->bytes[i];
+        }
+        done = any != 0;
+    }
+    EVP_PKEY_CTX_free(context);
+    EVP_PKEY_free(other);
+    EVP_PKEY_free(own);
+    return done;
+}
+
+/* ---- The door ---- */
+
+bool key_pair_make(uint16_t group, struct random_source *random, struct key_pair *out)
+{
+    const struct algorithm *algorithm = algorithm_find(TRANSFORM_KEY_EXCHANGE, group);
+    const struct modp *modp = modp_find(group);
+    const struct curve *curve = curve_find(group);
+    int montgomery = montgomery_type(group);
+    bool done = false;
+
+    *out = (struct key_pair){.group = group};
+    if (algorithm == NULL) {
+        return false;
+    }
+    out->public_length = algorithm->public_bytes;
+    if (modp != NULL) {
+        done = modp_make_pair(modp, random, out);
+    } else if (curve != NULL) {
+        done = curve_make_pair(curve, random, out);
+    } else if (montgomery != EVP_PKEY_NONE) {
+        done = montgomery_make_pair(montgomery, random, out);
+    }
+    if (!done) {
+        key_pair_wipe(out);
+    }
+    return done;
+}
+
+void key_pair_wipe(struct key_pair *pair)
+{
+    secret_wipe(&pair->private_key);
+    wipe(pair, sizeof(*pair));
+}
+
+bool key_agree(const struct key_pair *pair, struct slice peer_public, struct secret *shared)
+{
+    const struct modp *modp = modp_find(pair->group);
+    const struct curve *curve = curve_find(pair->group);
+    int montgomery = montgomery_type(pair->group);
+    bool done = false;
+
+    secret_wipe(shared);
+    if (pair->public_length == 0 || peer_public.length != pair->public_length) {
+        return false;
+    }
+    if (modp != NULL) {
+        done = modp_agree(modp, pair, peer_public, shared);
+    } else if (curve != NULL) {
+        done = curve_agree(curve, pair, peer_public, shared);
+    } else if (montgomery != EVP_PKEY_NONE) {
+        done = montgomery_agree(montgomery, pair, peer_public, shared);
+    }
+    if (!done) {
+        secret_wipe(shared);
+    }
+    return done;
+}
