@@ -43,10 +43,10 @@ static bool set_dont_fragment(struct datagram_socket *s, bool wanted)
     if (s->dont_fragment == wanted) {
         return true;
     }
-    bool ok = s->family == FAMILY_IPV4
-                  ? set_option(s->fd, IPPROTO_IP, IP_MTU_DISCOVER,
-                               wanted ? IP_PMTUDISC_DO : IP_PMTUDISC_DONT)
-                  : set_option(s->fd, IPPROTO_IPV6, IPV6_DONTFRAG, wanted ? 1 : 0);
+    bool ok = s->family == FAMILY_IPV4 ? set_option(s->fd, IPPROTO_IP, IP_MTU_DISCOVER,
+                                                    wanted ? IP_PMTUDISC_DO : IP_PMTUDISC_DONT)
+                                       : set_option(s->fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER,
+                                                    wanted ? IPV6_PMTUDISC_DO : IPV6_PMTUDISC_WANT);
     if (ok) {
         s->dont_fragment = wanted;
     }
@@ -77,7 +77,7 @@ bool datagram_init(struct datagram_socket *s, int fd, enum family family, uint8_
         ok = ok && set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) &&
              set_option(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1) &&
              set_option(fd, IPPROTO_IPV6, IPV6_RECVERR, 1) &&
-             set_option(fd, IPPROTO_IPV6, IPV6_DONTFRAG, 0);
+             set_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_WANT);
     }
     if (!ok) {
         snprintf(why, why_bytes, "the system refuses an option of a socket: %s", strerror(errno));

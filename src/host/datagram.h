@@ -35,11 +35,10 @@ MUST_USE size_t datagram_receive(struct datagram_socket *s, struct packet **pack
                                  size_t *too_long);
 /* Sends all to their peers from their local addresses (unset: the system chooses); count <=
  * BATCH_PACKETS. Returns how many the system refused; those are lost. */
-MUST_USE size_t datagram_send(struct datagram_socket *s, struct packet *const *packets,
-                              size_t count);
+size_t datagram_send(struct datagram_socket *s, struct packet *const *packets, size_t count);
 /* One message without DF, for the control plane. False when the system refused; errno says why. */
-MUST_USE bool datagram_send_one(struct datagram_socket *s, const struct address *local,
-                                const struct endpoint *peer, struct slice bytes);
+bool datagram_send_one(struct datagram_socket *s, const struct address *local,
+                       const struct endpoint *peer, struct slice bytes);
 
 /* What the network said about a datagram of ours (ICMP, or the system's own knowledge of the path).
  */

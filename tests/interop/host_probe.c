@@ -1,0 +1,384 @@
+/*
+ * The host room against a real kernel: host_probe SPACE_A SPACE_B, two network namespaces with a
+ * router between them whose far link carries only 1,400 octets. Sockets stay in the namespace in
+ * which they were opened, so one process holds both ends. Prints `ok WHAT` or `FAIL WHAT`;
+ * host_test.py makes the namespaces.
+ */
+#define _GNU_SOURCE 1 /* setns() */
+
+#include "host/netlink.h"
+#include "host/raw.h"
+#include "host/tun.h"
+#include "host/udp.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PACKET_BYTES 4096
+
+static int failures;
+static uint8_t buffers[2 * BATCH_PACKETS][PACKET_BYTES];
+static struct packet packets[2 * BATCH_PACKETS];
+static struct packet *out[BATCH_PACKETS], *in[BATCH_PACKETS];
+
+static void check(const char *what, bool good)
+{
+    printf("%s %s\n", good ? "ok" : "FAIL", what);
+    failures += good ? 0 : 1;
+}
+
+static struct address address_of(const char *text)
+{
+    struct address address = {0};
+
+    if (!address_parse(slice_of_text(text), &address)) {
+        abort();
+    }
+    return address;
+}
+
+static struct network network_of(const char *text)
+{
+    struct network network = {0};
+
+    if (!network_parse(slice_of_text(text), &network)) {
+        abort();
+    }
+    return network;
+}
+
+static void enter(const char *space)
+{
+    char path[256];
+
+    snprintf(path, sizeof(path), "/run/netns/%s", space);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || setns(fd, CLONE_NEWNET) != 0) {
+        perror(path);
+        exit(2);
+    }
+    (void)close(fd);
+}
+
+static void reset(void)
+{
+    for (size_t i = 0; i < 2 * BATCH_PACKETS; i++) {
+        packets[i] = (struct packet){
+            .buffer = buffers[i], .capacity = PACKET_BYTES, .offset = PACKET_HEADROOM_BYTES};
+    }
+    for (size_t i = 0; i < BATCH_PACKETS; i++) {
+        out[i] = &packets[i];
+        in[i] = &packets[BATCH_PACKETS + i];
+    }
+}
+
+static void fill(size_t index, uint32_t length, const struct endpoint *local,
+                 const struct endpoint *peer, uint8_t tos, bool dont_fragment)
+{
+    struct packet *p = out[index];
+
+    p->length = length;
+    p->local = *local;
+    p->peer = *peer;
+    p->tos = tos;
+    p->dont_fragment = dont_fragment ? 1 : 0;
+    memset(packet_data(p), (int)(index + 1), length);
+}
+
+static size_t receive(struct datagram_socket *s, size_t wanted)
+{
+    struct pollfd ready = {.fd = s->fd, .events = POLLIN};
+    size_t count = 0;
+    size_t too_long = 0;
+
+    while (count < wanted && poll(&ready, 1, 2000) > 0) {
+        size_t got = datagram_receive(s, in + count, BATCH_PACKETS - count, &too_long);
+
+        if (got == 0 && too_long > 0) {
+            break;
+        }
+        count += got;
+    }
+    return count;
+}
+
+static bool same_bytes(const struct packet *p, uint8_t value, uint32_t length)
+{
+    if (p->length != length) {
+        return false;
+    }
+    for (uint32_t i = 0; i < length; i++) {
+        if (packet_data(p)[i] != value) {
+            return false;
+        }
+    }
+    return true;
+}
+
+struct ends {
+    const char *name;
+    struct datagram_socket a, b;
+    struct endpoint from, to;
+    uint32_t fits; /* octets that fit in one packet of 1,400 */
+};
+
+static void check_batch(struct ends *e)
+{
+    char what[96];
+    bool good = true;
+
+    reset();
+    for (size_t i = 0; i < BATCH_PACKETS; i++) {
+        fill(i, i % 10 == 9 ? 100 : 1000, &e->from, &e->to, 0xb8, true);
+    }
+    size_t refused = datagram_send(&e->a, out, BATCH_PACKETS);
+    snprintf(what, sizeof(what), "%s: a batch of 64 in runs of one size is sent", e->name);
+    check(what, refused == 0);
+    size_t count = receive(&e->b, BATCH_PACKETS);
+    for (size_t i = 0; i < count; i++) {
+        good = good && same_bytes(in[i], (uint8_t)(i + 1), i % 10 == 9 ? 100 : 1000) &&
+               endpoint_equal(&in[i]->peer, &e->from) && endpoint_equal(&in[i]->local, &e->to) &&
+               in[i]->tos == 0xb8;
+    }
+    snprintf(what, sizeof(what), "%s: all 64 arrive in order with addresses and TOS", e->name);
+    check(what, count == BATCH_PACKETS && good);
+}
+
+static void check_sizes(struct ends *e)
+{
+    char what[96];
+    struct datagram_error error;
+    bool told = false;
+
+    size_t refused = 0;
+    size_t count = 0;
+
+    /* An IPv6 router does not fragment: the first one is lost and teaches the sender. */
+    for (int tries = 0; tries < 3 && count == 0; tries++) {
+        reset();
+        fill(0, 3000, &e->from, &e->to, 0, false);
+        refused += datagram_send(&e->a, out, 1);
+        count = receive(&e->b, 1);
+    }
+    snprintf(what, sizeof(what), "%s: without DF 3,000 octets arrive in fragments", e->name);
+    check(what, refused == 0 && count == 1 && same_bytes(in[0], 1, 3000));
+
+    while (datagram_next_error(&e->a, &error)) {
+    }
+    reset();
+    fill(0, e->fits + 1, &e->from, &e->to, 0, true);
+    (void)datagram_send(&e->a, out, 1);
+    for (int i = 0; i < 40 && !told; i++) {
+        struct pollfd ready = {.fd = e->a.fd, .events = 0};
+
+        (void)poll(&ready, 1, 50);
+        while (datagram_next_error(&e->a, &error)) {
+            told = told || (error.mtu == 1400 && error.code == EMSGSIZE &&
+                            address_equal(&error.peer.address, &e->to.address) &&
+                            error.peer.port == e->to.port);
+        }
+    }
+    snprintf(what, sizeof(what), "%s: with DF the router's MTU of 1,400 comes back", e->name);
+    check(what, told);
+
+    reset();
+    fill(0, e->fits, &e->from, &e->to, 0, true);
+    fill(1, e->fits + 1, &e->from, &e->to, 0, true);
+    fill(2, 10, &e->from, &e->to, 0, true);
+    refused = datagram_send(&e->a, out, 3);
+    count = receive(&e->b, 2);
+    snprintf(what, sizeof(what), "%s: one that is too big is refused, the others go", e->name);
+    check(what,
+          refused == 1 && count == 2 && same_bytes(in[0], 1, e->fits) && same_bytes(in[1], 3, 10));
+    reset();
+    for (size_t i = 0; i < 4; i++) {
+        fill(i, e->fits + 1, &e->from, &e->to, 0, true);
+    }
+    snprintf(what, sizeof(what), "%s: four too big ones are four refused ones", e->name);
+    check(what, datagram_send(&e->a, out, 4) == 4);
+}
+
+static void check_udp(const char *space_a, const char *space_b, const char *a, const char *b,
+                      const char *name, uint32_t overhead)
+{
+    struct ends e = {.name = name,
+                     .from = {address_of(a), 4500},
+                     .to = {address_of(b), 4500},
+                     .fits = 1400 - overhead};
+    struct endpoint any = {{.family = e.from.address.family}, 4500};
+    struct datagram_error error;
+    char why[256] = "";
+    char what[96];
+    bool absent;
+
+    enter(space_a);
+    bool ok = udp_open(&e.a, &any, &absent, why, sizeof(why));
+    struct datagram_socket second;
+    bool twice = udp_open(&second, &any, &absent, why, sizeof(why));
+    snprintf(what, sizeof(what), "%s: a taken port names its owner", name);
+    check(what, !twice && strstr(why, "host_probe (process") != NULL);
+    enter(space_b);
+    ok = ok && udp_open(&e.b, &any, &absent, why, sizeof(why));
+    snprintf(what, sizeof(what), "%s: opens on all addresses", name);
+    check(what, ok);
+    if (!ok) {
+        printf("%s\n", why);
+        return;
+    }
+    check_batch(&e);
+    check_sizes(&e);
+
+    datagram_close(&e.b);
+    reset();
+    fill(0, 10, &e.from, &e.to, 0, true);
+    (void)datagram_send(&e.a, out, 1);
+    bool told = false;
+    for (int i = 0; i < 40 && !told; i++) {
+        (void)usleep(50000);
+        while (datagram_next_error(&e.a, &error)) {
+            told = told || (error.code == ECONNREFUSED && error.mtu == 0 &&
+                            address_equal(&error.offender, &e.to.address));
+        }
+    }
+    snprintf(what, sizeof(what), "%s: a closed port is reported with who says so", name);
+    check(what, told);
+    datagram_close(&e.a);
+}
+
+static void check_raw(const char *space_a, const char *space_b, const char *a, const char *b,
+                      const char *name, uint32_t overhead)
+{
+    struct ends e = {.name = name,
+                     .from = {address_of(a), 0},
+                     .to = {address_of(b), 0},
+                     .fits = 1400 - overhead};
+    char why[256] = "";
+    bool absent;
+
+    enter(space_a);
+    bool ok = raw_open(&e.a, (enum family)e.from.address.family, 50, &absent, why, sizeof(why));
+    enter(space_b);
+    ok = ok && raw_open(&e.b, (enum family)e.from.address.family, 50, &absent, why, sizeof(why));
+    check(name, ok);
+    if (!ok) {
+        printf("%s\n", why);
+        return;
+    }
+    check_batch(&e);
+    check_sizes(&e);
+    datagram_close(&e.a);
+    datagram_close(&e.b);
+}
+
+static void send_into(const char *address)
+{
+    struct endpoint to = {address_of(address), 9};
+    struct endpoint any = {{.family = to.address.family}, 0};
+    struct datagram_socket s;
+    char why[256];
+    bool absent;
+
+    if (udp_open(&s, &any, &absent, why, sizeof(why))) {
+        (void)datagram_send_one(&s, &(struct address){0}, &to, SLICE_TEXT("hello"));
+        datagram_close(&s);
+    }
+}
+
+static bool reads_packet_to(const struct tun *tun, const char *from, const char *to)
+{
+    struct address want_from = address_of(from), want_to = address_of(to);
+
+    for (int i = 0; i < 20; i++) {
+        reset();
+        if (tun_read(tun, out[0]) == TUN_OK) {
+            const uint8_t *ip = packet_data(out[0]);
+            bool four = ip[0] >> 4 == 4;
+            size_t at = four ? 12 : 8, length = four ? 4 : 16;
+
+            if (memcmp(ip + at, want_from.bytes, length) == 0 &&
+                memcmp(ip + at + length, want_to.bytes, length) == 0) {
+                return true;
+            }
+        }
+        (void)usleep(20000);
+    }
+    return false;
+}
+
+static void check_tun(const char *space)
+{
+    struct tun tun, other;
+    struct netlink nl;
+    struct netlink_address addresses[16];
+    struct netlink_path path;
+    struct network ten = network_of("10.9.0.0/16"), doc = network_of("2001:db8:9::/48");
+    struct network link = network_of("203.0.113.0/24");
+    struct address source = address_of("203.0.113.1"), source6 = address_of("2001:db8:a::1");
+    struct address to = address_of("198.51.100.2");
+    char why[256] = "";
+
+    enter(space);
+    bool ok =
+        netlink_open(&nl, why, sizeof(why)) && tun_open(&tun, "hst0", false, why, sizeof(why));
+    check("tun: opens", ok);
+    if (!ok) {
+        printf("%s\n", why);
+        return;
+    }
+    check("tun: a name is used once",
+          !tun_open(&other, "hst0", false, why, sizeof(why)) && strstr(why, "device NAME") != NULL);
+    check("tun: comes up", netlink_link_up(&nl, tun.interface_index, 1390, why, sizeof(why)));
+    check("tun: has its MTU", netlink_link_mtu(&nl, tun.interface_index) == 1390);
+    check("route: IPv4",
+          netlink_route_add(&nl, &ten, tun.interface_index, &source, why, sizeof(why)));
+    check("route: IPv6",
+          netlink_route_add(&nl, &doc, tun.interface_index, &source6, why, sizeof(why)));
+    check("route: again is no mistake",
+          netlink_route_add(&nl, &ten, tun.interface_index, &source, why, sizeof(why)));
+    bool taken = !netlink_route_add(&nl, &link, tun.interface_index, NULL, why, sizeof(why));
+    check("route: somebody else's is named",
+          taken && strstr(why, "ip route del 203.0.113.0/24") != NULL);
+    send_into("10.9.1.2");
+    check("tun: an IPv4 packet from our inner address",
+          reads_packet_to(&tun, "203.0.113.1", "10.9.1.2"));
+    send_into("2001:db8:9::7");
+    check("tun: an IPv6 packet", reads_packet_to(&tun, "2001:db8:a::1", "2001:db8:9::7"));
+    check("path: over the link with its MTU", netlink_path(&nl, &to, &path) && path.mtu >= 1400 &&
+                                                  address_equal(&path.source, &source));
+    size_t count = netlink_addresses(&nl, addresses, 16);
+    check("addresses: both of them, no link-local one", count == 2);
+    check("watch: opens", netlink_watch(&nl, why, sizeof(why)));
+    check("watch: nothing yet", !netlink_changed(&nl));
+    struct address added = address_of("10.77.0.1");
+    check("address: is added",
+          netlink_address_add(&nl, tun.interface_index, &added, 24, why, sizeof(why)));
+    check("watch: sees it", netlink_changed(&nl) && !netlink_changed(&nl));
+    check("route: is removed",
+          netlink_route_remove(&nl, &ten, tun.interface_index, why, sizeof(why)) &&
+              netlink_route_remove(&nl, &ten, tun.interface_index, why, sizeof(why)));
+    check("route: leftovers are found", netlink_routes_clean(&nl, tun.interface_index) == 1 &&
+                                            netlink_routes_clean(&nl, tun.interface_index) == 0);
+    tun_close(&tun);
+    check("tun: is gone when it is closed", netlink_link_mtu(&nl, tun.interface_index) == 0);
+    netlink_close(&nl);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 3) {
+        fprintf(stderr, "usage: host_probe SPACE_A SPACE_B\n");
+        return 2;
+    }
+    check_tun(argv[1]);
+    check_udp(argv[1], argv[2], "203.0.113.1", "198.51.100.2", "udp4", 28);
+    check_udp(argv[1], argv[2], "2001:db8:a::1", "2001:db8:b::2", "udp6", 48);
+    check_raw(argv[1], argv[2], "203.0.113.1", "198.51.100.2", "raw4", 20);
+    check_raw(argv[1], argv[2], "2001:db8:a::1", "2001:db8:b::2", "raw6", 40);
+    return failures == 0 ? 0 : 1;
+}
