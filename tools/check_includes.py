@@ -29,9 +29,10 @@ ROOMS = {
     "gateway": (["base", "reasons", "crypto", "wire", "dataplane", "proto/ike", "proto/ikev2", "config"], set()),
     "management": (["base", "reasons", "crypto", "dataplane", "config", "gateway"], {"jansson.h"}),
     "host": (["base"], ANYTHING),
-    "sekishod": (["base", "reasons", "crypto", "wire", "dataplane", "config", "gateway", "management", "host"],
-                 ANYTHING),
-    "sekisho": (["base", "reasons", "crypto", "config", "management", "host"], ANYTHING),
+    "loader": (["base", "config", "host"], ANYTHING),
+    "sekishod": (["base", "reasons", "crypto", "wire", "dataplane", "config", "gateway", "management", "host",
+                  "loader"], ANYTHING),
+    "sekisho": (["base", "reasons", "crypto", "config", "management", "host", "loader"], ANYTHING),
 }
 
 # Only host and the two programs talk to the system. These names in other rooms are I/O, clocks or shells in disguise.

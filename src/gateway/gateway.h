@@ -110,6 +110,9 @@ void gateway_unreachable(struct gateway *gateway, const struct endpoint *peer, c
 /* Our own addresses changed (netlink). */
 void gateway_addresses_changed(struct gateway *gateway, uint64_t now_ms);
 
+/* The running configuration, NULL before the first; borrowed until the next one. */
+const struct config *gateway_config(const struct gateway *gateway);
+
 /* The oldest action that was not taken yet; false when there is none. */
 MUST_USE bool gateway_next_action(struct gateway *gateway, struct gateway_action *out);
 

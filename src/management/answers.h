@@ -1,0 +1,47 @@
+/* What the files of management share: the question as values, and how an answer is wrapped. */
+#ifndef SEKISHO_MANAGEMENT_ANSWERS_H
+#define SEKISHO_MANAGEMENT_ANSWERS_H
+
+#include <jansson.h>
+#include <stdarg.h>
+
+#include "management/management.h"
+
+#define QUESTION_WORDS_MAX 8
+
+enum reply_exit {
+    REPLY_OK = 0,
+    REPLY_FAILED = 1,
+    REPLY_USAGE = 2,
+    REPLY_DEGRADED = 4,
+};
+
+struct question {
+    const struct management *management;
+    uint64_t now_ms;
+    const char *verb;
+    const char *words[QUESTION_WORDS_MAX];
+    size_t word_count;
+    uint64_t after;
+    bool verbose, all, dry_run, rekey;
+};
+
+json_t *reply_error(enum reply_exit exit_code, const char *next, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+/* Takes the reference to `answer`. */
+json_t *reply_answer(enum reply_exit exit_code, json_t *answer);
+json_t *reply_no_such_site(const struct question *question, const char *name);
+
+json_t *answer_status(const struct question *question);
+json_t *answer_sas(const struct question *question);
+json_t *answer_drops(const struct question *question);
+json_t *answer_explain(const struct question *question);
+json_t *answer_order(const struct question *question);
+json_t *answer_apply(const struct question *question);
+json_t *answer_check(const struct question *question);
+json_t *answer_show(const struct question *question);
+json_t *answer_log(const struct question *question);
+json_t *answer_trace(const struct question *question);
+json_t *answer_version(const struct question *question);
+
+#endif

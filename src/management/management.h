@@ -1,0 +1,40 @@
+/*
+ * Questions and orders from the command, as JSON: one request in, one answer out. Names in the
+ * answers never change their meaning; new ones may be added. Every answer has "exit" (the exit code
+ * of the command) and either "answer" (with "version": 1) or "error" and perhaps "next" (what to
+ * do).
+ *
+ *     {"verb": "status", "words": ["osaka"], "options": {"verbose": true}}
+ */
+#ifndef SEKISHO_MANAGEMENT_MANAGEMENT_H
+#define SEKISHO_MANAGEMENT_MANAGEMENT_H
+
+#include "base/log.h"
+#include "config/config.h"
+#include "gateway/gateway.h"
+
+#define MANAGEMENT_SCHEMA_VERSION 1
+
+typedef void management_log_visit(void *context, uint64_t number, uint64_t at_ms,
+                                  enum log_level level, const char *about, const char *line);
+
+/* What management cannot do itself: the daemon's side. Everything here is borrowed for life. */
+struct management {
+    struct gateway *gateway;
+    void *context;
+    /* Reads the configuration file again; to be freed by management. */
+    struct config_result *(*read_config)(void *context);
+    /* Hands a checked configuration to the gateway, and does what else goes with it. */
+    void (*apply)(void *context, struct config *config, uint64_t now_ms);
+    /* Visits the lines of the log ring whose numbers are greater than `after`, oldest first. */
+    void (*log_lines)(void *context, uint64_t after, management_log_visit *visit,
+                      void *visit_context);
+    /* Problems of the machine that the gateway cannot see: a sentence and what to do; false behind
+     * the last. */
+    bool (*host_problem)(void *context, size_t index, const char **sentence, const char **next);
+};
+
+/* The answer's text, to be freed; NULL when there is no memory. Any bytes may be the request. */
+char *management_answer(const struct management *management, struct slice request, uint64_t now_ms);
+
+#endif

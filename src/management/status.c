@@ -1,0 +1,361 @@
+/* `status`, `sas`, `drops`: the gateway's snapshots as JSON. */
+#include "gateway/status.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "crypto/protect.h"
+#include "dataplane/drop.h"
+#include "management/answers.h"
+
+#define PROBLEMS_MAX 1000
+
+/* Seconds since a time in the past, or null. */
+static json_t *seconds_since(uint64_t at_ms, uint64_t now_ms)
+{
+    return at_ms == NEVER_MS ? json_null()
+                             : json_real(at_ms > now_ms ? 0.0 : (double)(now_ms - at_ms) / 1000);
+}
+
+static json_t *seconds_until(uint64_t at_ms, uint64_t now_ms)
+{
+    return at_ms == NEVER_MS ? json_null()
+                             : json_real(at_ms < now_ms ? 0.0 : (double)(at_ms - now_ms) / 1000);
+}
+
+static json_t *count_of(uint64_t value)
+{
+    return json_integer((json_int_t)value);
+}
+
+static json_t *endpoint_of(const struct endpoint *endpoint)
+{
+    char text[ENDPOINT_TEXT_BYTES];
+
+    return json_string(address_is_unset(&endpoint->address) ? "" : endpoint_format(endpoint, text));
+}
+
+static json_t *spi_of(uint32_t spi)
+{
+    return json_sprintf("%08x", spi);
+}
+
+static json_t *selectors_of(const struct selector *selectors, size_t count)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; i < count; i++) {
+        char text[SELECTOR_TEXT_BYTES];
+
+        json_array_append_new(array, json_string(selector_format(&selectors[i], text)));
+    }
+    return array;
+}
+
+static json_t *child_of(const struct status_child *child, uint64_t now_ms)
+{
+    json_t *object = json_object();
+
+    json_object_set_new(object, "name", json_string(child->name));
+    json_object_set_new(object, "mode",
+                        json_string(child->transport_mode ? "transport" : "tunnel"));
+    json_object_set_new(object, "protocol", json_string("ESP"));
+    json_object_set_new(object, "encapsulated", json_boolean(child->encapsulated));
+    json_object_set_new(object, "suite", json_string(child->suite));
+    json_object_set_new(object, "weak", json_boolean(child->legacy));
+    json_object_set_new(object, "in_use", json_boolean(child->in_use));
+    json_object_set_new(object, "spi_in", spi_of(child->spi_in));
+    json_object_set_new(object, "spi_out", spi_of(child->spi_out));
+    json_object_set_new(object, "local", selectors_of(child->local_selectors, child->local_count));
+    json_object_set_new(object, "remote",
+                        selectors_of(child->remote_selectors, child->remote_count));
+    json_object_set_new(object, "outer_local", endpoint_of(&child->local));
+    json_object_set_new(object, "outer_peer", endpoint_of(&child->peer));
+    json_object_set_new(object, "since_s", seconds_since(child->since_ms, now_ms));
+    json_object_set_new(object, "in_bytes", count_of(child->counters.in_bytes));
+    json_object_set_new(object, "out_bytes", count_of(child->counters.out_bytes));
+    json_object_set_new(object, "in_packets", count_of(child->counters.in_packets));
+    json_object_set_new(object, "out_packets", count_of(child->counters.out_packets));
+    json_object_set_new(object, "replayed", count_of(child->counters.replayed));
+    json_object_set_new(object, "forged", count_of(child->counters.forged));
+    json_object_set_new(object, "selector_mismatch", count_of(child->counters.selector_mismatch));
+    json_object_set_new(object, "outer_mtu", count_of(child->counters.outer_mtu));
+    json_object_set_new(object, "inner_mtu", count_of(child->counters.inner_mtu));
+    json_object_set_new(object, "overhead_bytes", count_of(child->counters.overhead_bytes));
+    json_object_set_new(object, "rekey_in_s", seconds_until(child->rekey_ms, now_ms));
+    return object;
+}
+
+/* "we are behind a NAT", or empty. */
+static const char *nat_words(const struct status_ike *ike)
+{
+    if (ike->nat_local && ike->nat_peer) {
+        return "both sides";
+    }
+    if (ike->nat_local) {
+        return "our side";
+    }
+    return ike->nat_peer ? "the peer's side" : "";
+}
+
+static json_t *ike_of(const struct status_ike *ike, uint64_t now_ms)
+{
+    json_t *object = json_object();
+
+    json_object_set_new(object, "version", json_integer(2));
+    json_object_set_new(object, "established", json_boolean(ike->established));
+    json_object_set_new(object, "initiator", json_boolean(ike->initiator));
+    json_object_set_new(object, "suite", json_string(ike->suite));
+    json_object_set_new(object, "spi_i", json_sprintf("%016llx", (unsigned long long)ike->spi_i));
+    json_object_set_new(object, "spi_r", json_sprintf("%016llx", (unsigned long long)ike->spi_r));
+    json_object_set_new(object, "nat", json_string(nat_words(ike)));
+    json_object_set_new(object, "local", endpoint_of(&ike->local));
+    json_object_set_new(object, "peer", endpoint_of(&ike->peer));
+    json_object_set_new(object, "peer_identity", json_string(ike->peer_identity));
+    json_object_set_new(object, "state", json_string(ike->state == NULL ? "" : ike->state));
+    json_object_set_new(object, "since_s", seconds_since(ike->since_ms, now_ms));
+    json_object_set_new(object, "rekey_in_s", seconds_until(ike->rekey_ms, now_ms));
+    return object;
+}
+
+static json_t *site_of(const struct question *question, size_t index,
+                       const struct status_site *site)
+{
+    json_t *object = json_object();
+    json_t *children = json_array();
+    struct status_child child;
+
+    json_object_set_new(object, "name", json_string(site->name));
+    json_object_set_new(object, "state", json_string(status_state_name(site->state)));
+    json_object_set_new(object, "since_s", seconds_since(site->since_ms, question->now_ms));
+    json_object_set_new(object, "reason",
+                        json_pack("{s:s, s:s}", "code", site->code, "text", site->sentence));
+    json_object_set_new(object, "tries", count_of(site->tries));
+    json_object_set_new(object, "next_try_s", seconds_until(site->next_try_ms, question->now_ms));
+    json_object_set_new(object, "peer", endpoint_of(&site->peer));
+    json_object_set_new(object, "weak",
+                        json_boolean(site->legacy || (site->has_ike && site->ike.legacy)));
+    json_object_set_new(object, "in_bytes", count_of(site->in_bytes));
+    json_object_set_new(object, "out_bytes", count_of(site->out_bytes));
+    json_object_set_new(object, "in_packets", count_of(site->in_packets));
+    json_object_set_new(object, "out_packets", count_of(site->out_packets));
+    json_object_set_new(object, "rekeys", count_of(site->rekeys));
+    if (site->has_ike) {
+        json_object_set_new(object, "ike", ike_of(&site->ike, question->now_ms));
+    }
+    for (size_t i = 0; gateway_child_at(question->management->gateway, index, i, &child); i++) {
+        json_array_append_new(children, child_of(&child, question->now_ms));
+    }
+    json_object_set_new(object, "children", children);
+    return object;
+}
+
+static json_t *drops_of(const struct dataplane_doors *doors)
+{
+    json_t *object = json_object();
+
+    for (int reason = DROP_NONE + 1; reason < DROP_REASON_COUNT; reason++) {
+        json_object_set_new(object, drop_name((enum drop_reason)reason),
+                            count_of(doors->dropped[reason]));
+    }
+    return object;
+}
+
+static json_t *problems_of(const struct question *question)
+{
+    json_t *array = json_array();
+    struct status_problem *problems = calloc(PROBLEMS_MAX, sizeof(*problems));
+    const char *sentence;
+    const char *next;
+
+    for (size_t i = 0;
+         question->management->host_problem != NULL &&
+         question->management->host_problem(question->management->context, i, &sentence, &next);
+         i++) {
+        json_array_append_new(array, json_pack("{s:s, s:s, s:s, s:s}", "site", "", "code", "",
+                                               "text", sentence, "next", next == NULL ? "" : next));
+    }
+    size_t count = problems == NULL ? 0
+                                    : gateway_problems(question->management->gateway,
+                                                       question->now_ms, problems, PROBLEMS_MAX);
+
+    for (size_t i = 0; i < count && i < PROBLEMS_MAX; i++) {
+        const struct status_problem *problem = &problems[i];
+        bool of_site = problem->site[0] != '\0';
+        json_t *object = json_object();
+
+        json_object_set_new(object, "site", json_string(problem->site));
+        json_object_set_new(object, "code", json_string(problem->code));
+        json_object_set_new(object, "text",
+                            of_site ? json_sprintf("%s: %s", problem->site, problem->sentence)
+                                    : json_string(problem->sentence));
+        json_object_set_new(object, "since_s", seconds_since(problem->since_ms, question->now_ms));
+        json_object_set_new(object, "next",
+                            of_site ? json_sprintf("Run: sekisho explain %s", problem->site)
+                                    : json_sprintf("Run: sekisho explain %s", problem->code));
+        json_array_append_new(array, object);
+    }
+    free(problems);
+    return array;
+}
+
+static json_t *gateway_of(const struct status_gateway *status)
+{
+    json_t *object = json_object();
+
+    json_object_set_new(object, "name", json_string(status->name));
+    json_object_set_new(object, "version", json_string(SEKISHO_VERSION));
+    json_object_set_new(object, "up_s", seconds_since(status->started_ms, status->now_ms));
+    json_object_set_new(object, "config_age_s",
+                        seconds_since(status->configured_ms, status->now_ms));
+    json_object_set_new(object, "sites", count_of(status->site_count));
+    json_object_set_new(object, "sites_up", count_of(status->states[STATUS_UP]));
+    json_object_set_new(object, "ike_sas", count_of(status->ike_sas));
+    json_object_set_new(object, "half_open", count_of(status->half_open));
+    json_object_set_new(object, "children", count_of(status->children));
+    json_object_set_new(object, "cookies", json_boolean(status->cookies));
+    json_object_set_new(object, "cookies_sent", count_of(status->cookies_sent));
+    json_object_set_new(object, "refused_full", count_of(status->refused_full));
+    json_object_set_new(object, "in_bytes", count_of(status->in_bytes));
+    json_object_set_new(object, "out_bytes", count_of(status->out_bytes));
+    json_object_set_new(object, "in_packets", count_of(status->in_packets));
+    json_object_set_new(object, "out_packets", count_of(status->out_packets));
+    json_object_set_new(object, "initiated", count_of(status->initiated_ok));
+    json_object_set_new(object, "initiated_failed", count_of(status->initiated_failed));
+    json_object_set_new(object, "answered", count_of(status->answered_ok));
+    json_object_set_new(object, "answered_failed", count_of(status->answered_failed));
+    json_object_set_new(object, "ike_rekeys", count_of(status->ike_rekeys));
+    json_object_set_new(object, "child_rekeys", count_of(status->child_rekeys));
+    json_object_set_new(object, "memory_bytes", count_of(status->dataplane_bytes));
+    json_object_set_new(object, "routes", count_of(status->route_count));
+    return object;
+}
+
+static json_t *doors_of(const struct dataplane_doors *doors)
+{
+    json_t *object = json_object();
+
+    json_object_set_new(object, "from_tun", count_of(doors->from_tun));
+    json_object_set_new(object, "from_wire", count_of(doors->from_wire));
+    json_object_set_new(object, "made", count_of(doors->made));
+    json_object_set_new(object, "to_wire", count_of(doors->to_wire));
+    json_object_set_new(object, "to_tun", count_of(doors->to_tun));
+    json_object_set_new(object, "to_control", count_of(doors->to_control));
+    return object;
+}
+
+static json_t *crypto_of(void)
+{
+    json_t *engines = json_array();
+
+    for (size_t i = 0; protect_report(i) != NULL; i++) {
+        json_array_append_new(engines, json_string(protect_report(i)));
+    }
+    return json_pack("{s:o}", "engines", engines);
+}
+
+json_t *reply_no_such_site(const struct question *question, const char *name)
+{
+    struct status_site site;
+    size_t distance = 3;
+    char nearest[CONFIG_NAME_BYTES] = "";
+
+    for (size_t i = 0; gateway_site_at(question->management->gateway, i, question->now_ms, &site);
+         i++) {
+        size_t this_distance = text_distance(slice_of_text(name), slice_of_text(site.name), 2);
+
+        if (this_distance < distance) {
+            distance = this_distance;
+            (void)text_copy(nearest, sizeof(nearest), slice_of_text(site.name));
+        }
+    }
+    if (nearest[0] != '\0') {
+        return reply_error(REPLY_FAILED, "sekisho status shows all sites.",
+                           "there is no site '%s'; did you mean '%s'?", name, nearest);
+    }
+    return reply_error(REPLY_FAILED, "sekisho status shows all sites.", "there is no site '%s'",
+                       name);
+}
+
+json_t *answer_status(const struct question *question)
+{
+    struct gateway *gateway = question->management->gateway;
+    struct status_gateway status;
+    struct status_site site;
+    json_t *sites = json_array();
+    bool degraded = false;
+    size_t index = 0;
+
+    gateway_get_status(gateway, question->now_ms, &status);
+    if (question->word_count > 0) {
+        if (!gateway_site_index(gateway, question->words[0], &index) ||
+            !gateway_site_at(gateway, index, question->now_ms, &site)) {
+            json_decref(sites);
+            return reply_no_such_site(question, question->words[0]);
+        }
+        json_array_append_new(sites, site_of(question, index, &site));
+        degraded = site.state == STATUS_DOWN || site.state == STATUS_CONNECTING ||
+                   site.reason == REASON_DOWN_BY_ORDER;
+    } else {
+        for (index = 0; gateway_site_at(gateway, index, question->now_ms, &site); index++) {
+            json_array_append_new(sites, site_of(question, index, &site));
+            degraded |= site.state == STATUS_DOWN || site.state == STATUS_CONNECTING ||
+                        site.reason == REASON_DOWN_BY_ORDER;
+        }
+    }
+    json_t *answer = json_object();
+
+    json_object_set_new(answer, "version", json_integer(MANAGEMENT_SCHEMA_VERSION));
+    json_object_set_new(answer, "gateway", gateway_of(&status));
+    json_object_set_new(answer, "sites", sites);
+    json_object_set_new(answer, "sessions", json_array());
+    json_object_set_new(answer, "pools", json_array());
+    json_object_set_new(answer, "doors", doors_of(&status.doors));
+    json_object_set_new(answer, "drops", drops_of(&status.doors));
+    json_object_set_new(answer, "crypto", crypto_of());
+    json_object_set_new(answer, "problems", problems_of(question));
+    return reply_answer(degraded ? REPLY_DEGRADED : REPLY_OK, answer);
+}
+
+json_t *answer_sas(const struct question *question)
+{
+    struct gateway *gateway = question->management->gateway;
+    struct status_site site;
+    json_t *sas = json_array();
+
+    for (size_t i = 0; gateway_site_at(gateway, i, question->now_ms, &site); i++) {
+        struct status_child child;
+
+        if (question->word_count > 0 && strcmp(site.name, question->words[0]) != 0) {
+            continue;
+        }
+        for (size_t j = 0; gateway_child_at(gateway, i, j, &child); j++) {
+            json_t *object = child_of(&child, question->now_ms);
+
+            json_object_set_new(object, "site", json_string(site.name));
+            json_object_set_new(object, "origin", json_string("IKEv2"));
+            json_array_append_new(sas, object);
+        }
+    }
+    return reply_answer(REPLY_OK, json_pack("{s:o}", "sas", sas));
+}
+
+json_t *answer_drops(const struct question *question)
+{
+    struct status_gateway status;
+    json_t *drops = json_array();
+
+    gateway_get_status(question->management->gateway, question->now_ms, &status);
+    for (int reason = DROP_NONE + 1; reason < DROP_REASON_COUNT; reason++) {
+        json_t *object = json_object();
+
+        json_object_set_new(object, "reason", json_string(drop_name((enum drop_reason)reason)));
+        json_object_set_new(object, "count", count_of(status.doors.dropped[reason]));
+        json_object_set_new(object, "text", json_string(drop_sentence((enum drop_reason)reason)));
+        json_array_append_new(drops, object);
+    }
+    return reply_answer(REPLY_OK,
+                        json_pack("{s:o, s:o}", "drops", drops, "doors", doors_of(&status.doors)));
+}

@@ -1,0 +1,83 @@
+/* What the files of the command share: the words that were said, and how to end. */
+#ifndef SEKISHO_SEKISHO_COMMAND_H
+#define SEKISHO_SEKISHO_COMMAND_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Exit codes of every verb. */
+enum command_exit {
+    EXIT_OK = 0,
+    EXIT_FAILED = 1,
+    EXIT_USAGE = 2,
+    EXIT_NOT_RUNNING = 3,
+    EXIT_DEGRADED = 4,
+};
+
+#define COMMAND_WORDS_MAX 8
+
+struct command {
+    const char *socket_path;
+    const char *config_path; /* for verbs that need no daemon */
+    const char *verb;
+    const char *words[COMMAND_WORDS_MAX];
+    size_t word_count;
+    bool json;
+    bool verbose;
+    bool follow;
+    bool all;
+    bool dry_run;
+    bool rekey;
+    bool from_stdin;
+    bool colour;
+};
+
+struct verb {
+    const char *name;
+    const char *arguments; /* as help shows them */
+    const char *summary;
+    unsigned words_min, words_max;
+    int (*run)(const struct command *command);
+};
+
+/* NULL behind the last. */
+const struct verb *verb_at(size_t index);
+const struct verb *verb_find(const char *name);
+
+/* Asks the daemon. NULL when it could not be asked: the sentence has been printed and *exit_code
+ * set. The answer is the whole reply with "exit" and "answer" or "error". `after` < 0: not said. */
+json_t *daemon_ask(const struct command *command, long long after, int *exit_code);
+/* The path of the control socket from --socket, --run or SEKISHO_SOCKET. */
+const char *daemon_socket_path(const char *socket_path, const char *run_folder);
+
+/* Verbs that ask the daemon. */
+int verb_status(const struct command *command);
+int verb_explain(const struct command *command);
+int verb_order(const struct command *command); /* up, down, restart */
+int verb_apply(const struct command *command);
+int verb_sas(const struct command *command);
+int verb_drops(const struct command *command);
+int verb_log(const struct command *command);
+int verb_trace(const struct command *command);
+int verb_version(const struct command *command);
+int verb_show(const struct command *command);
+int verb_check(const struct command *command);
+/* Verbs that need no daemon. */
+int verb_fmt(const struct command *command);
+int verb_secret(const struct command *command);
+int verb_help(const struct command *command);
+
+/* Prints a JSON value as the only output. */
+void print_json(const json_t *value);
+
+/* 12 s, 4 min, 3 h, 12 d; "-" when negative. */
+const char *show_duration(double seconds, char text[32]);
+/* 812 B, 1.9 GB: decimal, as the links are sold. */
+const char *show_bytes(double bytes, char text[32]);
+/* The text of a member, or "" when it is not there. */
+const char *text_of(const json_t *object, const char *name);
+double number_of(const json_t *object, const char *name);
+bool is_true(const json_t *object, const char *name);
+
+#endif

@@ -1,0 +1,120 @@
+/* Asking the daemon: one frame of JSON over its control socket, one frame back. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "host/control_socket.h"
+#include "sekisho/command.h"
+
+const char *daemon_socket_path(const char *socket_path, const char *run_folder)
+{
+    static char path[4096];
+    const char *from_environment = getenv("SEKISHO_SOCKET");
+
+    if (socket_path != NULL) {
+        return socket_path;
+    }
+    if (run_folder == NULL && from_environment != NULL && from_environment[0] != '\0') {
+        return from_environment;
+    }
+    int length = snprintf(path, sizeof(path), "%s/control.sock",
+                          run_folder == NULL ? "/run/sekisho" : run_folder);
+
+    return length < 0 || (size_t)length >= sizeof(path) ? NULL : path;
+}
+
+static char *request_text(const struct command *command, long long after)
+{
+    json_t *words = json_array();
+    json_t *options = json_object();
+
+    for (size_t i = 0; i < command->word_count; i++) {
+        json_array_append_new(words, json_string(command->words[i]));
+    }
+    if (command->verbose) {
+        json_object_set_new(options, "verbose", json_true());
+    }
+    if (command->all) {
+        json_object_set_new(options, "all", json_true());
+    }
+    if (command->dry_run) {
+        json_object_set_new(options, "dry_run", json_true());
+    }
+    if (command->rekey) {
+        json_object_set_new(options, "rekey", json_true());
+    }
+    if (after >= 0) {
+        json_object_set_new(options, "after", json_integer(after));
+    }
+    json_t *request =
+        json_pack("{s:s, s:o, s:o}", "verb", command->verb, "words", words, "options", options);
+    char *text = request == NULL ? NULL : json_dumps(request, JSON_COMPACT);
+
+    json_decref(request);
+    return text;
+}
+
+json_t *daemon_ask(const struct command *command, long long after, int *exit_code)
+{
+    char why[256];
+    bool absent = false;
+
+    if (command->socket_path == NULL) {
+        fprintf(stderr, "sekisho: the path of the control socket is too long\n");
+        *exit_code = EXIT_USAGE;
+        return NULL;
+    }
+    int fd = control_connect(command->socket_path, &absent, why, sizeof(why));
+
+    if (fd < 0) {
+        fprintf(stderr, "sekisho: %s\n", why);
+        if (absent) {
+            fprintf(stderr,
+                    "Start the daemon: systemctl start sekisho, or sekishod --foreground. Another "
+                    "place\n"
+                    "of its socket is said by --run DIR, --socket PATH or SEKISHO_SOCKET.\n");
+        }
+        *exit_code = absent ? EXIT_NOT_RUNNING : EXIT_FAILED;
+        return NULL;
+    }
+    *exit_code = EXIT_FAILED;
+    char *request = request_text(command, after);
+    char *line = NULL;
+    size_t length = 0;
+
+    if (request != NULL && control_write_frame(fd, slice_of_text(request))) {
+        line = control_read_frame(fd, &length);
+    }
+    close(fd);
+    free(request);
+    if (line == NULL) {
+        fprintf(stderr,
+                "sekisho: the daemon closed the connection without an answer. See its log.\n");
+        return NULL;
+    }
+    json_error_t error;
+    json_t *reply = json_loads(line, 0, &error);
+
+    free(line);
+    if (!json_is_object(reply)) {
+        fprintf(stderr, "sekisho: the daemon answered something else: %s\n", error.text);
+        json_decref(reply);
+        return NULL;
+    }
+    *exit_code = (int)number_of(reply, "exit");
+    const char *sentence = json_string_value(json_object_get(reply, "error"));
+
+    if (sentence != NULL) {
+        if (command->json) {
+            print_json(reply);
+        } else {
+            const char *next = text_of(reply, "next");
+
+            fprintf(stderr, "sekisho: %s%s%s\n", sentence, next[0] == '\0' ? "" : "\n", next);
+        }
+        json_decref(reply);
+        return NULL;
+    }
+    return reply;
+}

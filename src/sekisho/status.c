@@ -1,0 +1,302 @@
+/* `status`, `sas` and `drops`: the daemon's figures as one screen. */
+#include <stdio.h>
+#include <string.h>
+
+#include "sekisho/command.h"
+
+static const char *red(const struct command *command)
+{
+    return command->colour ? "\033[31m" : "";
+}
+
+static const char *plain(const struct command *command)
+{
+    return command->colour ? "\033[0m" : "";
+}
+
+static double child_total(const json_t *site, const char *name)
+{
+    double total = number_of(site, name);
+    size_t index;
+    json_t *child;
+
+    json_array_foreach(json_object_get(site, "children"), index, child)
+    {
+        total += json_object_get(site, name) == NULL ? number_of(child, name) : 0;
+    }
+    return total;
+}
+
+static void show_head(const json_t *answer)
+{
+    const json_t *gateway = json_object_get(answer, "gateway");
+    char up[32];
+    char in[32];
+    char out[32];
+
+    printf("%s   up %s", text_of(gateway, "name"), show_duration(number_of(gateway, "up_s"), up));
+    if (json_object_get(gateway, "config_age_s") != NULL) {
+        char age[32];
+
+        printf("   configured %s ago", show_duration(number_of(gateway, "config_age_s"), age));
+    }
+    printf("   in %s   out %s\n", show_bytes(number_of(gateway, "in_bytes"), in),
+           show_bytes(number_of(gateway, "out_bytes"), out));
+}
+
+static void show_problems(const struct command *command, const json_t *answer)
+{
+    const json_t *problems = json_object_get(answer, "problems");
+    size_t count = json_array_size(problems);
+    size_t shown = command->verbose || count <= 5 ? count : 5;
+
+    if (count == 0) {
+        return;
+    }
+    printf("%zu problem%s:\n", count, count == 1 ? "" : "s");
+    for (size_t i = 0; i < shown; i++) {
+        const json_t *problem = json_array_get(problems, i);
+
+        printf("  %s%s%s\n", red(command), text_of(problem, "text"), plain(command));
+        if (text_of(problem, "next")[0] != '\0') {
+            printf("    %s\n", text_of(problem, "next"));
+        }
+    }
+    if (shown < count) {
+        printf("  ... and %zu more: sekisho status -v\n", count - shown);
+    }
+}
+
+static void show_site_line(const struct command *command, const json_t *site, int width)
+{
+    const char *state = text_of(site, "state");
+    bool up = strcmp(state, "up") == 0;
+    bool down = strcmp(state, "down") == 0;
+    char since[32];
+    char in[32];
+    char out[32];
+
+    show_duration(number_of(site, "since_s"), since);
+    if (up) {
+        printf("%-*s %-11s %-8s %-9s %-9s %s%s\n", width, text_of(site, "name"), state, since,
+               show_bytes(child_total(site, "in_bytes"), in),
+               show_bytes(child_total(site, "out_bytes"), out),
+               text_of(json_object_get(site, "ike"), "suite"),
+               is_true(site, "weak") ? "  WEAK (legacy)" : "");
+        return;
+    }
+    printf("%-*s %s%-11s%s %-8s %-9s %-9s %s", width, text_of(site, "name"),
+           down ? red(command) : "", down ? "DOWN" : state, down ? plain(command) : "", since, "-",
+           "-", text_of(json_object_get(site, "reason"), "text"));
+    if (number_of(site, "tries") > 0 && number_of(site, "next_try_s") >= 0 &&
+        json_object_get(site, "next_try_s") != NULL) {
+        printf(" (try %.0f, next in %.0f s)", number_of(site, "tries"),
+               number_of(site, "next_try_s"));
+    }
+    putchar('\n');
+}
+
+static void show_list(const char *title, const json_t *list)
+{
+    size_t index;
+    json_t *item;
+
+    printf("    %-10s", title);
+    json_array_foreach(list, index, item)
+    {
+        printf("%s%s", index == 0 ? "" : ", ", json_string_value(item));
+    }
+    putchar('\n');
+}
+
+static void show_child(const struct command *command, const json_t *child)
+{
+    char in[32];
+    char out[32];
+    char rekey[32];
+
+    printf("  child %s   %s %s%s   %s\n", text_of(child, "name"), text_of(child, "protocol"),
+           text_of(child, "mode"), is_true(child, "encapsulated") ? " in UDP" : "",
+           text_of(child, "suite"));
+    show_list("ours", json_object_get(child, "local"));
+    show_list("theirs", json_object_get(child, "remote"));
+    printf("    %-10sin %s, %.0f packets   out %s, %.0f packets\n", "traffic",
+           show_bytes(number_of(child, "in_bytes"), in), number_of(child, "in_packets"),
+           show_bytes(number_of(child, "out_bytes"), out), number_of(child, "out_packets"));
+    if (command->verbose) {
+        printf("    %-10sin %s   out %s\n", "SPI", text_of(child, "spi_in"),
+               text_of(child, "spi_out"));
+        printf("    %-10souter %.0f - %.0f of overhead = inner %.0f\n", "MTU",
+               number_of(child, "outer_mtu"), number_of(child, "overhead_bytes"),
+               number_of(child, "inner_mtu"));
+        printf("    %-10sreplayed %.0f, forged %.0f, outside the selectors %.0f\n", "refused",
+               number_of(child, "replayed"), number_of(child, "forged"),
+               number_of(child, "selector_mismatch"));
+    }
+    if (json_object_get(child, "rekey_in_s") != NULL && number_of(child, "rekey_in_s") >= 0) {
+        printf("    %-10sin %s\n", "rekey", show_duration(number_of(child, "rekey_in_s"), rekey));
+    }
+}
+
+static void show_site(const struct command *command, const json_t *site)
+{
+    const json_t *ike = json_object_get(site, "ike");
+    const json_t *reason = json_object_get(site, "reason");
+    char since[32];
+    size_t index;
+    json_t *child;
+
+    printf("%s is %s since %s", text_of(site, "name"), text_of(site, "state"),
+           show_duration(number_of(site, "since_s"), since));
+    printf("%s%s\n", text_of(site, "peer")[0] == '\0' ? "" : "   peer ", text_of(site, "peer"));
+    if (text_of(reason, "text")[0] != '\0') {
+        printf("  %s  %s\n", text_of(reason, "code"), text_of(reason, "text"));
+    }
+    if (json_is_object(ike)) {
+        printf("  IKEv%.0f   %s%s%s\n", number_of(ike, "version"), text_of(ike, "suite"),
+               text_of(ike, "nat")[0] == '\0' ? "" : "   NAT: ", text_of(ike, "nat"));
+        if (command->verbose) {
+            printf("    %-10s%s %s\n", "SPI", text_of(ike, "spi_i"), text_of(ike, "spi_r"));
+        }
+    }
+    json_array_foreach(json_object_get(site, "children"), index, child)
+    {
+        show_child(command, child);
+    }
+}
+
+int verb_status(const struct command *command)
+{
+    int exit_code;
+    json_t *reply = daemon_ask(command, -1, &exit_code);
+
+    if (reply == NULL) {
+        return exit_code;
+    }
+    const json_t *answer = json_object_get(reply, "answer");
+    const json_t *sites = json_object_get(answer, "sites");
+    size_t index;
+    json_t *site;
+    int width = 10;
+
+    if (command->json) {
+        print_json(answer);
+        json_decref(reply);
+        return exit_code;
+    }
+    if (command->word_count > 0) {
+        json_array_foreach(sites, index, site)
+        {
+            show_site(command, site);
+        }
+        json_decref(reply);
+        return exit_code;
+    }
+    show_head(answer);
+    show_problems(command, answer);
+    json_array_foreach(sites, index, site)
+    {
+        int length = (int)strlen(text_of(site, "name"));
+
+        width = length > width ? length : width;
+    }
+    if (json_array_size(sites) > 0) {
+        printf("\n%-*s %-11s %-8s %-9s %-9s %s\n", width, "SITES", "STATE", "SINCE", "IN", "OUT",
+               "CRYPTO");
+    } else {
+        printf("\nno sites are configured: see sekisho help site\n");
+    }
+    json_array_foreach(sites, index, site)
+    {
+        show_site_line(command, site, width);
+        if (command->verbose) {
+            size_t number;
+            json_t *child;
+
+            json_array_foreach(json_object_get(site, "children"), number, child)
+            {
+                show_child(command, child);
+            }
+        }
+    }
+    if (command->verbose) {
+        const json_t *crypto = json_object_get(json_object_get(answer, "crypto"), "engines");
+        json_t *line;
+
+        json_array_foreach(crypto, index, line)
+        {
+            printf("%s%s\n", index == 0 ? "\nCRYPTO     " : "           ", json_string_value(line));
+        }
+    }
+    json_decref(reply);
+    return exit_code;
+}
+
+int verb_sas(const struct command *command)
+{
+    int exit_code;
+    json_t *reply = daemon_ask(command, -1, &exit_code);
+
+    if (reply == NULL) {
+        return exit_code;
+    }
+    const json_t *answer = json_object_get(reply, "answer");
+    size_t index;
+    json_t *sa;
+
+    if (command->json) {
+        print_json(answer);
+        json_decref(reply);
+        return exit_code;
+    }
+    printf("%-16s %-10s %-10s %-8s %-7s %-9s %-9s %s\n", "SITE", "SPI IN", "SPI OUT", "ORIGIN",
+           "IN UDP", "IN", "OUT", "CRYPTO");
+    json_array_foreach(json_object_get(answer, "sas"), index, sa)
+    {
+        char in[32];
+        char out[32];
+
+        printf("%-16s %-10s %-10s %-8s %-7s %-9s %-9s %s\n", text_of(sa, "site"),
+               text_of(sa, "spi_in"), text_of(sa, "spi_out"), text_of(sa, "origin"),
+               is_true(sa, "encapsulated") ? "yes" : "no",
+               show_bytes(number_of(sa, "in_bytes"), in),
+               show_bytes(number_of(sa, "out_bytes"), out), text_of(sa, "suite"));
+    }
+    json_decref(reply);
+    return exit_code;
+}
+
+int verb_drops(const struct command *command)
+{
+    int exit_code;
+    json_t *reply = daemon_ask(command, -1, &exit_code);
+
+    if (reply == NULL) {
+        return exit_code;
+    }
+    const json_t *answer = json_object_get(reply, "answer");
+    const json_t *drops = json_object_get(answer, "drops");
+    size_t index;
+    size_t shown = 0;
+    json_t *drop;
+
+    if (command->json) {
+        print_json(answer);
+        json_decref(reply);
+        return exit_code;
+    }
+    json_array_foreach(drops, index, drop)
+    {
+        if (number_of(drop, "count") == 0 && !command->verbose) {
+            continue;
+        }
+        printf("%12.0f  %-20s %s\n", number_of(drop, "count"), text_of(drop, "reason"),
+               text_of(drop, "text"));
+        shown++;
+    }
+    if (shown == 0) {
+        printf("no packet has been dropped\n");
+    }
+    json_decref(reply);
+    return exit_code;
+}

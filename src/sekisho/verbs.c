@@ -1,0 +1,46 @@
+/* The verbs: one table for the command line, for help and for the completions. */
+#include <string.h>
+
+#include "sekisho/command.h"
+
+static const struct verb verbs[] = {
+    {"status", "[NAME] [-v]", "sites, tunnels, traffic, problems; NAME for one site", 0, 1,
+     verb_status},
+    {"explain", "[NAME|CODE]", "why a site is down, or what a code such as SEK-A012 means", 0, 1,
+     verb_explain},
+    {"check", "[FILE] [--stdin]",
+     "reads the configuration and says everything that is wrong with it", 0, 1, verb_check},
+    {"up", "NAME", "starts a site", 1, 1, verb_order},
+    {"down", "NAME", "closes a site; its traffic is dropped, not sent in clear", 1, 1, verb_order},
+    {"restart", "NAME [--rekey]",
+     "closes and starts a site; --rekey only makes new keys, without a gap", 1, 1, verb_order},
+    {"apply", "[--dry-run]", "reads the configuration again and applies what has changed", 0, 0,
+     verb_apply},
+    {"fmt", "[FILE] [--stdin]", "indents and aligns a configuration file", 0, 1, verb_fmt},
+    {"show", "config [--all]", "the running configuration; --all with every default", 1, 1,
+     verb_show},
+    {"secret", "new|set|fingerprint NAME",
+     "makes a shared key, reads one from the standard input, compares one", 2, 2, verb_secret},
+    {"trace", "NAME [--follow]", "the negotiation message by message, in clear, keys never shown",
+     1, 1, verb_trace},
+    {"sas", "", "every security association with its SPIs and traffic", 0, 1, verb_sas},
+    {"drops", "[-v]", "dropped packets by reason", 0, 0, verb_drops},
+    {"log", "[NAME] [--follow]", "the last lines of the log", 0, 1, verb_log},
+    {"version", "", "of the command and of the daemon", 0, 0, verb_version},
+    {"help", "[WORD]", "verbs, words of the configuration, codes", 0, 2, verb_help},
+};
+
+const struct verb *verb_at(size_t index)
+{
+    return index < sizeof(verbs) / sizeof(verbs[0]) ? &verbs[index] : NULL;
+}
+
+const struct verb *verb_find(const char *name)
+{
+    for (size_t i = 0; verb_at(i) != NULL; i++) {
+        if (strcmp(verbs[i].name, name) == 0) {
+            return &verbs[i];
+        }
+    }
+    return NULL;
+}
