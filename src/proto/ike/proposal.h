@@ -2,11 +2,12 @@
  * Which algorithms both sides use (RFC 7296 2.7, 3.3): building an SA payload from a policy,
  * choosing from one that was offered, and verifying what the other side chose.
  *
- * The choice is the strongest suite that both sides allow, by the rank of crypto/catalog.h:
- * neither the order in which the peer lists his proposals nor the order of the policy can make it
- * weaker. The suites are compared by encryption (rank, then key size), then integrity, PRF, key
- * exchange and ESN (with it before without); only between equals the policy's order decides, and
- * then the offer's.
+ * The choice is the strongest suite that both sides allow, by strength and rank of
+ * crypto/catalog.h: neither the order in which the peer lists his proposals nor the order of the
+ * policy can make it weaker. A suite is as weak as its weakest part, so the class of that (enum
+ * algorithm_strength) counts first; then encryption (rank, key size), integrity, PRF, key
+ * exchange and ESN (with it before without). Only between equals the offer's order decides, then
+ * the policy's.
  *
  * The key exchange stands so late, and the group of the KE payload is taken when its strength
  * class (enum algorithm_strength) is that of the strongest common group: a round trip for a
