@@ -183,8 +183,8 @@ enum ikev2_id_type {
 struct ikev2_id_payload {
     uint8_t type;
     struct slice data;
-    struct slice
-        whole; /* type, reserved, data: what the AUTH octets cover (2.15); set by read, not used by write */
+    /* Type, reserved, data: what the AUTH octets cover (2.15); set by read, not used by write. */
+    struct slice whole;
 };
 MUST_USE bool ikev2_read_id(struct slice body, struct ikev2_id_payload *out);
 void ikev2_write_id(struct writer *w, const struct ikev2_id_payload *id);
