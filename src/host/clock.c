@@ -23,3 +23,12 @@ uint64_t clock_date_ms(void)
 {
     return read_ms(CLOCK_REALTIME);
 }
+
+uint64_t clock_monotonic_us(void)
+{
+    struct timespec now;
+    int result = clock_gettime(CLOCK_MONOTONIC, &now);
+
+    assert(result == 0);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}

@@ -10,4 +10,7 @@ uint64_t clock_now_ms(void);
 /* Since 1970, UTC. Jumps when somebody sets the clock: never a deadline. */
 uint64_t clock_date_ms(void);
 
+/* CLOCK_MONOTONIC in microseconds: what the service manager wants to hear. */
+uint64_t clock_monotonic_us(void);
+
 #endif

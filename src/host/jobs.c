@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define LANE_JOBS 1024
 #define LANES_MAX 16
@@ -62,11 +63,13 @@ static bool lane_start(struct jobs *jobs, struct lane *lane)
 
 struct jobs *jobs_new(size_t threads, void (*run)(void *job), const struct wake *done)
 {
-    struct jobs *jobs = calloc(1, sizeof(*jobs));
+    /* Rings want whole cache lines, which calloc() does not promise. */
+    struct jobs *jobs = aligned_alloc(_Alignof(struct jobs), sizeof(*jobs));
     bool ok = jobs != NULL;
 
     assert(threads > 0 && threads <= LANES_MAX);
     if (ok) {
+        memset(jobs, 0, sizeof(*jobs));
         jobs->run = run;
         jobs->done = done;
     }

@@ -137,12 +137,14 @@ static bool lane_start(struct resolve *resolve, struct lane *lane)
 
 struct resolve *resolve_new(const struct wake *answered)
 {
-    struct resolve *resolve = calloc(1, sizeof(*resolve));
+    /* Rings want whole cache lines, which calloc() does not promise. */
+    struct resolve *resolve = aligned_alloc(_Alignof(struct resolve), sizeof(*resolve));
     bool ok = true;
 
     if (resolve == NULL) {
         return NULL;
     }
+    memset(resolve, 0, sizeof(*resolve));
     resolve->answered = *answered;
     atomic_store(&resolve->users, 1);
     for (size_t i = 0; i < LANES; i++) {

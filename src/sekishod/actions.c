@@ -1,0 +1,272 @@
+/* Decides how each thing that the gateway wants is done outside, and brings the answers back. */
+#include "sekishod/daemon.h"
+
+#include "host/entropy.h"
+#include "host/files.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define PROTOCOL_UDP 17
+
+/* ---- key exchange, in a job thread ---- */
+
+typedef __typeof__(*((struct gateway_action *)0)->key_exchange) exchange_work;
+
+struct exchange {
+    exchange_work *work;
+    struct secret shared;
+    bool ok;
+};
+
+void actions_do_job(void *job)
+{
+    struct exchange *exchange = job;
+    exchange_work *work = exchange->work;
+    struct random_source random = entropy_source();
+    struct slice peer_public = {work->peer_public, work->peer_public_length};
+
+    exchange->ok = work->has_pair || key_pair_make(work->group, &random, &work->pair);
+    if (exchange->ok && peer_public.length > 0) {
+        exchange->ok = key_agree(&work->pair, peer_public, &exchange->shared);
+    }
+}
+
+void actions_drop_job(void *job)
+{
+    struct exchange *exchange = job;
+
+    key_pair_wipe(&exchange->work->pair);
+    secret_wipe(&exchange->shared);
+    free(exchange->work);
+    free(exchange);
+}
+
+static void finish_exchange(struct daemon *daemon, struct exchange *exchange, uint64_t now_ms)
+{
+    gateway_key_exchange_done(daemon->gateway, exchange->work->job, exchange->ok,
+                              &exchange->work->pair, &exchange->shared, now_ms);
+    actions_drop_job(exchange);
+}
+
+static void start_exchange(struct daemon *daemon, exchange_work *work, uint64_t now_ms)
+{
+    struct exchange *exchange = calloc(1, sizeof(*exchange));
+
+    if (exchange == NULL) {
+        gateway_key_exchange_done(daemon->gateway, work->job, false, &work->pair,
+                                  &(struct secret){0}, now_ms);
+        key_pair_wipe(&work->pair);
+        free(work);
+        return;
+    }
+    exchange->work = work;
+    /* When a thousand are waiting, the control thread lends a hand and so takes in no more. */
+    if (!jobs_put(daemon->jobs, exchange)) {
+        actions_do_job(exchange);
+        finish_exchange(daemon, exchange, now_ms);
+    }
+}
+
+/* ---- messages ---- */
+
+static void send_message(struct daemon *daemon, const struct gateway_action *action,
+                         uint64_t now_ms)
+{
+    const struct endpoint *local = &action->send.local;
+    const struct endpoint *peer = &action->send.peer;
+    struct datagram_socket *s = sockets_find(&daemon->sockets, PROTOCOL_UDP, local, peer);
+
+    if (s == NULL) {
+        gateway_unreachable(daemon->gateway, peer,
+                            "no socket of ours can reach this peer: compare 'listen' and the "
+                            "peer's address family",
+                            now_ms);
+        return;
+    }
+    /* What is lost here is lost as on the way: the machines send again. */
+    (void)datagram_send_one(s, &local->address, peer, action->send.bytes);
+}
+
+static bool may_be_source(const struct daemon *daemon, const struct address *address)
+{
+    bool family_is_limited = false;
+
+    for (size_t i = 0; i < daemon->listen_count; i++) {
+        if (address_equal(&daemon->listen[i], address)) {
+            return true;
+        }
+        family_is_limited = family_is_limited || daemon->listen[i].family == address->family;
+    }
+    return !family_is_limited && daemon->listen_count == 0;
+}
+
+static const struct address *listening_address(const struct daemon *daemon, uint8_t family)
+{
+    for (size_t i = 0; i < daemon->listen_count; i++) {
+        if (daemon->listen[i].family == family) {
+            return &daemon->listen[i];
+        }
+    }
+    return NULL;
+}
+
+/* The narrowest way out that was seen: what is learnt about one path later only makes that one
+ * narrower. */
+static void note_link_mtu(struct daemon *daemon, uint16_t mtu)
+{
+    if (mtu != 0 && (daemon->link_mtu == 0 || mtu < daemon->link_mtu)) {
+        daemon->link_mtu = mtu;
+        dataplane_set_link_mtu(daemon->dataplane, mtu);
+    }
+}
+
+static void find_source(struct daemon *daemon, const struct gateway_action *action, uint64_t now_ms)
+{
+    const struct address *peer = &action->source.peer;
+    struct netlink_path path;
+    char text[ADDRESS_TEXT_BYTES], why[160];
+
+    if (!netlink_path(&daemon->netlink, peer, &path) || path.source.family == FAMILY_NONE) {
+        snprintf(why, sizeof(why), "this machine has no route to %s", address_format(peer, text));
+        gateway_source(daemon->gateway, action->source.question, NULL, why, now_ms);
+        return;
+    }
+    if (path.interface_index == daemon->tun.interface_index) {
+        snprintf(why, sizeof(why),
+                 "the route to %s leads into the tunnel itself: the networks behind the peer "
+                 "contain its own address",
+                 address_format(peer, text));
+        gateway_source(daemon->gateway, action->source.question, NULL, why, now_ms);
+        return;
+    }
+    const struct address *source = &path.source;
+    if (!may_be_source(daemon, source)) {
+        source = listening_address(daemon, peer->family);
+    }
+    note_link_mtu(daemon, path.mtu);
+    gateway_source(daemon->gateway, action->source.question, source,
+                   source == NULL ? "no address of 'listen' is of this peer's family" : "", now_ms);
+}
+
+/* ---- questions ---- */
+
+static void read_secret(struct daemon *daemon, const struct gateway_action *action, uint64_t now_ms)
+{
+    struct secret secret = {0};
+    char why[512] = "";
+    bool ok = files_read_secret(daemon->options.secrets_directory, action->secret.name, &secret,
+                                why, sizeof(why));
+
+    gateway_secret(daemon->gateway, action->secret.question, ok ? &secret : NULL, why, now_ms);
+    secret_wipe(&secret);
+}
+
+static void ask_resolver(struct daemon *daemon, const struct gateway_action *action,
+                         uint64_t now_ms)
+{
+    if (!resolve_ask(daemon->resolve, action->resolve.question, action->resolve.host)) {
+        gateway_resolved(daemon->gateway, action->resolve.question, NULL, 0,
+                         "too many names are being asked for at once", now_ms);
+    }
+}
+
+/* ---- routes ---- */
+
+/* A route to everything would replace the machine's own default route; two halves do not. */
+static size_t split_network(const struct network *network, struct network halves[2])
+{
+    halves[0] = *network;
+    if (network->prefix_bits > 0) {
+        return 1;
+    }
+    halves[0].prefix_bits = 1;
+    halves[1] = halves[0];
+    halves[1].address.bytes[0] = 0x80;
+    return 2;
+}
+
+static void add_route(struct daemon *daemon, const struct network *network)
+{
+    const struct address *source = apply_own_address(daemon, (enum family)network->address.family);
+    struct network parts[2];
+    size_t count = split_network(network, parts);
+    char why[256];
+
+    for (size_t i = 0; i < count; i++) {
+        if (!netlink_route_add(&daemon->netlink, &parts[i], daemon->tun.interface_index, source,
+                               why, sizeof(why))) {
+            log_line(daemon->log, LOG_LEVEL_WARNING, "routes", "%s", why);
+            gateway_route_failed(daemon->gateway, network, why);
+            return;
+        }
+    }
+}
+
+static void remove_route(struct daemon *daemon, const struct network *network)
+{
+    struct network parts[2];
+    size_t count = split_network(network, parts);
+    char why[256];
+
+    for (size_t i = 0; i < count; i++) {
+        if (!netlink_route_remove(&daemon->netlink, &parts[i], daemon->tun.interface_index, why,
+                                  sizeof(why))) {
+            log_line(daemon->log, LOG_LEVEL_WARNING, "routes", "%s", why);
+        }
+    }
+}
+
+/* ---- all of them ---- */
+
+static void run_action(struct daemon *daemon, struct gateway_action *action, uint64_t now_ms)
+{
+    switch (action->kind) {
+    case GATEWAY_SEND:
+        send_message(daemon, action, now_ms);
+        break;
+    case GATEWAY_KEY_EXCHANGE:
+        start_exchange(daemon, action->key_exchange, now_ms);
+        break;
+    case GATEWAY_RESOLVE:
+        ask_resolver(daemon, action, now_ms);
+        break;
+    case GATEWAY_READ_SECRET:
+        read_secret(daemon, action, now_ms);
+        break;
+    case GATEWAY_ROUTE_ADD:
+        add_route(daemon, &action->route.network);
+        break;
+    case GATEWAY_ROUTE_REMOVE:
+        remove_route(daemon, &action->route.network);
+        break;
+    case GATEWAY_SITE_CHANGED:
+        break; /* the gateway has said it in the log */
+    case GATEWAY_FIND_SOURCE:
+        find_source(daemon, action, now_ms);
+        break;
+    }
+}
+
+void actions_run(struct daemon *daemon, uint64_t now_ms)
+{
+    struct gateway_action action;
+
+    while (gateway_next_action(daemon->gateway, &action)) {
+        run_action(daemon, &action, now_ms);
+    }
+}
+
+void actions_take_answers(struct daemon *daemon, uint64_t now_ms)
+{
+    struct resolve_answer answer;
+    struct exchange *exchange;
+
+    while ((exchange = jobs_take(daemon->jobs)) != NULL) {
+        finish_exchange(daemon, exchange, now_ms);
+    }
+    while (resolve_next(daemon->resolve, &answer)) {
+        gateway_resolved(daemon->gateway, answer.question, answer.addresses, answer.count,
+                         answer.why, now_ms);
+    }
+}

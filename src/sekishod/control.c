@@ -1,0 +1,213 @@
+/*
+ * Decides what the control thread does in a turn: wait for whatever comes first, hand all events to
+ * the gateway, carry out what it wants. Management's place is here: control_request() gives it each
+ * frame of the control socket.
+ */
+#include "sekishod/daemon.h"
+
+#include "host/clock.h"
+#include "host/notify.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DATAGRAMS_A_TURN 1024
+#define ERRORS_A_TURN 256
+/* Memory that was taken out of the tables is freed when workers have passed by: looked at so often.
+ */
+#define COLLECT_MS 1000
+
+/* ---- management ---- */
+
+static void control_request(void *context, struct control_client *client, struct slice frame)
+{
+    struct daemon *daemon = context;
+    uint64_t now_ms = clock_now_ms();
+    char *answer = management_answer(&daemon->management, frame, now_ms);
+
+    if (answer != NULL) {
+        (void)control_send(client, slice_of_text(answer));
+    }
+    free(answer);
+    actions_run(daemon, now_ms);
+}
+
+static struct config_result *read_config(void *context)
+{
+    return apply_read(context);
+}
+
+static void apply(void *context, struct config *config, uint64_t now_ms)
+{
+    struct daemon *daemon = context;
+
+    apply_config(daemon, config, now_ms);
+    log_line(daemon->log, LOG_LEVEL_NOTICE, "config", "the configuration was applied on command");
+}
+
+static void log_lines(void *context, uint64_t after, management_log_visit *visit,
+                      void *visit_context)
+{
+    const struct daemon *daemon = context;
+    uint64_t newest = journal_newest(daemon->journal);
+    uint64_t number = newest > JOURNAL_LINES ? newest - JOURNAL_LINES + 1 : 1;
+
+    for (number = after >= number ? after + 1 : number; number <= newest; number++) {
+        const struct journal_line *line = journal_find(daemon->journal, number);
+
+        if (line != NULL) {
+            visit(visit_context, line->number, line->date_ms, line->level, line->about, line->line);
+        }
+    }
+}
+
+static bool host_problem(void *context, size_t index, const char **sentence, const char **next)
+{
+    const struct daemon *daemon = context;
+
+    if (index >= daemon->problem_count) {
+        return false;
+    }
+    *sentence = daemon->problems[index].sentence;
+    *next = daemon->problems[index].next;
+    return true;
+}
+
+bool daemon_open_control(struct daemon *daemon, char *why, size_t why_bytes)
+{
+    const struct control_handler handler = {.request = control_request, .context = daemon};
+    char path[OPTIONS_PATH_BYTES];
+
+    daemon->management = (struct management){
+        .gateway = daemon->gateway,
+        .context = daemon,
+        .read_config = read_config,
+        .apply = apply,
+        .log_lines = log_lines,
+        .host_problem = host_problem,
+    };
+    snprintf(path, sizeof(path), "%s/control.sock", daemon->options.run_directory);
+    daemon->server = control_server_new(&daemon->loop, path, &handler, why, why_bytes);
+    return daemon->server != NULL;
+}
+
+/* ---- events ---- */
+
+/* Returns true when there may be more. */
+static bool take_datagrams(struct daemon *daemon, struct worker *worker, uint64_t now_ms)
+{
+    struct datagram datagram;
+    size_t count = 0;
+
+    while (count < DATAGRAMS_A_TURN && worker_peek_datagram(worker, &datagram)) {
+        gateway_datagram(daemon->gateway, &datagram.local, &datagram.peer, datagram.bytes, now_ms);
+        worker_drop_datagram(worker);
+        actions_run(daemon, now_ms);
+        count++;
+    }
+    return count == DATAGRAMS_A_TURN;
+}
+
+static void take_error(struct daemon *daemon, const struct datagram_error *error, uint64_t now_ms)
+{
+    struct address local = error->local;
+    struct netlink_path path;
+    char peer[ENDPOINT_TEXT_BYTES];
+
+    if (error->mtu == 0) {
+        gateway_unreachable(daemon->gateway, &error->peer, datagram_error_sentence(error), now_ms);
+        return;
+    }
+    if (local.family == FAMILY_NONE &&
+        netlink_path(&daemon->netlink, &error->peer.address, &path)) {
+        local = path.source;
+    }
+    log_line(daemon->log, LOG_LEVEL_DEBUG, "path", "to %s fit packets of %u octets",
+             endpoint_format(&error->peer, peer), error->mtu);
+    dataplane_path_mtu(daemon->dataplane, &local, &error->peer.address, error->mtu, now_ms);
+}
+
+static void take_errors(struct daemon *daemon, struct worker *worker, uint64_t now_ms)
+{
+    struct datagram_error error;
+
+    for (size_t i = 0; i < ERRORS_A_TURN && worker_next_error(worker, &error); i++) {
+        take_error(daemon, &error, now_ms);
+    }
+}
+
+static void take_signals(struct daemon *daemon, uint64_t now_ms)
+{
+    for (int number = signals_next(&daemon->signals); number != 0;
+         number = signals_next(&daemon->signals)) {
+        if (number == SIGHUP) {
+            apply_again(daemon, now_ms);
+        } else {
+            log_line(daemon->log, LOG_LEVEL_NOTICE, "daemon", "ends: %s", strsignal(number));
+            daemon->ends = true;
+        }
+    }
+}
+
+static void take_address_changes(struct daemon *daemon, uint64_t now_ms)
+{
+    if (daemon->addresses_changed) {
+        daemon->addresses_changed = false;
+        apply_look_around(daemon);
+        gateway_addresses_changed(daemon->gateway, now_ms);
+    }
+}
+
+/* Returns true when something was left for the next turn. */
+static bool run_turn(struct daemon *daemon)
+{
+    uint64_t now_ms = clock_now_ms();
+    bool more = false;
+
+    take_signals(daemon, now_ms);
+    take_address_changes(daemon, now_ms);
+    for (size_t i = 0; i < daemon->worker_count; i++) {
+        more = take_datagrams(daemon, daemon->workers[i], now_ms) || more;
+        take_errors(daemon, daemon->workers[i], now_ms);
+    }
+    actions_take_answers(daemon, now_ms);
+    gateway_notes(daemon->gateway, now_ms);
+    if (gateway_deadline_ms(daemon->gateway) <= now_ms) {
+        gateway_time(daemon->gateway, now_ms);
+    }
+    actions_run(daemon, now_ms);
+    dataplane_collect(daemon->dataplane);
+    return more;
+}
+
+static uint64_t time_to_wait(const struct daemon *daemon)
+{
+    uint64_t deadline_ms = gateway_deadline_ms(daemon->gateway);
+    uint64_t now_ms = clock_now_ms();
+
+    if (deadline_ms <= now_ms) {
+        return 0;
+    }
+    return deadline_ms - now_ms < COLLECT_MS ? deadline_ms - now_ms : COLLECT_MS;
+}
+
+void daemon_run(struct daemon *daemon)
+{
+    bool more = true; /* what the first configuration set off */
+
+    while (!daemon->ends) {
+        (void)loop_turn(&daemon->loop, more ? 0 : time_to_wait(daemon));
+        more = run_turn(daemon);
+    }
+}
+
+void daemon_close(struct daemon *daemon)
+{
+    uint64_t now_ms = clock_now_ms();
+
+    notify_send("STOPPING=1");
+    gateway_shutdown(daemon->gateway, now_ms);
+    actions_run(daemon, now_ms);
+}

@@ -1,0 +1,111 @@
+/* The daemon: what the files of this folder share. One object, used by the control thread alone. */
+#ifndef SEKISHO_SEKISHOD_DAEMON_H
+#define SEKISHO_SEKISHOD_DAEMON_H
+
+#include "gateway/gateway.h"
+#include "host/control_socket.h"
+#include "host/jobs.h"
+#include "host/loop.h"
+#include "host/netlink.h"
+#include "host/resolve.h"
+#include "host/run_directory.h"
+#include "host/tun.h"
+#include "management/management.h"
+#include "sekishod/journal.h"
+#include "sekishod/loader.h"
+#include "sekishod/options.h"
+#include "sekishod/sockets.h"
+#include "sekishod/worker.h"
+
+#define DAEMON_WORKERS_MAX 16
+#define DAEMON_PROBLEMS_MAX 16
+
+struct daemon_problem {
+    char sentence[256];
+    char next[256];
+};
+
+struct daemon {
+    struct options options;
+    struct journal *journal;
+    struct log_sink *log;
+    struct random_source random;
+    struct run_directory run;
+
+    struct loop loop;
+    struct signals signals;
+    struct wake wake; /* by workers, jobs and the resolver */
+    struct loop_source addresses;
+
+    struct sockets sockets;
+    struct tun tun;
+    struct netlink netlink;
+    struct resolve *resolve;
+    struct jobs *jobs;
+    struct worker *workers[DAEMON_WORKERS_MAX];
+    size_t worker_count;
+    struct control_server *server;
+
+    struct dataplane *dataplane;
+    struct gateway *gateway;
+    struct management management;
+
+    /* Of the configuration in use, which belongs to the gateway. NULL before the first. */
+    const struct config *config;
+    struct loader *loader; /* of the result that management looks at */
+    /* What the open sockets and the device were made from. */
+    struct address listen[8];
+    size_t listen_count;
+    uint16_t port, nat_port;
+    char device[TUN_NAME_BYTES];
+
+    struct address own_ipv4, own_ipv6; /* ours inside, unset when there is none */
+    uint16_t link_mtu; /* the narrowest way out so far; 0: unknown */
+    struct daemon_problem problems[DAEMON_PROBLEMS_MAX];
+    size_t problem_count;
+
+    bool ends;
+    bool addresses_changed;
+};
+
+/* ---- startup.c ---- */
+
+/* Opens everything that `config` asks for and starts the threads. False with a sentence. */
+MUST_USE bool daemon_start(struct daemon *daemon, const struct config *config, char *why,
+                           size_t why_bytes);
+/* Undoes it, as far as it went, in reverse order. */
+void daemon_stop(struct daemon *daemon);
+
+/* ---- control.c ---- */
+
+/* Runs until a signal ends it. */
+void daemon_run(struct daemon *daemon);
+/* Says goodbye to the peers and takes the routes away. */
+void daemon_close(struct daemon *daemon);
+/* Whether the control socket can be opened: the last step before the daemon is ready. */
+MUST_USE bool daemon_open_control(struct daemon *daemon, char *why, size_t why_bytes);
+
+/* ---- actions.c ---- */
+
+/* Carries out what the gateway wants, until it wants nothing more. */
+void actions_run(struct daemon *daemon, uint64_t now_ms);
+/* Takes what job threads and the resolver have ready. */
+void actions_take_answers(struct daemon *daemon, uint64_t now_ms);
+/* The work of a job thread, and what becomes of work that nobody waits for any more. */
+void actions_do_job(void *job);
+void actions_drop_job(void *job);
+
+/* ---- apply.c ---- */
+
+/* The configuration as the files say now; `loader` holds its texts. NULL: no memory. */
+MUST_USE struct config_result *apply_read(struct daemon *daemon);
+/* Hands it to the gateway, which owns it from here on. */
+void apply_config(struct daemon *daemon, struct config *config, uint64_t now_ms);
+/* SIGHUP. */
+void apply_again(struct daemon *daemon, uint64_t now_ms);
+/* Looks at the machine: our addresses inside, and what is wrong with it. */
+void apply_look_around(struct daemon *daemon);
+/* The source that local programs use towards this family's networks; NULL when there is none. */
+const struct address *apply_own_address(const struct daemon *daemon, enum family family);
+
+#endif

@@ -1,0 +1,100 @@
+/* Decides which sockets a configuration needs, and by which one a packet leaves. */
+#include "sekishod/sockets.h"
+
+#include "host/raw.h"
+#include "host/udp.h"
+
+#include <assert.h>
+
+#define PROTOCOL_UDP 17
+#define PROTOCOL_ESP 50
+
+static bool add_udp(struct sockets *sockets, const struct address *address, uint16_t port,
+                    struct log_sink *log, char *why, size_t why_bytes)
+{
+    struct endpoint local = {*address, port};
+    bool absent = false;
+
+    assert(sockets->count < SOCKETS_MAX);
+    if (udp_open(&sockets->list[sockets->count], &local, &absent, why, why_bytes)) {
+        sockets->count++;
+        return true;
+    }
+    if (absent) {
+        log_line(log, LOG_LEVEL_INFO, "sockets", "this machine has no IPv%u", address->family);
+    }
+    return absent;
+}
+
+static void add_raw(struct sockets *sockets, enum family family, struct log_sink *log)
+{
+    char why[160];
+    bool absent = false;
+
+    assert(sockets->count < SOCKETS_MAX);
+    if (raw_open(&sockets->list[sockets->count], family, PROTOCOL_ESP, &absent, why, sizeof(why))) {
+        sockets->count++;
+        sockets->has_raw = true;
+    } else if (!absent) {
+        log_line(log, LOG_LEVEL_WARNING, "sockets",
+                 "ESP will always be put into UDP, because there is no socket for it: %s", why);
+    }
+}
+
+static bool add_everywhere(struct sockets *sockets, const struct config *config, uint16_t port,
+                           struct log_sink *log, char *why, size_t why_bytes)
+{
+    const struct address any[] = {{.family = FAMILY_IPV4}, {.family = FAMILY_IPV6}};
+    const struct address *list = config->listen_count > 0 ? config->listen : any;
+    size_t count = config->listen_count > 0 ? config->listen_count : ARRAY_LENGTH(any);
+
+    for (size_t i = 0; i < count; i++) {
+        if (!add_udp(sockets, &list[i], port, log, why, why_bytes)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool sockets_open(struct sockets *sockets, const struct config *config, struct log_sink *log,
+                  char *why, size_t why_bytes)
+{
+    *sockets = (struct sockets){0};
+    if (!add_everywhere(sockets, config, config->port, log, why, why_bytes) ||
+        (config->nat_port != config->port &&
+         !add_everywhere(sockets, config, config->nat_port, log, why, why_bytes))) {
+        sockets_close(sockets);
+        return false;
+    }
+    add_raw(sockets, FAMILY_IPV4, log);
+    add_raw(sockets, FAMILY_IPV6, log);
+    return true;
+}
+
+void sockets_close(struct sockets *sockets)
+{
+    for (size_t i = 0; i < sockets->count; i++) {
+        datagram_close(&sockets->list[i]);
+    }
+    sockets->count = 0;
+}
+
+struct datagram_socket *sockets_find(struct sockets *sockets, uint8_t protocol,
+                                     const struct endpoint *local, const struct endpoint *peer)
+{
+    struct datagram_socket *good = NULL;
+
+    for (size_t i = 0; i < sockets->count; i++) {
+        struct datagram_socket *s = &sockets->list[i];
+
+        if (s->protocol != protocol || s->family != peer->address.family ||
+            (protocol == PROTOCOL_UDP && s->port != local->port)) {
+            continue;
+        }
+        if (s->bound.family == FAMILY_NONE || address_equal(&s->bound, &local->address)) {
+            return s;
+        }
+        good = good == NULL && local->address.family == FAMILY_NONE ? s : good;
+    }
+    return good;
+}

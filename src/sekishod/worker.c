@@ -1,0 +1,328 @@
+/*
+ * Decides what a turn of a worker is: collect at most 64 packets of one source, take them through
+ * the data plane, flush all that came out, and tell that nothing is held any more.
+ */
+#include "sekishod/worker.h"
+
+#include "base/ring.h"
+#include "host/clock.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RING_BYTES (1024 * 1024)
+#define RING_ERRORS 256
+/* A sleeping worker looks up so often, so that what was taken out of the tables is freed soon. */
+#define IDLE_MS 500
+
+struct worker_source {
+    struct loop_source source;
+    struct worker *worker;
+    struct datagram_socket *socket;
+};
+
+struct worker {
+    struct worker_settings settings;
+    struct dataplane_worker *plane;
+    struct loop loop;
+    struct wake wake; /* to end */
+    struct loop_source tun;
+    struct worker_source sockets[SOCKETS_MAX];
+    struct datagrams up;
+    struct ring errors;
+    /* Packets taken from the pool and not filled yet. */
+    struct packet *stock[BATCH_PACKETS];
+    size_t stock_count;
+    struct dataplane_output out;
+    bool has_news; /* for the control thread */
+    pthread_t thread;
+    bool started;
+    atomic_bool ends;
+};
+
+/* ---- packets in ---- */
+
+static size_t fill_stock(struct worker *worker)
+{
+    while (worker->stock_count < BATCH_PACKETS) {
+        struct packet *packet = dataplane_take_packet(worker->plane);
+
+        if (packet == NULL) {
+            break;
+        }
+        worker->stock[worker->stock_count++] = packet;
+    }
+    return worker->stock_count;
+}
+
+/* The first `count` were given away. */
+static void use_stock(struct worker *worker, size_t count)
+{
+    for (size_t i = count; i < worker->stock_count; i++) {
+        worker->stock[i - count] = worker->stock[i];
+    }
+    worker->stock_count -= count;
+}
+
+/* ---- packets out ---- */
+
+static void give_back(struct worker *worker, struct packet *const *packets, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        dataplane_give_packet(worker->plane, packets[i]);
+    }
+}
+
+static void send_run(struct worker *worker, struct datagram_socket *s,
+                     struct packet *const *packets, size_t count)
+{
+    size_t refused = s == NULL ? count : datagram_send(s, packets, count);
+
+    if (refused > 0) {
+        dataplane_count_drop(worker->plane, DROP_SEND_FAILED, (uint32_t)refused);
+    }
+}
+
+static void flush_to_wire(struct worker *worker)
+{
+    const struct dataplane_output *out = &worker->out;
+    size_t first = 0;
+
+    while (first < out->to_wire_count) {
+        const struct packet *head = out->to_wire[first];
+        struct datagram_socket *s =
+            sockets_find(worker->settings.sockets, head->outer_protocol, &head->local, &head->peer);
+        size_t end = first + 1;
+
+        while (end < out->to_wire_count && end - first < BATCH_PACKETS) {
+            const struct packet *next = out->to_wire[end];
+
+            if (next->outer_protocol != head->outer_protocol ||
+                next->local.port != head->local.port ||
+                !address_equal(&next->local.address, &head->local.address) ||
+                next->peer.address.family != head->peer.address.family) {
+                break;
+            }
+            end++;
+        }
+        send_run(worker, s, &out->to_wire[first], end - first);
+        first = end;
+    }
+    give_back(worker, out->to_wire, out->to_wire_count);
+}
+
+static void flush_to_tun(struct worker *worker)
+{
+    const struct dataplane_output *out = &worker->out;
+    uint32_t failed = 0;
+
+    for (size_t i = 0; i < out->to_tun_count; i++) {
+        failed += tun_write(worker->settings.tun, out->to_tun[i]) == TUN_OK ? 0 : 1;
+    }
+    if (failed > 0) {
+        dataplane_count_drop(worker->plane, DROP_TUN_FAILED, failed);
+    }
+    give_back(worker, out->to_tun, out->to_tun_count);
+}
+
+static void flush_to_control(struct worker *worker)
+{
+    const struct dataplane_output *out = &worker->out;
+    uint32_t full = 0;
+
+    for (size_t i = 0; i < out->to_control_count; i++) {
+        const struct packet *packet = out->to_control[i];
+        struct datagram datagram = {packet->local, packet->peer, packet_slice(packet)};
+
+        full += datagrams_put(&worker->up, &datagram) ? 0 : 1;
+        worker->has_news = true;
+    }
+    if (full > 0) {
+        dataplane_count_drop(worker->plane, DROP_CONTROL_FULL, full);
+    }
+    give_back(worker, out->to_control, out->to_control_count);
+}
+
+static void flush(struct worker *worker)
+{
+    flush_to_wire(worker);
+    flush_to_tun(worker);
+    flush_to_control(worker);
+}
+
+/* ---- sources ---- */
+
+static void tun_ready(void *context, unsigned events)
+{
+    struct worker *worker = context;
+    size_t stock = fill_stock(worker);
+    size_t count = 0;
+
+    (void)events;
+    while (count < stock) {
+        struct packet *packet = worker->stock[count];
+
+        packet->offset = PACKET_HEADROOM_BYTES;
+        enum tun_result result = tun_read(worker->settings.tun, packet);
+        if (result == TUN_FAILED) {
+            dataplane_count_drop(worker->plane, DROP_MALFORMED_INNER, 1);
+        }
+        if (result != TUN_OK) {
+            break;
+        }
+        count++;
+    }
+    if (count > 0) {
+        dataplane_outbound(worker->plane, worker->stock, count, clock_now_ms(), &worker->out);
+        use_stock(worker, count);
+        flush(worker);
+    }
+}
+
+static void take_errors(struct worker *worker, struct datagram_socket *s)
+{
+    struct datagram_error error;
+
+    for (size_t i = 0; i < BATCH_PACKETS && datagram_next_error(s, &error); i++) {
+        if (error.peer.address.family == FAMILY_NONE) {
+            continue;
+        }
+        /* When the control thread is that far behind, it knows enough. */
+        worker->has_news = ring_put(&worker->errors, &error) || worker->has_news;
+    }
+}
+
+static void socket_ready(void *context, unsigned events)
+{
+    struct worker_source *source = context;
+    struct worker *worker = source->worker;
+    size_t too_long = 0;
+    size_t stock = fill_stock(worker);
+
+    if ((events & LOOP_ERROR) != 0) {
+        take_errors(worker, source->socket);
+    }
+    if (stock == 0) {
+        return;
+    }
+    size_t count = datagram_receive(source->socket, worker->stock, stock, &too_long);
+    if (too_long > 0) {
+        dataplane_count_drop(worker->plane, DROP_MALFORMED_OUTER, (uint32_t)too_long);
+    }
+    if (count > 0) {
+        dataplane_inbound(worker->plane, worker->stock, count, clock_now_ms(), &worker->out);
+        use_stock(worker, count);
+        flush(worker);
+    }
+}
+
+static void wake_ready(void *context, unsigned events)
+{
+    struct worker *worker = context;
+
+    (void)events;
+    wake_clear(&worker->wake);
+}
+
+static void *worker_run(void *context)
+{
+    struct worker *worker = context;
+
+    while (!atomic_load_explicit(&worker->ends, memory_order_relaxed)) {
+        (void)loop_turn(&worker->loop, IDLE_MS);
+        dataplane_quiet(worker->plane);
+        if (worker->has_news || dataplane_has_notes(worker->plane)) {
+            worker->has_news = false;
+            wake_up(worker->settings.control);
+        }
+    }
+    return NULL;
+}
+
+/* ---- life ---- */
+
+static bool add_sources(struct worker *worker)
+{
+    struct sockets *sockets = worker->settings.sockets;
+
+    worker->tun =
+        (struct loop_source){.fd = worker->settings.tun->fd, .ready = tun_ready, .context = worker};
+    if (!loop_add(&worker->loop, &worker->tun, LOOP_READ) ||
+        !loop_add(&worker->loop, &worker->wake.source, LOOP_READ)) {
+        return false;
+    }
+    for (size_t i = 0; i < sockets->count; i++) {
+        struct worker_source *source = &worker->sockets[i];
+
+        *source = (struct worker_source){
+            .source = {sockets->list[i].fd, socket_ready, source},
+            .worker = worker,
+            .socket = &sockets->list[i],
+        };
+        if (!loop_add(&worker->loop, &source->source, LOOP_READ)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+struct worker *worker_new(const struct worker_settings *settings)
+{
+    /* Rings want whole cache lines, which calloc() does not promise. */
+    struct worker *worker = aligned_alloc(_Alignof(struct worker), sizeof(*worker));
+
+    if (worker == NULL) {
+        return NULL;
+    }
+    memset(worker, 0, sizeof(*worker));
+    worker->settings = *settings;
+    worker->plane = dataplane_worker_new(settings->dataplane, settings->index);
+    worker->started = worker->plane != NULL && datagrams_init(&worker->up, RING_BYTES) &&
+                      ring_init(&worker->errors, sizeof(struct datagram_error), RING_ERRORS) &&
+                      loop_init(&worker->loop) && wake_init(&worker->wake, wake_ready, worker) &&
+                      add_sources(worker) &&
+                      pthread_create(&worker->thread, NULL, worker_run, worker) == 0;
+    if (!worker->started) {
+        worker_free(worker);
+        return NULL;
+    }
+    return worker;
+}
+
+void worker_free(struct worker *worker)
+{
+    if (worker == NULL) {
+        return;
+    }
+    if (worker->started) {
+        atomic_store(&worker->ends, true);
+        wake_up(&worker->wake);
+        (void)pthread_join(worker->thread, NULL);
+    }
+    wake_fini(&worker->wake);
+    loop_fini(&worker->loop);
+    ring_fini(&worker->errors);
+    datagrams_fini(&worker->up);
+    if (worker->plane != NULL) {
+        give_back(worker, worker->stock, worker->stock_count);
+        dataplane_worker_free(worker->plane);
+    }
+    free(worker);
+}
+
+bool worker_peek_datagram(struct worker *worker, struct datagram *out)
+{
+    return datagrams_peek(&worker->up, out);
+}
+
+void worker_drop_datagram(struct worker *worker)
+{
+    datagrams_drop(&worker->up);
+}
+
+bool worker_next_error(struct worker *worker, struct datagram_error *out)
+{
+    return ring_take(&worker->errors, out);
+}

@@ -1,0 +1,36 @@
+/*
+ * A worker: the thread through which packets go. It owns a queue of the TUN device and reads the
+ * sockets; what is IKE goes up to the control thread, with what the network said about datagrams of
+ * ours.
+ */
+#ifndef SEKISHO_SEKISHOD_WORKER_H
+#define SEKISHO_SEKISHOD_WORKER_H
+
+#include "dataplane/dataplane.h"
+#include "host/datagram.h"
+#include "host/loop.h"
+#include "host/tun.h"
+#include "sekishod/datagrams.h"
+#include "sekishod/sockets.h"
+
+struct worker;
+
+struct worker_settings {
+    struct dataplane *dataplane; /* borrowed, like all here */
+    uint32_t index;
+    struct sockets *sockets;
+    const struct tun *tun;
+    const struct wake *control; /* woken when there is something to take */
+};
+
+/* Makes and starts it. NULL: no memory or no thread. */
+MUST_USE struct worker *worker_new(const struct worker_settings *settings);
+/* Stops the thread; what it had taken in is worked off. */
+void worker_free(struct worker *worker);
+
+/* For the control thread. */
+MUST_USE bool worker_peek_datagram(struct worker *worker, struct datagram *out);
+void worker_drop_datagram(struct worker *worker);
+MUST_USE bool worker_next_error(struct worker *worker, struct datagram_error *out);
+
+#endif
