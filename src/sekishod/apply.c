@@ -147,14 +147,14 @@ void apply_look_around(struct daemon *daemon)
 
 struct config_result *apply_read(struct daemon *daemon)
 {
-    struct loader *loader = loader_new(daemon->options.secrets_directory);
+    struct loader *loader = loader_new(daemon->options.secrets_directory, true);
 
     if (loader == NULL) {
         return NULL;
     }
     loader_free(daemon->loader);
     daemon->loader = loader;
-    return config_read(daemon->options.config_path, loader_interface(loader));
+    return config_read(daemon->options.config_path, loader_config(loader));
 }
 
 void apply_config(struct daemon *daemon, struct config *config, uint64_t now_ms)

@@ -12,7 +12,7 @@
 #include "host/tun.h"
 #include "management/management.h"
 #include "sekishod/journal.h"
-#include "sekishod/loader.h"
+#include "loader/loader.h"
 #include "sekishod/options.h"
 #include "sekishod/sockets.h"
 #include "sekishod/worker.h"
