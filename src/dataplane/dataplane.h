@@ -48,7 +48,7 @@ struct policy {
     const struct selector *remote; /* copied */
     size_t remote_count;
     uint16_t mss_clamp;        /* 0: from the path MTU; 1: off; else this value at most */
-    uint16_t inner_mtu;        /* 0: from the path MTU */
+    uint16_t inner_mtu;        /* 0: from the path MTU; else this value at most, but never below 576 */
 };
 /* Replaces all policies at once; SAs bound to an id that stays are not disturbed. False: no memory or too many, and
  * the old ones stay. */
@@ -68,8 +68,8 @@ struct child_sa {
     struct endpoint local;     /* outer; the ports are used when encapsulated */
     struct endpoint peer;
     bool encapsulated;
-    bool transport_mode;
-    uint32_t replay_window;    /* packets; 0: 1,024 */
+    bool transport_mode;       /* not yet: dataplane_install() refuses it */
+    uint32_t replay_window;    /* packets, at most 65,536; 0: 1,024 */
     const struct selector *local_selectors; /* copied */
     size_t local_count;
     const struct selector *remote_selectors;
@@ -79,7 +79,9 @@ struct child_sa {
     bool copy_dscp;            /* RFC 4301 5.1.2.1 */
     bool copy_df;              /* else DF is set on what fits */
 };
-/* Inbound works when this returns; outbound waits for dataplane_use(). */
+/* Inbound works when this returns; outbound waits for dataplane_use() and ends with dataplane_stop(), while inbound goes
+ * on until dataplane_remove(). False: not reserved or installed already, an unusable suite, a key of the wrong length,
+ * no selectors, or no memory. The SPI stays reserved then. */
 MUST_USE bool dataplane_install(struct dataplane *dp, const struct child_sa *sa);
 void dataplane_use(struct dataplane *dp, uint32_t spi_in);
 void dataplane_stop(struct dataplane *dp, uint32_t spi_in);
@@ -92,7 +94,8 @@ void dataplane_path_mtu(struct dataplane *dp, const struct address *local, const
                         uint64_t now_ms);
 /* The MTU of the outer interface for peers without a learnt one; 1500 by default. */
 void dataplane_set_link_mtu(struct dataplane *dp, uint16_t mtu);
-/* What hosts behind us may be told: addresses of ours inside, for ICMP errors (RFC 1812 4.3.2.4). */
+/* What hosts behind us may be told: an address of ours inside for ICMP errors (RFC 1812 4.3.2.4), one for each family.
+ * Without one the error comes from the address that could not be reached. Packets out of a tunnel never come from it. */
 void dataplane_set_own_address(struct dataplane *dp, const struct address *inside);
 
 /* What workers have to say; each at most once per cause until it is answered by a change. */
@@ -162,6 +165,11 @@ void dataplane_outbound(struct dataplane_worker *worker, struct packet *const *p
  * which), or outer_protocol 50 with what stood behind the IP header. */
 void dataplane_inbound(struct dataplane_worker *worker, struct packet *const *packets, size_t count, uint64_t now_ms,
                        struct dataplane_output *out);
+/* What the caller lost: SEND_FAILED, TUN_FAILED and CONTROL_FULL of packets that had gone through those doors;
+ * MALFORMED_OUTER and MALFORMED_INNER of what could not be read in whole and was never handed in. */
+void dataplane_count_drop(struct dataplane_worker *worker, enum drop_reason reason, uint32_t count);
+/* The worker has notes for the control thread. */
+MUST_USE bool dataplane_has_notes(const struct dataplane_worker *worker);
 /* Once a turn: the worker holds nothing that was published before. */
 void dataplane_quiet(struct dataplane_worker *worker);
 

@@ -1,0 +1,37 @@
+/* What the caller of the worker face tells and asks about its own part: packets that the system
+ * refused, and news. */
+#include "dataplane/plane.h"
+
+#include <assert.h>
+
+static void take_back(struct dataplane_worker *worker, _Atomic uint64_t *door, uint32_t count)
+{
+    tally(door, (uint64_t)0 - count, worker->dp->shared);
+}
+
+void dataplane_count_drop(struct dataplane_worker *worker, enum drop_reason reason, uint32_t count)
+{
+    struct doors *doors = &worker->doors;
+    bool shared = worker->dp->shared;
+
+    assert(reason > DROP_NONE && reason < DROP_REASON_COUNT);
+    tally(&doors->dropped[reason], count, shared);
+    if (reason == DROP_SEND_FAILED) {
+        take_back(worker, &doors->to_wire, count);
+    } else if (reason == DROP_TUN_FAILED) {
+        take_back(worker, &doors->to_tun, count);
+    } else if (reason == DROP_CONTROL_FULL) {
+        take_back(worker, &doors->to_control, count);
+    } else if (reason == DROP_MALFORMED_OUTER) {
+        tally(&doors->from_wire, count, shared);
+    } else {
+        assert(reason == DROP_MALFORMED_INNER);
+        tally(&doors->from_tun, count, shared);
+    }
+}
+
+bool dataplane_has_notes(const struct dataplane_worker *worker)
+{
+    return atomic_load_explicit(&worker->notes.head, memory_order_relaxed) !=
+           atomic_load_explicit(&worker->notes.tail, memory_order_relaxed);
+}

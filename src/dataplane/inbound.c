@@ -1,0 +1,268 @@
+/* Datagrams from the wire: ESP, IKE or keepalive; and what an ESP packet must be before what is
+ * inside it is believed. */
+#include <assert.h>
+
+#include "dataplane/plane.h"
+#include "dataplane/ecn.h"
+
+#define PORT_IKE 500
+#define IKE_HEAD_BYTES 28
+#define UNKNOWN_SPI_INTERVAL_MS 1000
+
+static void to_control(struct dataplane_worker *worker, struct packet *packet)
+{
+    if (packet->length < IKE_HEAD_BYTES) {
+        worker_drop(worker, packet, DROP_MALFORMED_OUTER);
+    } else {
+        worker_to_control(worker, packet);
+    }
+}
+
+/* True when it is an ESP packet; all else has left. */
+static bool classify(struct dataplane_worker *worker, struct packet *packet)
+{
+    struct slice inner;
+
+    if (packet->outer_protocol == IP_PROTOCOL_ESP) {
+        return true;
+    }
+    if (packet->outer_protocol != IP_PROTOCOL_UDP) {
+        worker_drop(worker, packet, DROP_WRONG_ENCAPSULATION);
+        return false;
+    }
+    if (packet->local.port == PORT_IKE) {
+        /* RFC 3948 2: no ESP on this port. */
+        to_control(worker, packet);
+        return false;
+    }
+    switch (natt_classify(packet_slice(packet), &inner)) {
+    case NATT_ESP:
+        return true;
+    case NATT_IKE:
+        packet->offset += NATT_MARKER_BYTES;
+        packet->length -= NATT_MARKER_BYTES;
+        to_control(worker, packet);
+        return false;
+    case NATT_KEEPALIVE:
+        worker_drop(worker, packet, DROP_KEEPALIVE);
+        return false;
+    case NATT_RUNT:
+        break;
+    }
+    worker_drop(worker, packet, DROP_MALFORMED_OUTER);
+    return false;
+}
+
+static void note_unknown_spi(struct dataplane_worker *worker, const struct packet *packet,
+                             uint64_t now_ms)
+{
+    struct dataplane_note note = {
+        .kind = NOTE_UNKNOWN_SPI,
+        .spi_in = esp_spi(packet),
+        .local = packet->local,
+        .peer = packet->peer,
+    };
+
+    if (worker->unknown_spi_ms != 0 &&
+        now_ms - (worker->unknown_spi_ms - 1) < UNKNOWN_SPI_INTERVAL_MS) {
+        return;
+    }
+    if (worker_note(worker, &note)) {
+        worker->unknown_spi_ms = now_ms + 1;
+    }
+}
+
+/* The checks that cost little, in the order of RFC 4303 3.4; the rest waits for the key. */
+static void accept(struct dataplane_worker *worker, struct packet *packet, uint64_t now_ms)
+{
+    struct esp_work *work = &worker->work[worker->work_count];
+
+    if (packet->length < ESP_HEAD_BYTES) {
+        worker_drop(worker, packet, DROP_MALFORMED_OUTER);
+        return;
+    }
+    struct sa *sa = sad_find(worker->dp, esp_spi(packet));
+    if (sa == NULL) {
+        note_unknown_spi(worker, packet, now_ms);
+        worker_drop(worker, packet, DROP_UNKNOWN_SPI);
+        return;
+    }
+    work->packet = packet;
+    work->sa = sa;
+    work->sequence = esp_sequence_low(packet);
+    if ((sa->shape.esn &&
+         !replay_full_sequence(&sa->replay, esp_sequence_low(packet), &work->sequence)) ||
+        !replay_is_fresh(&sa->replay, work->sequence)) {
+        tally(&sa->replayed, 1, worker->dp->shared);
+        worker_drop(worker, packet, DROP_REPLAYED);
+        return;
+    }
+    if (!esp_read(work, &worker->jobs[worker->work_count])) {
+        worker_drop(worker, packet, DROP_MALFORMED_OUTER);
+        return;
+    }
+    worker->work_count++;
+}
+
+/* A number for an endpoint, never 0. */
+static uint64_t endpoint_hash(const struct endpoint *e)
+{
+    uint64_t hash = get_u64(e->address.bytes) ^ get_u64(e->address.bytes + 8) * 31;
+
+    hash = (hash ^ (uint64_t)e->port << 32 ^ e->address.family) * UINT64_C(0x9e3779b97f4a7c15);
+    return hash | 1;
+}
+
+/* The newest authentic packet tells where the peer is now; an older one may have been kept back by
+ * someone. */
+static void note_moved(struct dataplane_worker *worker, struct sa *sa, const struct packet *packet)
+{
+    const struct sa_path *path = atomic_load(&sa->path);
+
+    if (endpoint_equal(&packet->peer, &path->peer)) {
+        return;
+    }
+    uint64_t hash = endpoint_hash(&packet->peer);
+    if (atomic_load_explicit(&sa->moved_to, memory_order_relaxed) == hash) {
+        return;
+    }
+    struct dataplane_note note = {
+        .kind = NOTE_PEER_MOVED,
+        .spi_in = sa->spi_in,
+        .policy_id = sa->policy_id,
+        .local = packet->local,
+        .peer = packet->peer,
+    };
+    if (worker_note(worker, &note)) {
+        atomic_store_explicit(&sa->moved_to, hash, memory_order_relaxed);
+    }
+}
+
+/* Whatever the selectors say, these never come out of a tunnel: addresses of this host itself, and
+ * sources that no host has. */
+static bool is_impossible(const struct dataplane *dp, const struct ip_head *head)
+{
+    const struct own_addresses *own = atomic_load(&dp->own);
+    const struct address *ours = head->family == FAMILY_IPV4 ? &own->ipv4 : &own->ipv6;
+
+    return address_is_loopback(&head->source) || address_is_loopback(&head->destination) ||
+           address_is_multicast(&head->source) || address_is_any(&head->source) ||
+           address_equal(&head->source, ours);
+}
+
+static void set_tos(uint8_t *data, uint8_t family, uint8_t tos)
+{
+    if (family == FAMILY_IPV4) {
+        ipv4_set_tos(data, tos);
+    } else {
+        ipv6_set_traffic_class(data, tos);
+    }
+}
+
+/* RFC 4301 5.2 step 4: what came out must be what was agreed. DROP_NONE when it may go on. */
+static enum drop_reason check_inner(struct dataplane_worker *worker, struct sa *sa,
+                                    struct packet *packet, uint8_t next_header,
+                                    struct ip_head *head)
+{
+    if (!ip_read(packet_slice(packet), head)) {
+        return DROP_MALFORMED_INNER;
+    }
+    if ((head->family == FAMILY_IPV4) != (next_header == IP_PROTOCOL_IPV4)) {
+        return DROP_BAD_NEXT_HEADER;
+    }
+    /* RFC 4303 2.7: what stands behind the packet is padding against traffic analysis. */
+    packet->length = head->total_bytes;
+
+    struct match_key key = match_key_inbound(head);
+    if (is_impossible(worker->dp, head) || !sa_fits(sa, &key)) {
+        tally(&sa->selector_mismatch, 1, worker->dp->shared);
+        return DROP_SELECTOR_MISMATCH;
+    }
+    uint8_t tos = head->tos;
+    if (!ecn_decapsulate(head->tos, packet->tos, &tos)) {
+        return DROP_ECN;
+    }
+    if (tos != head->tos) {
+        set_tos(packet_data(packet), head->family, tos);
+    }
+    return DROP_NONE;
+}
+
+/* RFC 4303 3.4.3: only what proved authentic is remembered. DROP_NONE when it was not seen before.
+ */
+static enum drop_reason remember(struct dataplane_worker *worker, const struct esp_work *work,
+                                 bool authentic, uint64_t now_ms)
+{
+    struct sa *sa = work->sa;
+    bool newest = false;
+
+    if (!authentic) {
+        tally(&sa->forged, 1, worker->dp->shared);
+        return DROP_FORGED;
+    }
+    if (!replay_record(&sa->replay, work->sequence, &newest)) {
+        tally(&sa->replayed, 1, worker->dp->shared);
+        return DROP_REPLAYED;
+    }
+    atomic_store_explicit(&sa->last_in_ms, now_ms, memory_order_relaxed);
+    worker_note_once(worker, sa, SA_NOTED_FIRST, NOTE_FIRST_INBOUND);
+    if (newest && sa->shape.encapsulated && work->packet->outer_protocol == IP_PROTOCOL_UDP) {
+        note_moved(worker, sa, work->packet);
+    }
+    if (tally_read(&sa->in_bytes) >= sa->hard_bytes ||
+        tally_read(&sa->in_packets) >= sa->hard_packets) {
+        worker_note_once(worker, sa, SA_NOTED_HARD, NOTE_HARD_LIFETIME);
+        return DROP_LIFETIME_OVER;
+    }
+    return DROP_NONE;
+}
+
+static void count_delivered(struct dataplane_worker *worker, struct sa *sa, uint32_t bytes)
+{
+    tally(&sa->in_bytes, bytes, worker->dp->shared);
+    tally(&sa->in_packets, 1, worker->dp->shared);
+    if (tally_read(&sa->in_bytes) >= sa->soft_bytes ||
+        tally_read(&sa->in_packets) >= sa->soft_packets) {
+        worker_note_once(worker, sa, SA_NOTED_SOFT, NOTE_SOFT_LIFETIME);
+    }
+}
+
+static void deliver(struct dataplane_worker *worker, const struct esp_work *work, bool authentic,
+                    uint64_t now_ms)
+{
+    struct packet *packet = work->packet;
+    struct ip_head head;
+    uint8_t next_header = 0;
+
+    enum drop_reason reason = remember(worker, work, authentic, now_ms);
+    if (reason == DROP_NONE) {
+        reason = esp_strip(work->sa, packet, &next_header);
+    }
+    if (reason == DROP_NONE) {
+        reason = check_inner(worker, work->sa, packet, next_header, &head);
+    }
+    if (reason != DROP_NONE) {
+        worker_drop(worker, packet, reason);
+        return;
+    }
+    count_delivered(worker, work->sa, packet->length);
+    fit_clamp_mss(work->sa, packet, &head);
+    worker_to_tun(worker, packet);
+}
+
+void dataplane_inbound(struct dataplane_worker *worker, struct packet *const *packets, size_t count,
+                       uint64_t now_ms, struct dataplane_output *out)
+{
+    assert(count <= BATCH_PACKETS);
+    worker_begin(worker, now_ms, out);
+    tally(&worker->doors.from_wire, count, false);
+    for (size_t i = 0; i < count; i++) {
+        if (classify(worker, packets[i])) {
+            accept(worker, packets[i], now_ms);
+        }
+    }
+    protect_open(worker->engine, worker->jobs, worker->work_count);
+    for (size_t i = 0; i < worker->work_count; i++) {
+        deliver(worker, &worker->work[i], worker->jobs[i].ok, now_ms);
+    }
+}

@@ -1,0 +1,101 @@
+/*
+ * How large an outer packet may be on each path (RFC 1191, RFC 8201), and what that leaves for the
+ * packets inside. What was learnt is forgotten after ten minutes, so that a path that became wider
+ * is found again.
+ */
+#include "dataplane/plane.h"
+
+#define MTU_LEAST_IPV4 576
+#define MTU_LEAST_IPV6 1280
+
+static struct path_mtu *path_find(struct dataplane *dp, const struct address *local,
+                                  const struct address *peer)
+{
+    for (size_t i = 0; i < dp->path_mtu_count; i++) {
+        struct path_mtu *path = &dp->path_mtus[i];
+
+        if (address_equal(&path->peer, peer) && address_equal(&path->local, local)) {
+            return path;
+        }
+    }
+    return NULL;
+}
+
+void mtu_refresh(struct dataplane *dp, struct sa *sa)
+{
+    const struct sa_path *path = atomic_load(&sa->path);
+    const struct path_mtu *learnt = path_find(dp, &path->local.address, &path->peer.address);
+    uint16_t outer = dp->link_mtu;
+
+    if (learnt != NULL && learnt->mtu < outer) {
+        outer = learnt->mtu;
+    }
+    atomic_store_explicit(&sa->outer_mtu, outer, memory_order_relaxed);
+    atomic_store_explicit(&sa->inner_mtu,
+                          sa_inner_mtu(&sa->shape, path->peer.address.family, outer),
+                          memory_order_relaxed);
+}
+
+static void path_forget(struct dataplane *dp, struct path_mtu *path)
+{
+    *path = dp->path_mtus[--dp->path_mtu_count];
+}
+
+/* A free entry, or the oldest. */
+static struct path_mtu *path_take(struct dataplane *dp)
+{
+    if (dp->path_mtu_count < PATH_MTUS_MAX) {
+        return &dp->path_mtus[dp->path_mtu_count++];
+    }
+    struct path_mtu *oldest = &dp->path_mtus[0];
+    for (size_t i = 1; i < PATH_MTUS_MAX; i++) {
+        if (dp->path_mtus[i].learnt_ms < oldest->learnt_ms) {
+            oldest = &dp->path_mtus[i];
+        }
+    }
+    return oldest;
+}
+
+void dataplane_path_mtu(struct dataplane *dp, const struct address *local,
+                        const struct address *peer, uint16_t mtu, uint64_t now_ms)
+{
+    struct path_mtu *path = path_find(dp, local, peer);
+    uint16_t least = peer->family == FAMILY_IPV4 ? MTU_LEAST_IPV4 : MTU_LEAST_IPV6;
+
+    if (mtu == 0) {
+        if (path == NULL) {
+            return;
+        }
+        path_forget(dp, path);
+    } else if (mtu < least || mtu >= dp->link_mtu || (path != NULL && mtu > path->mtu)) {
+        /* RFC 8201 4: no message makes an estimate larger, and none makes it absurdly small. */
+        return;
+    } else {
+        if (path == NULL) {
+            path = path_take(dp);
+        }
+        *path = (struct path_mtu){*local, *peer, mtu, now_ms};
+    }
+    sad_each_of_peer(dp, peer, mtu_refresh);
+}
+
+void dataplane_set_link_mtu(struct dataplane *dp, uint16_t mtu)
+{
+    dp->link_mtu = mtu < MTU_LEAST_IPV4 ? MTU_LEAST_IPV4 : mtu;
+    sad_each(dp, mtu_refresh);
+}
+
+void mtu_age(struct dataplane *dp)
+{
+    for (size_t i = dp->path_mtu_count; i > 0; i--) {
+        struct path_mtu *path = &dp->path_mtus[i - 1];
+
+        if (dp->newest_ms >= path->learnt_ms &&
+            dp->newest_ms - path->learnt_ms >= PATH_MTU_AGE_MS) {
+            struct address peer = path->peer;
+
+            path_forget(dp, path);
+            sad_each_of_peer(dp, &peer, mtu_refresh);
+        }
+    }
+}

@@ -1,0 +1,265 @@
+/* Clear packets from the TUN device: policy, SA, fit, ESP. One straight road for each, one seal for
+ * the batch. */
+#include <assert.h>
+
+#include "dataplane/plane.h"
+#include "dataplane/ecn.h"
+
+#define ACQUIRE_INTERVAL_MS 1000
+#define IPV6_MTU_LEAST 1280
+
+/* Neighbours in a batch mostly belong to one flow: what was found for the last packet. */
+struct route {
+    bool known;
+    struct match_key key;
+    const struct spd_policy *policy;
+    struct sa *sa;
+};
+
+/* The TUN device may leave the TCP or UDP checksum to us (virtio_net_hdr): the field holds the sum
+ * of the pseudo header. False when the place is not in the packet. */
+static bool complete_checksum(struct packet *packet)
+{
+    uint32_t start = packet->checksum_start;
+    uint32_t field = start + packet->checksum_offset;
+
+    if (start == 0) {
+        return true;
+    }
+    if (start >= packet->length || packet->length - start < 2 || field > packet->length - 2) {
+        return false;
+    }
+    uint8_t *data = packet_data(packet);
+    uint16_t checksum =
+        checksum_finish(checksum_add(0, (struct slice){data + start, packet->length - start}));
+
+    /* RFC 768: zero says that there is none. */
+    put_u16(data + field, checksum == 0 ? UINT16_MAX : checksum);
+    packet->checksum_start = 0;
+    packet->checksum_offset = 0;
+    return true;
+}
+
+static void route_find(const struct spd *spd, const struct ip_head *head, struct route *route)
+{
+    struct match_key key = match_key_outbound(head);
+
+    if (route->known && match_key_equal(&route->key, &key)) {
+        return;
+    }
+    route->known = true;
+    route->key = key;
+    route->policy = spd_find(spd, &key);
+    route->sa = NULL;
+    if (route->policy != NULL && route->policy->verdict == POLICY_PROTECT) {
+        route->sa = binding_find(route->policy->binding, &key);
+    }
+}
+
+/* RFC 4301 5.1 step 3b: the traffic waits for nobody here, but the control thread hears of it. */
+static void note_acquire(struct dataplane_worker *worker, struct binding *binding, uint64_t now_ms)
+{
+    uint64_t last = atomic_load_explicit(&binding->acquire_ms, memory_order_relaxed);
+    struct dataplane_note note = {.kind = NOTE_ACQUIRE, .policy_id = binding->policy_id};
+
+    if (last != 0 && now_ms - (last - 1) < ACQUIRE_INTERVAL_MS) {
+        return;
+    }
+    if (atomic_compare_exchange_strong_explicit(&binding->acquire_ms, &last, now_ms + 1,
+                                                memory_order_relaxed, memory_order_relaxed) &&
+        !worker_note(worker, &note)) {
+        atomic_store_explicit(&binding->acquire_ms, 0, memory_order_relaxed);
+    }
+}
+
+/* RFC 4303 3.3.3: numbers begin with 1 and are never used twice; behind the last the SA has ended.
+ */
+static bool next_sequence(struct sa *sa, bool shared, uint64_t *sequence)
+{
+    uint64_t last = atomic_load_explicit(&sa->sequence, memory_order_relaxed);
+
+    if (last >= sa->sequence_max) {
+        return false;
+    }
+    if (shared) {
+        last = atomic_fetch_add_explicit(&sa->sequence, 1, memory_order_relaxed);
+    } else {
+        atomic_store_explicit(&sa->sequence, last + 1, memory_order_relaxed);
+    }
+    *sequence = last + 1;
+    return *sequence <= sa->sequence_max;
+}
+
+/* What is left of the SA's life; DROP_NONE when the packet may go. */
+static enum drop_reason spend_life(struct dataplane_worker *worker, struct sa *sa, uint32_t bytes,
+                                   uint64_t *sequence)
+{
+    bool shared = worker->dp->shared;
+    uint64_t out_bytes = tally_read(&sa->out_bytes);
+    uint64_t out_packets = tally_read(&sa->out_packets);
+
+    if (out_bytes >= sa->hard_bytes || out_packets >= sa->hard_packets) {
+        worker_note_once(worker, sa, SA_NOTED_HARD, NOTE_HARD_LIFETIME);
+        return DROP_LIFETIME_OVER;
+    }
+    if (!next_sequence(sa, shared, sequence)) {
+        worker_note_once(worker, sa, SA_NOTED_HARD, NOTE_HARD_LIFETIME);
+        return DROP_SEQUENCE_EXHAUSTED;
+    }
+    if (out_bytes + bytes >= sa->soft_bytes || out_packets + 1 >= sa->soft_packets ||
+        *sequence >= sa->soft_packets) {
+        worker_note_once(worker, sa, SA_NOTED_SOFT, NOTE_SOFT_LIFETIME);
+    }
+    tally(&sa->out_bytes, bytes, shared);
+    tally(&sa->out_packets, 1, shared);
+    return DROP_NONE;
+}
+
+static void choose_iv(struct dataplane_worker *worker, const struct sa *sa, uint64_t sequence,
+                      uint8_t iv[IV_BYTES_MAX])
+{
+    if (sa->shape.counter_iv) {
+        put_u64(iv, sequence);
+    } else if (sa->shape.iv_bytes > 0) {
+        iv_take(&worker->iv, iv, sa->shape.iv_bytes);
+    }
+}
+
+/* Makes an outer packet of it, to be sealed with the batch. */
+static void wrap(struct dataplane_worker *worker, struct sa *sa, struct packet *packet,
+                 const struct ip_head *head, bool dont_fragment, uint64_t now_ms)
+{
+    uint8_t iv[IV_BYTES_MAX];
+    struct esp_work *work = &worker->work[worker->work_count];
+    bool ipv4 = head->family == FAMILY_IPV4;
+
+    assert(worker->work_count < DATAPLANE_OUTPUT_MAX);
+    work->packet = packet;
+    work->sa = sa;
+    enum drop_reason reason = spend_life(worker, sa, packet->length, &work->sequence);
+    if (reason != DROP_NONE) {
+        worker_drop(worker, packet, reason);
+        return;
+    }
+    choose_iv(worker, sa, work->sequence, iv);
+    if (!esp_write(work, iv, ipv4 ? IP_PROTOCOL_IPV4 : IP_PROTOCOL_IPV6,
+                   &worker->jobs[worker->work_count])) {
+        worker_drop(worker, packet, DROP_NO_BUFFER);
+        return;
+    }
+    const struct sa_path *path = atomic_load(&sa->path);
+    packet->local = path->local;
+    packet->peer = path->peer;
+    packet->outer_protocol = sa->shape.encapsulated ? IP_PROTOCOL_UDP : IP_PROTOCOL_ESP;
+    packet->tos = ecn_encapsulate(head->tos, sa->shape.copy_dscp);
+    packet->dont_fragment = dont_fragment;
+    atomic_store_explicit(&sa->last_out_ms, now_ms, memory_order_relaxed);
+    worker->work_count++;
+}
+
+static void wrap_fragments(struct dataplane_worker *worker, struct sa *sa, struct packet *packet,
+                           const struct ip_head *head, uint16_t mtu, size_t capacity,
+                           uint64_t now_ms)
+{
+    struct packet *pieces[DATAPLANE_OUTPUT_MAX];
+    size_t count = fit_fragment(worker, packet, head, mtu, pieces, capacity);
+
+    if (count == 0) {
+        worker_drop(worker, packet, DROP_NO_BUFFER);
+    }
+    for (size_t i = 0; i < count; i++) {
+        wrap(worker, sa, pieces[i], head, !sa->shape.copy_df, now_ms);
+    }
+}
+
+/* `capacity`: how many packets this one may become. */
+static void fit_and_wrap(struct dataplane_worker *worker, struct sa *sa, struct packet *packet,
+                         const struct ip_head *head, size_t capacity, uint64_t now_ms)
+{
+    uint16_t mtu = fit_inner_mtu(sa);
+    bool ipv4 = head->family == FAMILY_IPV4;
+
+    fit_clamp_mss(sa, packet, head);
+    if (packet->length <= mtu) {
+        wrap(worker, sa, packet, head, !sa->shape.copy_df || head->dont_fragment, now_ms);
+    } else if (!ipv4 && packet->length <= IPV6_MTU_LEAST) {
+        /* RFC 8200 5: every IPv6 link carries 1280 octets; where the tunnel cannot, the outer
+         * packet is cut. */
+        wrap(worker, sa, packet, head, false, now_ms);
+    } else if (ipv4 && !head->dont_fragment) {
+        wrap_fragments(worker, sa, packet, head, mtu, capacity, now_ms);
+    } else {
+        fit_tell_too_big(worker, packet, head, mtu, now_ms);
+        worker_drop(worker, packet, DROP_TOO_BIG);
+    }
+}
+
+static void outbound_one(struct dataplane_worker *worker, const struct spd *spd,
+                         struct route *route, struct packet *packet, size_t capacity,
+                         uint64_t now_ms)
+{
+    struct ip_head head;
+
+    assert(packet->segmentation == SEGMENT_NONE);
+    if (!ip_read(packet_slice(packet), &head)) {
+        worker_drop(worker, packet, DROP_MALFORMED_INNER);
+        return;
+    }
+    packet->length = head.total_bytes;
+    if (!complete_checksum(packet)) {
+        worker_drop(worker, packet, DROP_MALFORMED_INNER);
+        return;
+    }
+    route_find(spd, &head, route);
+    if (route->policy == NULL) {
+        worker_drop(worker, packet, DROP_NO_POLICY);
+        return;
+    }
+    if (route->policy->verdict == POLICY_DISCARD) {
+        worker_drop(worker, packet, DROP_POLICY_DISCARD);
+        return;
+    }
+    if (route->sa == NULL) {
+        note_acquire(worker, route->policy->binding, now_ms);
+        worker_drop(worker, packet, DROP_NO_SA);
+        return;
+    }
+    fit_and_wrap(worker, route->sa, packet, &head, capacity, now_ms);
+}
+
+static void seal_batch(struct dataplane_worker *worker)
+{
+    for (size_t from = 0; from < worker->work_count; from += BATCH_PACKETS) {
+        size_t left = worker->work_count - from;
+
+        protect_seal(worker->engine, worker->jobs + from,
+                     left < BATCH_PACKETS ? left : BATCH_PACKETS);
+    }
+    for (size_t i = 0; i < worker->work_count; i++) {
+        if (worker->jobs[i].ok) {
+            worker_to_wire(worker, worker->work[i].packet);
+        } else {
+            worker_drop(worker, worker->work[i].packet, DROP_CRYPTO_FAILED);
+        }
+    }
+}
+
+void dataplane_outbound(struct dataplane_worker *worker, struct packet *const *packets,
+                        size_t count, uint64_t now_ms, struct dataplane_output *out)
+{
+    struct route route = {.known = false};
+
+    assert(count <= BATCH_PACKETS);
+    worker_begin(worker, now_ms, out);
+    tally(&worker->doors.from_tun, count, false);
+    const struct spd *spd = atomic_load(&worker->dp->spd);
+    for (size_t i = 0; i < count; i++) {
+        /* A place is kept for each packet that follows, however many pieces this one is cut into.
+         */
+        size_t kept = count - i - 1;
+
+        outbound_one(worker, spd, &route, packets[i],
+                     DATAPLANE_OUTPUT_MAX - worker->work_count - kept, now_ms);
+    }
+    seal_batch(worker);
+}

@@ -1,0 +1,196 @@
+/*
+ * The inside of the data plane: the tables that the control thread writes and workers read, and
+ * what each worker has to itself. Only this room includes it.
+ */
+#ifndef SEKISHO_DATAPLANE_PLANE_H
+#define SEKISHO_DATAPLANE_PLANE_H
+
+#include "base/ring.h"
+#include "base/table.h"
+#include "dataplane/dataplane.h"
+#include "dataplane/esp.h"
+#include "dataplane/iv.h"
+#include "dataplane/publish.h"
+#include "dataplane/sa.h"
+#include "dataplane/spd.h"
+
+#define WORKERS_MAX PUBLISH_READERS_MAX
+#define WORKER_PACKETS 640 /* a full output, a batch being received and a batch to be sent */
+#define WORKER_NOTES 256
+#define PATH_MTUS_MAX 1024
+#define PATH_MTU_AGE_MS (UINT64_C(10) * 60 * 1000) /* RFC 1191 6.3 */
+#define PEER_BUCKETS 4096
+#define ICMP_BURST 50 /* RFC 1812 4.3.2.8: errors are limited */
+#define ICMP_INTERVAL_MS 10
+
+/* The control thread's side of one place in the SAD. */
+struct sad_place {
+    uint32_t spi; /* the last one given out here; its generation goes up with each use */
+    uint32_t next; /* in the queue of free places */
+    bool reserved; /* or installed */
+};
+
+struct path_mtu {
+    struct address local, peer;
+    uint16_t mtu;
+    uint64_t learnt_ms;
+};
+
+/* Our addresses inside, one a family. */
+struct own_addresses {
+    struct retired retired;
+    struct address ipv4, ipv6;
+};
+
+struct dataplane {
+    struct publish publish;
+    _Atomic(struct sa *) *slots; /* by the low bits of the SPI */
+    _Atomic(struct spd *) spd;
+    _Atomic(struct own_addresses *) own;
+    uint32_t sa_max;
+    uint32_t index_mask;
+    uint32_t policy_max;
+    bool shared; /* more than one worker: counters need atomic additions */
+
+    /* control thread only */
+    struct random_source *random;
+    struct sad_place *places;
+    uint32_t fresh; /* places from here on were never used */
+    uint32_t free_first; /* index + 1, 0: none */
+    uint32_t free_last;
+    uint32_t sa_count;
+    struct table bindings;
+    struct sa *by_peer[PEER_BUCKETS];
+    uint64_t hash_seed;
+    struct path_mtu path_mtus[PATH_MTUS_MAX];
+    size_t path_mtu_count;
+    uint64_t newest_ms; /* of what workers and calls told */
+    uint16_t link_mtu;
+    size_t memory_bytes;
+    uint32_t worker_count;
+    size_t notes_turn; /* the worker that is asked next */
+    struct dataplane_worker *workers[WORKERS_MAX];
+    struct dataplane_doors gone; /* of workers that are no more */
+};
+
+/* Written by its worker alone, read by the control thread at any time. */
+struct doors {
+    _Atomic uint64_t from_tun, from_wire, made, to_wire, to_tun, to_control;
+    _Atomic uint64_t dropped[DROP_REASON_COUNT];
+};
+
+struct dataplane_worker {
+    struct dataplane *dp;
+    uint32_t index;
+    struct protect_engine *engine;
+    struct iv_source iv;
+    struct doors doors;
+    struct ring notes;
+    _Atomic uint64_t now_ms;
+    uint64_t unknown_spi_ms; /* when one was last noted, plus 1 */
+    uint64_t icmp_ms; /* of the last credit */
+    uint32_t icmp_credit;
+
+    uint8_t *buffers;
+    struct packet *packets;
+    uint16_t *free_packets;
+    bool *is_taken;
+    size_t free_count;
+
+    /* the batch */
+    struct dataplane_output *out;
+    size_t work_count;
+    struct esp_work work[DATAPLANE_OUTPUT_MAX];
+    struct protect_job jobs[DATAPLANE_OUTPUT_MAX];
+};
+
+/* A number that only its worker adds to, or that several do. */
+static inline void tally(_Atomic uint64_t *number, uint64_t more, bool shared)
+{
+    if (shared) {
+        atomic_fetch_add_explicit(number, more, memory_order_relaxed);
+    } else {
+        uint64_t before = atomic_load_explicit(number, memory_order_relaxed);
+        atomic_store_explicit(number, before + more, memory_order_relaxed);
+    }
+}
+
+static inline uint64_t tally_read(const _Atomic uint64_t *number)
+{
+    return atomic_load_explicit(number, memory_order_relaxed);
+}
+
+/* ---- worker.c: the doors and the notes ---- */
+
+/* Frees all that a worker has; it is registered nowhere any more. */
+void worker_fini(struct dataplane_worker *worker);
+/* A batch begins: the tables may be read from here on. */
+void worker_begin(struct dataplane_worker *worker, uint64_t now_ms, struct dataplane_output *out);
+void worker_drop(struct dataplane_worker *worker, struct packet *packet, enum drop_reason reason);
+void worker_to_tun(struct dataplane_worker *worker, struct packet *packet);
+void worker_to_wire(struct dataplane_worker *worker, struct packet *packet);
+void worker_to_control(struct dataplane_worker *worker, struct packet *packet);
+/* False when the ring is full: the cause may be noted again. */
+bool worker_note(struct dataplane_worker *worker, const struct dataplane_note *note);
+/* A note about an SA's life, once. */
+void worker_note_once(struct dataplane_worker *worker, struct sa *sa, enum sa_noted once,
+                      enum dataplane_note_kind kind);
+
+/* ---- sad.c ---- */
+
+/* For workers: the SA of an SPI on the wire, or NULL. */
+static inline struct sa *sad_find(const struct dataplane *dp, uint32_t spi)
+{
+    uint32_t index = spi & dp->index_mask;
+
+    if (index >= dp->sa_max) {
+        return NULL;
+    }
+    struct sa *sa = atomic_load(&dp->slots[index]);
+    return sa != NULL && sa->spi_in == spi ? sa : NULL;
+}
+
+MUST_USE bool sad_init(struct dataplane *dp);
+void sad_fini(struct dataplane *dp);
+/* The next sequence number that will be sent is `next_out`, and what lies `window` before `top_in`
+ * counts as seen: for an SA that is taken over from another gateway, before it is used. */
+void sad_set_sequence(struct dataplane *dp, uint32_t spi_in, uint64_t next_out, uint64_t top_in);
+/* Calls for every installed SA with this address of the peer (and perhaps some others). */
+void sad_each_of_peer(struct dataplane *dp, const struct address *peer,
+                      void (*visit)(struct dataplane *dp, struct sa *sa));
+/* Calls for every installed SA. */
+void sad_each(struct dataplane *dp, void (*visit)(struct dataplane *dp, struct sa *sa));
+
+/* ---- bind.c ---- */
+
+/* The binding of a policy id, made when it is not there; NULL when there is no memory. Adds a
+ * holder. */
+struct binding *binding_hold(struct dataplane *dp, uint32_t policy_id);
+void binding_drop(struct dataplane *dp, struct binding *binding);
+/* Puts the SA first; false when there is no memory. */
+MUST_USE bool binding_add(struct dataplane *dp, struct binding *binding, struct sa *sa);
+void binding_remove(struct dataplane *dp, struct binding *binding, struct sa *sa);
+
+/* ---- mtu.c ---- */
+
+/* Sets the SA's MTUs from what is known about its path. */
+void mtu_refresh(struct dataplane *dp, struct sa *sa);
+void mtu_age(struct dataplane *dp);
+
+/* ---- fit.c ---- */
+
+/* What a clear packet may measure on this SA. */
+uint16_t fit_inner_mtu(const struct sa *sa);
+/* Lowers the MSS of a TCP SYN to what the SA can carry. */
+void fit_clamp_mss(const struct sa *sa, struct packet *packet, const struct ip_head *head);
+/* Tells the sender of a packet from the TUN device that it is too big; limited. */
+void fit_tell_too_big(struct dataplane_worker *worker, const struct packet *packet,
+                      const struct ip_head *head, uint16_t mtu, uint64_t now_ms);
+/* RFC 791 3.2: cuts an IPv4 packet into `pieces` of at most `mtu` octets, in order; the first is
+ * the packet itself. Returns how many, or 0 (and the packet is as it was) when there are not enough
+ * buffers or more than `capacity`. */
+MUST_USE size_t fit_fragment(struct dataplane_worker *worker, struct packet *packet,
+                             const struct ip_head *head, uint16_t mtu, struct packet **pieces,
+                             size_t capacity);
+
+#endif

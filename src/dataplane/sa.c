@@ -1,0 +1,179 @@
+/* What an SA is made of, and what its cipher's limits are. */
+#include "dataplane/sa.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SELECTORS_MAX 256
+#define ESP_FIXED_BYTES 8
+#define ESP_TRAILER_BYTES 2
+
+/* Without extended numbers rekeying begins half way. */
+#define SOFT_PACKETS_32 (UINT64_C(1) << 31)
+/* A cipher with blocks of 64 bits must be rekeyed long before 2^32 blocks (Sweet32). */
+#define SOFT_BYTES_BLOCK_64 (UINT64_C(1) << 30)
+#define HARD_BYTES_BLOCK_64 (UINT64_C(1) << 32)
+
+static uint64_t limit_of(uint64_t configured, uint64_t own)
+{
+    return configured != 0 && configured < own ? configured : own;
+}
+
+static bool sa_shape_of(const struct child_sa *child, struct sa_shape *shape)
+{
+    const struct suite *suite = &child->suite;
+
+    if (!suite_is_usable(suite)) {
+        return false;
+    }
+    const struct algorithm *cipher = algorithm_find(TRANSFORM_ENCRYPTION, suite->encryption);
+    if (cipher == NULL) {
+        return false;
+    }
+    uint8_t icv_bytes = cipher->icv_bytes;
+    if (!cipher->aead) {
+        const struct algorithm *mac = algorithm_find(TRANSFORM_INTEGRITY, suite->integrity);
+        if (mac == NULL) {
+            return false;
+        }
+        icv_bytes = mac->icv_bytes;
+    }
+    if (icv_bytes == 0 || cipher->iv_bytes > 16) {
+        return false;
+    }
+    *shape = (struct sa_shape){
+        .iv_bytes = cipher->iv_bytes,
+        .icv_bytes = icv_bytes,
+        .align = cipher->block_bytes < 4 ? 4 : cipher->block_bytes,
+        .block = cipher->block_bytes == 0 ? 1 : cipher->block_bytes,
+        .aead = cipher->aead,
+        .esn = suite->esn,
+        .counter_iv = cipher->iv_bytes == 8 && cipher->block_bytes <= 1,
+        .encapsulated = child->encapsulated,
+        .copy_dscp = child->copy_dscp,
+        .copy_df = child->copy_df,
+    };
+    return true;
+}
+
+static void sa_set_limits(struct sa *sa, const struct child_sa *child)
+{
+    bool small_block = sa->shape.block == 8;
+
+    sa->sequence_max = sa->shape.esn ? UINT64_MAX - 1 : UINT32_MAX;
+    sa->soft_packets = limit_of(child->soft_packets, sa->shape.esn ? UINT64_MAX : SOFT_PACKETS_32);
+    sa->hard_packets = limit_of(child->hard_packets, UINT64_MAX);
+    sa->soft_bytes = limit_of(child->soft_bytes, small_block ? SOFT_BYTES_BLOCK_64 : UINT64_MAX);
+    sa->hard_bytes = limit_of(child->hard_bytes, small_block ? HARD_BYTES_BLOCK_64 : UINT64_MAX);
+}
+
+static bool child_is_sound(const struct child_sa *child)
+{
+    uint8_t family = child->peer.address.family;
+
+    return child->spi_out > 255 && child->policy_id != 0 && !child->transport_mode &&
+           child->replay_window <= REPLAY_WINDOW_MAX && child->local_count > 0 &&
+           child->local_count <= SELECTORS_MAX && child->remote_count > 0 &&
+           child->remote_count <= SELECTORS_MAX && child->local.address.family == family &&
+           (family == FAMILY_IPV4 || family == FAMILY_IPV6);
+}
+
+struct sa *sa_new(const struct child_sa *child)
+{
+    struct sa_shape shape;
+    uint32_t window = child->replay_window == 0 ? REPLAY_WINDOW_DEFAULT : child->replay_window;
+
+    if (!child_is_sound(child) || !sa_shape_of(child, &shape)) {
+        return NULL;
+    }
+    size_t matches = child->local_count + child->remote_count;
+    size_t bytes = sizeof(struct sa) + replay_words(window) * sizeof(uint64_t) +
+                   matches * sizeof(struct match);
+    bytes = (bytes + 63) / 64 * 64;
+    struct sa *sa = aligned_alloc(64, bytes);
+    if (sa == NULL) {
+        return NULL;
+    }
+    memset(sa, 0, bytes);
+    sa->bytes = bytes;
+    sa->shape = shape;
+    sa->spi_in = child->spi_in;
+    sa->spi_out = child->spi_out;
+    sa->policy_id = child->policy_id;
+    sa_set_limits(sa, child);
+
+    uint8_t *behind = (uint8_t *)(sa + 1);
+    replay_init(&sa->replay, (void *)behind, window, 0);
+    struct match *match = (void *)(behind + replay_words(window) * sizeof(uint64_t));
+    sa->local = match;
+    sa->local_count = (uint16_t)child->local_count;
+    sa->remote_count = (uint16_t)child->remote_count;
+    for (size_t i = 0; i < child->local_count; i++) {
+        *match++ = match_of_selector(&child->local_selectors[i]);
+    }
+    for (size_t i = 0; i < child->remote_count; i++) {
+        *match++ = match_of_selector(&child->remote_selectors[i]);
+    }
+
+    sa->keys[0] = protect_key_new(&child->suite, child->key_in);
+    sa->keys[1] = protect_key_new(&child->suite, child->key_out);
+    if (sa->keys[0] == NULL || sa->keys[1] == NULL) {
+        sa_free(sa);
+        return NULL;
+    }
+    sa->bytes += protect_key_bytes(sa->keys[0]) + protect_key_bytes(sa->keys[1]);
+    sa->key_in = sa->keys[0];
+    sa->key_out = sa->keys[1];
+    return sa;
+}
+
+void sa_free(struct sa *sa)
+{
+    if (sa == NULL) {
+        return;
+    }
+    protect_key_free(sa->keys[0]);
+    protect_key_free(sa->keys[1]);
+    free(atomic_load_explicit(&sa->path, memory_order_relaxed));
+    free(sa);
+}
+
+void sa_release(struct retired *object)
+{
+    sa_free(CONTAINER_OF(object, struct sa, retired));
+}
+
+uint16_t sa_inner_mtu(const struct sa_shape *shape, uint8_t outer_family, uint16_t outer_mtu)
+{
+    size_t outside = (outer_family == FAMILY_IPV4 ? IPV4_HEAD_BYTES : IPV6_HEAD_BYTES) +
+                     (shape->encapsulated ? UDP_HEAD_BYTES : 0u) + ESP_FIXED_BYTES +
+                     shape->iv_bytes + shape->icv_bytes;
+
+    if (outer_mtu < outside + shape->align) {
+        return 0;
+    }
+    size_t ciphertext = (outer_mtu - outside) / shape->align * shape->align;
+    return (uint16_t)(ciphertext - ESP_TRAILER_BYTES);
+}
+
+bool sa_fits(const struct sa *sa, const struct match_key *key)
+{
+    return match_any_fits(sa_remote(sa), sa->remote_count, key, &key->remote) &&
+           match_any_fits(sa->local, sa->local_count, key, &key->local);
+}
+
+struct sa *binding_find(const struct binding *binding, const struct match_key *key)
+{
+    const struct sa_list *list = atomic_load(&binding->list);
+
+    if (list == NULL) {
+        return NULL;
+    }
+    for (size_t i = 0; i < list->count; i++) {
+        if (sa_fits(list->sas[i], key)) {
+            return list->sas[i];
+        }
+    }
+    return NULL;
+}

@@ -1,0 +1,123 @@
+/*
+ * A pair of ESP SAs as workers see it: what an SA decides once is decided here when it is
+ * installed.
+ *
+ * Owned by the SAD (control thread). Workers change only the atomic members. Cache lines: what
+ * every inbound packet needs stands in the first two, what every outbound packet needs in the next
+ * two, the rest behind.
+ */
+#ifndef SEKISHO_DATAPLANE_SA_H
+#define SEKISHO_DATAPLANE_SA_H
+
+#include "crypto/protect.h"
+#include "dataplane/dataplane.h"
+#include "dataplane/match.h"
+#include "dataplane/publish.h"
+#include "dataplane/replay.h"
+
+/* The form of an SA's packets, the same in both directions. */
+struct sa_shape {
+    uint8_t iv_bytes;
+    uint8_t icv_bytes;
+    uint8_t align; /* of ciphertext: the cipher's block, at least 4 (RFC 4303 2.4) */
+    uint8_t block; /* what a receiver may insist on */
+    bool aead;
+    bool esn;
+    bool counter_iv; /* IV is the sequence number; else it is random (CBC) */
+    bool encapsulated;
+    bool copy_dscp;
+    bool copy_df;
+};
+
+/* The outer addresses; replaced as a whole when the peer moves. */
+struct sa_path {
+    struct retired retired;
+    struct endpoint local;
+    struct endpoint peer;
+};
+
+enum sa_noted {
+    SA_NOTED_SOFT = 1,
+    SA_NOTED_HARD = 2,
+    SA_NOTED_FIRST = 4,
+};
+
+struct binding;
+
+struct sa {
+    /* inbound, read for every packet */
+    _Alignas(64) const struct protect_key *key_in;
+    uint32_t spi_in;
+    struct sa_shape shape;
+    uint16_t local_count;
+    const struct match *local; /* local_count of them, then remote_count of remote */
+    uint64_t soft_bytes, hard_bytes;
+    _Atomic(struct sa_path *) path;
+    struct binding *binding;
+    uint16_t remote_count;
+    _Atomic uint8_t noted; /* enum sa_noted */
+
+    /* inbound, written for every packet */
+    _Alignas(64) struct replay replay;
+    _Atomic uint64_t in_packets, in_bytes, last_in_ms;
+    _Atomic uint64_t moved_to; /* the endpoint that was last noted, as a hash */
+
+    /* outbound */
+    _Alignas(64) const struct protect_key *key_out;
+    uint64_t sequence_max;
+    uint64_t soft_packets, hard_packets;
+    uint32_t spi_out;
+    _Atomic uint16_t outer_mtu, inner_mtu;
+    _Alignas(64) _Atomic uint64_t sequence; /* the last one that was used */
+    _Atomic uint64_t out_packets, out_bytes, last_out_ms;
+
+    /* seldom */
+    _Atomic uint64_t replayed, forged, selector_mismatch;
+    struct retired retired;
+    struct protect_key *keys[2];
+    struct sa *peer_next, **peer_link; /* all SAs whose peer's address has the same hash */
+    uint32_t policy_id;
+    bool used; /* in the binding's list */
+    size_t bytes; /* with its keys */
+    /* selectors and the replay window follow in the same allocation */
+};
+
+/* SAs that may carry the traffic of one policy, newest first. Immutable once published. */
+struct sa_list {
+    struct retired retired;
+    size_t count;
+    struct sa *sas[];
+};
+
+/* What ties SAs to a policy: found by the policy's id, outlives reloads while either side holds it.
+ */
+struct binding {
+    struct retired retired;
+    uint32_t policy_id;
+    uint32_t holders; /* SAs and the present policy list */
+    _Atomic(struct sa_list *) list; /* may be NULL */
+    _Atomic uint16_t mss_clamp, inner_mtu;
+    _Atomic uint64_t acquire_ms; /* when NOTE_ACQUIRE was last put, plus 1 */
+};
+
+/* NULL when the suite, a key length or the selectors are wrong or there is no memory. Path and
+ * binding are not set. */
+MUST_USE struct sa *sa_new(const struct child_sa *child);
+void sa_free(struct sa *sa); /* also its path; NULL is allowed */
+void sa_release(struct retired *object);
+
+/* Octets that ESP and what is outside it add at least; the rest is padding. */
+uint16_t sa_inner_mtu(const struct sa_shape *shape, uint8_t outer_family, uint16_t outer_mtu);
+
+/* The newest SA of the binding whose selectors fit, or NULL. */
+struct sa *binding_find(const struct binding *binding, const struct match_key *key);
+
+static inline const struct match *sa_remote(const struct sa *sa)
+{
+    return sa->local + sa->local_count;
+}
+
+/* Both ends of the packet are what was agreed (RFC 4301 5.1, 5.2). */
+MUST_USE bool sa_fits(const struct sa *sa, const struct match_key *key);
+
+#endif

@@ -1,0 +1,322 @@
+/*
+ * The security association database (RFC 4301 4.4.2): SPIs that are given out, SAs under them, and
+ * their life from reservation to removal. Control thread only, but for sad_find().
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataplane/plane.h"
+
+#define INDEX_BITS_MIN 8 /* with a generation of at least 1 no SPI is below 256 (RFC 4303 2.1) */
+#define SA_MAX_DEFAULT 131072
+#define SA_MAX_MOST (UINT32_C(1) << 24)
+
+bool sad_init(struct dataplane *dp)
+{
+    uint32_t size = UINT32_C(1) << INDEX_BITS_MIN;
+
+    if (dp->sa_max == 0) {
+        dp->sa_max = SA_MAX_DEFAULT;
+    }
+    if (dp->sa_max > SA_MAX_MOST) {
+        return false;
+    }
+    while (size < dp->sa_max) {
+        size *= 2;
+    }
+    dp->index_mask = size - 1;
+    /* Untouched pages of these cost nothing. */
+    dp->slots = calloc(dp->sa_max, sizeof(*dp->slots));
+    dp->places = calloc(dp->sa_max, sizeof(*dp->places));
+    return dp->slots != NULL && dp->places != NULL;
+}
+
+uint32_t dataplane_reserve_spi(struct dataplane *dp)
+{
+    uint32_t index = 0;
+    uint32_t generation = 0;
+    uint32_t generations = UINT32_MAX / (dp->index_mask + 1);
+
+    if (dp->fresh < dp->sa_max) {
+        /* Unused places first, then the one that has been free longest: an old SPI stays unknown
+         * for long. */
+        index = dp->fresh++;
+        generation = 1 + random_below(dp->random, generations);
+    } else if (dp->free_first != 0) {
+        index = dp->free_first - 1;
+        dp->free_first = dp->places[index].next;
+        if (dp->free_first == 0) {
+            dp->free_last = 0;
+        }
+        generation = dp->places[index].spi / (dp->index_mask + 1) % generations + 1;
+    } else {
+        return 0;
+    }
+    struct sad_place *place = &dp->places[index];
+
+    assert(!place->reserved);
+    place->reserved = true;
+    place->next = 0;
+    place->spi = generation * (dp->index_mask + 1) + index;
+    assert(place->spi > 255);
+    return place->spi;
+}
+
+/* The place of an SPI that is reserved or installed now, or NULL. */
+static struct sad_place *sad_place_of(struct dataplane *dp, uint32_t spi)
+{
+    uint32_t index = spi & dp->index_mask;
+
+    if (index >= dp->sa_max || !dp->places[index].reserved || dp->places[index].spi != spi) {
+        return NULL;
+    }
+    return &dp->places[index];
+}
+
+static void sad_place_free(struct dataplane *dp, struct sad_place *place)
+{
+    uint32_t index = place->spi & dp->index_mask;
+
+    place->reserved = false;
+    place->next = 0;
+    if (dp->free_last == 0) {
+        dp->free_first = index + 1;
+    } else {
+        dp->places[dp->free_last - 1].next = index + 1;
+    }
+    dp->free_last = index + 1;
+}
+
+void dataplane_release_spi(struct dataplane *dp, uint32_t spi)
+{
+    struct sad_place *place = sad_place_of(dp, spi);
+
+    if (place != NULL && sad_find(dp, spi) == NULL) {
+        sad_place_free(dp, place);
+    }
+}
+
+/* --- all SAs of one peer --- */
+
+static struct sa **peer_bucket(struct dataplane *dp, const struct address *peer)
+{
+    uint64_t hash = dp->hash_seed;
+
+    for (size_t i = 0; i < sizeof(peer->bytes); i++) {
+        hash = (hash ^ peer->bytes[i]) * UINT64_C(0x100000001b3);
+    }
+    return &dp->by_peer[(hash ^ hash >> 29) & (PEER_BUCKETS - 1)];
+}
+
+static void peer_link(struct dataplane *dp, struct sa *sa)
+{
+    const struct sa_path *path = atomic_load(&sa->path);
+    struct sa **bucket = peer_bucket(dp, &path->peer.address);
+
+    sa->peer_next = *bucket;
+    sa->peer_link = bucket;
+    if (sa->peer_next != NULL) {
+        sa->peer_next->peer_link = &sa->peer_next;
+    }
+    *bucket = sa;
+}
+
+static void peer_unlink(struct sa *sa)
+{
+    *sa->peer_link = sa->peer_next;
+    if (sa->peer_next != NULL) {
+        sa->peer_next->peer_link = sa->peer_link;
+    }
+}
+
+static struct sa_path *path_new(const struct endpoint *local, const struct endpoint *peer)
+{
+    struct sa_path *path = calloc(1, sizeof(*path));
+
+    if (path != NULL) {
+        path->local = *local;
+        path->peer = *peer;
+    }
+    return path;
+}
+
+static void path_release(struct retired *object)
+{
+    free(CONTAINER_OF(object, struct sa_path, retired));
+}
+
+/* --- the life of an SA --- */
+
+bool dataplane_install(struct dataplane *dp, const struct child_sa *child)
+{
+    if (sad_place_of(dp, child->spi_in) == NULL || sad_find(dp, child->spi_in) != NULL) {
+        return false;
+    }
+    struct sa *sa = sa_new(child);
+    if (sa == NULL) {
+        return false;
+    }
+    struct sa_path *path = path_new(&child->local, &child->peer);
+    struct binding *binding = path == NULL ? NULL : binding_hold(dp, child->policy_id);
+
+    atomic_store(&sa->path, path);
+    if (binding == NULL) {
+        sa_free(sa);
+        return false;
+    }
+    sa->binding = binding;
+    peer_link(dp, sa);
+    mtu_refresh(dp, sa);
+    dp->sa_count++;
+    dp->memory_bytes += sa->bytes + sizeof(*path);
+    atomic_store(&dp->slots[child->spi_in & dp->index_mask], sa);
+    return true;
+}
+
+void dataplane_use(struct dataplane *dp, uint32_t spi_in)
+{
+    struct sa *sa = sad_find(dp, spi_in);
+
+    if (sa != NULL) {
+        sa->used = binding_add(dp, sa->binding, sa) || sa->used;
+    }
+}
+
+void dataplane_stop(struct dataplane *dp, uint32_t spi_in)
+{
+    struct sa *sa = sad_find(dp, spi_in);
+
+    if (sa != NULL && sa->used) {
+        sa->used = false;
+        binding_remove(dp, sa->binding, sa);
+    }
+}
+
+void dataplane_remove(struct dataplane *dp, uint32_t spi_in)
+{
+    struct sa *sa = sad_find(dp, spi_in);
+
+    if (sa == NULL) {
+        return;
+    }
+    dataplane_stop(dp, spi_in);
+    atomic_store(&dp->slots[spi_in & dp->index_mask], NULL);
+    peer_unlink(sa);
+    binding_drop(dp, sa->binding);
+    dp->sa_count--;
+    dp->memory_bytes -= sa->bytes + sizeof(struct sa_path);
+    publish_retire(&dp->publish, &sa->retired, sa_release);
+    sad_place_free(dp, sad_place_of(dp, spi_in));
+}
+
+static bool sa_move(struct dataplane *dp, struct sa *sa, const struct endpoint *local,
+                    const struct endpoint *peer)
+{
+    struct sa_path *path = path_new(local, peer);
+
+    if (path == NULL) {
+        return false;
+    }
+    peer_unlink(sa);
+    struct sa_path *old = atomic_exchange(&sa->path, path);
+    publish_retire(&dp->publish, &old->retired, path_release);
+    peer_link(dp, sa);
+    atomic_store_explicit(&sa->moved_to, 0, memory_order_relaxed);
+    mtu_refresh(dp, sa);
+    return true;
+}
+
+void dataplane_move(struct dataplane *dp, uint32_t spi_in, const struct endpoint *local,
+                    const struct endpoint *peer)
+{
+    struct sa *sa = sad_find(dp, spi_in);
+
+    if (sa == NULL || local->address.family != peer->address.family) {
+        return;
+    }
+    const struct sa_path *path = atomic_load(&sa->path);
+    struct endpoint old_local = path->local;
+    struct endpoint old_peer = path->peer;
+
+    for (struct sa *next = *peer_bucket(dp, &old_peer.address); next != NULL;) {
+        struct sa *one = next;
+        const struct sa_path *at = atomic_load(&one->path);
+
+        next = one->peer_next;
+        if (endpoint_equal(&at->local, &old_local) && endpoint_equal(&at->peer, &old_peer) &&
+            !sa_move(dp, one, local, peer)) {
+            return;
+        }
+    }
+}
+
+void sad_set_sequence(struct dataplane *dp, uint32_t spi_in, uint64_t next_out, uint64_t top_in)
+{
+    struct sa *sa = sad_find(dp, spi_in);
+
+    assert(sa != NULL && next_out > 0);
+    atomic_store(&sa->sequence, next_out - 1);
+    replay_init(&sa->replay, sa->replay.words, sa->replay.window, top_in);
+}
+
+void sad_each(struct dataplane *dp, void (*visit)(struct dataplane *dp, struct sa *sa))
+{
+    for (uint32_t i = 0; i < dp->fresh; i++) {
+        struct sa *sa = atomic_load(&dp->slots[i]);
+
+        if (sa != NULL) {
+            visit(dp, sa);
+        }
+    }
+}
+
+void sad_each_of_peer(struct dataplane *dp, const struct address *peer,
+                      void (*visit)(struct dataplane *dp, struct sa *sa))
+{
+    for (struct sa *sa = *peer_bucket(dp, peer); sa != NULL; sa = sa->peer_next) {
+        visit(dp, sa);
+    }
+}
+
+static void sad_remove_one(struct dataplane *dp, struct sa *sa)
+{
+    dataplane_remove(dp, sa->spi_in);
+}
+
+void sad_fini(struct dataplane *dp)
+{
+    if (dp->slots != NULL && dp->places != NULL) {
+        sad_each(dp, sad_remove_one);
+    }
+    free(dp->slots);
+    free(dp->places);
+}
+
+bool dataplane_sa_counters(const struct dataplane *dp, uint32_t spi_in, struct sa_counters *out)
+{
+    const struct sa *sa = sad_find(dp, spi_in);
+
+    if (sa == NULL) {
+        return false;
+    }
+    uint16_t outer_mtu = atomic_load_explicit(&sa->outer_mtu, memory_order_relaxed);
+    uint16_t inner_mtu = atomic_load_explicit(&sa->inner_mtu, memory_order_relaxed);
+
+    *out = (struct sa_counters){
+        .in_packets = tally_read(&sa->in_packets),
+        .in_bytes = tally_read(&sa->in_bytes),
+        .out_packets = tally_read(&sa->out_packets),
+        .out_bytes = tally_read(&sa->out_bytes),
+        .replayed = tally_read(&sa->replayed),
+        .forged = tally_read(&sa->forged),
+        .selector_mismatch = tally_read(&sa->selector_mismatch),
+        .last_in_ms = tally_read(&sa->last_in_ms),
+        .last_out_ms = tally_read(&sa->last_out_ms),
+        .out_sequence = tally_read(&sa->sequence),
+        .outer_mtu = outer_mtu,
+        .inner_mtu = inner_mtu,
+        .overhead_bytes = (uint16_t)(outer_mtu - inner_mtu),
+    };
+    return true;
+}

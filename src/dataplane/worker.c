@@ -1,0 +1,170 @@
+/*
+ * What a worker has to itself: its packets, its counters, its notes; and the three doors by which
+ * packets leave.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/secret.h"
+#include "dataplane/plane.h"
+
+#define BUFFER_BYTES (PACKET_HEADROOM_BYTES + 65536 + PACKET_TAILROOM_BYTES)
+/* Buffers begin on pages of their own, so that one which never held a large packet keeps a page and
+ * no more; shifted by a few lines each, lest the first lines of all packets share the same places
+ * in the cache. */
+#define PAGE_BYTES 4096
+#define COLOURS 16
+#define COLOUR_BYTES 128
+#define BUFFER_STRIDE                                                                              \
+    ((BUFFER_BYTES + COLOURS * COLOUR_BYTES + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES)
+
+static bool worker_init_packets(struct dataplane_worker *worker)
+{
+    worker->buffers = aligned_alloc(PAGE_BYTES, (size_t)WORKER_PACKETS * BUFFER_STRIDE);
+    worker->packets = calloc(WORKER_PACKETS, sizeof(*worker->packets));
+    worker->free_packets = calloc(WORKER_PACKETS, sizeof(*worker->free_packets));
+    worker->is_taken = calloc(WORKER_PACKETS, sizeof(*worker->is_taken));
+    if (worker->buffers == NULL || worker->packets == NULL || worker->free_packets == NULL ||
+        worker->is_taken == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < WORKER_PACKETS; i++) {
+        worker->packets[i].buffer =
+            worker->buffers + i * BUFFER_STRIDE + i % COLOURS * COLOUR_BYTES;
+        /* The first are taken first: those that were used last are in the cache. */
+        worker->free_packets[WORKER_PACKETS - 1 - i] = (uint16_t)i;
+    }
+    worker->free_count = WORKER_PACKETS;
+    return true;
+}
+
+struct dataplane_worker *dataplane_worker_new(struct dataplane *dp, uint32_t index)
+{
+    if (index >= dp->worker_count || dp->workers[index] != NULL) {
+        return NULL;
+    }
+    size_t bytes = (sizeof(struct dataplane_worker) + 63) / 64 * 64;
+    struct dataplane_worker *worker = aligned_alloc(64, bytes);
+    if (worker == NULL) {
+        return NULL;
+    }
+    memset(worker, 0, bytes);
+    worker->dp = dp;
+    worker->index = index;
+    worker->icmp_credit = ICMP_BURST;
+    iv_init(&worker->iv, dp->random);
+    worker->engine = protect_engine_new();
+    if (worker->engine == NULL || !worker_init_packets(worker) ||
+        !ring_init(&worker->notes, sizeof(struct dataplane_note), WORKER_NOTES)) {
+        worker_fini(worker);
+        return NULL;
+    }
+    dp->workers[index] = worker;
+    return worker;
+}
+
+void worker_fini(struct dataplane_worker *worker)
+{
+    protect_engine_free(worker->engine);
+    iv_fini(&worker->iv);
+    ring_fini(&worker->notes);
+    free(worker->is_taken);
+    free(worker->free_packets);
+    free(worker->packets);
+    free(worker->buffers);
+    free(worker);
+}
+
+struct packet *dataplane_take_packet(struct dataplane_worker *worker)
+{
+    if (worker->free_count == 0) {
+        return NULL;
+    }
+    size_t index = worker->free_packets[--worker->free_count];
+    struct packet *packet = &worker->packets[index];
+
+    assert(!worker->is_taken[index]);
+    worker->is_taken[index] = true;
+    *packet = (struct packet){
+        .buffer = packet->buffer,
+        .capacity = BUFFER_BYTES,
+        .offset = PACKET_HEADROOM_BYTES,
+    };
+    return packet;
+}
+
+void dataplane_give_packet(struct dataplane_worker *worker, struct packet *packet)
+{
+    size_t index = (size_t)(packet - worker->packets);
+
+    assert(packet >= worker->packets && index < WORKER_PACKETS);
+    assert(worker->is_taken[index]);
+    worker->is_taken[index] = false;
+    worker->free_packets[worker->free_count++] = (uint16_t)index;
+}
+
+void dataplane_quiet(struct dataplane_worker *worker)
+{
+    publish_quiet(&worker->dp->publish, worker->index);
+}
+
+void worker_begin(struct dataplane_worker *worker, uint64_t now_ms, struct dataplane_output *out)
+{
+    publish_enter(&worker->dp->publish, worker->index);
+    atomic_store_explicit(&worker->now_ms, now_ms, memory_order_relaxed);
+    worker->out = out;
+    worker->work_count = 0;
+    out->to_wire_count = 0;
+    out->to_tun_count = 0;
+    out->to_control_count = 0;
+}
+
+/* --- doors --- */
+
+void worker_drop(struct dataplane_worker *worker, struct packet *packet, enum drop_reason reason)
+{
+    assert(reason > DROP_NONE && reason < DROP_REASON_COUNT);
+    tally(&worker->doors.dropped[reason], 1, false);
+    dataplane_give_packet(worker, packet);
+}
+
+void worker_to_tun(struct dataplane_worker *worker, struct packet *packet)
+{
+    assert(worker->out->to_tun_count < DATAPLANE_OUTPUT_MAX);
+    worker->out->to_tun[worker->out->to_tun_count++] = packet;
+    tally(&worker->doors.to_tun, 1, false);
+}
+
+void worker_to_wire(struct dataplane_worker *worker, struct packet *packet)
+{
+    assert(worker->out->to_wire_count < DATAPLANE_OUTPUT_MAX);
+    worker->out->to_wire[worker->out->to_wire_count++] = packet;
+    tally(&worker->doors.to_wire, 1, false);
+}
+
+void worker_to_control(struct dataplane_worker *worker, struct packet *packet)
+{
+    assert(worker->out->to_control_count < DATAPLANE_OUTPUT_MAX);
+    worker->out->to_control[worker->out->to_control_count++] = packet;
+    tally(&worker->doors.to_control, 1, false);
+}
+
+/* --- notes --- */
+
+bool worker_note(struct dataplane_worker *worker, const struct dataplane_note *note)
+{
+    return ring_put(&worker->notes, note);
+}
+
+void worker_note_once(struct dataplane_worker *worker, struct sa *sa, enum sa_noted once,
+                      enum dataplane_note_kind kind)
+{
+    if ((atomic_load_explicit(&sa->noted, memory_order_relaxed) & once) != 0) {
+        return;
+    }
+    struct dataplane_note note = {.kind = kind, .spi_in = sa->spi_in, .policy_id = sa->policy_id};
+    if (worker_note(worker, &note)) {
+        atomic_fetch_or_explicit(&sa->noted, (uint8_t)once, memory_order_relaxed);
+    }
+}
