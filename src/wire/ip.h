@@ -56,8 +56,9 @@ struct ip_head {
  * of extension headers (at most 8) are right. The packet may be followed by padding: total_bytes
  * <= packet.length. */
 MUST_USE bool ip_read(struct slice packet, struct ip_head *out);
-/* The same for the beginning of a packet that an ICMP error quotes: it may end anywhere behind the IP headers, and the
- * IPv4 checksum is not looked at (routers change what they quote). Ports are there when their bytes are. */
+/* The same for the beginning of a packet that an ICMP error quotes: it may end anywhere behind the
+ * IP headers, and the IPv4 checksum is not looked at (routers change what they quote). Ports are
+ * there when their bytes are. */
 MUST_USE bool ip_read_quoted(struct slice quoted, struct ip_head *out);
 
 /* Plain headers without options; length of what follows them in payload_bytes. */
