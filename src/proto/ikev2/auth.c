@@ -1,0 +1,530 @@
+/*
+ * IKE_AUTH (RFC 7296 1.2, 2.15, 2.21.2): decides who the peer is, and makes the first child. An IKE
+ * SA is established here and nowhere else, and only after the peer's AUTH was found right.
+ */
+#include "proto/ikev2/machine.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define ID_BODY_BYTES (4 + IKE_IDENTITY_BYTES_MAX)
+
+/* ---- both ---- */
+
+/* AUTH of this side over its own first message, the other's nonce and its own identity. */
+static bool own_auth(struct ikev2_sa *sa, const struct ikev2_policy *policy, uint8_t *out,
+                     size_t *length)
+{
+    const struct ikev2_handshake *h = sa->handshake;
+    struct ikev2_id_payload id = {
+        .type = policy->local_id.type,
+        .data = {policy->local_id.data, policy->local_id.length},
+    };
+    uint8_t body[ID_BODY_BYTES];
+    struct writer w = writer_over(body, sizeof(body));
+    struct ikev2_auth_octets octets;
+    const struct ikev2_nonce *nonce = sa->initiator ? &h->nonce_r : &h->nonce_i;
+
+    ikev2_write_id(&w, &id);
+    return writer_ok(&w) &&
+           ikev2_auth_octets(&sa->current->keys, sa->initiator, h->own_message,
+                             ikev2_nonce_slice(nonce), writer_written(&w), &octets) &&
+           ikev2_auth_shared_key(&sa->current->keys, &policy->shared_key, &octets, out, length);
+}
+
+static bool peer_auth_is_right(struct ikev2_sa *sa, const struct secret *shared_key,
+                               struct slice id_whole, struct slice auth)
+{
+    const struct ikev2_handshake *h = sa->handshake;
+    const struct ikev2_nonce *nonce = sa->initiator ? &h->nonce_i : &h->nonce_r;
+    struct ikev2_auth_octets octets;
+
+    return ikev2_auth_octets(&sa->current->keys, !sa->initiator, h->peer_message,
+                             ikev2_nonce_slice(nonce), id_whole, &octets) &&
+           ikev2_auth_verify_shared_key(&sa->current->keys, shared_key, &octets, auth);
+}
+
+/* Both sides are authenticated. */
+static void establish(struct ikev2_turn *t, const struct ike_identity *peer_id)
+{
+    struct ikev2_sa *sa = t->sa;
+    struct ikev2_ike *ike = sa->current;
+
+    sa->state = IKEV2_STATE_UP;
+    sa->established = true;
+    sa->peer_id = *peer_id;
+    sa->heard_ms = t->now_ms;
+    ike->phase = IKEV2_IKE_LIVE;
+    ike->rekey_ms = ikev2_jittered(sa, t->now_ms, sa->policy->ike_lifetime_ms, sa->initiator);
+    ike->expire_ms = ikev2_after(t->now_ms, sa->policy->ike_lifetime_ms);
+    struct ikev2_action *action = ikev2_act(t, IKEV2_TELL_ESTABLISHED);
+
+    action->established.spi_i = ike->spi_i;
+    action->established.spi_r = ike->spi_r;
+    action->established.suite = ike->keys.suite;
+    action->established.peer_id = *peer_id;
+    action->established.nat_local = sa->nat_local;
+    action->established.nat_peer = sa->nat_peer;
+    action->established.initiator = sa->initiator;
+}
+
+/* Not a child where any of the three is missing (RFC 7296 1.2). */
+static bool child_payloads_fit(const struct ikev2_message *m)
+{
+    return m->has[IKEV2_SA] == m->has[IKEV2_TSI] && m->has[IKEV2_SA] == m->has[IKEV2_TSR];
+}
+
+/* ---- initiator ---- */
+
+static const struct ikev2_child_policy *first_child(const struct ikev2_policy *policy)
+{
+    for (size_t i = 0; i < policy->child_count; i++) {
+        if (policy->children[i].start) {
+            return &policy->children[i];
+        }
+    }
+    return policy->child_count > 0 ? &policy->children[0] : NULL;
+}
+
+void ikev2_auth_begin(struct ikev2_turn *t)
+{
+    struct ikev2_sa *sa = t->sa;
+    struct ikev2_handshake *h = sa->handshake;
+    const struct ikev2_child_policy *policy = first_child(sa->policy);
+
+    sa->state = IKEV2_STATE_AUTH;
+    if (policy == NULL) {
+        ikev2_auth_continue(t, true);
+        return;
+    }
+    h->child = ikev2_work_new(IKEV2_WORK_CHILD, true);
+    if (h->child == NULL) {
+        ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_IKE_AUTH, 0, "no memory");
+        return;
+    }
+    ikev2_child_want(h->child, policy, NULL);
+    ikev2_work_ask_spi(t, h->child);
+}
+
+static void auth_send(struct ikev2_turn *t)
+{
+    struct ikev2_sa *sa = t->sa;
+    struct ikev2_handshake *h = sa->handshake;
+    const struct ikev2_policy *policy = sa->policy;
+    struct ikev2_outgoing o;
+    uint8_t auth[PRF_OUTPUT_BYTES_MAX];
+    size_t length;
+
+    if (!own_auth(sa, policy, auth, &length)) {
+        ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_IKE_AUTH, 0, "AUTH could not be computed");
+        return;
+    }
+    ikev2_out_begin(&o);
+    ikev2_out_id(&o, IKEV2_IDI, &policy->local_id);
+    if (policy->initial_contact) {
+        ikev2_out_notify(&o, IKEV2_INITIAL_CONTACT, (struct slice){NULL, 0});
+    }
+    if (policy->peer_id.type != 0) {
+        ikev2_out_id(&o, IKEV2_IDR, &policy->peer_id);
+    }
+    ikev2_out_auth(&o, (struct slice){auth, length});
+    if (h->child != NULL && !ikev2_child_write_request(&o, h->child, PROPOSAL_WITHOUT_KE)) {
+        ikev2_over_for(t, IKEV2_FAIL_CHILD_NO_PROPOSAL, IKEV2_IKE_AUTH, 0,
+                       "the policy has nothing to offer");
+        return;
+    }
+    ikev2_send_request(t, sa->current, IKEV2_IKE_AUTH, &o);
+}
+
+/* RFC 7296 2.21.2: the responder believes in this SA already and is told once. */
+static void auth_reject(struct ikev2_turn *t, const struct ikev2_failure *failure)
+{
+    struct ikev2_outgoing o;
+
+    ikev2_out_begin(&o);
+    ikev2_out_notify(&o, IKEV2_AUTHENTICATION_FAILED, (struct slice){NULL, 0});
+    ikev2_send_request(t, t->sa->current, IKEV2_INFORMATIONAL, &o);
+    ikev2_over(t, failure);
+}
+
+/* The peer answered without AUTH: with one of the errors that end an IKE SA. */
+static void auth_refused(struct ikev2_turn *t, const struct ikev2_message *m)
+{
+    const struct ikev2_notify_payload *error = ikev2_message_error(m);
+
+    if (error == NULL) {
+        ikev2_over_for(t, m->has[IKEV2_EAP] ? IKEV2_FAIL_AUTH_METHOD : IKEV2_FAIL_SYNTAX,
+                       IKEV2_IKE_AUTH, 0, "the response has no AUTH payload");
+        return;
+    }
+    if (error->type == IKEV2_AUTHENTICATION_FAILED) {
+        struct ikev2_failure failure;
+
+        ikev2_failure_set(&failure, IKEV2_FAIL_AUTH_REFUSED, IKEV2_IKE_AUTH, error->type, "");
+        ikev2_failure_identities(&failure, &t->sa->policy->local_id, NULL);
+        ikev2_over(t, &failure);
+        return;
+    }
+    ikev2_over_for(t,
+                   error->type == IKEV2_UNSUPPORTED_CRITICAL_PAYLOAD ? IKEV2_FAIL_CRITICAL_PAYLOAD
+                                                                     : IKEV2_FAIL_PEER_ERROR,
+                   IKEV2_IKE_AUTH, error->type, "");
+}
+
+/* True when the responder is who he must be; else it is over. */
+static bool auth_check_responder(struct ikev2_turn *t, const struct ikev2_message *m,
+                                 struct ike_identity *peer_id)
+{
+    struct ikev2_sa *sa = t->sa;
+    struct ikev2_id_payload id;
+    struct ikev2_auth_payload auth;
+    struct ikev2_failure failure;
+
+    if (!m->has[IKEV2_IDR] || !ikev2_read_id(m->body[IKEV2_IDR], &id) ||
+        !ikev2_read_auth(m->body[IKEV2_AUTH], &auth) ||
+        !ike_identity_set(peer_id, id.type, id.data)) {
+        ikev2_failure_set(&failure, IKEV2_FAIL_SYNTAX, IKEV2_IKE_AUTH, 0,
+                          "IDr or AUTH is missing or malformed");
+        auth_reject(t, &failure);
+        return false;
+    }
+    if (auth.method != IKEV2_AUTH_SHARED_KEY) {
+        ikev2_failure_set(&failure, IKEV2_FAIL_AUTH_METHOD, IKEV2_IKE_AUTH, 0,
+                          "the responder does not authenticate by shared key");
+        ikev2_failure_identities(&failure, NULL, peer_id);
+        auth_reject(t, &failure);
+        return false;
+    }
+    if (!peer_auth_is_right(sa, &sa->policy->shared_key, id.whole, auth.data)) {
+        ikev2_failure_set(&failure, IKEV2_FAIL_PEER_AUTH, IKEV2_IKE_AUTH,
+                          IKEV2_AUTHENTICATION_FAILED, "");
+        ikev2_failure_identities(&failure, &sa->policy->peer_id, peer_id);
+        auth_reject(t, &failure);
+        return false;
+    }
+    if (sa->policy->peer_id.type != 0 &&
+        !ike_identity_matches(&sa->policy->peer_id, peer_id, sa->policy->strict_id_types)) {
+        ikev2_failure_set(&failure, IKEV2_FAIL_PEER_IDENTITY, IKEV2_IKE_AUTH,
+                          IKEV2_AUTHENTICATION_FAILED, "");
+        ikev2_failure_identities(&failure, &sa->policy->peer_id, peer_id);
+        auth_reject(t, &failure);
+        return false;
+    }
+    return true;
+}
+
+/* The first child; what goes wrong with it leaves the IKE SA up (RFC 7296 2.21.2). */
+static void auth_take_child(struct ikev2_turn *t, struct ikev2_ike *ike,
+                            const struct ikev2_message *m)
+{
+    struct ikev2_sa *sa = t->sa;
+    struct ikev2_handshake *h = sa->handshake;
+    struct ikev2_failure failure;
+
+    if (!m->has[IKEV2_SA]) {
+        ikev2_child_refused(h->child, ikev2_message_error(m), IKEV2_IKE_AUTH, &failure);
+        ikev2_tell_child_failed(t, h->child->policy, &failure);
+        return;
+    }
+    if (!ikev2_child_verify(sa, m, PROPOSAL_WITHOUT_KE, h->child, &failure)) {
+        ikev2_tell_child_failed(t, h->child->policy, &failure);
+        ikev2_informational_begin(t, ike, IKEV2_WORK_DELETE_CHILD, h->child->spi_in);
+        return;
+    }
+    struct ikev2_child *child = ikev2_child_install(t, ike, h->child, &h->nonce_i, &h->nonce_r);
+
+    if (child != NULL) {
+        ikev2_child_use(t, child);
+    }
+}
+
+void ikev2_auth_response(struct ikev2_turn *t, struct ikev2_ike *ike, const struct ikev2_message *m)
+{
+    struct ikev2_sa *sa = t->sa;
+    struct ikev2_handshake *h = sa->handshake;
+    struct ike_identity peer_id;
+
+    ikev2_request_done(t, ike);
+    if (m->critical != 0) {
+        ikev2_over_for(t, IKEV2_FAIL_CRITICAL_PAYLOAD, IKEV2_IKE_AUTH, 0, "in a response");
+        return;
+    }
+    if (!m->has[IKEV2_AUTH]) {
+        auth_refused(t, m);
+        return;
+    }
+    if (!auth_check_responder(t, m, &peer_id)) {
+        return;
+    }
+    establish(t, &peer_id);
+    const struct ikev2_child_policy *first = NULL;
+
+    if (h->child != NULL) {
+        first = h->child->policy;
+        auth_take_child(t, ike, m);
+    }
+    for (size_t i = 0; i < sa->policy->child_count; i++) {
+        const struct ikev2_child_policy *policy = &sa->policy->children[i];
+
+        if (policy->start && policy != first && !ikev2_pend(sa, policy, t->now_ms, 0)) {
+            break;
+        }
+    }
+    ikev2_handshake_end(t);
+}
+
+/* ---- responder ---- */
+
+static void refuse(struct ikev2_turn *t, struct ikev2_ike *ike, uint16_t notify,
+                   const struct ikev2_failure *failure)
+{
+    ikev2_send_notify(t, ike, notify, (struct slice){NULL, 0});
+    ikev2_over(t, failure);
+}
+
+static void refuse_for(struct ikev2_turn *t, struct ikev2_ike *ike, uint16_t notify,
+                       enum ikev2_failure_reason reason, const char *detail)
+{
+    struct ikev2_failure failure;
+
+    ikev2_failure_set(&failure, reason, IKEV2_IKE_AUTH, notify, detail);
+    ikev2_failure_identities(&failure, NULL,
+                             t->sa->handshake != NULL && t->sa->handshake->peer_id.type != 0
+                                 ? &t->sa->handshake->peer_id
+                                 : NULL);
+    refuse(t, ike, notify, &failure);
+}
+
+static void ask_peer(struct ikev2_turn *t, const struct ikev2_message *m)
+{
+    struct ikev2_handshake *h = t->sa->handshake;
+    struct ikev2_action *action = ikev2_act(t, IKEV2_ASK_PEER);
+    struct ikev2_id_payload requested;
+
+    h->ask_peer = ikev2_question(t->sa);
+    h->ask_deadline_ms = ikev2_after(t->now_ms, IKEV2_ASK_MS);
+    action->peer.id = h->ask_peer;
+    action->peer.peer_id = h->peer_id;
+    if (m->has[IKEV2_IDR] && ikev2_read_id(m->body[IKEV2_IDR], &requested) &&
+        !ike_identity_set(&action->peer.requested_id, requested.type, requested.data)) {
+        action->peer.requested_id.type = 0;
+    }
+}
+
+void ikev2_auth_request(struct ikev2_turn *t, struct ikev2_ike *ike, const struct ikev2_message *m)
+{
+    struct ikev2_sa *sa = t->sa;
+    struct ikev2_handshake *h = sa->handshake;
+    struct ikev2_id_payload id;
+    struct ikev2_auth_payload auth;
+
+    sa->state = IKEV2_STATE_AUTH;
+    if (m->critical != 0) {
+        ikev2_send_notify(t, ike, IKEV2_UNSUPPORTED_CRITICAL_PAYLOAD,
+                          (struct slice){&m->critical, 1});
+        ikev2_over_for(t, IKEV2_FAIL_CRITICAL_PAYLOAD, IKEV2_IKE_AUTH,
+                       IKEV2_UNSUPPORTED_CRITICAL_PAYLOAD, "");
+        return;
+    }
+    if (!m->has[IKEV2_IDI] || !ikev2_read_id(m->body[IKEV2_IDI], &id) || !child_payloads_fit(m)) {
+        refuse_for(t, ike, IKEV2_INVALID_SYNTAX, IKEV2_FAIL_SYNTAX, "a malformed IKE_AUTH");
+        return;
+    }
+    if (!ike_identity_set(&h->peer_id, id.type, id.data)) {
+        h->peer_id.type = 0;
+        refuse_for(t, ike, IKEV2_AUTHENTICATION_FAILED, IKEV2_FAIL_PEER_UNKNOWN,
+                   "the identity is longer than any that we know");
+        return;
+    }
+    if (!m->has[IKEV2_AUTH]) {
+        /* RFC 7296 2.16: leaving it out asks for EAP. */
+        refuse_for(t, ike, IKEV2_AUTHENTICATION_FAILED, IKEV2_FAIL_AUTH_METHOD,
+                   "the peer wants EAP");
+        return;
+    }
+    if (!ikev2_read_auth(m->body[IKEV2_AUTH], &auth)) {
+        refuse_for(t, ike, IKEV2_INVALID_SYNTAX, IKEV2_FAIL_SYNTAX, "a malformed AUTH payload");
+        return;
+    }
+    if (auth.method != IKEV2_AUTH_SHARED_KEY) {
+        refuse_for(t, ike, IKEV2_AUTHENTICATION_FAILED, IKEV2_FAIL_AUTH_METHOD,
+                   "the peer does not authenticate by shared key");
+        return;
+    }
+    if (!ikev2_block_copy(m->chain, &h->request_chain)) {
+        ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_IKE_AUTH, 0, "no memory");
+        return;
+    }
+    h->request_header = m->header;
+    h->request_first = m->first;
+    ask_peer(t, m);
+}
+
+/* Whom nobody knows costs as much time as whom we know: a key that nobody has. */
+static bool is_authentic(struct ikev2_sa *sa, const struct ikev2_policy *policy,
+                         const struct ikev2_message *m)
+{
+    struct ikev2_id_payload id;
+    struct ikev2_auth_payload auth;
+    struct secret nobody = {0};
+    bool ok = ikev2_read_id(m->body[IKEV2_IDI], &id) &&
+              ikev2_read_auth(m->body[IKEV2_AUTH], &auth) && secret_reserve(&nobody, 32);
+
+    if (ok) {
+        random_fill(sa->random, nobody.bytes, nobody.length);
+        ok = peer_auth_is_right(sa, policy != NULL ? &policy->shared_key : &nobody, id.whole,
+                                auth.data);
+    }
+    secret_wipe(&nobody);
+    return ok && policy != NULL;
+}
+
+/* True when this peer may come in; else it is over. */
+static bool auth_check_initiator(struct ikev2_turn *t, const struct ikev2_policy *policy,
+                                 const struct ikev2_message *m)
+{
+    struct ikev2_sa *sa = t->sa;
+    struct ikev2_handshake *h = sa->handshake;
+    struct ikev2_ike *ike = sa->current;
+    bool authentic = is_authentic(sa, policy, m);
+
+    if (policy == NULL) {
+        refuse_for(t, ike, IKEV2_AUTHENTICATION_FAILED, IKEV2_FAIL_PEER_UNKNOWN, "");
+        return false;
+    }
+    if (!authentic) {
+        refuse_for(t, ike, IKEV2_AUTHENTICATION_FAILED, IKEV2_FAIL_PEER_AUTH, "");
+        return false;
+    }
+    if (policy->peer_id.type != 0 &&
+        !ike_identity_matches(&policy->peer_id, &h->peer_id, policy->strict_id_types)) {
+        struct ikev2_failure failure;
+
+        ikev2_failure_set(&failure, IKEV2_FAIL_PEER_IDENTITY, IKEV2_IKE_AUTH,
+                          IKEV2_AUTHENTICATION_FAILED, "");
+        ikev2_failure_identities(&failure, &policy->peer_id, &h->peer_id);
+        refuse(t, ike, IKEV2_AUTHENTICATION_FAILED, &failure);
+        return false;
+    }
+    if (!proposal_allows_suite(&policy->ike, PROTOCOL_IKE, &ike->keys.suite, PROPOSAL_WITH_KE)) {
+        struct ikev2_failure failure;
+        struct text theirs;
+        const struct proposals *ours = &policy->ike;
+
+        ikev2_failure_set(&failure, IKEV2_FAIL_SUITE_NOT_ALLOWED, IKEV2_IKE_AUTH,
+                          IKEV2_AUTHENTICATION_FAILED, "");
+        ikev2_failure_proposals(&failure, &ours, 1, NULL, PROTOCOL_IKE);
+        theirs = text_over(failure.theirs, sizeof(failure.theirs));
+        char title[128];
+
+        suite_title(&ike->keys.suite, title, sizeof(title));
+        text_add(&theirs, title);
+        refuse(t, ike, IKEV2_AUTHENTICATION_FAILED, &failure);
+        return false;
+    }
+    return true;
+}
+
+void ikev2_auth_answer_peer(struct ikev2_turn *t, const struct ikev2_policy *policy)
+{
+    struct ikev2_sa *sa = t->sa;
+    struct ikev2_handshake *h = sa->handshake;
+    struct ikev2_message *m = ikev2_turn_memory(sa, sizeof(*m));
+    struct ikev2_failure failure;
+
+    h->ask_peer = 0;
+    h->ask_deadline_ms = NEVER_MS;
+    if (m == NULL) {
+        ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_IKE_AUTH, 0, "no memory");
+        return;
+    }
+    m->header = h->request_header;
+    m->first = h->request_first;
+    m->chain = h->request_chain;
+    if (!ikev2_message_read(m) || !auth_check_initiator(t, policy, m)) {
+        return;
+    }
+    sa->policy = policy;
+    sa->responder = NULL;
+    sa->fragment_bytes = policy->fragment_bytes;
+    if (!m->has[IKEV2_SA]) {
+        ikev2_auth_continue(t, true);
+        return;
+    }
+    h->child = ikev2_work_new(IKEV2_WORK_CHILD, false);
+    if (h->child == NULL) {
+        ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_IKE_AUTH, 0, "no memory");
+        return;
+    }
+    h->child_notify = ikev2_child_match(sa, m, PROPOSAL_WITHOUT_KE, NULL, h->child, &failure);
+    if (h->child_notify == IKEV2_INVALID_SYNTAX) {
+        refuse(t, sa->current, IKEV2_INVALID_SYNTAX, &failure);
+        return;
+    }
+    if (h->child_notify != 0) {
+        h->child_failure = failure;
+        ikev2_auth_continue(t, true);
+        return;
+    }
+    ikev2_work_ask_spi(t, h->child);
+}
+
+static void auth_respond(struct ikev2_turn *t)
+{
+    struct ikev2_sa *sa = t->sa;
+    struct ikev2_handshake *h = sa->handshake;
+    struct ikev2_ike *ike = sa->current;
+    struct ikev2_outgoing o;
+    struct ikev2_child *child = NULL;
+    uint8_t auth[PRF_OUTPUT_BYTES_MAX];
+    size_t length;
+    struct ikev2_message *m = ikev2_turn_memory(sa, sizeof(*m));
+
+    if (m == NULL || !own_auth(sa, sa->policy, auth, &length)) {
+        ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_IKE_AUTH, 0, "AUTH could not be computed");
+        return;
+    }
+    m->first = h->request_first;
+    m->chain = h->request_chain;
+    bool initial_contact =
+        ikev2_message_read(m) && ikev2_message_notify(m, IKEV2_INITIAL_CONTACT) != NULL;
+
+    ikev2_out_begin(&o);
+    ikev2_out_id(&o, IKEV2_IDR, &sa->policy->local_id);
+    ikev2_out_auth(&o, (struct slice){auth, length});
+    establish(t, &h->peer_id);
+    if (initial_contact) {
+        ikev2_act(t, IKEV2_TELL_INITIAL_CONTACT);
+    }
+    if (h->child_notify != 0) {
+        ikev2_out_notify(&o, h->child_notify, (struct slice){NULL, 0});
+        ikev2_tell_child_failed(t, h->child->policy, &h->child_failure);
+    } else if (h->child != NULL) {
+        ikev2_child_write_response(&o, h->child, PROPOSAL_WITHOUT_KE);
+        child = ikev2_child_install(t, ike, h->child, &h->nonce_i, &h->nonce_r);
+    }
+    if (sa->state != IKEV2_STATE_OVER && ikev2_send_response(t, ike, &o) && child != NULL) {
+        ikev2_child_use(t, child);
+    }
+    ikev2_handshake_end(t);
+}
+
+void ikev2_auth_continue(struct ikev2_turn *t, bool ok)
+{
+    struct ikev2_handshake *h = t->sa->handshake;
+
+    if (t->sa->initiator) {
+        if (!ok) {
+            ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_IKE_AUTH, 0, "no SPI is free");
+            return;
+        }
+        auth_send(t);
+        return;
+    }
+    if (!ok) {
+        h->child_notify = IKEV2_NO_ADDITIONAL_SAS;
+        ikev2_failure_set(&h->child_failure, IKEV2_FAIL_RESOURCES, IKEV2_IKE_AUTH,
+                          IKEV2_NO_ADDITIONAL_SAS, "no SPI is free");
+    }
+    auth_respond(t);
+}

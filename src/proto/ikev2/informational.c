@@ -1,0 +1,149 @@
+/*
+ * INFORMATIONAL (RFC 7296 1.4, 1.4.1, 2.4, 2.21.2): deletes, liveness, and errors of a peer that
+ * cannot go on.
+ */
+#include "proto/ikev2/machine.h"
+
+#include <assert.h>
+
+/* ---- by us ---- */
+
+void ikev2_informational_begin(struct ikev2_turn *t, struct ikev2_ike *ike,
+                               enum ikev2_work_kind kind, uint32_t spi_in)
+{
+    struct ikev2_sa *sa = t->sa;
+    struct ikev2_work *work = ikev2_work_new(kind, true);
+    struct ikev2_child *child = spi_in != 0 ? ikev2_child_by_spi_in(sa, spi_in) : NULL;
+    struct ikev2_outgoing o;
+
+    if (work == NULL) {
+        ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_INFORMATIONAL, 0, "no memory");
+        return;
+    }
+    work->old_spi_in = spi_in;
+    ike->asking = work;
+    ikev2_out_begin(&o);
+    if (kind == IKEV2_WORK_DELETE_CHILD) {
+        ikev2_out_delete_children(&o, &spi_in, 1);
+    } else if (kind == IKEV2_WORK_DELETE_IKE) {
+        ikev2_out_delete_ike(&o);
+    }
+    if (child != NULL) {
+        child->delete_sent = true;
+    }
+    ikev2_send_request(t, ike, IKEV2_INFORMATIONAL, &o);
+}
+
+void ikev2_informational_response(struct ikev2_turn *t, struct ikev2_ike *ike,
+                                  const struct ikev2_message *m)
+{
+    struct ikev2_work *work = ike->asking;
+    enum ikev2_work_kind kind = work->kind;
+    struct ikev2_child *child =
+        work->old_spi_in != 0 ? ikev2_child_by_spi_in(t->sa, work->old_spi_in) : NULL;
+
+    (void)m;
+    ikev2_work_end(t, &ike->asking);
+    if (kind == IKEV2_WORK_DELETE_CHILD && child != NULL && child->phase == IKEV2_CHILD_CLOSING) {
+        ikev2_child_end(t, child);
+    }
+    if (kind == IKEV2_WORK_DELETE_IKE) {
+        ikev2_ike_forget(t, ike);
+    }
+}
+
+/* ---- by the peer ---- */
+
+/* RFC 7296 2.8: whoever deletes the old child has the new one. */
+static void use_successor(struct ikev2_turn *t, const struct ikev2_child *old)
+{
+    for (struct ikev2_child *child = t->sa->children; child != NULL; child = child->next) {
+        if (child->replaces_spi_in == old->spi_in && child->phase == IKEV2_CHILD_UP) {
+            ikev2_child_use(t, child);
+            return;
+        }
+    }
+}
+
+/* RFC 7296 1.4.1, 2.25.1. True when the response names our half, in *spi_in. */
+static bool child_deleted(struct ikev2_turn *t, uint32_t spi_out, uint32_t *spi_in)
+{
+    struct ikev2_child *child = ikev2_child_by_spi_out(t->sa, spi_out);
+
+    if (child == NULL) {
+        return false;
+    }
+    /* Both sides delete it at once: each has told the other already. */
+    bool crossed = child->phase == IKEV2_CHILD_CLOSING && child->delete_sent;
+
+    *spi_in = child->spi_in;
+    use_successor(t, child);
+    if (!child->has_successor && t->sa->current->asking != NULL &&
+        t->sa->current->asking->collided && t->sa->current->asking->old_spi_in == child->spi_in) {
+        child->has_successor = true;
+    }
+    ikev2_child_end(t, child);
+    return !crossed;
+}
+
+static bool read_deletes(struct ikev2_turn *t, const struct ikev2_message *m, bool *whole,
+                         uint32_t *spis, size_t *count)
+{
+    *whole = false;
+    *count = 0;
+    for (size_t i = 0; i < m->delete_count; i++) {
+        struct ikev2_delete_payload d;
+
+        if (!ikev2_read_delete(m->deletes[i], &d)) {
+            return false;
+        }
+        if (d.protocol == PROTOCOL_IKE) {
+            *whole = true;
+        }
+        struct reader r = reader_over(d.spis);
+
+        while (d.protocol == PROTOCOL_ESP && d.spi_bytes == 4 && reader_left(&r) >= 4) {
+            uint32_t spi_in;
+
+            if (child_deleted(t, read_u32(&r), &spi_in) && *count < IKEV2_CHILDREN_MAX) {
+                spis[(*count)++] = spi_in;
+            }
+        }
+    }
+    return true;
+}
+
+void ikev2_informational_request(struct ikev2_turn *t, struct ikev2_ike *ike,
+                                 const struct ikev2_message *m)
+{
+    struct ikev2_outgoing o;
+    uint32_t spis[IKEV2_CHILDREN_MAX];
+    size_t count;
+    bool whole;
+    const struct ikev2_notify_payload *refused =
+        ikev2_message_notify(m, IKEV2_AUTHENTICATION_FAILED);
+    const struct ikev2_notify_payload *malformed = ikev2_message_notify(m, IKEV2_INVALID_SYNTAX);
+
+    if (!read_deletes(t, m, &whole, spis, &count)) {
+        ikev2_send_notify(t, ike, IKEV2_INVALID_SYNTAX, (struct slice){NULL, 0});
+        ikev2_over_for(t, IKEV2_FAIL_SYNTAX, IKEV2_INFORMATIONAL, IKEV2_INVALID_SYNTAX,
+                       "a malformed Delete");
+        return;
+    }
+    ikev2_out_begin(&o);
+    if (count > 0 && !whole) {
+        ikev2_out_delete_children(&o, spis, count);
+    }
+    if (!ikev2_send_response(t, ike, &o)) {
+        return;
+    }
+    if (whole) {
+        ikev2_rekey_deleted(t, ike);
+    } else if (refused != NULL) {
+        /* RFC 7296 2.21.2: the initiator found our AUTH wrong. */
+        ikev2_over_for(t, IKEV2_FAIL_AUTH_REFUSED, IKEV2_INFORMATIONAL, IKEV2_AUTHENTICATION_FAILED,
+                       "");
+    } else if (malformed != NULL) {
+        ikev2_over_for(t, IKEV2_FAIL_PEER_ERROR, IKEV2_INFORMATIONAL, IKEV2_INVALID_SYNTAX, "");
+    }
+}

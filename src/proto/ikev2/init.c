@@ -1,0 +1,612 @@
+/*
+ * IKE_SA_INIT (RFC 7296 1.2, 2.6, 2.7, 2.10, 2.23): decides on algorithms, keys and NATs before
+ * anybody is authenticated. Nothing that arrives here is authentic, so a refusal is only believed
+ * when no better answer comes for a while (2.21.1).
+ */
+#include "proto/ikev2/machine.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define INIT_MESSAGE_BYTES 16384
+#define COOKIES_MAX 5
+
+/* ---- both ---- */
+
+struct init_message {
+    struct writer w;
+    struct ikev2_chain chain;
+    uint8_t bytes[INIT_MESSAGE_BYTES];
+};
+
+/* The octet of the header that names the first payload. */
+#define NEXT_PAYLOAD_OFFSET 16
+
+static void init_begin(struct init_message *out, uint64_t spi_i, uint64_t spi_r, uint8_t flags)
+{
+    struct ikev2_header header = {
+        .spi_i = spi_i,
+        .spi_r = spi_r,
+        .version = IKEV2_VERSION_2_0,
+        .exchange = IKEV2_IKE_SA_INIT,
+        .flags = flags,
+    };
+
+    out->w = writer_over(out->bytes, sizeof(out->bytes));
+    ikev2_write_header(&out->w, &header);
+    out->chain = ikev2_chain_over(&out->w, &out->bytes[NEXT_PAYLOAD_OFFSET]);
+}
+
+static void init_notify(struct init_message *out, uint16_t type, struct slice data)
+{
+    struct ikev2_notify_payload n = {.type = type, .data = data};
+
+    ikev2_begin_payload(&out->chain, IKEV2_NOTIFY, false);
+    ikev2_write_notify(&out->w, &n);
+    ikev2_end_payload(&out->chain);
+}
+
+static void init_sa_ke_nonce(struct init_message *out, const struct ikev2_sa_payload *offer,
+                             uint16_t group, const struct key_pair *pair,
+                             const struct ikev2_nonce *nonce)
+{
+    struct ikev2_ke_payload ke = {
+        .group = group,
+        .value = {pair->public_value, pair->public_length},
+    };
+
+    ikev2_begin_payload(&out->chain, IKEV2_SA, false);
+    ikev2_write_sa(&out->w, offer);
+    ikev2_end_payload(&out->chain);
+    ikev2_begin_payload(&out->chain, IKEV2_KE, false);
+    ikev2_write_ke(&out->w, &ke);
+    ikev2_end_payload(&out->chain);
+    ikev2_write_payload(&out->chain, IKEV2_NONCE, ikev2_nonce_slice(nonce));
+}
+
+/* RFC 7296 2.23. A source hash that fits nothing makes the peer take us for somebody behind a NAT,
+ * and encapsulate. */
+static void init_natd(struct ikev2_sa *sa, struct init_message *out, uint64_t spi_i, uint64_t spi_r,
+                      bool force)
+{
+    uint8_t source[NATD_HASH_BYTES];
+    uint8_t destination[NATD_HASH_BYTES];
+
+    if (force) {
+        random_fill(sa->random, source, sizeof(source));
+    } else {
+        natd_hash(spi_i, spi_r, &sa->local, source);
+    }
+    natd_hash(spi_i, spi_r, &sa->peer, destination);
+    init_notify(out, IKEV2_NAT_DETECTION_SOURCE_IP, SLICE_OF(source));
+    init_notify(out, IKEV2_NAT_DETECTION_DESTINATION_IP, SLICE_OF(destination));
+}
+
+static void init_read_natd(struct natd *natd, const struct ikev2_message *m,
+                           const struct endpoint *local, const struct endpoint *peer)
+{
+    memset(natd, 0, sizeof(*natd));
+    for (size_t i = 0; i < m->notify_count; i++) {
+        const struct ikev2_notify_payload *n = &m->notify[i];
+
+        if (n->type == IKEV2_NAT_DETECTION_SOURCE_IP) {
+            natd_add_source(natd, n->data, m->header.spi_i, m->header.spi_r, peer);
+        } else if (n->type == IKEV2_NAT_DETECTION_DESTINATION_IP) {
+            natd_add_destination(natd, n->data, m->header.spi_i, m->header.spi_r, local);
+        }
+    }
+}
+
+static void take_natd(struct ikev2_sa *sa, const struct natd *natd)
+{
+    sa->nat_supported = natd_is_supported(natd);
+    sa->nat_peer = sa->nat_supported && natd_peer_is_behind(natd);
+    sa->nat_local = sa->nat_supported && natd_local_is_behind(natd);
+}
+
+static void ask_key_exchange(struct ikev2_turn *t, uint16_t group, const struct key_pair *pair,
+                             struct slice peer_public)
+{
+    struct ikev2_handshake *h = t->sa->handshake;
+    struct ikev2_action *action = ikev2_act(t, IKEV2_ASK_KEY_EXCHANGE);
+
+    h->ask_key_exchange = ikev2_question(t->sa);
+    h->ask_deadline_ms = ikev2_after(t->now_ms, IKEV2_ASK_MS);
+    action->key_exchange.id = h->ask_key_exchange;
+    action->key_exchange.group = group;
+    action->key_exchange.pair = pair;
+    action->key_exchange.peer_public = peer_public;
+}
+
+/* Keys of the IKE SA out of what both sides sent; the handshake's own secrets go. */
+static bool init_derive(struct ikev2_sa *sa, struct ikev2_ike *ike, const struct secret *shared)
+{
+    struct ikev2_handshake *h = sa->handshake;
+
+    return ikev2_keys_derive(&h->choice.suite, secret_slice(shared), ikev2_nonce_slice(&h->nonce_i),
+                             ikev2_nonce_slice(&h->nonce_r), ike->spi_i, ike->spi_r, &ike->keys);
+}
+
+/* ---- initiator ---- */
+
+/* What whoever answers says in clear is believed when nothing better came by then. */
+static void init_refused(struct ikev2_turn *t, const struct ikev2_failure *failure)
+{
+    struct ikev2_handshake *h = t->sa->handshake;
+
+    if (!h->refused) {
+        h->refused = true;
+        h->refused_ms = ikev2_after(t->now_ms, 2 * t->sa->policy->retransmit_first_ms);
+    }
+    h->refusal = *failure;
+}
+
+static void init_refused_for(struct ikev2_turn *t, enum ikev2_failure_reason reason,
+                             uint16_t notify, const char *detail)
+{
+    struct ikev2_failure failure;
+
+    ikev2_failure_set(&failure, reason, IKEV2_IKE_SA_INIT, notify, detail);
+    if (reason == IKEV2_FAIL_NO_PROPOSAL) {
+        const struct proposals *ours = &t->sa->policy->ike;
+
+        ikev2_failure_proposals(&failure, &ours, 1, NULL, PROTOCOL_IKE);
+    }
+    init_refused(t, &failure);
+}
+
+void ikev2_init_start(struct ikev2_turn *t)
+{
+    struct ikev2_sa *sa = t->sa;
+    struct ikev2_handshake *h = sa->handshake;
+
+    sa->state = IKEV2_STATE_INIT;
+    sa->current = ikev2_ike_new(t, true, ikev2_fresh_spi(sa), 0);
+    if (sa->current == NULL) {
+        ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_IKE_SA_INIT, 0, "no memory");
+        return;
+    }
+    ikev2_nonce_make(sa->random, &h->nonce_i);
+    h->group = proposal_first_group(&sa->policy->ike);
+    if (h->group == KEY_EXCHANGE_NONE) {
+        ikev2_over_for(t, IKEV2_FAIL_NO_PROPOSAL, IKEV2_IKE_SA_INIT, 0,
+                       "the policy names no key exchange");
+        return;
+    }
+    h->tried[h->tried_count++] = h->group;
+    ask_key_exchange(t, h->group, NULL, (struct slice){NULL, 0});
+}
+
+static void init_send(struct ikev2_turn *t)
+{
+    struct ikev2_sa *sa = t->sa;
+    struct ikev2_handshake *h = sa->handshake;
+    struct ikev2_sa_payload offer;
+    struct init_message out;
+
+    if (!proposal_offer(&sa->policy->ike, PROTOCOL_IKE, (struct slice){NULL, 0}, PROPOSAL_WITH_KE,
+                        &offer)) {
+        ikev2_over_for(t, IKEV2_FAIL_NO_PROPOSAL, IKEV2_IKE_SA_INIT, 0,
+                       "the policy has nothing to offer");
+        return;
+    }
+    init_begin(&out, sa->current->spi_i, 0, IKEV2_FLAG_INITIATOR);
+    if (h->cookie_length > 0) {
+        /* RFC 7296 2.6: as the first payload, and all else unchanged. */
+        init_notify(&out, IKEV2_COOKIE, (struct slice){h->cookie, h->cookie_length});
+    }
+    init_sa_ke_nonce(&out, &offer, h->group, &h->pair, &h->nonce_i);
+    if (sa->policy->allow_encapsulation) {
+        init_natd(sa, &out, sa->current->spi_i, 0, sa->policy->force_encapsulation);
+    }
+    if (sa->policy->fragmentation) {
+        init_notify(&out, IKEV2_FRAGMENTATION_SUPPORTED, (struct slice){NULL, 0});
+    }
+    ikev2_finish_message(&out.w);
+    ikev2_block_drop(sa, &h->own_message);
+    if (!writer_ok(&out.w) || !ikev2_block_copy(writer_written(&out.w), &h->own_message)) {
+        ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_IKE_SA_INIT, 0, "no memory");
+        return;
+    }
+    ikev2_send_clear(t, sa->current, h->own_message, true);
+}
+
+static void init_cookie(struct ikev2_turn *t, const struct ikev2_notify_payload *n)
+{
+    struct ikev2_handshake *h = t->sa->handshake;
+
+    if (n->data.length == 0 || n->data.length > sizeof(h->cookie)) {
+        return;
+    }
+    if (h->cookies == COOKIES_MAX) {
+        init_refused_for(t, IKEV2_FAIL_COOKIE_LOOP, IKEV2_COOKIE,
+                         "every answer asked for another cookie");
+        return;
+    }
+    h->cookies++;
+    h->cookie_length = (uint8_t)n->data.length;
+    memcpy(h->cookie, n->data.data, n->data.length);
+    init_send(t);
+}
+
+/* RFC 7296 1.2, 2.7: once more with the group that the responder wants, if it is one that we
+ * offered and did not try yet. */
+static void init_invalid_ke(struct ikev2_turn *t, const struct ikev2_notify_payload *n)
+{
+    struct ikev2_handshake *h = t->sa->handshake;
+    uint16_t group;
+
+    if (!ikev2_group_may_be_tried(n, &t->sa->policy->ike, h->tried, &h->tried_count, &group)) {
+        /* A late answer to the request before is no reason to doubt the present one. */
+        if (n->data.length != 2 || get_u16(n->data.data) != h->group) {
+            init_refused_for(t, IKEV2_FAIL_KE_GROUP_LOOP, IKEV2_INVALID_KE_PAYLOAD,
+                             "asked for a key exchange that was not offered or was refused before");
+        }
+        return;
+    }
+    h->group = group;
+    key_pair_wipe(&h->pair);
+    h->has_pair = false;
+    retransmit_stop(&t->sa->current->retransmit);
+    ask_key_exchange(t, group, NULL, (struct slice){NULL, 0});
+}
+
+static void init_error(struct ikev2_turn *t, uint16_t type)
+{
+    switch (type) {
+    case IKEV2_NO_PROPOSAL_CHOSEN:
+        init_refused_for(t, IKEV2_FAIL_NO_PROPOSAL, type, "");
+        return;
+    case IKEV2_INVALID_MAJOR_VERSION:
+        init_refused_for(t, IKEV2_FAIL_VERSION, type, "");
+        return;
+    case IKEV2_UNSUPPORTED_CRITICAL_PAYLOAD:
+        init_refused_for(t, IKEV2_FAIL_CRITICAL_PAYLOAD, type, "");
+        return;
+    default:
+        init_refused_for(t, IKEV2_FAIL_PEER_ERROR, type, "");
+        return;
+    }
+}
+
+static void init_take_response(struct ikev2_turn *t, const struct ikev2_message *m,
+                               struct slice message, const struct endpoint *local,
+                               const struct endpoint *peer)
+{
+    struct ikev2_sa *sa = t->sa;
+    struct ikev2_handshake *h = sa->handshake;
+    struct ikev2_sa_payload answer;
+    struct ikev2_ke_payload ke;
+
+    if (m->header.spi_r == 0 || !ikev2_message_nonce(m, &h->nonce_r) ||
+        !ikev2_read_sa(m->body[IKEV2_SA], &answer) || !ikev2_read_ke(m->body[IKEV2_KE], &ke)) {
+        init_refused_for(t, IKEV2_FAIL_SYNTAX, 0, "the response to IKE_SA_INIT is malformed");
+        return;
+    }
+    if (!proposal_verify(&answer, &sa->policy->ike, PROTOCOL_IKE, 0, PROPOSAL_WITH_KE,
+                         &h->choice) ||
+        h->choice.suite.key_exchange != h->group || ke.group != h->group) {
+        struct ikev2_failure failure;
+        const struct proposals *ours = &sa->policy->ike;
+
+        ikev2_failure_set(&failure, IKEV2_FAIL_NO_PROPOSAL, IKEV2_IKE_SA_INIT, 0,
+                          "the responder chose what was not offered");
+        ikev2_failure_proposals(&failure, &ours, 1, &answer, PROTOCOL_IKE);
+        init_refused(t, &failure);
+        return;
+    }
+    ikev2_block_drop(sa, &h->peer_message);
+    if (!ikev2_block_copy(message, &h->peer_message)) {
+        return;
+    }
+    sa->current->spi_r = m->header.spi_r;
+    init_read_natd(&h->natd, m, local, peer);
+    h->peer_fragments = ikev2_message_notify(m, IKEV2_FRAGMENTATION_SUPPORTED) != NULL;
+    ask_key_exchange(t, h->group, &h->pair, ke.value);
+}
+
+static void init_response(struct ikev2_turn *t, struct ikev2_message *m, struct slice message,
+                          const struct endpoint *local, const struct endpoint *peer)
+{
+    struct ikev2_sa *sa = t->sa;
+    struct ikev2_handshake *h = sa->handshake;
+
+    if (sa->current->request == NULL || m->header.message_id != 0 || h->ask_key_exchange != 0 ||
+        !ikev2_message_read(m)) {
+        return;
+    }
+    ikev2_trace(t, false, false, &m->header, m->first, m->chain);
+    const struct ikev2_notify_payload *cookie = ikev2_message_notify(m, IKEV2_COOKIE);
+    const struct ikev2_notify_payload *group = ikev2_message_notify(m, IKEV2_INVALID_KE_PAYLOAD);
+    const struct ikev2_notify_payload *error = ikev2_message_error(m);
+
+    if (m->critical != 0) {
+        init_refused_for(t, IKEV2_FAIL_CRITICAL_PAYLOAD, 0, "in the response to IKE_SA_INIT");
+    } else if (m->has[IKEV2_SA] && m->has[IKEV2_KE]) {
+        init_take_response(t, m, message, local, peer);
+    } else if (cookie != NULL) {
+        init_cookie(t, cookie);
+    } else if (group != NULL) {
+        init_invalid_ke(t, group);
+    } else if (error != NULL) {
+        init_error(t, error->type);
+    }
+}
+
+/* RFC 7296 2.23: with a NAT on the way all goes through port 4500 from here on. */
+static void init_float(struct ikev2_sa *sa)
+{
+    if (!sa->nat_local && !sa->nat_peer && !sa->policy->force_encapsulation) {
+        return;
+    }
+    if (!sa->nat_supported) {
+        return;
+    }
+    if (sa->local.port == 500) {
+        sa->local.port = 4500;
+    }
+    if (sa->peer.port == 500) {
+        sa->peer.port = 4500;
+    }
+}
+
+static void initiator_answered(struct ikev2_turn *t, bool ok, struct key_pair *pair,
+                               struct secret *shared)
+{
+    struct ikev2_sa *sa = t->sa;
+    struct ikev2_handshake *h = sa->handshake;
+
+    if (!h->has_pair) {
+        if (!ok || pair == NULL) {
+            ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_IKE_SA_INIT, 0, "no key pair was made");
+            return;
+        }
+        h->pair = *pair;
+        *pair = (struct key_pair){0};
+        h->has_pair = true;
+        /* A request with another group replaces the one before, under the same message ID. */
+        init_send(t);
+        return;
+    }
+    if (!ok || shared == NULL) {
+        sa->current->spi_r = 0;
+        init_refused_for(t, IKEV2_FAIL_BAD_PUBLIC_VALUE, 0,
+                         "the peer's key exchange value is not a valid one");
+        return;
+    }
+    if (!init_derive(sa, sa->current, shared)) {
+        ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_IKE_SA_INIT, 0, "no keys were derived");
+        return;
+    }
+    key_pair_wipe(&h->pair);
+    h->has_pair = false;
+    h->refused = false;
+    ikev2_request_done(t, sa->current);
+    take_natd(sa, &h->natd);
+    init_float(sa);
+    sa->fragmentation = sa->policy->fragmentation && h->peer_fragments;
+    ikev2_auth_begin(t);
+}
+
+void ikev2_init_give_up(struct ikev2_turn *t)
+{
+    struct ikev2_handshake *h = t->sa->handshake;
+
+    if (h->refused) {
+        struct ikev2_failure failure = h->refusal;
+
+        ikev2_over(t, &failure);
+        return;
+    }
+    ikev2_over_for(t, IKEV2_FAIL_NO_ANSWER, IKEV2_IKE_SA_INIT, 0, "");
+}
+
+/* ---- responder ---- */
+
+static void init_reply(struct ikev2_turn *t, struct init_message *out)
+{
+    struct ikev2_sa *sa = t->sa;
+
+    ikev2_finish_message(&out->w);
+    if (!writer_ok(&out->w)) {
+        ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_IKE_SA_INIT, 0, "no memory");
+        return;
+    }
+    ikev2_send_clear(t, sa->current, writer_written(&out->w), false);
+}
+
+/* RFC 7296 2.6: an exchange that makes no SA has no SPI of ours in its answer. */
+static void init_reply_notify(struct ikev2_turn *t, const struct ikev2_message *m, uint16_t type,
+                              struct slice data)
+{
+    struct init_message out;
+
+    init_begin(&out, m->header.spi_i, 0, IKEV2_FLAG_RESPONSE);
+    init_notify(&out, type, data);
+    init_reply(t, &out);
+}
+
+static void init_no_proposal(struct ikev2_turn *t, const struct ikev2_message *m,
+                             const struct ikev2_sa_payload *offer)
+{
+    struct ikev2_failure failure;
+    const struct ikev2_responder_policy *policy = t->sa->responder;
+
+    init_reply_notify(t, m, IKEV2_NO_PROPOSAL_CHOSEN, (struct slice){NULL, 0});
+    ikev2_failure_set(&failure, IKEV2_FAIL_NO_PROPOSAL, IKEV2_IKE_SA_INIT, IKEV2_NO_PROPOSAL_CHOSEN,
+                      "");
+    ikev2_failure_proposals(&failure, policy->ike, policy->ike_count, offer, PROTOCOL_IKE);
+    ikev2_over(t, &failure);
+}
+
+static void init_wrong_group(struct ikev2_turn *t, const struct ikev2_message *m)
+{
+    uint8_t group[2];
+
+    put_u16(group, t->sa->handshake->choice.suite.key_exchange);
+    init_reply_notify(t, m, IKEV2_INVALID_KE_PAYLOAD, SLICE_OF(group));
+    ikev2_over_for(t, IKEV2_FAIL_NONE, IKEV2_IKE_SA_INIT, IKEV2_INVALID_KE_PAYLOAD, "");
+}
+
+static void init_choose(struct ikev2_turn *t, const struct ikev2_message *m)
+{
+    struct ikev2_sa *sa = t->sa;
+    struct ikev2_handshake *h = sa->handshake;
+    const struct ikev2_responder_policy *policy = sa->responder;
+    struct ikev2_sa_payload offer;
+    struct ikev2_ke_payload ke;
+
+    if (!ikev2_message_nonce(m, &h->nonce_i) || !m->has[IKEV2_SA] || !m->has[IKEV2_KE] ||
+        !ikev2_read_sa(m->body[IKEV2_SA], &offer) || !ikev2_read_ke(m->body[IKEV2_KE], &ke)) {
+        ikev2_over_for(t, IKEV2_FAIL_SYNTAX, IKEV2_IKE_SA_INIT, 0, "a malformed IKE_SA_INIT");
+        return;
+    }
+    switch (proposal_choose(&offer, policy->ike, policy->ike_count, PROTOCOL_IKE, 0,
+                            PROPOSAL_WITH_KE, ke.group, &h->choice)) {
+    case PROPOSAL_NONE:
+        init_no_proposal(t, m, &offer);
+        return;
+    case PROPOSAL_WRONG_GROUP:
+        init_wrong_group(t, m);
+        return;
+    case PROPOSAL_CHOSEN:
+        break;
+    }
+    h->group = ke.group;
+    h->peer_fragments = ikev2_message_notify(m, IKEV2_FRAGMENTATION_SUPPORTED) != NULL;
+    ask_key_exchange(t, ke.group, NULL, ke.value);
+}
+
+static void init_request(struct ikev2_turn *t, struct ikev2_message *m, struct slice message,
+                         const struct endpoint *local, const struct endpoint *peer)
+{
+    struct ikev2_sa *sa = t->sa;
+    struct ikev2_handshake *h = sa->handshake;
+
+    if (sa->current != NULL) {
+        /* RFC 7296 2.1: once more the same answer to the very same request; no other counts. */
+        if (h != NULL && slice_equal(h->peer_message, message) && sa->current->response != NULL) {
+            ikev2_resend(t, sa->current->response, local, peer);
+        }
+        return;
+    }
+    if (m->header.message_id != 0 || m->header.spi_i == 0 || m->header.spi_r != 0) {
+        ikev2_over_for(t, IKEV2_FAIL_SYNTAX, IKEV2_IKE_SA_INIT, 0, "not the first message");
+        return;
+    }
+    sa->state = IKEV2_STATE_INIT;
+    sa->local = *local;
+    sa->peer = *peer;
+    h->deadline_ms = ikev2_after(t->now_ms, sa->responder->half_open_ms);
+    sa->current = ikev2_ike_new(t, false, m->header.spi_i, ikev2_fresh_spi(sa));
+    if (sa->current == NULL || !ikev2_block_copy(message, &h->peer_message)) {
+        ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_IKE_SA_INIT, 0, "no memory");
+        return;
+    }
+    sa->current->busy = true;
+    sa->current->reply_local = *local;
+    sa->current->reply_peer = *peer;
+    if (!ikev2_message_read(m)) {
+        ikev2_over_for(t, IKEV2_FAIL_SYNTAX, IKEV2_IKE_SA_INIT, 0, "a malformed IKE_SA_INIT");
+        return;
+    }
+    ikev2_trace(t, false, false, &m->header, m->first, m->chain);
+    if (m->critical != 0) {
+        init_reply_notify(t, m, IKEV2_UNSUPPORTED_CRITICAL_PAYLOAD,
+                          (struct slice){&m->critical, 1});
+        ikev2_over_for(t, IKEV2_FAIL_CRITICAL_PAYLOAD, IKEV2_IKE_SA_INIT,
+                       IKEV2_UNSUPPORTED_CRITICAL_PAYLOAD, "");
+        return;
+    }
+    init_read_natd(&h->natd, m, local, peer);
+    init_choose(t, m);
+}
+
+static void init_respond(struct ikev2_turn *t, const struct key_pair *pair)
+{
+    struct ikev2_sa *sa = t->sa;
+    struct ikev2_handshake *h = sa->handshake;
+    struct ikev2_ike *ike = sa->current;
+    struct ikev2_sa_payload answer;
+    struct init_message out;
+
+    proposal_answer(&h->choice, (struct slice){NULL, 0}, &answer);
+    init_begin(&out, ike->spi_i, ike->spi_r, IKEV2_FLAG_RESPONSE);
+    init_sa_ke_nonce(&out, &answer, h->group, pair, &h->nonce_r);
+    if (natd_is_supported(&h->natd)) {
+        init_natd(sa, &out, ike->spi_i, ike->spi_r, sa->responder->force_encapsulation);
+    }
+    if (sa->fragmentation) {
+        init_notify(&out, IKEV2_FRAGMENTATION_SUPPORTED, (struct slice){NULL, 0});
+    }
+    ikev2_finish_message(&out.w);
+    if (!writer_ok(&out.w) || !ikev2_block_copy(writer_written(&out.w), &h->own_message)) {
+        ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_IKE_SA_INIT, 0, "no memory");
+        return;
+    }
+    sa->state = IKEV2_STATE_HALF_OPEN;
+    ikev2_send_clear(t, ike, h->own_message, false);
+}
+
+static void responder_answered(struct ikev2_turn *t, bool ok, struct key_pair *pair,
+                               struct secret *shared)
+{
+    struct ikev2_sa *sa = t->sa;
+    struct ikev2_handshake *h = sa->handshake;
+
+    if (!ok || pair == NULL || shared == NULL) {
+        ikev2_over_for(t, IKEV2_FAIL_BAD_PUBLIC_VALUE, IKEV2_IKE_SA_INIT, 0,
+                       "the peer's key exchange value is not a valid one");
+        return;
+    }
+    ikev2_nonce_make(sa->random, &h->nonce_r);
+    if (!init_derive(sa, sa->current, shared)) {
+        ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_IKE_SA_INIT, 0, "no keys were derived");
+        return;
+    }
+    take_natd(sa, &h->natd);
+    sa->fragmentation = sa->responder->fragmentation && h->peer_fragments;
+    init_respond(t, pair);
+}
+
+/* ---- events ---- */
+
+void ikev2_init_answer(struct ikev2_turn *t, bool ok, struct key_pair *pair, struct secret *shared)
+{
+    struct ikev2_handshake *h = t->sa->handshake;
+
+    h->ask_key_exchange = 0;
+    h->ask_deadline_ms = NEVER_MS;
+    if (t->sa->initiator) {
+        initiator_answered(t, ok, pair, shared);
+    } else {
+        responder_answered(t, ok, pair, shared);
+    }
+}
+
+void ikev2_init_receive(struct ikev2_turn *t, const struct ikev2_header *header,
+                        struct slice message, const struct endpoint *local,
+                        const struct endpoint *peer)
+{
+    struct ikev2_sa *sa = t->sa;
+    struct ikev2_message *m = ikev2_turn_memory(sa, sizeof(*m));
+    bool response = (header->flags & IKEV2_FLAG_RESPONSE) != 0;
+    bool from_initiator = (header->flags & IKEV2_FLAG_INITIATOR) != 0;
+
+    /* RFC 7296 3.1: both flags must say that the message is for somebody in our role. */
+    if (m == NULL || response != sa->initiator || from_initiator == sa->initiator) {
+        return;
+    }
+    m->header = *header;
+    m->first = header->next_payload;
+    m->chain = (struct slice){message.data + IKEV2_HEAD_BYTES, message.length - IKEV2_HEAD_BYTES};
+    if (response) {
+        if (sa->state == IKEV2_STATE_INIT && header->spi_i == sa->current->spi_i) {
+            init_response(t, m, message, local, peer);
+        }
+        return;
+    }
+    if (sa->handshake != NULL) {
+        init_request(t, m, message, local, peer);
+    }
+}

@@ -1,0 +1,491 @@
+/*
+ * The inside of the IKEv2 machine: what its files share and nobody else sees.
+ *
+ *     sa.c             events and orders, what is due next, how it ends
+ *     message.c        a chain of payloads as one value; a chain being written
+ *     exchange.c       one IKE SA's two windows: sealing, fragments, sending again, receiving
+ *     init.c           IKE_SA_INIT
+ *     auth.c           IKE_AUTH
+ *     work.c           what a CREATE_CHILD_SA exchange needs while it goes on
+ *     child.c          children: made, rekeyed, deleted
+ *     rekey.c          IKE SAs that replace one another
+ *     informational.c  INFORMATIONAL
+ *     failure.c        what is said when something goes wrong
+ *
+ * A `struct ikev2_turn` is one event: every function that may act gets it.
+ */
+#ifndef SEKISHO_PROTO_IKEV2_MACHINE_H
+#define SEKISHO_PROTO_IKEV2_MACHINE_H
+
+#include "proto/ike/fragments.h"
+#include "proto/ike/natd.h"
+#include "proto/ike/proposal.h"
+#include "proto/ike/retransmit.h"
+#include "proto/ike/selectors.h"
+#include "proto/ikev2/keys.h"
+#include "proto/ikev2/sa.h"
+
+#define IKEV2_VERSION_2_0 0x20
+#define IKEV2_CHILDREN_MAX 48
+#define IKEV2_PENDING_MAX 48
+#define IKEV2_IKES_MAX 8 /* the current one and those on their way out */
+#define IKEV2_OUTGOING_BYTES_MAX 24576
+#define IKEV2_GROUPS_TRIED_MAX 8
+#define IKEV2_NONCE_BYTES 32 /* at least half of the longest PRF key (RFC 7296 2.10) */
+
+#define IKEV2_ASK_MS 30000 /* a question that nobody answers ends its exchange */
+#define IKEV2_LINGER_MS 30000 /* how long the answer to a Delete can be had again */
+#define IKEV2_DROP_MS 90000 /* how long we wait for the peer to delete what is his to delete */
+#define IKEV2_HOLD_MS 5000 /* until a peer that made an IKE SA is taken to know it as well */
+#define IKEV2_RETRY_MS 1000 /* the first wait after TEMPORARY_FAILURE; it doubles */
+#define IKEV2_RETRY_MAX_MS 30000
+#define IKEV2_RETRIES_MAX 10 /* several minutes of TEMPORARY_FAILURE (RFC 7296 2.25) */
+
+/* ---- one event ---- */
+
+struct ikev2_turn {
+    struct ikev2_sa *sa;
+    uint64_t now_ms;
+    struct ikev2_actions *actions;
+};
+
+/* Zeroed memory that an action may point to even after it was buried: it goes when the next event
+ * comes, wiped. */
+MUST_USE void *ikev2_block_new(size_t bytes);
+void ikev2_block_bury(struct ikev2_sa *sa, void *block); /* NULL is allowed */
+void ikev2_turn_clear(struct ikev2_sa *sa);
+/* Made and buried at once. */
+MUST_USE void *ikev2_turn_memory(struct ikev2_sa *sa, size_t bytes);
+/* A block with these octets that lives until it is buried; false: no memory. */
+MUST_USE bool ikev2_block_copy(struct slice bytes, struct slice *out);
+/* Buries the block behind the slice, and empties it. */
+void ikev2_block_drop(struct ikev2_sa *sa, struct slice *block);
+
+struct ikev2_action *ikev2_act(struct ikev2_turn *t, enum ikev2_action_kind kind);
+
+/* ---- messages ---- */
+
+struct ikev2_nonce {
+    uint16_t length;
+    uint8_t data[IKEV2_NONCE_BYTES_MAX];
+};
+
+/* What stood in a message: each payload at most once where the RFC says so. Borrows. */
+struct ikev2_message {
+    struct ikev2_header header;
+    uint8_t first;
+    struct slice chain;
+    bool has[256]; /* by payload type */
+    struct slice body[256]; /* of the first of its type */
+    uint8_t critical; /* an unknown payload that we must not ignore; 0 none */
+    uint16_t notify_count;
+    uint16_t delete_count;
+    struct ikev2_notify_payload notify[IKEV2_PAYLOADS_MAX];
+    struct slice deletes[IKEV2_PAYLOADS_MAX];
+};
+
+/* False: RFC 7296 forbids it (INVALID_SYNTAX). header, first and chain are set before. */
+MUST_USE bool ikev2_message_read(struct ikev2_message *m);
+/* NULL when it is not there. */
+const struct ikev2_notify_payload *ikev2_message_notify(const struct ikev2_message *m,
+                                                        uint16_t type);
+/* The first error notify, NULL when there is none. */
+const struct ikev2_notify_payload *ikev2_message_error(const struct ikev2_message *m);
+MUST_USE bool ikev2_message_nonce(const struct ikev2_message *m, struct ikev2_nonce *out);
+/* The lower of both, octet by octet, the shorter one first (RFC 7296 2.8.1). */
+const struct ikev2_nonce *ikev2_nonce_lower(const struct ikev2_nonce *a,
+                                            const struct ikev2_nonce *b);
+MUST_USE bool ikev2_nonce_is_lower(const struct ikev2_nonce *a, const struct ikev2_nonce *b);
+void ikev2_nonce_make(struct random_source *random, struct ikev2_nonce *out);
+struct slice ikev2_nonce_slice(const struct ikev2_nonce *nonce);
+
+struct ikev2_outgoing {
+    uint8_t first;
+    struct writer w;
+    struct ikev2_chain chain;
+    uint8_t bytes[IKEV2_OUTGOING_BYTES_MAX];
+};
+void ikev2_out_begin(struct ikev2_outgoing *o);
+void ikev2_out_sa(struct ikev2_outgoing *o, const struct ikev2_sa_payload *sa);
+void ikev2_out_ke(struct ikev2_outgoing *o, uint16_t group, const struct key_pair *pair);
+void ikev2_out_nonce(struct ikev2_outgoing *o, const struct ikev2_nonce *nonce);
+void ikev2_out_id(struct ikev2_outgoing *o, uint8_t type, const struct ike_identity *id);
+void ikev2_out_auth(struct ikev2_outgoing *o, struct slice data);
+void ikev2_out_ts(struct ikev2_outgoing *o, uint8_t type, const struct selector *list,
+                  size_t count);
+void ikev2_out_notify(struct ikev2_outgoing *o, uint16_t type, struct slice data);
+/* About a child: protocol ESP and its SPI. */
+void ikev2_out_notify_child(struct ikev2_outgoing *o, uint16_t type, uint32_t spi);
+void ikev2_out_delete_ike(struct ikev2_outgoing *o);
+void ikev2_out_delete_children(struct ikev2_outgoing *o, const uint32_t *spis, size_t count);
+
+/* ---- one IKE SA ---- */
+
+/* The datagrams of one message, kept to be sent again: a length of two octets before each. */
+struct ikev2_sent {
+    size_t bytes;
+    uint8_t data[];
+};
+
+enum ikev2_ike_phase {
+    IKEV2_IKE_HANDSHAKE,
+    IKEV2_IKE_LIVE, /* the current one, or a candidate of a collision */
+    IKEV2_IKE_REPLACED, /* the peer is to delete it */
+    IKEV2_IKE_CLOSING, /* we are to delete it */
+    IKEV2_IKE_GONE, /* deleted; answers only what it has answered before */
+};
+
+struct ikev2_work;
+
+struct ikev2_ike {
+    struct ikev2_ike *next;
+    uint64_t spi_i, spi_r;
+    bool initiator; /* we are the original initiator of this one */
+    enum ikev2_ike_phase phase;
+    struct ikev2_keys keys; /* suite.encryption 0 until there are any */
+    uint64_t rekey_ms, expire_ms;
+    uint64_t drop_ms; /* when it is forgotten, whatever happens */
+    uint64_t hold_ms; /* no request of ours before: the peer may not know this SA yet */
+
+    /* What we ask. */
+    uint32_t request_id; /* of the open request, or else of the next */
+    uint8_t request_exchange;
+    struct ikev2_sent *request; /* NULL: none is open */
+    struct retransmit retransmit;
+    struct ikev2_work *asking; /* from its first question to us on until the response is there */
+    struct fragments response_fragments;
+
+    /* What the peer asks. */
+    uint32_t expected_id;
+    struct ikev2_sent *response; /* to expected_id - 1 */
+    bool busy; /* the request expected_id is here and not answered yet */
+    uint8_t busy_exchange;
+    struct endpoint reply_local, reply_peer;
+    struct ikev2_work *answering;
+    struct fragments request_fragments;
+};
+
+MUST_USE struct ikev2_ike *ikev2_ike_new(struct ikev2_turn *t, bool initiator, uint64_t spi_i,
+                                         uint64_t spi_r);
+/* Everything of it goes; TELL_SPI_REMOVED. */
+void ikev2_ike_forget(struct ikev2_turn *t, struct ikev2_ike *ike);
+uint64_t ikev2_ike_own_spi(const struct ikev2_ike *ike);
+uint64_t ikev2_fresh_spi(struct ikev2_sa *sa);
+
+/* Sealed with the keys of the IKE SA, in fragments when they are allowed and needed, and traced.
+ * False only when there is no memory: the SA is over then. */
+bool ikev2_send_request(struct ikev2_turn *t, struct ikev2_ike *ike, uint8_t exchange,
+                        struct ikev2_outgoing *o);
+bool ikev2_send_response(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev2_outgoing *o);
+/* A response that has one notify and nothing else. */
+void ikev2_send_notify(struct ikev2_turn *t, struct ikev2_ike *ike, uint16_t type,
+                       struct slice data);
+/* Not protected: IKE_SA_INIT. `message` is a whole one. */
+void ikev2_send_clear(struct ikev2_turn *t, struct ikev2_ike *ike, struct slice message,
+                      bool request);
+/* The open request is answered. */
+void ikev2_request_done(struct ikev2_turn *t, struct ikev2_ike *ike);
+void ikev2_resend(struct ikev2_turn *t, const struct ikev2_sent *sent, const struct endpoint *local,
+                  const struct endpoint *peer);
+void ikev2_trace(struct ikev2_turn *t, bool sent, bool again, const struct ikev2_header *header,
+                 uint8_t first, struct slice chain);
+/* Opened and complete: m->chain lives as long as the turn. False: nothing to do. */
+MUST_USE bool ikev2_receive_protected(struct ikev2_turn *t, struct ikev2_ike *ike,
+                                      const struct ikev2_header *header, struct slice message,
+                                      const struct endpoint *local, const struct endpoint *peer,
+                                      struct ikev2_message *m);
+/* Retransmission and old fragments; false when the open request was given up. */
+MUST_USE bool ikev2_ike_time(struct ikev2_turn *t, struct ikev2_ike *ike);
+
+/* ---- children ---- */
+
+enum ikev2_child_phase {
+    IKEV2_CHILD_UP,
+    IKEV2_CHILD_REPLACED, /* a newer one is there; the peer is to delete this one */
+    IKEV2_CHILD_CLOSING, /* we are to delete it */
+    IKEV2_CHILD_GRACE, /* deleted; late packets are still let in */
+};
+
+struct ikev2_child {
+    struct ikev2_child *next;
+    uint32_t spi_in, spi_out;
+    const struct ikev2_child_policy *policy;
+    struct suite suite;
+    enum ikev2_child_phase phase;
+    bool encapsulated, initiator, transport_mode;
+    bool used; /* CHILD_USE was said */
+    bool stopped; /* CHILD_STOP was said */
+    bool delete_sent;
+    bool has_successor;
+    uint8_t retries;
+    uint32_t replaces_spi_in;
+    uint64_t rekey_ms, expire_ms;
+    uint64_t use_ms; /* when it is used even if nothing was heard through it; NEVER_MS */
+    uint64_t remove_ms; /* end of the grace, or of the patience with a peer; NEVER_MS */
+    uint16_t local_count, remote_count;
+    struct selector selectors[]; /* local, then remote */
+};
+
+struct ikev2_child *ikev2_child_by_spi_in(const struct ikev2_sa *sa, uint32_t spi_in);
+struct ikev2_child *ikev2_child_by_spi_out(const struct ikev2_sa *sa, uint32_t spi_out);
+void ikev2_child_use(struct ikev2_turn *t, struct ikev2_child *child);
+void ikev2_child_stop(struct ikev2_turn *t, struct ikev2_child *child);
+void ikev2_child_remove(struct ikev2_turn *t, struct ikev2_child *child);
+/* Deleted by either side: removed, or kept for the grace when there is a successor. */
+void ikev2_child_end(struct ikev2_turn *t, struct ikev2_child *child);
+/* We are to delete it: nothing goes out through it any more. */
+void ikev2_child_close(struct ikev2_turn *t, struct ikev2_child *child);
+void ikev2_child_time(struct ikev2_turn *t, struct ikev2_child *child);
+void ikev2_child_fill_info(const struct ikev2_sa *sa, const struct ikev2_child *child,
+                           struct ikev2_child_info *out);
+
+/* ---- what an exchange about children or a new IKE SA needs while it goes on ---- */
+
+enum ikev2_work_kind {
+    IKEV2_WORK_CHILD, /* the first child (IKE_AUTH), or another */
+    IKEV2_WORK_REKEY_CHILD,
+    IKEV2_WORK_REKEY_IKE,
+    IKEV2_WORK_DELETE_CHILD,
+    IKEV2_WORK_DELETE_IKE,
+    IKEV2_WORK_LIVENESS,
+};
+
+struct ikev2_work {
+    enum ikev2_work_kind kind;
+    bool initiator; /* of this exchange */
+    const struct ikev2_child_policy *policy;
+    uint32_t old_spi_in; /* the child that is rekeyed or deleted; 0 none */
+    uint32_t spi_in; /* ours for the new child */
+    uint64_t own_ike_spi; /* ours for the new IKE SA */
+    bool transport_mode;
+    uint8_t retries;
+    struct proposal_choice choice;
+    uint16_t group; /* of our KE payload; 0 none */
+    uint8_t tried_count;
+    uint16_t tried[IKEV2_GROUPS_TRIED_MAX];
+    bool has_pair;
+    bool bad_public; /* the peer's key exchange value was refused */
+    bool answered; /* the response to our request is here */
+    bool forgotten; /* the peer made our request pointless: whatever comes back is not used */
+    struct key_pair pair;
+    struct secret shared;
+    struct ikev2_nonce nonce_i, nonce_r;
+    uint32_t ask_key_exchange, ask_spi; /* open questions; 0 none */
+    uint64_t deadline_ms; /* of the open questions; NEVER_MS */
+    /* The peer did the same at the same time (RFC 7296 2.8.1, 2.8.2). */
+    bool collided;
+    uint32_t rival_spi_in; /* his child */
+    uint64_t rival_ike_spi; /* our SPI of his IKE SA */
+    struct ikev2_nonce rival_lowest;
+    /* Selectors after narrowing. */
+    size_t local_count, remote_count;
+    struct selector local[SELECTORS_MAX], remote[SELECTORS_MAX];
+};
+
+MUST_USE struct ikev2_work *ikev2_work_new(enum ikev2_work_kind kind, bool initiator);
+/* Gives back what it holds: its SPI, its keys. */
+void ikev2_work_end(struct ikev2_turn *t, struct ikev2_work **work);
+/* Questions; their answers come to ikev2_work_continue(). `peer_public` empty: only a pair. */
+void ikev2_work_ask_spi(struct ikev2_turn *t, struct ikev2_work *work);
+void ikev2_work_ask_key_exchange(struct ikev2_turn *t, struct ikev2_work *work,
+                                 struct slice peer_public);
+/* All questions are answered: on with it. `ok` false: one was answered with no. */
+void ikev2_work_continue(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev2_work *work,
+                         bool ok);
+/* INVALID_KE_PAYLOAD: true when the group it asks for may be tried. */
+MUST_USE bool ikev2_group_may_be_tried(const struct ikev2_notify_payload *notify,
+                                       const struct proposals *proposals, uint16_t *tried,
+                                       uint8_t *tried_count, uint16_t *group);
+
+/* As responder: which child policy fits what the peer proposes. Only `only` when it is not NULL.
+ * 0, or the notify type of the refusal with `failure` filled. INVALID_KE_PAYLOAD leaves the group
+ * in work->choice.suite.key_exchange. */
+MUST_USE uint16_t ikev2_child_match(struct ikev2_sa *sa, const struct ikev2_message *m,
+                                    enum proposal_use use, const struct ikev2_child_policy *only,
+                                    struct ikev2_work *work, struct ikev2_failure *failure);
+/* As initiator: whether the response is a child that was asked for. */
+MUST_USE bool ikev2_child_verify(struct ikev2_sa *sa, const struct ikev2_message *m,
+                                 enum proposal_use use, struct ikev2_work *work,
+                                 struct ikev2_failure *failure);
+/* As initiator: what is proposed: the policy's selectors, or those of the child that is rekeyed. */
+void ikev2_child_want(struct ikev2_work *work, const struct ikev2_child_policy *policy,
+                      const struct ikev2_child *old);
+/* Payloads of a child: SA, [Nonce, KE,] TS. */
+MUST_USE bool ikev2_child_write_request(struct ikev2_outgoing *o, const struct ikev2_work *work,
+                                        enum proposal_use use);
+void ikev2_child_write_response(struct ikev2_outgoing *o, const struct ikev2_work *work,
+                                enum proposal_use use);
+/* Makes the child and tells to install it; NULL: no keys, no memory (told as a failure). */
+struct ikev2_child *ikev2_child_install(struct ikev2_turn *t, struct ikev2_ike *ike,
+                                        struct ikev2_work *work, const struct ikev2_nonce *nonce_i,
+                                        const struct ikev2_nonce *nonce_r);
+void ikev2_tell_child_failed(struct ikev2_turn *t, const struct ikev2_child_policy *policy,
+                             const struct ikev2_failure *failure);
+/* What the peer's error notify about a child means. */
+void ikev2_child_refused(const struct ikev2_work *work, const struct ikev2_notify_payload *notify,
+                         uint8_t exchange, struct ikev2_failure *out);
+
+/* Begins an exchange of ours; the IKE SA must have none open. */
+void ikev2_child_begin(struct ikev2_turn *t, struct ikev2_ike *ike,
+                       const struct ikev2_child_policy *policy, struct ikev2_child *old,
+                       uint8_t retries);
+void ikev2_child_send(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev2_work *work,
+                      bool ok);
+void ikev2_child_request(struct ikev2_turn *t, struct ikev2_ike *ike,
+                         const struct ikev2_message *m);
+void ikev2_child_answer(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev2_work *work,
+                        bool ok);
+void ikev2_child_response(struct ikev2_turn *t, struct ikev2_ike *ike,
+                          const struct ikev2_message *m);
+void ikev2_child_agreed(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev2_work *work,
+                        bool ok);
+
+void ikev2_rekey_begin(struct ikev2_turn *t, struct ikev2_ike *ike);
+void ikev2_rekey_send(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev2_work *work,
+                      bool ok);
+void ikev2_rekey_request(struct ikev2_turn *t, struct ikev2_ike *ike,
+                         const struct ikev2_message *m);
+void ikev2_rekey_answer(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev2_work *work,
+                        bool ok);
+void ikev2_rekey_response(struct ikev2_turn *t, struct ikev2_ike *ike,
+                          const struct ikev2_message *m);
+void ikev2_rekey_agreed(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev2_work *work,
+                        bool ok);
+/* The peer deleted this IKE SA. */
+void ikev2_rekey_deleted(struct ikev2_turn *t, struct ikev2_ike *ike);
+/* Our response to the peer's request for it is on its way out already. */
+struct ikev2_ike *ikev2_ike_by_own_spi(const struct ikev2_sa *sa, uint64_t spi);
+
+void ikev2_informational_begin(struct ikev2_turn *t, struct ikev2_ike *ike,
+                               enum ikev2_work_kind kind, uint32_t spi_in);
+void ikev2_informational_request(struct ikev2_turn *t, struct ikev2_ike *ike,
+                                 const struct ikev2_message *m);
+void ikev2_informational_response(struct ikev2_turn *t, struct ikev2_ike *ike,
+                                  const struct ikev2_message *m);
+
+/* ---- the machine ---- */
+
+enum ikev2_state {
+    IKEV2_STATE_NEW,
+    IKEV2_STATE_INIT, /* IKE_SA_INIT goes on */
+    IKEV2_STATE_HALF_OPEN, /* responder: waits for IKE_AUTH */
+    IKEV2_STATE_AUTH, /* IKE_AUTH goes on */
+    IKEV2_STATE_UP,
+    IKEV2_STATE_OVER,
+};
+
+/* Only until both sides are authenticated. */
+struct ikev2_handshake {
+    uint64_t deadline_ms; /* it must be over by then */
+    uint64_t ask_deadline_ms;
+    uint32_t ask_key_exchange, ask_peer; /* open questions; 0 none */
+    bool has_pair;
+    struct key_pair pair;
+    uint16_t group;
+    uint8_t tried_count;
+    uint16_t tried[IKEV2_GROUPS_TRIED_MAX];
+    unsigned cookies;
+    uint8_t cookie_length; /* RFC 7296 2.6: 1 to 64 octets */
+    uint8_t cookie[64];
+    struct ikev2_nonce nonce_i, nonce_r;
+    struct slice own_message, peer_message; /* blocks: IKE_SA_INIT whole, what AUTH covers */
+    struct proposal_choice choice;
+    struct natd natd;
+    bool peer_fragments; /* he can put fragments together */
+    bool refused; /* by somebody who need not be the peer (RFC 7296 2.21.1) */
+    uint64_t refused_ms; /* until then a better answer is waited for */
+    struct ikev2_failure refusal;
+    struct ikev2_work *child; /* the first one */
+    /* Responder: IKE_AUTH in clear (a block), while somebody is asked who this is. */
+    struct slice request_chain;
+    struct ikev2_header request_header;
+    uint8_t request_first;
+    struct ike_identity peer_id;
+    struct ikev2_failure child_failure;
+    uint16_t child_notify; /* why the first child is refused, 0 it is not */
+};
+
+struct ikev2_pending {
+    const struct ikev2_child_policy *policy;
+    uint64_t at_ms;
+    uint8_t retries;
+};
+
+struct ikev2_sa {
+    struct random_source *random;
+    const struct ikev2_policy *policy; /* NULL until a responder knows who asks */
+    const struct ikev2_responder_policy *responder; /* NULL in an initiator and after IKE_AUTH */
+    enum ikev2_state state;
+    bool initiator; /* of the first IKE SA */
+    bool established;
+    bool nat_local, nat_peer, nat_supported;
+    bool fragmentation;
+    bool liveness_wanted;
+    uint16_t fragment_bytes;
+    struct endpoint local, peer;
+    struct ike_identity peer_id;
+    struct ikev2_handshake *handshake;
+    struct ikev2_ike *ikes;
+    struct ikev2_ike *current;
+    struct ikev2_child *children;
+    size_t child_count;
+    size_t pending_count;
+    size_t pending_capacity;
+    struct ikev2_pending *pending; /* children to be made */
+    uint8_t rekey_retries;
+    uint64_t heard_ms; /* anything authentic from the peer */
+    uint32_t next_question;
+    void *buried;
+};
+
+uint32_t ikev2_question(struct ikev2_sa *sa);
+/* 80 to 95 % of a lifetime; whoever asked for the SA rekeys it first (RFC 7296 2.8.1). */
+uint64_t ikev2_jittered(struct ikev2_sa *sa, uint64_t now_ms, uint64_t lifetime_ms, bool initiator);
+uint64_t ikev2_after(uint64_t now_ms, uint64_t wait_ms);
+uint64_t ikev2_retry_ms(struct ikev2_sa *sa, uint64_t now_ms, unsigned retries);
+/* Adds a child to be made later; false when there are too many. */
+MUST_USE bool ikev2_pend(struct ikev2_sa *sa, const struct ikev2_child_policy *policy,
+                         uint64_t at_ms, uint8_t retries);
+/* It is over: FAILED before both were authenticated, CLOSED after. Says nothing on the wire. */
+void ikev2_over(struct ikev2_turn *t, const struct ikev2_failure *failure);
+void ikev2_over_for(struct ikev2_turn *t, enum ikev2_failure_reason reason, uint8_t exchange,
+                    uint16_t notify, const char *detail);
+/* The same after a Delete for the current IKE SA, sent once. */
+void ikev2_over_with_delete(struct ikev2_turn *t, const struct ikev2_failure *failure);
+/* All that only the handshake needed goes. */
+void ikev2_handshake_end(struct ikev2_turn *t);
+
+void ikev2_init_start(struct ikev2_turn *t);
+void ikev2_init_receive(struct ikev2_turn *t, const struct ikev2_header *header,
+                        struct slice message, const struct endpoint *local,
+                        const struct endpoint *peer);
+void ikev2_init_answer(struct ikev2_turn *t, bool ok, struct key_pair *pair, struct secret *shared);
+/* The request was given up, or a refusal was not contradicted in time. */
+void ikev2_init_give_up(struct ikev2_turn *t);
+
+/* Initiator: the keys are there. */
+void ikev2_auth_begin(struct ikev2_turn *t);
+void ikev2_auth_continue(struct ikev2_turn *t, bool ok);
+void ikev2_auth_request(struct ikev2_turn *t, struct ikev2_ike *ike, const struct ikev2_message *m);
+void ikev2_auth_response(struct ikev2_turn *t, struct ikev2_ike *ike,
+                         const struct ikev2_message *m);
+void ikev2_auth_answer_peer(struct ikev2_turn *t, const struct ikev2_policy *policy);
+
+/* ---- words ---- */
+
+void ikev2_failure_set(struct ikev2_failure *f, enum ikev2_failure_reason reason, uint8_t exchange,
+                       uint16_t notify, const char *detail);
+void ikev2_failure_proposals(struct ikev2_failure *f, const struct proposals *const *ours,
+                             size_t our_count, const struct ikev2_sa_payload *theirs,
+                             uint8_t protocol);
+void ikev2_failure_identities(struct ikev2_failure *f, const struct ike_identity *ours,
+                              const struct ike_identity *theirs);
+/* What is ours to reach, and what theirs: 10.1.0.0/16 === 10.2.0.0/16. */
+void ikev2_failure_own_selectors(struct ikev2_failure *f, const struct selector *local,
+                                 size_t local_count, const struct selector *remote,
+                                 size_t remote_count);
+void ikev2_failure_peer_selectors(struct ikev2_failure *f, const struct selector *local,
+                                  size_t local_count, const struct selector *remote,
+                                  size_t remote_count);
+
+#endif
