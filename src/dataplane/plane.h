@@ -150,6 +150,8 @@ static inline struct sa *sad_find(const struct dataplane *dp, uint32_t spi)
     return sa != NULL && sa->spi_in == spi ? sa : NULL;
 }
 
+/* Reserves an SPI that was chosen elsewhere: for SAs that are taken over from another gateway. */
+MUST_USE bool sad_reserve_exact(struct dataplane *dp, uint32_t spi);
 MUST_USE bool sad_init(struct dataplane *dp);
 void sad_fini(struct dataplane *dp);
 /* The next sequence number that will be sent is `next_out`, and what lies `window` before `top_in`

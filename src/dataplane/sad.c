@@ -97,6 +97,43 @@ void dataplane_release_spi(struct dataplane *dp, uint32_t spi)
     }
 }
 
+/* Takes a place out of the queue of free ones. */
+static void sad_place_unqueue(struct dataplane *dp, uint32_t index)
+{
+    uint32_t *link = &dp->free_first;
+    uint32_t before = 0;
+
+    while (*link != index + 1) {
+        assert(*link != 0);
+        before = *link;
+        link = &dp->places[before - 1].next;
+    }
+    *link = dp->places[index].next;
+    if (dp->free_last == index + 1) {
+        dp->free_last = before;
+    }
+}
+
+bool sad_reserve_exact(struct dataplane *dp, uint32_t spi)
+{
+    uint32_t index = spi & dp->index_mask;
+    uint32_t generations = UINT32_MAX / (dp->index_mask + 1);
+
+    if (spi < 256 || index >= dp->sa_max || dp->places[index].reserved) {
+        return false;
+    }
+    while (dp->fresh <= index) {
+        struct sad_place *place = &dp->places[dp->fresh];
+        uint32_t generation = 1 + random_below(dp->random, generations);
+
+        place->spi = generation * (dp->index_mask + 1) + dp->fresh++;
+        sad_place_free(dp, place);
+    }
+    sad_place_unqueue(dp, index);
+    dp->places[index] = (struct sad_place){.spi = spi, .reserved = true};
+    return true;
+}
+
 /* --- all SAs of one peer --- */
 
 static struct sa **peer_bucket(struct dataplane *dp, const struct address *peer)
