@@ -13,17 +13,23 @@
 #include <netinet/udp.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #ifndef UDP_SEGMENT
 #define UDP_SEGMENT 103
 #endif
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
 
 #define SOCKET_BUFFER_BYTES (8 * 1024 * 1024)
 #define CONTROL_BYTES 160 /* packet information, TOS and segment size of either family */
 #define SEND_WAIT_MS 2 /* when the buffer of the socket is full */
 #define SUPER_BYTES_MAX 65000
+#define SUPERS 32 /* super-datagrams of one receive call */
+#define SUPER_ROOM 65536
 #define PROTOCOL_UDP 17
 /* RFC 791 and RFC 8200 5: no path is narrower, so whoever says so lies. */
 #define MTU_MIN_IPV4 576
@@ -31,6 +37,20 @@
 
 struct control {
     _Alignas(struct cmsghdr) uint8_t bytes[CONTROL_BYTES];
+};
+
+/* What one receive call brought, each piece of which may be cut into many datagrams. Only touched
+ * pages cost memory. */
+struct super_datagrams {
+    struct mmsghdr messages[SUPERS];
+    struct iovec parts[SUPERS];
+    struct sockaddr_storage names[SUPERS];
+    struct control controls[SUPERS];
+    size_t count, next; /* the one that is being cut */
+    size_t offset; /* of what was not handed on of it */
+    size_t segment_bytes;
+    struct packet head; /* its addresses and TOS */
+    uint8_t room[SUPERS][SUPER_ROOM];
 };
 
 static bool set_option(int fd, int level, int option, int value)
@@ -98,7 +118,21 @@ void datagram_close(struct datagram_socket *s)
         (void)close(s->fd);
         (void)pthread_mutex_destroy(&s->lock);
     }
+    free(s->supers);
+    s->supers = NULL;
     s->fd = -1;
+}
+
+void datagram_join(struct datagram_socket *s)
+{
+    assert(s->supers == NULL);
+    if (!set_option(s->fd, SOL_UDP, UDP_GRO, 1)) {
+        return;
+    }
+    s->supers = calloc(1, sizeof(*s->supers));
+    if (s->supers == NULL) {
+        (void)set_option(s->fd, SOL_UDP, UDP_GRO, 0);
+    }
 }
 
 /* ---- receiving ---- */
@@ -124,10 +158,15 @@ static void read_control(struct msghdr *message, struct packet *packet)
         } else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS) {
             packet->tos = *CMSG_DATA(c);
         } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_TCLASS) {
-            int class;
+            int traffic_class;
 
-            memcpy(&class, CMSG_DATA(c), sizeof(class));
-            packet->tos = (uint8_t) class;
+            memcpy(&traffic_class, CMSG_DATA(c), sizeof(traffic_class));
+            packet->tos = (uint8_t)traffic_class;
+        } else if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO) {
+            int segment_bytes;
+
+            memcpy(&segment_bytes, CMSG_DATA(c), sizeof(segment_bytes));
+            packet->segment_bytes = (uint16_t)segment_bytes;
         }
     }
 }
@@ -157,6 +196,7 @@ static bool accept_message(const struct datagram_socket *s, struct mmsghdr *mess
         return false;
     }
     packet->length = message->msg_len;
+    packet->segment_bytes = 0;
     packet->tos = 0;
     packet->outer_protocol = s->protocol;
     packet->local = (struct endpoint){0};
@@ -172,6 +212,107 @@ static bool accept_message(const struct datagram_socket *s, struct mmsghdr *mess
     return true;
 }
 
+/* A pending ICMP error is reported once instead of datagrams; it stands in the error queue as well.
+ */
+static size_t receive_messages(const struct datagram_socket *s, struct mmsghdr *messages,
+                               size_t count)
+{
+    int got = recvmmsg(s->fd, messages, (unsigned)count, MSG_DONTWAIT, NULL);
+
+    if (got < 0 && errno != EAGAIN && errno != EINTR) {
+        got = recvmmsg(s->fd, messages, (unsigned)count, MSG_DONTWAIT, NULL);
+    }
+    return got > 0 ? (size_t)got : 0;
+}
+
+static void receive_supers(const struct datagram_socket *s, struct super_datagrams *supers)
+{
+    for (size_t i = 0; i < SUPERS; i++) {
+        supers->parts[i] = (struct iovec){supers->room[i], SUPER_ROOM};
+        supers->messages[i].msg_hdr =
+            (struct msghdr){.msg_name = &supers->names[i],
+                            .msg_namelen = sizeof(supers->names[i]),
+                            .msg_iov = &supers->parts[i],
+                            .msg_iovlen = 1,
+                            .msg_control = supers->controls[i].bytes,
+                            .msg_controllen = sizeof(supers->controls[i].bytes)};
+    }
+    supers->next = 0;
+    supers->offset = 0;
+    supers->count = receive_messages(s, supers->messages, SUPERS);
+}
+
+/* Looks at a piece before its first datagram is cut off. False when there is none in it. */
+static bool begin_super(const struct datagram_socket *s, size_t *too_long)
+{
+    struct super_datagrams *supers = s->supers;
+    struct mmsghdr *message = &supers->messages[supers->next];
+
+    if (!accept_message(s, message, &supers->names[supers->next], &supers->head, too_long) ||
+        message->msg_len == 0) {
+        return false;
+    }
+    supers->segment_bytes =
+        supers->head.segment_bytes > 0 ? supers->head.segment_bytes : message->msg_len;
+    return true;
+}
+
+/* The next datagram out of what was received; false when nothing is left of it. */
+static bool cut_super(const struct datagram_socket *s, struct packet *packet, size_t *too_long)
+{
+    struct super_datagrams *supers = s->supers;
+    size_t room = packet->capacity - packet->offset - PACKET_TAILROOM_BYTES;
+
+    while (supers->next < supers->count) {
+        if (supers->offset == 0 && !begin_super(s, too_long)) {
+            supers->next++;
+            continue;
+        }
+        size_t left = supers->messages[supers->next].msg_len - supers->offset;
+        size_t length = left < supers->segment_bytes ? left : supers->segment_bytes;
+        const uint8_t *from = supers->room[supers->next] + supers->offset;
+
+        supers->offset = length == left ? 0 : supers->offset + length;
+        supers->next += length == left ? 1 : 0;
+        if (length > room) {
+            (*too_long)++;
+            continue;
+        }
+        packet->local = supers->head.local;
+        packet->peer = supers->head.peer;
+        packet->tos = supers->head.tos;
+        packet->outer_protocol = s->protocol;
+        packet->segment_bytes = 0;
+        packet->length = (uint32_t)length;
+        memcpy(packet_data(packet), from, length);
+        return true;
+    }
+    return false;
+}
+
+static size_t receive_joined(const struct datagram_socket *s, struct packet *const *packets,
+                             size_t count, size_t *too_long)
+{
+    size_t good = 0;
+
+    if (!datagram_has_more(s)) {
+        receive_supers(s, s->supers);
+    }
+    while (good < count) {
+        packets[good]->offset = PACKET_HEADROOM_BYTES;
+        if (!cut_super(s, packets[good], too_long)) {
+            break;
+        }
+        good++;
+    }
+    return good;
+}
+
+bool datagram_has_more(const struct datagram_socket *s)
+{
+    return s->supers != NULL && s->supers->next < s->supers->count;
+}
+
 size_t datagram_receive(struct datagram_socket *s, struct packet **packets, size_t count,
                         size_t *too_long)
 {
@@ -183,6 +324,9 @@ size_t datagram_receive(struct datagram_socket *s, struct packet **packets, size
     size_t good = 0;
 
     assert(count > 0 && count <= BATCH_PACKETS);
+    if (s->supers != NULL) {
+        return receive_joined(s, packets, count, too_long);
+    }
     for (size_t i = 0; i < count; i++) {
         struct packet *p = packets[i];
 
@@ -196,13 +340,8 @@ size_t datagram_receive(struct datagram_socket *s, struct packet **packets, size
                                               .msg_control = controls[i].bytes,
                                               .msg_controllen = sizeof(controls[i].bytes)};
     }
-    /* A pending ICMP error is reported once instead of datagrams; it stands in the error queue as
-     * well. */
-    int got = recvmmsg(s->fd, messages, (unsigned)count, MSG_DONTWAIT, NULL);
-    if (got < 0 && errno != EAGAIN && errno != EINTR) {
-        got = recvmmsg(s->fd, messages, (unsigned)count, MSG_DONTWAIT, NULL);
-    }
-    for (int i = 0; i < got; i++) {
+    size_t got = receive_messages(s, messages, count);
+    for (size_t i = 0; i < got; i++) {
         struct packet *p = packets[i];
 
         if (!accept_message(s, &messages[i], &names[i], p, too_long)) {

@@ -16,6 +16,8 @@ struct datagram_socket {
     uint8_t protocol; /* 17 UDP or 50 ESP */
     struct address bound; /* unset: all addresses */
     bool segments; /* the system cuts super-datagrams (UDP_SEGMENT) */
+    struct super_datagrams
+        *supers; /* received in one piece (UDP_GRO), not handed on yet; or NULL */
     /* Whether DF is set is a property of an IPv4 socket, not of a message: who sends holds the
      * lock, sets it and sends. Without contention that costs a hundredth of the system call that
      * follows. */
@@ -27,12 +29,17 @@ struct datagram_socket {
 MUST_USE bool datagram_init(struct datagram_socket *s, int fd, enum family family, uint8_t protocol,
                             char *why, size_t why_bytes);
 void datagram_close(struct datagram_socket *s);
+/* Lets the system join datagrams of one flow on their way in: for the port of ESP. Without it all
+ * works, slower. */
+void datagram_join(struct datagram_socket *s);
 
 /* Fills packets behind the head room, leaving the tail room, in order; never waits. Returns how
  * many were filled: these stand in front afterwards. One that is longer than its buffer is not
  * delivered and counted in `too_long`. */
 MUST_USE size_t datagram_receive(struct datagram_socket *s, struct packet **packets, size_t count,
                                  size_t *too_long);
+/* Datagrams that were received are waiting inside: the descriptor does not tell. */
+MUST_USE bool datagram_has_more(const struct datagram_socket *s);
 /* Sends all to their peers from their local addresses (unset: the system chooses); count <=
  * BATCH_PACKETS. Returns how many the system refused; those are lost. */
 size_t datagram_send(struct datagram_socket *s, struct packet *const *packets, size_t count);
@@ -43,7 +50,8 @@ bool datagram_send_one(struct datagram_socket *s, const struct address *local,
 /* What the network said about a datagram of ours (ICMP, or the system's own knowledge of the path).
  */
 struct datagram_error {
-    struct endpoint peer; /* where it was sent; port 0 for raw sockets */
+    struct endpoint
+        peer; /* where it was sent; port 0 for raw sockets, and when this system says so of UDP */
     struct address local; /* as far as it is known, else unset */
     struct address offender; /* who says so; unset: this system */
     uint16_t mtu; /* too big for the path: what fits in one packet; 0: cannot be reached */

@@ -66,6 +66,12 @@ bool sockets_open(struct sockets *sockets, const struct config *config, struct l
         sockets_close(sockets);
         return false;
     }
+    /* ESP in UDP comes to this port, and so do the packets that are many. */
+    for (size_t i = 0; i < sockets->count; i++) {
+        if (sockets->list[i].port == config->nat_port) {
+            datagram_join(&sockets->list[i]);
+        }
+    }
     add_raw(sockets, FAMILY_IPV4, log);
     add_raw(sockets, FAMILY_IPV6, log);
     return true;

@@ -194,20 +194,16 @@ static void take_errors(struct worker *worker, struct datagram_socket *s)
     }
 }
 
-static void socket_ready(void *context, unsigned events)
+/* One batch; false when nothing more is to be had now. */
+static bool receive_batch(struct worker *worker, struct datagram_socket *s)
 {
-    struct worker_source *source = context;
-    struct worker *worker = source->worker;
     size_t too_long = 0;
     size_t stock = fill_stock(worker);
 
-    if ((events & LOOP_ERROR) != 0) {
-        take_errors(worker, source->socket);
-    }
     if (stock == 0) {
-        return;
+        return false;
     }
-    size_t count = datagram_receive(source->socket, worker->stock, stock, &too_long);
+    size_t count = datagram_receive(s, worker->stock, stock, &too_long);
     if (too_long > 0) {
         dataplane_count_drop(worker->plane, DROP_MALFORMED_OUTER, (uint32_t)too_long);
     }
@@ -215,6 +211,22 @@ static void socket_ready(void *context, unsigned events)
         dataplane_inbound(worker->plane, worker->stock, count, clock_now_ms(), &worker->out);
         use_stock(worker, count);
         flush(worker);
+    }
+    return datagram_has_more(s);
+}
+
+static void socket_ready(void *context, unsigned events)
+{
+    struct worker_source *source = context;
+    struct worker *worker = source->worker;
+
+    if ((events & LOOP_ERROR) != 0) {
+        take_errors(worker, source->socket);
+    }
+    /* What the system joined is taken whole: the descriptor does not tell of the rest. */
+    bool more = true;
+    while (more) {
+        more = receive_batch(worker, source->socket);
     }
 }
 
