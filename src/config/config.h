@@ -1,7 +1,8 @@
 /*
  * A checked configuration as typed values, and what was wrong with the text it came from.
  *
- * One configuration is one immutable object. Everything in it is owned by it and lives in its arena.
+ * One configuration is one immutable object. Everything in it is owned by it and lives in its
+ * arena.
  */
 #ifndef SEKISHO_CONFIG_CONFIG_H
 #define SEKISHO_CONFIG_CONFIG_H
@@ -13,22 +14,23 @@
 #define CONFIG_DEFAULT_MS UINT64_MAX
 
 struct config_place {
-    uint32_t file;   /* index in diagnostics' file list */
-    uint32_t line;   /* from 1 */
+    uint32_t file; /* index in diagnostics' file list */
+    uint32_t line; /* from 1 */
     uint32_t column; /* from 1, in bytes */
     uint32_t length; /* of the word meant */
 };
 
-/* A host to dial: a literal address or a name to resolve; port 0 is the default (500, then 4500). */
+/* A host to dial: a literal address or a name to resolve; port 0 is the default (500, then 4500).
+ */
 struct config_host {
     const char *text;
     struct address address; /* family 0 when it is a name */
     uint16_t port;
-    bool any;               /* "peer any": answers only */
+    bool any; /* "peer any": answers only */
 };
 
 struct config_secret_name {
-    const char *name;       /* without '@'; NULL when there is none */
+    const char *name; /* without '@'; NULL when there is none */
     struct config_place place;
 };
 
@@ -39,55 +41,57 @@ enum config_pfs { PFS_ON, PFS_OFF };
 struct config_site {
     struct config_place place;
     const char *name;
-    const struct config_host *peers;  /* in order of preference */
+    const struct config_host *peers; /* in order of preference */
     size_t peer_count;
-    const struct network *networks;   /* behind the peer */
+    const struct network *networks; /* behind the peer */
     size_t network_count;
-    const struct network *lans;       /* ours for this site; the gateway's when empty */
+    const struct network *lans; /* ours for this site; the gateway's when empty */
     size_t lan_count;
     /* protocol and ports when the site is narrowed: "only tcp 25"; 0 and 0..65535 for all */
     uint8_t only_protocol;
     uint16_t only_port_first, only_port_last;
     struct config_secret_name key;
-    const char *say;                  /* our identity towards this peer; NULL: the gateway's name */
-    const char *identity;             /* what the peer must prove; NULL: see config_site_identity() */
+    const char *say; /* our identity towards this peer; NULL: the gateway's name */
+    const char *identity; /* what the peer must prove; NULL: see config_site_identity() */
     bool identity_any;
     bool strict_identity;
-    /* Never NULL; equal lists are one object, whoever's site they belong to. */
+    /* Never NULL; lists that are written equally are one object, whoever's site they belong to. */
     const struct proposals *ike;
-    const struct proposals *esp;      /* key exchanges in it are PFS; with `pfs off` there are none */
+    const struct proposals *esp; /* key exchanges in it are PFS; with `pfs off` there are none */
     bool ike_is_default, esp_is_default;
     enum config_pfs pfs;
     uint64_t ike_lifetime_ms, child_lifetime_ms;
     uint64_t lifetime_bytes, lifetime_packets; /* 0: none */
-    uint64_t dpd_ms;                  /* NEVER_MS: off */
+    uint64_t dpd_ms; /* NEVER_MS: off */
     enum config_encapsulate encapsulate;
     enum config_start start;
     uint32_t replay_window;
-    uint16_t mss;                     /* 0: automatic, 1: off */
-    uint16_t mtu;                     /* inner; 0: automatic */
+    uint16_t mss; /* 0: automatic, 1: off */
+    uint16_t mtu; /* inner; 0: automatic */
     bool fragmentation;
     uint16_t fragment_bytes;
-    bool routes;                      /* install them */
+    bool routes; /* install them */
     bool enabled;
-    bool uses_legacy;                 /* something weak is allowed by the word */
-    uint64_t hash;                    /* of all that matters: equal means nothing to do */
+    bool uses_legacy; /* something weak is allowed by the word */
+    const char *legacy; /* those words, with a space between; NULL: none */
+    uint64_t hash; /* of all that matters: equal means nothing to do */
 };
 
 struct config {
-    const char *gateway;              /* our name; never NULL in a good configuration */
-    struct address listen[8];         /* empty: all addresses */
+    const char *gateway; /* our name; never NULL in a good configuration */
+    struct address listen[8]; /* empty: all addresses */
     size_t listen_count;
-    uint16_t port, nat_port;          /* 500 and 4500 */
+    uint16_t port, nat_port; /* 500 and 4500 */
     const struct network *lans;
     size_t lan_count;
     const struct config_site *sites;
     size_t site_count;
-    const char *device;               /* name of the TUN device, sekisho0 */
-    uint32_t cookie_threshold;        /* half-open SAs from which cookies are wanted */
+    const char *device; /* name of the TUN device, sekisho0 */
+    uint32_t cookie_threshold; /* half-open SAs from which cookies are wanted */
     uint32_t half_open_max;
+    const struct config_site *const *by_name; /* the sites in the order of their names */
     uint64_t hash;
-    struct config_arena *arena;       /* owner of all of it */
+    struct config_arena *arena; /* owner of all of it */
 };
 
 /* ---- reading ---- */
@@ -97,9 +101,10 @@ enum config_severity { CONFIG_ERROR, CONFIG_WARNING };
 struct config_diagnostic {
     enum config_severity severity;
     struct config_place place;
-    const char *message;     /* 10.2.0.0/61 is not a network: an IPv4 prefix length is at most 32 */
-    const char *suggestion;  /* "did you mean 10.2.0.0/16 ?", or NULL */
-    bool hides;              /* what stands from the place on may be a secret: never show that line */
+    const char *message; /* 10.2.0.0/61 is not a network: an IPv4 prefix length is at most 32 */
+    const char *suggestion; /* "did you mean 10.2.0.0/16 ?", or NULL */
+    uint32_t
+        hidden_column; /* from here on the line may hold a secret and is never shown; 0: none */
 };
 
 struct config_file {
@@ -108,24 +113,26 @@ struct config_file {
 };
 
 struct config_result {
-    struct config *config;   /* NULL when there was an error */
+    struct config *config; /* NULL when there was an error */
     const struct config_diagnostic *diagnostics; /* sorted by place */
     size_t diagnostic_count;
     size_t error_count, warning_count;
     const struct config_file *files;
     size_t file_count;
-    size_t comparisons;      /* of networks with each other: near to their number, not to its square */
+    size_t comparisons; /* of networks with each other: near to their number, not to its square */
     struct config_arena *arena;
 };
 
 /* How included files are found: the room itself opens nothing. */
 struct config_loader {
-    /* The text of a file, borrowed until the result is freed; false with a sentence when it cannot be read. */
+    /* The text of a file, borrowed until the result is freed; false with a sentence when it cannot
+     * be read. */
     bool (*read)(void *context, const char *path, struct slice *text, char *why, size_t why_bytes);
-    /* Paths that match a pattern, in order; returns the count (at most capacity), each a borrowed string. */
+    /* Paths that match a pattern, in order; returns the count (at most capacity), each a borrowed
+     * string. */
     size_t (*match)(void *context, const char *pattern, const char **paths, size_t capacity);
-    /* Whether a secret is there and may be used; false with a sentence (not found: which command makes it;
-     * permissions: which are wrong). NULL function: not checked. */
+    /* Whether a secret is there and may be used; false with a sentence (not found: which command
+     * makes it; permissions: which are wrong). NULL function: not checked. */
     bool (*secret)(void *context, const char *name, char *why, size_t why_bytes);
     void *context;
 };
@@ -138,10 +145,12 @@ void config_result_free(struct config_result *result);
 struct config *config_take(struct config_result *result);
 void config_free(struct config *config);
 
-/* All diagnostics with line, caret and suggestion, and the closing sentence, as a person reads them; to be freed. */
+/* All diagnostics with line, caret and suggestion, and the closing sentence, as a person reads
+ * them; to be freed. */
 char *config_diagnostics_text(const struct config_result *result);
 
-/* The identity that the peer of a site must prove: `identity`, or its literal address or host name. NULL: any. */
+/* The identity that the peer of a site must prove: `identity`, or its literal address or host name.
+ * NULL: any. */
 const char *config_site_identity(const struct config_site *site);
 const struct config_site *config_find_site(const struct config *config, const char *name);
 
@@ -151,22 +160,26 @@ enum config_change_kind { SITE_UNCHANGED, SITE_ADDED, SITE_REMOVED, SITE_CHANGED
 struct config_change {
     enum config_change_kind kind;
     const struct config_site *old_site, *new_site;
-    char words[96]; /* what changed, for the plan: "networks changed", "key changed: will be negotiated again" */
+    char words[96]; /* what changed, for the plan: "networks changed", "key changed: will be
+                       negotiated again" */
 };
-/* Writes at most `capacity`; returns how many there are. Removed first, then in the order of the new one. */
-size_t config_compare(const struct config *old_config, const struct config *new_config, struct config_change *out,
-                      size_t capacity);
+/* Writes at most `capacity`; returns how many there are. Removed first, then in the order of the
+ * new one. */
+size_t config_compare(const struct config *old_config, const struct config *new_config,
+                      struct config_change *out, size_t capacity);
 
 /* ---- writing ---- */
 
-/* The same statements, indented and aligned; comments kept. NULL when the text cannot be read (see diagnostics of
- * config_read). To be freed. */
+/* The same statements, indented and aligned; comments kept. NULL when the text cannot be read (see
+ * diagnostics of config_read). To be freed. */
 char *config_format(struct slice text);
 /* The configuration as text again; with all defaults when `all`. To be freed. */
 char *config_show(const struct config *config, bool all);
-/* The reference of all words as scdoc text for sekisho.conf(5), made from the schema. To be freed. */
+/* The reference of all words as scdoc text for sekisho.conf(5), made from the schema. To be freed.
+ */
 char *config_manual(void);
-/* One paragraph about a word ("peer", "site peer") for `sekisho help WORD`, or NULL. To be freed. */
+/* One paragraph about a word ("peer", "site peer") for `sekisho help WORD`, or NULL. To be freed.
+ */
 char *config_help(const char *word);
 
 #endif

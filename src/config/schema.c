@@ -1,0 +1,794 @@
+/*
+ * The words of the language, their defaults and what they mean; which words belong to other
+ * versions; and how the simple kinds of values are read and written.
+ */
+#include "config/schema.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define AT_GATEWAY(member) .scope = SCOPE_GATEWAY, .offset = offsetof(struct config, member)
+#define AT_SITE(member) .scope = SCOPE_SITE, .offset = offsetof(struct config_site, member)
+#define MANY STATEMENT_WORDS_MAX
+
+static const char *const on_off[] = {"on", "off", NULL};
+static const char *const encapsulate_words[] = {"auto", "always", "never", NULL};
+static const char *const start_words[] = {"now", "on-traffic", "wait", NULL};
+
+static const struct schema_word schema[] = {
+    {.word = "gateway",
+     .scope = SCOPE_GATEWAY,
+     .least = 1,
+     .most = 1,
+     .take = take_gateway,
+     .write = write_gateway,
+     .arguments = "NAME",
+     .example = "gateway tokyo.example.jp",
+     .meaning =
+         "Our name, a host name or an address: the identity that we prove to every peer, and "
+         "what others dial. Must be said."},
+    {.word = "lan",
+     .scope = SCOPE_GATEWAY,
+     .repeats = true,
+     .least = 1,
+     .most = MANY,
+     .take = take_lan,
+     .write = write_lan,
+     .arguments = "NETWORK...",
+     .example = "lan 10.1.0.0/16",
+     .meaning = "Networks behind us that sites may reach. A site can have its own."},
+    {.word = "listen",
+     .scope = SCOPE_GATEWAY,
+     .repeats = true,
+     .least = 1,
+     .most = MANY,
+     .take = take_listen,
+     .write = write_listen,
+     .arguments = "ADDRESS...",
+     .standard = "all addresses of the machine",
+     .example = "listen 203.0.113.1",
+     .meaning = "Our outer addresses on which peers are answered, at most eight."},
+    {.word = "port",
+     .scope = SCOPE_GATEWAY,
+     .least = 1,
+     .most = 3,
+     .take = take_port,
+     .write = write_port,
+     .arguments = "PORT [nat PORT]",
+     .standard = "500 nat 4500",
+     .example = "port 500 nat 4500",
+     .meaning = "The UDP ports of IKE, without and with NAT traversal."},
+    {.word = "device",
+     .scope = SCOPE_GATEWAY,
+     .least = 1,
+     .most = 1,
+     .take = take_device,
+     .write = write_device,
+     .arguments = "NAME",
+     .standard = DEFAULT_DEVICE,
+     .example = "device sekisho0",
+     .meaning = "The name of the network device through which traffic of sites passes."},
+    {.word = "cookie-threshold",
+     AT_GATEWAY(cookie_threshold),
+     .kind = KIND_NUMBER,
+     .least = 1,
+     .most = 1,
+     .least_value = 0,
+     .most_value = 1000000,
+     .arguments = "NUMBER",
+     .standard = "30",
+     .example = "cookie-threshold 30",
+     .meaning = "When so many handshakes are half open, strangers must first prove their address "
+                "with a cookie. 0: always."},
+    {.word = "half-open-max",
+     AT_GATEWAY(half_open_max),
+     .kind = KIND_NUMBER,
+     .least = 1,
+     .most = 1,
+     .least_value = 1,
+     .most_value = 1000000,
+     .arguments = "NUMBER",
+     .standard = "10000",
+     .example = "half-open-max 10000",
+     .meaning = "No more handshakes than this are half open at a time; further ones are not "
+                "answered."},
+    {.word = "include",
+     .scope = SCOPE_GATEWAY,
+     .internal = true,
+     .repeats = true,
+     .least = 1,
+     .most = MANY,
+     .take = take_include,
+     .arguments = "PATTERN...",
+     .example = "include conf.d/*.conf",
+     .meaning = "Reads further files in this place. A path that does not begin with '/' begins "
+                "beside this file. A pattern with '*' or '?' may match nothing; a plain name must "
+                "be there."},
+    {.word = "set",
+     .scope = SCOPE_GATEWAY,
+     .internal = true,
+     .repeats = true,
+     .least = 2,
+     .most = VARIABLE_WORDS_MAX,
+     .take = take_set,
+     .arguments = "NAME VALUE...",
+     .example = "set branch 10.2.0.0/16 10.3.0.0/16",
+     .meaning = "From here on the word $NAME stands for these words."},
+    {.word = "site",
+     .scope = SCOPE_GATEWAY,
+     .block = true,
+     .internal = true,
+     .repeats = true,
+     .least = 1,
+     .most = 1,
+     .take = site_begin,
+     .arguments = "NAME {",
+     .example = "site osaka {",
+     .meaning = "A tunnel to another gateway and the networks behind it. The name is what commands "
+                "and messages use."},
+
+    {.word = "peer",
+     .scope = SCOPE_SITE,
+     .effect = EFFECT_NEGOTIATE,
+     .repeats = true,
+     .least = 1,
+     .most = MANY,
+     .take = take_peer,
+     .write = write_peer,
+     .arguments = "HOST... | any [port PORT]",
+     .example = "peer osaka.example.jp",
+     .meaning = "The other gateway: names or addresses, tried in this order. 'any' waits for it to "
+                "call. Must be said."},
+    {.word = "network",
+     .scope = SCOPE_SITE,
+     .effect = EFFECT_CHILD,
+     .repeats = true,
+     .least = 1,
+     .most = MANY,
+     .take = take_network,
+     .write = write_network,
+     .arguments = "NETWORK...",
+     .example = "network 10.2.0.0/16",
+     .meaning = "Networks behind the peer. Their traffic goes through the tunnel or not at all. "
+                "Must be said."},
+    {.word = "lan",
+     .scope = SCOPE_SITE,
+     .effect = EFFECT_CHILD,
+     .repeats = true,
+     .least = 1,
+     .most = MANY,
+     .take = take_lan,
+     .write = write_lan,
+     .arguments = "NETWORK...",
+     .standard = "the lan of the gateway",
+     .example = "lan 10.1.7.0/24",
+     .meaning = "Networks behind us that this site may reach, instead of the gateway's."},
+    {.word = "only",
+     .scope = SCOPE_SITE,
+     .effect = EFFECT_CHILD,
+     .least = 1,
+     .most = 2,
+     .take = take_only,
+     .write = write_only,
+     .arguments = "PROTOCOL [PORT[-PORT]]",
+     .standard = "all traffic",
+     .example = "only tcp 25",
+     .meaning = "Narrows the tunnel to one protocol, or to ports of the peer's networks."},
+    {.word = "key",
+     .scope = SCOPE_SITE,
+     .effect = EFFECT_NEGOTIATE,
+     .least = 1,
+     .most = 1,
+     .take = take_key,
+     .write = write_key,
+     .arguments = "@NAME",
+     .example = "key @osaka",
+     .meaning =
+         "The shared key, by the name of a secret; the key itself never stands here. Make it "
+         "with: sekisho secret new NAME. Must be said."},
+    {.word = "say",
+     .scope = SCOPE_SITE,
+     .effect = EFFECT_NEGOTIATE,
+     .least = 1,
+     .most = 1,
+     .take = take_say,
+     .write = write_say,
+     .arguments = "IDENTITY",
+     .standard = "the name of the gateway",
+     .example = "say tokyo.example.jp",
+     .meaning = "Who we say to be towards this peer: a name, an address, user@name, or @#hex for a "
+                "key identifier."},
+    {.word = "identity",
+     .scope = SCOPE_SITE,
+     .effect = EFFECT_NEGOTIATE,
+     .least = 1,
+     .most = 1,
+     .take = take_identity,
+     .write = write_identity,
+     .arguments = "IDENTITY | any",
+     .standard = "the first peer, as it is written",
+     .example = "identity gw1.partner.example",
+     .meaning = "Who the peer must prove to be. 'any': whoever has the key."},
+    {.word = "strict-identity",
+     AT_SITE(strict_identity),
+     .kind = KIND_FLAG,
+     .effect = EFFECT_NEGOTIATE,
+     .least = 0,
+     .most = 1,
+     .arguments = "[on|off]",
+     .standard = "off",
+     .example = "strict-identity",
+     .meaning = "The identity must be of the right type too. Some peers send a name as a key "
+                "identifier, which is accepted otherwise."},
+    {.word = "ike",
+     .scope = SCOPE_SITE,
+     .effect = EFFECT_NEGOTIATE,
+     .repeats = true,
+     .least = 1,
+     .most = MANY,
+     .take = take_ike,
+     .write = write_ike,
+     .arguments = "[v2] PROPOSAL...",
+     .standard = "AES-GCM, ChaCha20-Poly1305 or AES-CBC with SHA-2; X25519, P-256, P-384 or MODP "
+                 "from 2048 bits",
+     .example = "ike aes256gcm16-prfsha384-ecp384",
+     .meaning =
+         "What may protect the negotiation. A proposal is algorithms joined by '-': ciphers, "
+         "hashes, key exchanges."},
+    {.word = "esp",
+     .scope = SCOPE_SITE,
+     .effect = EFFECT_CHILD,
+     .repeats = true,
+     .least = 1,
+     .most = MANY,
+     .take = take_esp,
+     .write = write_esp,
+     .arguments = "PROPOSAL...",
+     .standard = "AES-GCM, ChaCha20-Poly1305 or AES-CBC with SHA-2",
+     .example = "esp aes256gcm16-x25519",
+     .meaning = "What may protect the traffic. A key exchange in it is used for each new key when "
+                "pfs is on; without one, those of ike are."},
+    {.word = "pfs",
+     AT_SITE(pfs),
+     .kind = KIND_CHOICE,
+     .choices = on_off,
+     .effect = EFFECT_CHILD,
+     .least = 1,
+     .most = 1,
+     .arguments = "on | off",
+     .standard = "on",
+     .example = "pfs off",
+     .meaning = "Each new key of the traffic comes from a key exchange of its own, so that one "
+                "stolen key opens no older traffic."},
+    {.word = "lifetime",
+     .scope = SCOPE_SITE,
+     .effect = EFFECT_NOW,
+     .repeats = true,
+     .least = 2,
+     .most = 8,
+     .take = take_lifetime,
+     .write = write_lifetime,
+     .arguments = "[ike TIME] [child TIME] [bytes SIZE|off] [packets NUMBER|off]",
+     .standard = "ike 4h child 1h bytes off packets off; bytes 1GiB with DES or 3DES",
+     .example = "lifetime ike 8h child 30m",
+     .meaning = "When new keys are made: for the negotiation, and for the traffic after a time, an "
+                "amount or a number of packets."},
+    {.word = "dpd",
+     .scope = SCOPE_SITE,
+     .effect = EFFECT_NOW,
+     .least = 1,
+     .most = 1,
+     .take = take_dpd,
+     .write = write_dpd,
+     .arguments = "TIME | off",
+     .standard = "30s",
+     .example = "dpd 10s",
+     .meaning = "A peer that is silent for so long is asked whether it is alive; a dead one is "
+                "dialled again."},
+    {.word = "encapsulate",
+     AT_SITE(encapsulate),
+     .kind = KIND_CHOICE,
+     .choices = encapsulate_words,
+     .effect = EFFECT_NEGOTIATE,
+     .least = 1,
+     .most = 1,
+     .arguments = "auto | always | never",
+     .standard = "auto",
+     .example = "encapsulate always",
+     .meaning = "Whether ESP travels in UDP: when a NAT needs it, always (where something on the "
+                "way blocks ESP), or never."},
+    {.word = "start",
+     AT_SITE(start),
+     .kind = KIND_CHOICE,
+     .choices = start_words,
+     .effect = EFFECT_NOW,
+     .least = 1,
+     .most = 1,
+     .arguments = "now | on-traffic | wait",
+     .standard = "now; wait for 'peer any'",
+     .example = "start on-traffic",
+     .meaning = "When the tunnel is built: at once and kept up, with the first packet, or when the "
+                "peer calls."},
+    {.word = "legacy",
+     .scope = SCOPE_SITE,
+     .effect = EFFECT_NEGOTIATE,
+     .repeats = true,
+     .least = 1,
+     .most = LEGACY_WORDS_MAX,
+     .take = take_legacy,
+     .write = write_legacy,
+     .arguments = "ALGORITHM...",
+     .standard = "nothing weak",
+     .example = "legacy 3des sha1 modp1024",
+     .meaning =
+         "Weak algorithms that this peer may use because it has nothing better. Where ike or "
+         "esp are not said, these are offered last. Shown as weak wherever they are used."},
+    {.word = "replay-window",
+     AT_SITE(replay_window),
+     .kind = KIND_NUMBER,
+     .effect = EFFECT_CHILD,
+     .least = 1,
+     .most = 1,
+     .least_value = 32,
+     .most_value = 65536,
+     .arguments = "PACKETS",
+     .standard = "1024",
+     .example = "replay-window 4096",
+     .meaning = "How late a packet may come before it is taken for a repeated one."},
+    {.word = "mss",
+     .scope = SCOPE_SITE,
+     .effect = EFFECT_NOW,
+     .least = 1,
+     .most = 1,
+     .take = take_mss,
+     .write = write_mss,
+     .arguments = "auto | off | BYTES",
+     .standard = "auto",
+     .example = "mss 1360",
+     .meaning = "TCP connections are told to send segments that fit the tunnel."},
+    {.word = "mtu",
+     .scope = SCOPE_SITE,
+     .effect = EFFECT_NOW,
+     .least = 1,
+     .most = 1,
+     .take = take_mtu,
+     .write = write_mtu,
+     .arguments = "auto | BYTES",
+     .standard = "auto",
+     .example = "mtu 1400",
+     .meaning = "The largest packet that goes through the tunnel whole."},
+    {.word = "fragmentation",
+     .scope = SCOPE_SITE,
+     .effect = EFFECT_NEGOTIATE,
+     .least = 1,
+     .most = 1,
+     .take = take_fragmentation,
+     .write = write_fragmentation,
+     .arguments = "on | off | BYTES",
+     .standard = "1280",
+     .example = "fragmentation 576",
+     .meaning = "Large messages of the negotiation are cut into packets of at most this size "
+                "(RFC 7383). 'on' is 1280."},
+    {.word = "routes",
+     AT_SITE(routes),
+     .kind = KIND_SWITCH,
+     .effect = EFFECT_NOW,
+     .least = 1,
+     .most = 1,
+     .arguments = "on | off",
+     .standard = "on",
+     .example = "routes off",
+     .meaning =
+         "Routes to the networks of the site are set. Switch off where a routing daemon does "
+         "it."},
+    {.word = "disabled",
+     AT_SITE(enabled),
+     .kind = KIND_UNFLAG,
+     .effect = EFFECT_NOW,
+     .least = 0,
+     .most = 1,
+     .arguments = "[on|off]",
+     .standard = "off",
+     .example = "disabled",
+     .meaning = "The site is checked and otherwise ignored. Its networks are not protected then."},
+};
+
+_Static_assert(ARRAY_LENGTH(schema) <= SCHEMA_WORDS_MAX, "the notes of what was said are too few");
+
+/* Words of the language that this version does not have yet. */
+static const struct {
+    enum schema_scope scope;
+    const char *word;
+    const char *advice;
+} later[] = {
+    {SCOPE_GATEWAY, "remote-access", NULL},
+    {SCOPE_GATEWAY, "manual", NULL},
+    {SCOPE_GATEWAY, "cluster", NULL},
+    {SCOPE_GATEWAY, "web", "sekisho status shows what there is to see"},
+    {SCOPE_GATEWAY, "metrics", "sekisho status --json gives the figures"},
+    {SCOPE_GATEWAY, "users", NULL},
+    {SCOPE_GATEWAY, "group", NULL},
+    {SCOPE_GATEWAY, "placement", NULL},
+    {SCOPE_GATEWAY, "certificate", "sites have a shared key: key @NAME"},
+    {SCOPE_GATEWAY, "revocation", NULL},
+    {SCOPE_GATEWAY, "trust", NULL},
+    {SCOPE_GATEWAY, "offload", NULL},
+    {SCOPE_GATEWAY, "workers", NULL},
+    {SCOPE_SITE, "trust", "sites have a shared key: key @NAME"},
+    {SCOPE_SITE, "name", "sites have a shared key: key @NAME"},
+    {SCOPE_SITE, "certificate", "sites have a shared key: key @NAME"},
+    {SCOPE_SITE, "revocation", NULL},
+    {SCOPE_SITE, "device", "all sites share the device of the gateway"},
+    {SCOPE_SITE, "mode", "sites are in tunnel mode"},
+    {SCOPE_SITE, "ah", "esp protects the traffic"},
+    {SCOPE_SITE, "cipher", "ciphers stand in the proposals: esp aes256gcm16"},
+    {SCOPE_SITE, "second-key", NULL},
+};
+
+/* What other products call it. */
+static const struct {
+    enum schema_scope scope;
+    const char *foreign;
+    const char *word;
+} synonyms[] = {
+    {SCOPE_GATEWAY, "connection", "site"},
+    {SCOPE_GATEWAY, "conn", "site"},
+    {SCOPE_GATEWAY, "tunnel", "site"},
+    {SCOPE_GATEWAY, "name", "gateway"},
+    {SCOPE_GATEWAY, "hostname", "gateway"},
+    {SCOPE_GATEWAY, "subnet", "lan"},
+    {SCOPE_GATEWAY, "network", "lan"},
+    {SCOPE_GATEWAY, "interface", "device"},
+    {SCOPE_SITE, "remote", "peer"},
+    {SCOPE_SITE, "right", "peer"},
+    {SCOPE_SITE, "endpoint", "peer"},
+    {SCOPE_SITE, "address", "peer"},
+    {SCOPE_SITE, "host", "peer"},
+    {SCOPE_SITE, "gateway", "peer"},
+    {SCOPE_SITE, "subnet", "network"},
+    {SCOPE_SITE, "rightsubnet", "network"},
+    {SCOPE_SITE, "remote_ts", "network"},
+    {SCOPE_SITE, "allowed-ips", "network"},
+    {SCOPE_SITE, "local_ts", "lan"},
+    {SCOPE_SITE, "leftsubnet", "lan"},
+    {SCOPE_SITE, "psk", "key"},
+    {SCOPE_SITE, "secret", "key"},
+    {SCOPE_SITE, "password", "key"},
+    {SCOPE_SITE, "pre-shared-key", "key"},
+    {SCOPE_SITE, "shared-key", "key"},
+    {SCOPE_SITE, "id", "identity"},
+    {SCOPE_SITE, "rightid", "identity"},
+    {SCOPE_SITE, "leftid", "say"},
+    {SCOPE_SITE, "proposals", "ike"},
+    {SCOPE_SITE, "phase1", "ike"},
+    {SCOPE_SITE, "phase2", "esp"},
+    {SCOPE_SITE, "esp_proposals", "esp"},
+    {SCOPE_SITE, "auto", "start"},
+    {SCOPE_SITE, "encap", "encapsulate"},
+    {SCOPE_SITE, "forceencaps", "encapsulate"},
+    {SCOPE_SITE, "keepalive", "dpd"},
+    {SCOPE_SITE, "protocol", "only"},
+    {SCOPE_SITE, "replay_window", "replay-window"},
+};
+
+static const char *const scope_names[] = {[SCOPE_GATEWAY] = "", [SCOPE_SITE] = " in site"};
+
+const struct schema_word *schema_at(size_t index)
+{
+    return index < ARRAY_LENGTH(schema) ? &schema[index] : NULL;
+}
+
+size_t schema_index(const struct schema_word *w)
+{
+    return (size_t)(w - schema);
+}
+
+const struct schema_word *schema_find(enum schema_scope scope, struct slice word)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(schema); i++) {
+        if (schema[i].scope == scope && slice_equal_text(word, schema[i].word)) {
+            return &schema[i];
+        }
+    }
+    return NULL;
+}
+
+void schema_set_defaults_of_gateway(struct config *config)
+{
+    config->port = DEFAULT_PORT;
+    config->nat_port = DEFAULT_NAT_PORT;
+    config->device = DEFAULT_DEVICE;
+    config->cookie_threshold = 30;
+    config->half_open_max = 10000;
+}
+
+void schema_set_defaults_of_site(struct config_site *site)
+{
+    site->only_port_last = UINT16_MAX;
+    site->ike_lifetime_ms = DEFAULT_IKE_LIFETIME_MS;
+    site->child_lifetime_ms = DEFAULT_CHILD_LIFETIME_MS;
+    site->dpd_ms = DEFAULT_DPD_MS;
+    site->replay_window = DEFAULT_REPLAY_WINDOW;
+    site->fragmentation = true;
+    site->fragment_bytes = DEFAULT_FRAGMENT_BYTES;
+    site->routes = true;
+    site->enabled = true;
+}
+
+/* ---- unknown words ---- */
+
+static bool complain_later(struct reading *r, enum schema_scope scope, const struct word *w)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(later); i++) {
+        if (later[i].scope == scope && slice_equal_text(w->text, later[i].word)) {
+            COMPLAIN(r, w->place, later[i].advice, "'%s' is not in this version of Sekisho",
+                     later[i].word);
+            return true;
+        }
+    }
+    return false;
+}
+
+static const char *find_synonym(enum schema_scope scope, struct slice word)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(synonyms); i++) {
+        if (synonyms[i].scope == scope && slice_equal_text(word, synonyms[i].foreign)) {
+            return synonyms[i].word;
+        }
+    }
+    return NULL;
+}
+
+static const char *find_nearest(enum schema_scope scope, struct slice word)
+{
+    const char *words[ARRAY_LENGTH(schema) + ARRAY_LENGTH(later)];
+    size_t count = 0;
+
+    for (size_t i = 0; i < ARRAY_LENGTH(schema); i++) {
+        if (schema[i].scope == scope) {
+            words[count++] = schema[i].word;
+        }
+    }
+    size_t nearest = value_nearest(word, words, count);
+
+    return nearest < count ? words[nearest] : NULL;
+}
+
+void schema_complain_unknown(struct reading *r, enum schema_scope scope, const struct word *w)
+{
+    enum schema_scope other = scope == SCOPE_SITE ? SCOPE_GATEWAY : SCOPE_SITE;
+    char shown[VALUE_SHOWN_BYTES + 4];
+    char advice[160] = "";
+
+    if (!w->quoted && complain_later(r, scope, w)) {
+        return;
+    }
+    const char *meant = find_synonym(scope, w->text);
+
+    if (meant == NULL) {
+        meant = find_nearest(scope, w->text);
+    }
+    value_shown(w->text, shown);
+    if (meant != NULL) {
+        snprintf(advice, sizeof(advice), "did you mean '%s' ?", meant);
+        if (strcmp(meant, "key") == 0) {
+            char message[160];
+            snprintf(message, sizeof(message), "unknown word '%s'%s", shown, scope_names[scope]);
+            diagnose_hidden(&r->diagnoses, w->place, w->place.column + w->place.length + 1,
+                            "did you mean 'key' ? It is followed by @NAME", message);
+            return;
+        }
+    } else if (schema_find(other, w->text) != NULL) {
+        COMPLAIN(r, w->place,
+                 other == SCOPE_SITE ? "it belongs in a block: site NAME { ... }"
+                                     : "it belongs outside of all blocks",
+                 "'%s' does not stand %s", shown,
+                 other == SCOPE_SITE ? "outside of a site" : "in a site");
+        return;
+    } else if (w->text.length > 0 && w->text.data[0] == '#') {
+        snprintf(advice, sizeof(advice), "a comment begins behind white space");
+    } else {
+        snprintf(advice, sizeof(advice), "sekisho help shows the words");
+    }
+    COMPLAIN(r, w->place, advice, "unknown word '%s'%s", shown, scope_names[scope]);
+}
+
+/* ---- reading ---- */
+
+static void *value_at(struct reading *r, const struct schema_word *w)
+{
+    char *base = w->scope == SCOPE_GATEWAY ? (char *)r->config : (char *)&r->site;
+
+    return base + w->offset;
+}
+
+static void take_choice(struct reading *r, const struct schema_word *w, const struct word *word)
+{
+    char shown[VALUE_SHOWN_BYTES + 4];
+    char advice[sizeof(((struct complaint *)0)->advice)] = "one of:";
+    size_t count = 0;
+
+    for (; w->choices[count] != NULL; count++) {
+        if (!word->quoted && slice_equal_text(word->text, w->choices[count])) {
+            unsigned chosen = (unsigned)count;
+            memcpy(value_at(r, w), &chosen, sizeof(chosen));
+            return;
+        }
+        size_t used = strlen(advice);
+        snprintf(advice + used, sizeof(advice) - used, " %s", w->choices[count]);
+    }
+    if (w->choices == on_off) {
+        struct complaint c;
+        bool value;
+        if (!value_switch(word->text, &value, &c) && c.advice[0] != '\0') {
+            snprintf(advice, sizeof(advice), "%s", c.advice);
+        }
+    }
+    size_t nearest = value_nearest(word->text, w->choices, count);
+
+    if (nearest < count) {
+        snprintf(advice, sizeof(advice), "did you mean '%s' ?", w->choices[nearest]);
+    }
+    COMPLAIN(r, word->place, advice, "'%s' is nothing that %s can be",
+             value_shown(word->text, shown), w->word);
+}
+
+static void take_simple(struct reading *r, const struct schema_word *w, const struct statement *s)
+{
+    struct complaint c = {0};
+    const struct word *word = s->count > 1 ? &s->words[1] : NULL;
+    bool *flag = value_at(r, w);
+    uint64_t number;
+    bool on = true;
+
+    switch (w->kind) {
+    case KIND_SWITCH:
+    case KIND_FLAG:
+    case KIND_UNFLAG:
+        if (word != NULL && !value_switch(word->text, &on, &c)) {
+            COMPLAIN(r, word->place, c.advice, "%s", c.why);
+            return;
+        }
+        *flag = w->kind == KIND_UNFLAG ? !on : on;
+        return;
+    case KIND_NUMBER:
+        if (!value_number(word->text, w->least_value, w->most_value, &number, &c)) {
+            COMPLAIN(r, word->place, c.advice, "%s", c.why);
+            return;
+        }
+        uint32_t value = (uint32_t)number;
+        memcpy(value_at(r, w), &value, sizeof(value));
+        return;
+    case KIND_CHOICE:
+        take_choice(r, w, word);
+        return;
+    case KIND_CUSTOM:
+        break;
+    }
+    assert(w->take != NULL);
+    w->take(r, s);
+}
+
+void schema_take(struct reading *r, const struct schema_word *w, const struct statement *s)
+{
+    struct config_place *said = &r->said[w->scope][schema_index(w)];
+    const struct word *first = &s->words[0];
+    char advice[160];
+
+    if (!w->block && s->opens) {
+        COMPLAIN(r, s->brace, NULL, "'%s' has no block", w->word);
+        return;
+    }
+    if (w->block && !s->opens) {
+        snprintf(advice, sizeof(advice), "such as: %s ... }", w->example);
+        COMPLAIN(r, first->place, advice, "'%s' needs a block in braces", w->word);
+        return;
+    }
+    if (!w->repeats && said->line != 0) {
+        COMPLAIN(r, first->place, NULL, "'%s' is said twice, first on line %u", w->word,
+                 (unsigned)said->line);
+        return;
+    }
+    if (said->line == 0) {
+        *said = first->place;
+    }
+    if (s->count - 1 < w->least) {
+        snprintf(advice, sizeof(advice), "such as: %s%s", w->example, w->block ? " ... }" : "");
+        COMPLAIN(r, first->place, advice, "'%s' needs %s behind it", w->word, w->arguments);
+        return;
+    }
+    if (s->count - 1 > w->most) {
+        COMPLAIN(r, s->words[w->most + 1].place, "a statement ends with its line or with ';'",
+                 "'%s' takes no more words than this", w->word);
+        return;
+    }
+    take_simple(r, w, s);
+}
+
+/* ---- writing ---- */
+
+static bool needs_quotes(const char *text)
+{
+    if (text[0] == '\0' || text[0] == '#' || text[0] == '$' || strcmp(text, "any") == 0) {
+        return true;
+    }
+    for (size_t i = 0; text[i] != '\0'; i++) {
+        if (strchr(" \t;{}\"\\", text[i]) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void sheet_add_word(struct sheet *out, const char *text)
+{
+    if (!needs_quotes(text)) {
+        sheet_add(out, text);
+        return;
+    }
+    sheet_add(out, "\"");
+    for (size_t i = 0; text[i] != '\0'; i++) {
+        if (text[i] == '"' || text[i] == '\\') {
+            sheet_add(out, "\\");
+        }
+        sheet_add_slice(out, (struct slice){(const uint8_t *)text + i, 1});
+    }
+    sheet_add(out, "\"");
+}
+
+void shown_line(const struct shown *shown, const char *word, const char *format, ...)
+{
+    char arguments[512];
+    va_list list;
+
+    va_start(list, format);
+    int length = vsnprintf(arguments, sizeof(arguments), format, list);
+
+    va_end(list);
+    assert(length >= 0 && (size_t)length < sizeof(arguments));
+    sheet_add(shown->out, word);
+    sheet_add(shown->out, length > 0 ? " " : "");
+    sheet_add(shown->out, arguments);
+    sheet_add(shown->out, "\n");
+}
+
+static bool is_standard(const struct schema_word *w, const char *text)
+{
+    return w->standard != NULL && strcmp(w->standard, text) == 0;
+}
+
+void schema_write(const struct schema_word *w, const struct shown *shown)
+{
+    const char *base =
+        w->scope == SCOPE_GATEWAY ? (const char *)shown->config : (const char *)shown->site;
+    const char *at = base + w->offset;
+    char number_text[16];
+    const char *text = "";
+    bool flag;
+    uint32_t number;
+
+    if (w->kind == KIND_CUSTOM) {
+        w->write(w, shown);
+        return;
+    }
+    if (w->kind == KIND_NUMBER || w->kind == KIND_CHOICE) {
+        memcpy(&number, at, sizeof(number));
+        snprintf(number_text, sizeof(number_text), "%u", (unsigned)number);
+        text = w->kind == KIND_CHOICE ? w->choices[number] : number_text;
+    } else {
+        memcpy(&flag, at, sizeof(flag));
+        text = flag != (w->kind == KIND_UNFLAG) ? "on" : "off";
+    }
+    /* What `start` is when nothing is said depends on the peer. */
+    bool standard = w->offset == offsetof(struct config_site, start) && w->scope == SCOPE_SITE
+                        ? shown->site->start ==
+                              (shown->site->peer_count > 0 && shown->site->peers[0].any ? START_WAIT
+                                                                                        : START_NOW)
+                        : is_standard(w, text);
+
+    if (shown->mode != SHOW_SAID || !standard) {
+        shown_line(shown, w->word, "%s", text);
+    }
+}

@@ -1,0 +1,137 @@
+/*
+ * The one table of the words of the language: what drives reading, suggestions, `show`, the plan of
+ * a change, help and the manual page.
+ */
+#ifndef SEKISHO_CONFIG_SCHEMA_H
+#define SEKISHO_CONFIG_SCHEMA_H
+
+#include "config/reading.h"
+#include "config/sheet.h"
+
+enum schema_scope { SCOPE_GATEWAY, SCOPE_SITE };
+
+enum schema_kind {
+    KIND_CUSTOM, /* take and write say all */
+    KIND_SWITCH, /* on or off, a bool at `offset` */
+    KIND_FLAG, /* the word alone is on; a bool */
+    KIND_UNFLAG, /* the word alone turns the bool off */
+    KIND_NUMBER, /* uint32_t within least_value and most_value */
+    KIND_CHOICE, /* an enum: the index in `choices` */
+};
+
+/* What a change of the word in a running site means. */
+enum schema_effect {
+    EFFECT_NOW, /* taken over at once */
+    EFFECT_CHILD, /* the child SAs are made anew */
+    EFFECT_NEGOTIATE, /* the whole negotiation is made anew, without a gap */
+};
+
+enum show_mode { SHOW_SAID, SHOW_ALL, SHOW_HASH };
+
+struct shown {
+    const struct config *config;
+    const struct config_site *site; /* NULL: the gateway itself */
+    enum show_mode mode;
+    struct sheet *out;
+    uint64_t lans_hash; /* of the gateway's networks */
+};
+
+struct schema_word {
+    const char *word;
+    enum schema_scope scope;
+    enum schema_kind kind;
+    enum schema_effect effect;
+    bool repeats; /* adds to a list; else said once */
+    bool block; /* '{' follows */
+    bool internal; /* concerns the text, not the configuration: not shown */
+    unsigned least; /* arguments */
+    unsigned most;
+    size_t offset;
+    uint32_t least_value, most_value;
+    const char *const *choices; /* ends with NULL */
+    void (*take)(struct reading *r, const struct statement *s);
+    void (*write)(const struct schema_word *w, const struct shown *shown);
+    const char *arguments; /* for people: NETWORK... */
+    const char *standard; /* the default, for people; NULL: none */
+    const char *example;
+    const char *meaning;
+};
+
+/* In the order in which they are shown; NULL behind the last. */
+const struct schema_word *schema_at(size_t index);
+size_t schema_index(const struct schema_word *w);
+/* NULL when there is none. */
+const struct schema_word *schema_find(enum schema_scope scope, struct slice word);
+/* Fills what a block begins with. */
+void schema_set_defaults_of_gateway(struct config *config);
+void schema_set_defaults_of_site(struct config_site *site);
+
+/* Says what is known about a word that is not of this scope. */
+void schema_complain_unknown(struct reading *r, enum schema_scope scope, const struct word *w);
+/* The number of arguments, "said twice", blocks; then the value itself. */
+void schema_take(struct reading *r, const struct schema_word *w, const struct statement *s);
+void schema_write(const struct schema_word *w, const struct shown *shown);
+
+/* "  word ARGUMENTS\n", where the format makes the arguments. */
+void shown_line(const struct shown *shown, const char *word, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+/* A word as it must be written to be read as the same text. */
+void sheet_add_word(struct sheet *out, const char *text);
+
+/* gateway_words.c */
+void take_gateway(struct reading *r, const struct statement *s);
+void take_lan(struct reading *r, const struct statement *s);
+void take_listen(struct reading *r, const struct statement *s);
+void take_port(struct reading *r, const struct statement *s);
+void take_device(struct reading *r, const struct statement *s);
+void write_gateway(const struct schema_word *w, const struct shown *shown);
+void write_lan(const struct schema_word *w, const struct shown *shown);
+void write_listen(const struct schema_word *w, const struct shown *shown);
+void write_port(const struct schema_word *w, const struct shown *shown);
+void write_device(const struct schema_word *w, const struct shown *shown);
+/* The words of a statement as networks. */
+void take_networks(struct reading *r, const struct statement *s, struct said_networks *into);
+
+/* site_words.c, proposal_words.c */
+void take_peer(struct reading *r, const struct statement *s);
+void take_network(struct reading *r, const struct statement *s);
+void take_only(struct reading *r, const struct statement *s);
+void take_key(struct reading *r, const struct statement *s);
+void take_say(struct reading *r, const struct statement *s);
+void take_identity(struct reading *r, const struct statement *s);
+void take_ike(struct reading *r, const struct statement *s);
+void take_esp(struct reading *r, const struct statement *s);
+void take_legacy(struct reading *r, const struct statement *s);
+void take_lifetime(struct reading *r, const struct statement *s);
+void take_dpd(struct reading *r, const struct statement *s);
+void take_mss(struct reading *r, const struct statement *s);
+void take_mtu(struct reading *r, const struct statement *s);
+void take_fragmentation(struct reading *r, const struct statement *s);
+void write_peer(const struct schema_word *w, const struct shown *shown);
+void write_network(const struct schema_word *w, const struct shown *shown);
+void write_only(const struct schema_word *w, const struct shown *shown);
+void write_key(const struct schema_word *w, const struct shown *shown);
+void write_say(const struct schema_word *w, const struct shown *shown);
+void write_identity(const struct schema_word *w, const struct shown *shown);
+void write_ike(const struct schema_word *w, const struct shown *shown);
+void write_esp(const struct schema_word *w, const struct shown *shown);
+void write_legacy(const struct schema_word *w, const struct shown *shown);
+void write_lifetime(const struct schema_word *w, const struct shown *shown);
+void write_dpd(const struct schema_word *w, const struct shown *shown);
+void write_mss(const struct schema_word *w, const struct shown *shown);
+void write_mtu(const struct schema_word *w, const struct shown *shown);
+void write_fragmentation(const struct schema_word *w, const struct shown *shown);
+
+#define DEFAULT_DEVICE "sekisho0"
+#define DEFAULT_PORT 500
+#define DEFAULT_NAT_PORT 4500
+#define DEFAULT_IKE_LIFETIME_MS (4 * UINT64_C(3600000))
+#define DEFAULT_CHILD_LIFETIME_MS UINT64_C(3600000)
+/* 64-bit blocks repeat after 32 GiB (RFC 4301's users know it as "Sweet32"): far before that there
+ * is a new key. */
+#define DEFAULT_SMALL_BLOCK_BYTES (UINT64_C(1) << 30)
+#define DEFAULT_DPD_MS UINT64_C(30000)
+#define DEFAULT_FRAGMENT_BYTES 1280
+#define DEFAULT_REPLAY_WINDOW 1024
+
+#endif

@@ -1,0 +1,600 @@
+/* Decides what the words of a site mean, all but its algorithms. */
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "config/schema.h"
+
+#define SECONDS(n) ((n)*UINT64_C(1000))
+#define DAYS(n) ((n)*UINT64_C(86400000))
+#define MSS_LEAST 216 /* RFC 879's 536 is usual; below this nothing useful remains of a packet */
+#define MTU_LEAST 576
+#define FRAGMENT_LEAST 576
+
+static bool is_word(const struct word *w, const char *word)
+{
+    return !w->quoted && slice_equal_text(w->text, word);
+}
+
+/* ---- the block ---- */
+
+void site_begin(struct reading *r, const struct statement *s)
+{
+    const struct word *name = &s->words[1];
+    struct complaint c;
+
+    memset(r->said[SCOPE_SITE], 0, sizeof(r->said[SCOPE_SITE]));
+    memset(r->lifetime_said, 0, sizeof(r->lifetime_said));
+    r->site = (struct config_site){.place = name->place};
+    r->site_note = (struct site_notes){0};
+    r->ike = r->esp = r->legacy = (struct said_words){0};
+    r->peers = NULL;
+    r->peer_capacity = 0;
+    schema_set_defaults_of_site(&r->site);
+    if (!value_name(name->text, "site", &c)) {
+        COMPLAIN(r, name->place, c.advice, "%s", c.why);
+    }
+    r->site.name = arena_text(r->arena, name->text);
+    r->in_site = true;
+}
+
+static bool was_said(const struct reading *r, const char *word)
+{
+    const struct schema_word *w = schema_find(SCOPE_SITE, slice_of_text(word));
+
+    assert(w != NULL);
+    return r->said[SCOPE_SITE][schema_index(w)].line != 0;
+}
+
+static void check_present(struct reading *r)
+{
+    const struct config_site *site = &r->site;
+    char advice[128];
+
+    if (!was_said(r, "peer")) {
+        COMPLAIN(r, site->place, "say whom to dial: peer HOST, or who may call: peer any",
+                 "site %s has no peer", site->name);
+    }
+    if (!was_said(r, "network")) {
+        COMPLAIN(r, site->place, "say what is behind it, such as: network 10.2.0.0/16",
+                 "site %s has no network", site->name);
+    }
+    if (!was_said(r, "key")) {
+        snprintf(advice, sizeof(advice), "write: key @%.40s (certificates are not in this version)",
+                 site->name);
+        COMPLAIN(r, site->place, advice, "site %s has no key", site->name);
+    }
+}
+
+static void check_lifetimes(struct reading *r)
+{
+    const struct config_site *site = &r->site;
+
+    if (site->child_lifetime_ms > site->ike_lifetime_ms) {
+        const struct config_place *at =
+            r->lifetime_said[1].line != 0 ? &r->lifetime_said[1] : &r->lifetime_said[0];
+        char ike[VALUE_TEXT_BYTES];
+        char child[VALUE_TEXT_BYTES];
+        WARN(r, *at, NULL,
+             "the keys of the traffic (child %s) would live longer than the negotiation that "
+             "renews them (ike %s)",
+             value_duration_text(site->child_lifetime_ms, child),
+             value_duration_text(site->ike_lifetime_ms, ike));
+    }
+}
+
+/* A copy of the networks without their places, in the configuration. */
+static const struct network *networks_keep(struct reading *r, const struct said_networks *said)
+{
+    struct network *list = NULL;
+
+    if (said->count > 0) {
+        list = arena_take(r->arena, said->count * sizeof(*list));
+    }
+    for (size_t i = 0; list != NULL && i < said->count; i++) {
+        list[i] = said->list[i].network;
+    }
+    return list;
+}
+
+static bool grow_sites(struct reading *r)
+{
+    if (r->site_count < r->site_capacity) {
+        return true;
+    }
+    struct config_site *sites =
+        arena_grow(r->notes, r->sites, r->site_count, &r->site_capacity, sizeof(*sites));
+    struct site_notes *notes =
+        arena_grow(r->notes, r->site_notes, r->site_count, &r->notes_capacity, sizeof(*notes));
+
+    if (sites == NULL || notes == NULL) {
+        return false;
+    }
+    r->sites = sites;
+    r->site_notes = notes;
+    return true;
+}
+
+void site_end(struct reading *r)
+{
+    struct config_site *site = &r->site;
+
+    r->in_site = false;
+    check_present(r);
+    check_lifetimes(r);
+    site->peers = r->peers;
+    if (site->peer_count > 0 && site->peers[0].any) {
+        if (!was_said(r, "start")) {
+            site->start = START_WAIT;
+        } else if (site->start != START_WAIT) {
+            COMPLAIN(r, r->site_note.peer, "name the peer, or leave 'start' out",
+                     "'peer any' can only wait, there is nobody to dial");
+        }
+    }
+    if (!site->identity_any && site->identity == NULL && site->peer_count > 0 &&
+        site->peers[0].any) {
+        WARN(r, r->site_note.peer, "say who it must be: identity NAME; or: identity any",
+             "whoever has the key of site %s is let in", site->name);
+    }
+    site_take_proposals(r);
+    if (r->site_count == SITES_MAX) {
+        if (!r->told_too_many) {
+            COMPLAIN(r, site->place, NULL, "more than %d sites are too many", SITES_MAX);
+        }
+        r->told_too_many = true;
+        return;
+    }
+    site->networks = networks_keep(r, &r->site_note.networks);
+    site->network_count = site->networks == NULL ? 0 : r->site_note.networks.count;
+    site->lans = networks_keep(r, &r->site_note.lans);
+    site->lan_count = site->lans == NULL ? 0 : r->site_note.lans.count;
+    if (grow_sites(r)) {
+        r->site_notes[r->site_count] = r->site_note;
+        r->sites[r->site_count++] = *site;
+    }
+}
+
+/* ---- peer ---- */
+
+static void add_peer(struct reading *r, const struct word *word, uint16_t port)
+{
+    struct config_host host;
+    struct complaint c;
+
+    if (is_word(word, "any")) {
+        host = (struct config_host){.any = true};
+    } else if (!value_host(word->text, &host, &c)) {
+        COMPLAIN(r, word->place, c.advice, "%s", c.why);
+        return;
+    } else if (address_is_multicast(&host.address) || address_is_any(&host.address)) {
+        COMPLAIN(r, word->place, "to wait for whoever calls: peer any",
+                 "nobody can be dialled at this address");
+        return;
+    }
+    if (r->site.peer_count > 0 && (host.any || r->peers[0].any)) {
+        COMPLAIN(r, word->place, NULL, "'any' stands alone, without other peers");
+        return;
+    }
+    if (r->site.peer_count == SITE_PEERS_MAX) {
+        COMPLAIN(r, word->place, NULL, "more than %d peers of one site are too many",
+                 SITE_PEERS_MAX);
+        return;
+    }
+    if (r->site.peer_count == r->peer_capacity) {
+        void *larger = arena_grow(r->arena, r->peers, r->site.peer_count, &r->peer_capacity,
+                                  sizeof(*r->peers));
+        if (larger == NULL) {
+            return;
+        }
+        r->peers = larger;
+    }
+    host.port = port;
+    host.text = arena_text(r->arena, word->text);
+    if (host.address.family != FAMILY_NONE) {
+        char text[ADDRESS_TEXT_BYTES];
+        host.text = arena_text(r->arena, slice_of_text(address_format(&host.address, text)));
+    }
+    if (r->site.peer_count == 0) {
+        r->site_note.peer = word->place;
+    }
+    r->peers[r->site.peer_count++] = host;
+}
+
+void take_peer(struct reading *r, const struct statement *s)
+{
+    size_t count = s->count;
+    uint64_t port = 0;
+    struct complaint c;
+
+    for (size_t i = 1; i < s->count; i++) {
+        if (!is_word(&s->words[i], "port")) {
+            continue;
+        }
+        if (i == 1 || i + 2 != s->count) {
+            COMPLAIN(r, s->words[i].place, "such as: peer osaka.example.jp port 4500",
+                     "'port' stands behind the hosts, with one number behind it");
+            return;
+        }
+        if (!value_number(s->words[i + 1].text, 1, UINT16_MAX, &port, &c)) {
+            COMPLAIN(r, s->words[i + 1].place, c.advice, "%s", c.why);
+            return;
+        }
+        if (is_word(&s->words[1], "any")) {
+            COMPLAIN(r, s->words[i].place, NULL, "whoever calls chooses his own port");
+            return;
+        }
+        count = i;
+    }
+    for (size_t i = 1; i < count; i++) {
+        add_peer(r, &s->words[i], (uint16_t)port);
+    }
+}
+
+void write_peer(const struct schema_word *w, const struct shown *shown)
+{
+    for (size_t i = 0; i < shown->site->peer_count; i++) {
+        const struct config_host *host = &shown->site->peers[i];
+        if (host->any) {
+            shown_line(shown, w->word, "any");
+        } else if (host->port != 0) {
+            shown_line(shown, w->word, "%s port %u", host->text, (unsigned)host->port);
+        } else {
+            shown_line(shown, w->word, strcmp(host->text, "port") == 0 ? "\"%s\"" : "%s",
+                       host->text);
+        }
+    }
+}
+
+/* ---- what traffic ---- */
+
+void take_network(struct reading *r, const struct statement *s)
+{
+    take_networks(r, s, &r->site_note.networks);
+}
+
+void write_network(const struct schema_word *w, const struct shown *shown)
+{
+    for (size_t i = 0; i < shown->site->network_count; i++) {
+        char text[NETWORK_TEXT_BYTES];
+        shown_line(shown, w->word, "%s", network_format(&shown->site->networks[i], text));
+    }
+}
+
+void take_only(struct reading *r, const struct statement *s)
+{
+    struct config_site *site = &r->site;
+    const struct word *word = &s->words[1];
+    char text[VALUE_TEXT_BYTES];
+    struct complaint c;
+
+    if (!value_protocol(word->text, &site->only_protocol, &c)) {
+        COMPLAIN(r, word->place, c.advice, "%s", c.why);
+        return;
+    }
+    if (s->count == 2) {
+        return;
+    }
+    word = &s->words[2];
+    if (!value_protocol_has_ports(site->only_protocol)) {
+        COMPLAIN(r, word->place, NULL, "%s has no ports",
+                 value_protocol_text(site->only_protocol, text));
+        return;
+    }
+    if (!value_ports(word->text, &site->only_port_first, &site->only_port_last, &c)) {
+        COMPLAIN(r, word->place, c.advice, "%s", c.why);
+    }
+}
+
+void write_only(const struct schema_word *w, const struct shown *shown)
+{
+    const struct config_site *site = shown->site;
+    char text[VALUE_TEXT_BYTES];
+    const char *protocol = value_protocol_text(site->only_protocol, text);
+
+    if (site->only_protocol == 0) {
+        return;
+    }
+    if (site->only_port_first == 0 && site->only_port_last == UINT16_MAX) {
+        shown_line(shown, w->word, "%s", protocol);
+    } else if (site->only_port_first == site->only_port_last) {
+        shown_line(shown, w->word, "%s %u", protocol, (unsigned)site->only_port_first);
+    } else {
+        shown_line(shown, w->word, "%s %u-%u", protocol, (unsigned)site->only_port_first,
+                   (unsigned)site->only_port_last);
+    }
+}
+
+/* ---- who ---- */
+
+void take_key(struct reading *r, const struct statement *s)
+{
+    const struct word *word = &s->words[1];
+    struct slice name = {word->text.data, word->text.length};
+    struct complaint c;
+    char why[256] = "";
+
+    if (word->quoted || name.length == 0 || name.data[0] != '@') {
+        diagnose_hidden(&r->diagnoses, word->place, word->place.column,
+                        "keep it with: sekisho secret set NAME; and write: key @NAME",
+                        "the key itself does not stand here, only the name of a secret");
+        return;
+    }
+    name.data++;
+    name.length--;
+    if (!value_name(name, "secret", &c)) {
+        COMPLAIN(r, word->place, c.advice, "%s", c.why);
+        return;
+    }
+    r->site.key = (struct config_secret_name){arena_text(r->arena, name), word->place};
+    if (r->loader->secret != NULL &&
+        !r->loader->secret(r->loader->context, r->site.key.name, why, sizeof(why))) {
+        COMPLAIN(r, word->place, NULL, "%s", why[0] == '\0' ? "this secret cannot be used" : why);
+    }
+}
+
+void write_key(const struct schema_word *w, const struct shown *shown)
+{
+    shown_line(shown, w->word, "@%s", shown->site->key.name);
+}
+
+#define IDENTITY_BYTES_MAX 255
+
+static bool identity_fits(struct reading *r, const struct word *word)
+{
+    if (word->text.length == 0 || word->text.length > IDENTITY_BYTES_MAX) {
+        COMPLAIN(r, word->place, NULL, "an identity has 1 to %d bytes", IDENTITY_BYTES_MAX);
+        return false;
+    }
+    return true;
+}
+
+void take_say(struct reading *r, const struct statement *s)
+{
+    if (identity_fits(r, &s->words[1])) {
+        r->site.say = arena_text(r->arena, s->words[1].text);
+        r->site_note.say = s->words[1].place;
+    }
+}
+
+static void write_identity_text(const struct schema_word *w, const struct shown *shown,
+                                const char *text)
+{
+    sheet_add(shown->out, w->word);
+    sheet_add(shown->out, " ");
+    sheet_add_word(shown->out, text);
+    sheet_add(shown->out, "\n");
+}
+
+void write_say(const struct schema_word *w, const struct shown *shown)
+{
+    if (shown->site->say != NULL) {
+        write_identity_text(w, shown, shown->site->say);
+    } else if (shown->mode != SHOW_SAID) {
+        write_identity_text(w, shown, shown->config->gateway);
+    }
+}
+
+void take_identity(struct reading *r, const struct statement *s)
+{
+    if (is_word(&s->words[1], "any")) {
+        r->site.identity_any = true;
+    } else if (identity_fits(r, &s->words[1])) {
+        r->site.identity = arena_text(r->arena, s->words[1].text);
+    }
+}
+
+const char *config_site_identity(const struct config_site *site)
+{
+    if (site->identity_any) {
+        return NULL;
+    }
+    if (site->identity != NULL) {
+        return site->identity;
+    }
+    return site->peer_count == 0 || site->peers[0].any ? NULL : site->peers[0].text;
+}
+
+void write_identity(const struct schema_word *w, const struct shown *shown)
+{
+    const char *identity = config_site_identity(shown->site);
+
+    if (shown->mode == SHOW_SAID && !shown->site->identity_any && shown->site->identity == NULL) {
+        return;
+    }
+    if (identity == NULL) {
+        shown_line(shown, w->word, "any");
+    } else {
+        write_identity_text(w, shown, identity);
+    }
+}
+
+/* ---- times and sizes ---- */
+
+static const char *const lifetime_words[] = {"ike", "child", "bytes", "packets"};
+
+static bool take_one_lifetime(struct reading *r, size_t which, const struct word *word)
+{
+    struct config_site *site = &r->site;
+    bool off = is_word(word, "off");
+    struct complaint c;
+    bool good = false;
+
+    switch (which) {
+    case 0:
+        good = value_duration(word->text, SECONDS(10), DAYS(30), &site->ike_lifetime_ms, &c);
+        break;
+    case 1:
+        good = value_duration(word->text, SECONDS(10), DAYS(30), &site->child_lifetime_ms, &c);
+        break;
+    case 2:
+        good = off || value_size(word->text, UINT64_C(1) << 20, UINT64_C(1) << 60,
+                                 &site->lifetime_bytes, &c);
+        break;
+    case 3:
+        good =
+            off || value_number(word->text, 1000, UINT64_C(1) << 62, &site->lifetime_packets, &c);
+        break;
+    }
+    if (!good) {
+        COMPLAIN(r, word->place, c.advice, "%s", c.why);
+    }
+    return good;
+}
+
+void take_lifetime(struct reading *r, const struct statement *s)
+{
+    char shown[VALUE_SHOWN_BYTES + 4];
+
+    for (size_t i = 1; i < s->count; i += 2) {
+        const struct word *word = &s->words[i];
+        size_t which = 0;
+        while (which < 4 && !is_word(word, lifetime_words[which])) {
+            which++;
+        }
+        if (which == 4) {
+            COMPLAIN(r, word->place, "such as: lifetime ike 4h child 1h",
+                     "'%s' is none of ike, child, bytes and packets",
+                     value_shown(word->text, shown));
+            return;
+        }
+        if (r->lifetime_said[which].line != 0) {
+            COMPLAIN(r, word->place, NULL, "'lifetime %s' is said twice, first on line %u",
+                     lifetime_words[which], (unsigned)r->lifetime_said[which].line);
+            return;
+        }
+        if (i + 1 == s->count) {
+            COMPLAIN(r, word->place, "such as: lifetime ike 4h child 1h",
+                     "'%s' needs its value behind it", lifetime_words[which]);
+            return;
+        }
+        r->lifetime_said[which] = word->place;
+        if (!take_one_lifetime(r, which, &s->words[i + 1])) {
+            return;
+        }
+    }
+}
+
+void write_lifetime(const struct schema_word *w, const struct shown *shown)
+{
+    const struct config_site *site = shown->site;
+    const struct shared_proposals *esp =
+        CONTAINER_OF((char *)(uintptr_t)site->esp, struct shared_proposals, proposals);
+    uint64_t bytes = esp->small_blocks ? DEFAULT_SMALL_BLOCK_BYTES : 0;
+    char ike[VALUE_TEXT_BYTES];
+    char child[VALUE_TEXT_BYTES];
+    char size[VALUE_TEXT_BYTES];
+
+    if (shown->mode == SHOW_SAID && site->ike_lifetime_ms == DEFAULT_IKE_LIFETIME_MS &&
+        site->child_lifetime_ms == DEFAULT_CHILD_LIFETIME_MS && site->lifetime_bytes == bytes &&
+        site->lifetime_packets == 0) {
+        return;
+    }
+    shown_line(shown, w->word, "ike %s child %s", value_duration_text(site->ike_lifetime_ms, ike),
+               value_duration_text(site->child_lifetime_ms, child));
+    shown_line(shown, w->word, "bytes %s",
+               site->lifetime_bytes == 0 ? "off" : value_size_text(site->lifetime_bytes, size));
+    if (site->lifetime_packets == 0) {
+        shown_line(shown, w->word, "packets off");
+    } else {
+        shown_line(shown, w->word, "packets %llu", (unsigned long long)site->lifetime_packets);
+    }
+}
+
+void take_dpd(struct reading *r, const struct statement *s)
+{
+    const struct word *word = &s->words[1];
+    struct complaint c;
+
+    if (is_word(word, "off")) {
+        r->site.dpd_ms = NEVER_MS;
+    } else if (!value_duration(word->text, SECONDS(1), DAYS(1), &r->site.dpd_ms, &c)) {
+        COMPLAIN(r, word->place, c.advice, "%s", c.why);
+    }
+}
+
+void write_dpd(const struct schema_word *w, const struct shown *shown)
+{
+    uint64_t dpd_ms = shown->site->dpd_ms;
+    char text[VALUE_TEXT_BYTES];
+
+    if (shown->mode != SHOW_SAID || dpd_ms != DEFAULT_DPD_MS) {
+        shown_line(shown, w->word, "%s",
+                   dpd_ms == NEVER_MS ? "off" : value_duration_text(dpd_ms, text));
+    }
+}
+
+/* A number of octets; false when it was told that it is none. */
+static bool take_bytes(struct reading *r, const struct word *word, uint64_t least, uint16_t *out)
+{
+    struct complaint c;
+    uint64_t number;
+
+    if (!value_number(word->text, least, UINT16_MAX, &number, &c)) {
+        COMPLAIN(r, word->place, c.advice, "%s", c.why);
+        return false;
+    }
+    *out = (uint16_t)number;
+    return true;
+}
+
+void take_mss(struct reading *r, const struct statement *s)
+{
+    const struct word *word = &s->words[1];
+
+    if (is_word(word, "auto") || is_word(word, "off")) {
+        r->site.mss = is_word(word, "off") ? 1 : 0;
+    } else {
+        (void)take_bytes(r, word, MSS_LEAST, &r->site.mss);
+    }
+}
+
+void write_mss(const struct schema_word *w, const struct shown *shown)
+{
+    if (shown->site->mss > 1) {
+        shown_line(shown, w->word, "%u", (unsigned)shown->site->mss);
+    } else if (shown->site->mss == 1) {
+        shown_line(shown, w->word, "off");
+    } else if (shown->mode != SHOW_SAID) {
+        shown_line(shown, w->word, "auto");
+    }
+}
+
+void take_mtu(struct reading *r, const struct statement *s)
+{
+    const struct word *word = &s->words[1];
+
+    if (is_word(word, "auto")) {
+        r->site.mtu = 0;
+    } else {
+        (void)take_bytes(r, word, MTU_LEAST, &r->site.mtu);
+    }
+}
+
+void write_mtu(const struct schema_word *w, const struct shown *shown)
+{
+    if (shown->site->mtu > 0) {
+        shown_line(shown, w->word, "%u", (unsigned)shown->site->mtu);
+    } else if (shown->mode != SHOW_SAID) {
+        shown_line(shown, w->word, "auto");
+    }
+}
+
+void take_fragmentation(struct reading *r, const struct statement *s)
+{
+    const struct word *word = &s->words[1];
+
+    if (is_word(word, "on") || is_word(word, "off")) {
+        r->site.fragmentation = is_word(word, "on");
+    } else {
+        (void)take_bytes(r, word, FRAGMENT_LEAST, &r->site.fragment_bytes);
+    }
+}
+
+void write_fragmentation(const struct schema_word *w, const struct shown *shown)
+{
+    if (!shown->site->fragmentation) {
+        shown_line(shown, w->word, "off");
+    } else if (shown->mode != SHOW_SAID || shown->site->fragment_bytes != DEFAULT_FRAGMENT_BYTES) {
+        shown_line(shown, w->word, "%u", (unsigned)shown->site->fragment_bytes);
+    }
+}
