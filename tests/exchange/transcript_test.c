@@ -1,0 +1,436 @@
+/* Conversations message by message, in the notation of RFC 7296. */
+#include "tests/exchange/world.h"
+#include "tests/support/test.h"
+
+static struct world w;
+
+#define NATD "N(NAT_DETECTION_SOURCE_IP), N(NAT_DETECTION_DESTINATION_IP)"
+#define INIT_REQUEST "SAi1, KEi, Ni, " NATD ", N(IKEV2_FRAGMENTATION_SUPPORTED)"
+#define INIT_RESPONSE "HDR, SAr1, KEr, Nr, " NATD ", N(IKEV2_FRAGMENTATION_SUPPORTED)"
+
+/* 1.2 */
+TEST(ike_sa_init_and_ike_auth)
+{
+    world_init(&w, 1);
+    world_start(&w);
+    world_expect(&w, A, "HDR, " INIT_REQUEST);
+    world_expect(&w, B, INIT_RESPONSE);
+    world_expect(&w, A, "HDR, SK {IDi, IDr, AUTH, SAi2, TSi, TSr}");
+    CHECK_EQUAL(w.side[B].established, 1);
+    CHECK_EQUAL(w.side[A].established, 0);
+    world_expect(&w, B, "HDR, SK {IDr, AUTH, SAr2, TSi, TSr}");
+    CHECK_EQUAL(w.side[A].established, 1);
+    CHECK_EQUAL(w.flight_count, 0);
+    world_settle(&w);
+    world_check_settled(&w, 1);
+    world_fini(&w);
+}
+
+/* 2.6 */
+TEST(a_cookie_is_asked_for_and_returned_first)
+{
+    world_init(&w, 2);
+    w.side[B].cookies_wanted = true;
+    world_start(&w);
+    world_expect(&w, A, "HDR, " INIT_REQUEST);
+    CHECK(w.side[B].sa == NULL);
+    world_expect(&w, B, "HDR, N(COOKIE)");
+    world_expect(&w, A, "HDR, N(COOKIE), " INIT_REQUEST);
+    world_expect(&w, B, INIT_RESPONSE);
+    world_expect(&w, A, "HDR, SK {IDi, IDr, AUTH, SAi2, TSi, TSr}");
+    world_expect(&w, B, "HDR, SK {IDr, AUTH, SAr2, TSi, TSr}");
+    world_settle(&w);
+    world_check_settled(&w, 1);
+    world_fini(&w);
+}
+
+static void allow_only(struct proposals *policy, const char *words)
+{
+    char why[200];
+
+    policy->count = 1;
+    CHECK(proposal_parse(PROTOCOL_IKE, slice_of_text(words), &policy->list[0], why, sizeof(why)));
+}
+
+/* 1.2, 2.7 */
+TEST(another_group_is_asked_for)
+{
+    world_init(&w, 3);
+    allow_only(&w.side[B].policy.ike, "aes128gcm16-prfsha256-ecp256");
+    world_start(&w);
+    world_expect(&w, A, "HDR, " INIT_REQUEST);
+    world_expect(&w, B, "HDR, N(INVALID_KE_PAYLOAD)");
+    CHECK(w.side[B].sa == NULL);
+    world_expect(&w, A, "HDR, " INIT_REQUEST);
+    world_expect(&w, B, INIT_RESPONSE);
+    world_deliver_all(&w);
+    world_settle(&w);
+    world_check_settled(&w, 1);
+    world_fini(&w);
+}
+
+/* 2.6.1: the cookie stays good for the other group. */
+TEST(cookie_and_another_group)
+{
+    world_init(&w, 4);
+    allow_only(&w.side[B].policy.ike, "aes128gcm16-prfsha256-ecp256");
+    w.side[B].cookies_wanted = true;
+    world_start(&w);
+    world_expect(&w, A, "HDR, " INIT_REQUEST);
+    world_expect(&w, B, "HDR, N(COOKIE)");
+    world_expect(&w, A, "HDR, N(COOKIE), " INIT_REQUEST);
+    world_expect(&w, B, "HDR, N(INVALID_KE_PAYLOAD)");
+    world_expect(&w, A, "HDR, N(COOKIE), " INIT_REQUEST);
+    world_expect(&w, B, INIT_RESPONSE);
+    world_deliver_all(&w);
+    world_settle(&w);
+    world_check_settled(&w, 1);
+    world_fini(&w);
+}
+
+/* 2.21.1, 3.3.6 */
+TEST(nothing_in_common_is_said_and_nothing_kept)
+{
+    world_init(&w, 5);
+    allow_only(&w.side[B].policy.ike, "aes256-sha384-modp4096");
+    world_start(&w);
+    world_expect(&w, A, "HDR, " INIT_REQUEST);
+    world_expect(&w, B, "HDR, N(NO_PROPOSAL_CHOSEN)");
+    CHECK(w.side[B].sa == NULL);
+    world_settle(&w);
+    world_check_gone(&w);
+    CHECK_EQUAL(w.side[A].failed, 1);
+    CHECK_EQUAL(w.side[A].failure.reason, IKEV2_FAIL_NO_PROPOSAL);
+    CHECK(strstr(w.side[A].failure.ours, "aes128gcm16") != NULL);
+    CHECK(strstr(w.side[B].failure.theirs, "aes128gcm16") != NULL);
+    CHECK(strstr(w.side[B].failure.ours, "modp4096") != NULL);
+    world_fini(&w);
+}
+
+/* 2.15, 2.21.2 */
+TEST(a_wrong_shared_key_is_refused)
+{
+    world_init(&w, 6);
+    CHECK(secret_set(&w.side[A].policy.shared_key, SLICE_TEXT("another key")));
+    world_start(&w);
+    world_deliver_all(&w);
+    CHECK_EQUAL(w.side[B].established, 0);
+    CHECK_EQUAL(w.side[A].established, 0);
+    CHECK_EQUAL(w.side[B].failure.reason, IKEV2_FAIL_PEER_AUTH);
+    CHECK_EQUAL(w.side[A].failure.reason, IKEV2_FAIL_AUTH_REFUSED);
+    world_settle(&w);
+    world_check_gone(&w);
+    CHECK_EQUAL(w.side[A].installs + w.side[B].installs, 0);
+    world_fini(&w);
+}
+
+TEST(a_stranger_gets_the_same_answer_as_a_wrong_key)
+{
+    unsigned sent[2];
+
+    for (int known = 0; known < 2; known++) {
+        world_init(&w, 7);
+        w.side[B].knows_peer = known == 1;
+        CHECK(secret_set(&w.side[A].policy.shared_key, SLICE_TEXT("another key")));
+        world_start(&w);
+        world_expect(&w, A, "HDR, " INIT_REQUEST);
+        world_expect(&w, B, INIT_RESPONSE);
+        world_expect(&w, A, "HDR, SK {IDi, IDr, AUTH, SAi2, TSi, TSr}");
+        world_expect(&w, B, "HDR, SK {N(AUTHENTICATION_FAILED)}");
+        sent[known] = w.side[B].sent;
+        world_settle(&w);
+        world_check_gone(&w);
+        world_fini(&w);
+    }
+    CHECK_EQUAL(sent[0], sent[1]);
+}
+
+/* 2.21.2: the IKE SA is there, its first child is not. */
+TEST(a_refused_child_leaves_the_ike_sa)
+{
+    world_init(&w, 8);
+    char why[200];
+
+    CHECK(proposal_parse(PROTOCOL_ESP, SLICE_TEXT("aes256-sha256"),
+                         &w.side[B].children[0].proposals.list[0], why, sizeof(why)));
+    world_start(&w);
+    world_expect(&w, A, "HDR, " INIT_REQUEST);
+    world_expect(&w, B, INIT_RESPONSE);
+    world_expect(&w, A, "HDR, SK {IDi, IDr, AUTH, SAi2, TSi, TSr}");
+    world_expect(&w, B, "HDR, SK {IDr, AUTH, N(NO_PROPOSAL_CHOSEN)}");
+    CHECK_EQUAL(w.side[A].established, 1);
+    CHECK_EQUAL(w.side[B].established, 1);
+    CHECK_EQUAL(w.side[A].failure.reason, IKEV2_FAIL_CHILD_NO_PROPOSAL);
+    CHECK_EQUAL(w.side[A].child_failed, 1);
+    world_fini(&w);
+}
+
+TEST(networks_that_do_not_meet_are_told_apart)
+{
+    struct network n;
+
+    world_init(&w, 9);
+    CHECK(network_parse(SLICE_TEXT("10.9.0.0/16"), &n));
+    w.side[B].local_selector = selector_of_network(&n);
+    world_start(&w);
+    world_expect(&w, A, "HDR, " INIT_REQUEST);
+    world_expect(&w, B, INIT_RESPONSE);
+    world_expect(&w, A, "HDR, SK {IDi, IDr, AUTH, SAi2, TSi, TSr}");
+    world_expect(&w, B, "HDR, SK {IDr, AUTH, N(TS_UNACCEPTABLE)}");
+    CHECK_EQUAL(w.side[A].failure.reason, IKEV2_FAIL_CHILD_SELECTORS);
+    CHECK_EQUAL(w.side[B].failure.reason, IKEV2_FAIL_CHILD_SELECTORS);
+    CHECK(strstr(w.side[B].failure.theirs, "10.2.0.0/16") != NULL);
+    world_fini(&w);
+}
+
+/* 1.3.3, 1.4.1 */
+TEST(a_child_is_rekeyed_and_the_old_one_deleted)
+{
+    world_init(&w, 10);
+    world_connect(&w);
+    w.traffic_wanted = true;
+    world_rekey_child(&w, A);
+    world_expect(&w, A, "HDR, SK {N(REKEY_SA), SA, Ni, KEi, TSi, TSr}");
+    world_expect(&w, B, "HDR, SK {SA, Nr, KEr, TSi, TSr}");
+    world_expect(&w, A, "HDR, SK {D}");
+    world_expect(&w, B, "HDR, SK {D}");
+    world_settle(&w);
+    world_check_settled(&w, 1);
+    world_fini(&w);
+}
+
+/* 1.3.2 */
+TEST(an_ike_sa_is_rekeyed_and_the_old_one_deleted)
+{
+    for (enum world_side_name side = A; side <= B; side++) {
+        world_init(&w, 11);
+        world_connect(&w);
+        w.traffic_wanted = true;
+        world_rekey_ike(&w, side);
+        world_expect(&w, side, "HDR, SK {SA, Ni, KEi}");
+        world_expect(&w, 1 - side, "HDR, SK {SA, Nr, KEr}");
+        world_expect(&w, side, "HDR, SK {D}");
+        world_expect(&w, 1 - side, "HDR, SK {}");
+        CHECK_EQUAL(w.side[A].rekeyed, 1);
+        CHECK_EQUAL(w.side[B].rekeyed, 1);
+        world_settle(&w);
+        world_check_settled(&w, 1);
+        /* The new one works: message IDs begin anew, both may ask. */
+        world_liveness(&w, A);
+        world_liveness(&w, B);
+        world_settle(&w);
+        world_rekey_child(&w, A);
+        world_settle(&w);
+        world_rekey_ike(&w, 1 - side);
+        world_settle(&w);
+        world_check_settled(&w, 1);
+        world_fini(&w);
+    }
+}
+
+/* 1.3.1 */
+TEST(another_child_is_made)
+{
+    world_init(&w, 12);
+    w.side[A].policy.child_count = 2;
+    w.side[B].policy.child_count = 2;
+    struct network n;
+    static struct selector second[2];
+
+    CHECK(network_parse(SLICE_TEXT("10.11.0.0/16"), &n));
+    second[A] = selector_of_network(&n);
+    CHECK(network_parse(SLICE_TEXT("10.12.0.0/16"), &n));
+    second[B] = selector_of_network(&n);
+    for (size_t i = 0; i < 2; i++) {
+        w.side[i].children[1].local = &second[i];
+        w.side[i].children[1].remote = &second[1 - i];
+    }
+    world_connect(&w);
+    world_new_child(&w, A, 1);
+    world_expect(&w, A, "HDR, SK {SA, Ni, KEi, TSi, TSr}");
+    world_expect(&w, B, "HDR, SK {SA, Nr, KEr, TSi, TSr}");
+    world_heard(&w, B);
+    world_settle(&w);
+    world_check_settled(&w, 2);
+    world_fini(&w);
+}
+
+/* 1.3: another group for the child alone. */
+TEST(another_group_is_asked_for_by_a_child)
+{
+    char why[200];
+
+    world_init(&w, 13);
+    CHECK(proposal_parse(PROTOCOL_ESP, SLICE_TEXT("aes128gcm16-x25519-ecp256"),
+                         &w.side[A].children[0].proposals.list[0], why, sizeof(why)));
+    CHECK(proposal_parse(PROTOCOL_ESP, SLICE_TEXT("aes128gcm16-ecp256"),
+                         &w.side[B].children[0].proposals.list[0], why, sizeof(why)));
+    world_connect(&w);
+    w.traffic_wanted = true;
+    world_rekey_child(&w, A);
+    world_expect(&w, A, "HDR, SK {N(REKEY_SA), SA, Ni, KEi, TSi, TSr}");
+    world_expect(&w, B, "HDR, SK {N(INVALID_KE_PAYLOAD)}");
+    world_expect(&w, A, "HDR, SK {N(REKEY_SA), SA, Ni, KEi, TSi, TSr}");
+    world_expect(&w, B, "HDR, SK {SA, Nr, KEr, TSi, TSr}");
+    world_expect(&w, A, "HDR, SK {D}");
+    world_expect(&w, B, "HDR, SK {D}");
+    world_settle(&w);
+    world_check_settled(&w, 1);
+    world_fini(&w);
+}
+
+/* 1.4 */
+TEST(liveness_is_asked_and_answered_with_nothing)
+{
+    world_init(&w, 14);
+    world_connect(&w);
+    for (enum world_side_name side = A; side <= B; side++) {
+        world_liveness(&w, side);
+        world_expect(&w, side, "HDR, SK {}");
+        world_expect(&w, 1 - side, "HDR, SK {}");
+    }
+    world_settle(&w);
+    world_check_settled(&w, 1);
+    world_fini(&w);
+}
+
+/* 1.4.1 */
+TEST(a_child_is_deleted_and_the_ike_sa_stays)
+{
+    world_init(&w, 15);
+    world_connect(&w);
+    world_close_child(&w, A);
+    world_expect(&w, A, "HDR, SK {D}");
+    world_expect(&w, B, "HDR, SK {D}");
+    world_settle(&w);
+    world_check_settled(&w, 0);
+    world_fini(&w);
+}
+
+TEST(an_ike_sa_is_deleted_with_all_that_hangs_on_it)
+{
+    for (enum world_side_name side = A; side <= B; side++) {
+        world_init(&w, 16);
+        world_connect(&w);
+        world_close(&w, side);
+        world_expect(&w, side, "HDR, SK {D}");
+        world_settle(&w);
+        world_check_gone(&w);
+        CHECK_EQUAL(w.side[side].failure.reason, IKEV2_FAIL_ORDERED);
+        CHECK_EQUAL(w.side[1 - side].failure.reason, IKEV2_FAIL_PEER_DELETED);
+        world_fini(&w);
+    }
+}
+
+/* 2.4 */
+TEST(a_peer_that_says_nothing_more_is_dead)
+{
+    world_init(&w, 17);
+    w.side[A].policy.liveness_ms = 30000;
+    world_connect(&w);
+    world_advance(&w, 120000);
+    world_check_settled(&w, 1);
+    /* From now on nothing arrives. */
+    for (unsigned i = 0; i < 100 && w.side[A].sa != NULL; i++) {
+        CHECK(world_wake(&w));
+        while (w.flight_count > 0) {
+            world_lose(&w, 0);
+        }
+    }
+    CHECK(w.side[A].sa == NULL);
+    CHECK_EQUAL(w.side[A].failure.reason, IKEV2_FAIL_PEER_DEAD);
+    world_fini(&w);
+}
+
+/* 2.1: the same octets again; the answer is the same, and nothing happens twice. */
+TEST(every_message_may_be_lost_once)
+{
+    for (unsigned lost = 0; lost < 12; lost++) {
+        world_init(&w, 18);
+        w.side[B].cookies_wanted = true;
+        world_start(&w);
+        unsigned count = 0;
+
+        for (unsigned i = 0; i < 200; i++) {
+            while (w.flight_count > 0) {
+                if (count++ == lost) {
+                    world_lose(&w, 0);
+                } else {
+                    world_deliver(&w, 0);
+                }
+            }
+            if (w.side[A].established == 1 && w.side[B].established == 1) {
+                break;
+            }
+            CHECK(world_wake(&w));
+        }
+        world_heard(&w, B);
+        world_settle(&w);
+        world_check_settled(&w, 1);
+        CHECK_EQUAL(w.side[A].installs, 1);
+        CHECK_EQUAL(w.side[B].installs, 1);
+        world_fini(&w);
+    }
+}
+
+TEST(every_message_may_arrive_twice)
+{
+    world_init(&w, 19);
+    world_start(&w);
+    for (unsigned i = 0; w.flight_count > 0; i++) {
+        struct flight f = w.flights[0];
+        uint8_t copy[4096];
+
+        CHECK(f.length <= sizeof(copy));
+        CHECK(i < 100);
+        memcpy(copy, f.bytes, f.length);
+        world_deliver(&w, 0);
+        size_t before = w.flight_count;
+
+        world_inject(&w, 1 - f.from, (struct slice){copy, f.length});
+        /* At most the one answer again. */
+        CHECK(w.flight_count <= before + 1);
+        while (w.flight_count > before) {
+            world_lose(&w, w.flight_count - 1);
+        }
+    }
+    world_heard(&w, B);
+    world_settle(&w);
+    world_check_settled(&w, 1);
+    CHECK_EQUAL(w.side[A].installs, 1);
+    CHECK_EQUAL(w.side[B].installs, 1);
+    world_fini(&w);
+}
+
+/* RFC 7383 */
+TEST(a_long_ike_auth_travels_in_fragments)
+{
+    static struct selector many[2][60];
+
+    world_init(&w, 20);
+    for (uint32_t i = 0; i < 60; i++) {
+        /* Every second network, so that they stay apart. */
+        struct address from_a = address_ipv4(0x0a010000 + (i << 9));
+        struct address to_a = address_ipv4(0x0a0100ff + (i << 9));
+        struct address from_b = address_ipv4(0x0a020000 + (i << 9));
+        struct address to_b = address_ipv4(0x0a0200ff + (i << 9));
+
+        many[A][i] = (struct selector){{from_a, to_a}, 0, 0, 65535};
+        many[B][i] = (struct selector){{from_b, to_b}, 0, 0, 65535};
+    }
+    for (size_t i = 0; i < 2; i++) {
+        w.side[i].children[0].local = many[i];
+        w.side[i].children[0].local_count = 60;
+        w.side[i].children[0].remote = many[1 - i];
+        w.side[i].children[0].remote_count = 60;
+        w.side[i].policy.fragment_bytes = 600;
+        w.side[i].responder.fragment_bytes = 600;
+    }
+    world_connect(&w);
+    CHECK(w.side[A].longest_sent <= 600 - 28);
+    CHECK(w.side[B].longest_sent <= 600 - 28);
+    CHECK(w.side[A].sent > 4);
+    world_settle(&w);
+    world_check_settled(&w, 1);
+    world_fini(&w);
+}

@@ -1,0 +1,958 @@
+/*
+ * The hand that holds two machines: actions become flights, flights become events.
+ */
+#include "tests/exchange/world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "crypto/prf.h"
+#include "crypto/protect.h"
+#include "tests/support/test.h"
+
+#define SETTLE_STEPS_MAX 3000
+#define QUIET_MS UINT64_C(3600000)
+
+static struct side *other(struct world *w, const struct side *s)
+{
+    return &w->side[1 - s->name];
+}
+
+#define FAIL(w, ...) world_fail(w, __FILE__, __LINE__, __VA_ARGS__)
+
+static void world_fail(struct world *w, const char *file, int line, const char *format, ...)
+    __attribute__((format(printf, 4, 5), noreturn));
+
+static void world_fail(struct world *w, const char *file, int line, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    fprintf(stderr, "%s:%d: seed %llu, at %llu ms: ", file, line, (unsigned long long)w->seed,
+            (unsigned long long)w->now_ms);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fprintf(stderr, "\n%s", w->history);
+    for (size_t i = 0; i < w->flight_count; i++) {
+        fprintf(stderr, "  in flight from %c: %s\n", "AB"[w->flights[i].from],
+                w -> flights[i].words);
+    }
+    for (size_t s = 0; s < 2; s++) {
+        for (size_t i = 0; i < w->side[s].installed_count; i++) {
+            const struct installed *c = &w->side[s].installed[i];
+
+            fprintf(stderr, "  %c has child in %08x out %08x%s%s\n", "AB"[s], c -> spi_in,
+                    c -> spi_out, c -> used ? " used" : "", c->stopped ? " stopped" : "");
+        }
+    }
+    _fail(file, line);
+    abort();
+}
+
+static void note(struct world *w, const char *what, const char *words)
+{
+    int length = snprintf(w->history + w->history_length, sizeof(w->history) - w->history_length,
+                          "  %s%s\n", what, words);
+
+    w->history_length += length > 0 ? (size_t)length : 0;
+    if (w->history_length >= sizeof(w->history)) {
+        w->history_length = sizeof(w->history) - 1;
+    }
+}
+
+/* ---- policies ---- */
+
+static struct selector network_selector(const char *words)
+{
+    struct network n;
+
+    CHECK(network_parse(slice_of_text(words), &n));
+    return selector_of_network(&n);
+}
+
+static void side_init(struct world *w, enum world_side_name name)
+{
+    static const char *const addresses[] = {"192.0.2.1", "203.0.113.2"};
+    static const char *const identities[] = {"a.example", "b.example"};
+    static const char *const networks[] = {"10.1.0.0/16", "10.2.0.0/16"};
+    struct side *s = &w->side[name];
+    char why[200];
+
+    *s = (struct side){.name = name, .knows_peer = true, .responds = name == B};
+    seeded_random_init(&s->seeded, w->seed * 2 + (uint64_t)name);
+    s->random = seeded_random_source(&s->seeded);
+    ikev2_gate_init(&s->gate, &s->random, w->now_ms);
+    CHECK(endpoint_parse(slice_of_text(addresses[name]), 500, &s->local));
+
+    s->local_selector = network_selector(networks[name]);
+    s->remote_selector = network_selector(networks[1 - name]);
+    for (size_t i = 0; i < ARRAY_LENGTH(s->children); i++) {
+        struct ikev2_child_policy *child = &s->children[i];
+
+        snprintf(child->name, sizeof(child->name), "net%zu", i);
+        child->policy_id = (uint32_t)i;
+        child->local = &s->local_selector;
+        child->local_count = 1;
+        child->remote = &s->remote_selector;
+        child->remote_count = 1;
+        child->lifetime_ms = NEVER_MS;
+        child->start = i == 0;
+        child->proposals.count = 1;
+        CHECK(proposal_parse(PROTOCOL_ESP, SLICE_TEXT("aes128gcm16-x25519"),
+                             &child->proposals.list[0], why, sizeof(why)));
+    }
+    struct ikev2_policy *p = &s->policy;
+
+    p->ike.count = 1;
+    CHECK(proposal_parse(PROTOCOL_IKE, SLICE_TEXT("aes128gcm16-prfsha256-x25519-ecp256"),
+                         &p->ike.list[0], why, sizeof(why)));
+    CHECK(ike_identity_parse(slice_of_text(identities[name]), &p->local_id));
+    CHECK(ike_identity_parse(slice_of_text(identities[1 - name]), &p->peer_id));
+    CHECK(secret_set(&p->shared_key, SLICE_TEXT("a key that both know")));
+    p->ike_lifetime_ms = NEVER_MS;
+    p->liveness_ms = NEVER_MS;
+    p->retransmit_first_ms = 500;
+    p->retransmit_max_ms = 8000;
+    p->retransmit_tries = 8;
+    p->grace_ms = 5000;
+    p->allow_encapsulation = true;
+    p->fragmentation = true;
+    p->fragment_bytes = 1280;
+    p->children = s->children;
+    p->child_count = 1;
+
+    s->ike_lists[0] = &p->ike;
+    s->responder.ike = s->ike_lists;
+    s->responder.ike_count = 1;
+    s->responder.fragmentation = true;
+    s->responder.fragment_bytes = 1280;
+    s->responder.half_open_ms = 30000;
+}
+
+void world_init(struct world *w, uint64_t seed)
+{
+    static bool crypto_started;
+
+    if (!crypto_started) {
+        CHECK(protect_start(PROTECT_OPENSSL));
+        crypto_started = true;
+    }
+    memset(w, 0, sizeof(*w));
+    w->seed = seed;
+    w->now_ms = 1000000;
+    w->next_esp_spi = WORLD_FIRST_ESP_SPI;
+    side_init(w, A);
+    side_init(w, B);
+}
+
+static void flight_remove(struct world *w, size_t at)
+{
+    free(w->flights[at].bytes);
+    memmove(&w->flights[at], &w->flights[at + 1],
+            (w->flight_count - at - 1) * sizeof(w->flights[0]));
+    w->flight_count--;
+}
+
+static void side_end(struct side *s)
+{
+    ikev2_sa_free(s->sa);
+    s->sa = NULL;
+}
+
+void world_fini(struct world *w)
+{
+    while (w->flight_count > 0) {
+        flight_remove(w, 0);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        side_end(&w->side[i]);
+        secret_wipe(&w->side[i].policy.shared_key);
+    }
+}
+
+/* ---- what machines do ---- */
+
+static struct flight *flight_add(struct world *w, const struct side *from)
+{
+    if (w->flight_count == WORLD_FLIGHTS_MAX) {
+        FAIL(w, "more than %d messages in flight", WORLD_FLIGHTS_MAX);
+    }
+    struct flight *f = &w->flights[w->flight_count++];
+
+    *f = (struct flight){.from = from->name};
+    return f;
+}
+
+static void side_sends(struct world *w, struct side *s, const struct ikev2_action *action)
+{
+    struct flight *f = flight_add(w, s);
+
+    f->length = action->send.bytes.length;
+    f->bytes = malloc(f->length + 1);
+    CHECK(f->bytes != NULL);
+    memcpy(f->bytes, action->send.bytes.data, f->length);
+    f->source = action->send.local;
+    f->destination = action->send.peer;
+    memcpy(f->words, w->last_words[s->name], sizeof(f->words));
+    s->sent++;
+    s->longest_sent = f->length > s->longest_sent ? f->length : s->longest_sent;
+}
+
+static void side_asks(struct world *w, struct side *s, const struct ikev2_action *action)
+{
+    struct flight *f = flight_add(w, s);
+
+    f->question = true;
+    f->kind = action->kind;
+    if (action->kind == IKEV2_ASK_SPI) {
+        f->id = action->spi.id;
+        snprintf(f->words, sizeof(f->words), "ASK SPI");
+    } else if (action->kind == IKEV2_ASK_PEER) {
+        f->id = action->peer.id;
+        snprintf(f->words, sizeof(f->words), "ASK PEER");
+    } else {
+        const struct ikev2_key_exchange_question *q = &action->key_exchange;
+
+        f->id = q->id;
+        f->group = q->group;
+        f->has_pair = q->pair != NULL;
+        if (f->has_pair) {
+            f->own_length = q->pair->public_length;
+            memcpy(f->own_public, q->pair->public_value, f->own_length);
+        }
+        CHECK(q->peer_public.length <= sizeof(f->peer_public));
+        f->peer_length = (uint16_t)q->peer_public.length;
+        if (f->peer_length > 0) {
+            memcpy(f->peer_public, q->peer_public.data, f->peer_length);
+        }
+        snprintf(f->words, sizeof(f->words), "ASK KEY EXCHANGE");
+    }
+}
+
+static struct installed *installed_find(struct side *s, uint32_t spi_in)
+{
+    for (size_t i = 0; i < s->installed_count; i++) {
+        if (s->installed[i].spi_in == spi_in) {
+            return &s->installed[i];
+        }
+    }
+    return NULL;
+}
+
+static bool remove_esp_spi(struct side *s, uint32_t spi)
+{
+    for (size_t i = 0; i < s->esp_spi_count; i++) {
+        if (s->esp_spis[i] == spi) {
+            s->esp_spis[i] = s->esp_spis[--s->esp_spi_count];
+            return true;
+        }
+    }
+    return false;
+}
+
+static void child_installed(struct world *w, struct side *s, const struct ikev2_child_info *info)
+{
+    if (installed_find(s, info->spi_in) != NULL) {
+        FAIL(w, "%c installs child %08x twice", "AB"[s->name], info -> spi_in);
+    }
+    if (s->installed_count == WORLD_CHILDREN_MAX) {
+        FAIL(w, "%c has too many children", "AB"[s->name]);
+    }
+    CHECK(info->key_in.length > 0 && info->key_in.length <= WORLD_KEY_BYTES_MAX);
+    CHECK_EQUAL(info->key_in.length, info->key_out.length);
+    CHECK(info->spi_out != 0);
+    CHECK(info->local_count > 0 && info->remote_count > 0);
+    struct installed *c = &s->installed[s->installed_count++];
+
+    *c = (struct installed){
+        .spi_in = info->spi_in,
+        .spi_out = info->spi_out,
+        .replaces = info->replaces_spi_in,
+        .key_bytes = info->key_in.length,
+    };
+    memcpy(c->key_in, info->key_in.data, c->key_bytes);
+    memcpy(c->key_out, info->key_out.data, c->key_bytes);
+    s->installs++;
+    CHECK(c->spi_in - WORLD_FIRST_ESP_SPI < WORLD_ESP_SPIS);
+    s->ever_installed[c->spi_in - WORLD_FIRST_ESP_SPI] = true;
+}
+
+static struct installed *child_known(struct world *w, struct side *s, uint32_t spi_in,
+                                     const char *what)
+{
+    struct installed *c = installed_find(s, spi_in);
+
+    if (c == NULL) {
+        FAIL(w, "%c: %s of child %08x, which is not installed", "AB"[s->name], what, spi_in);
+    }
+    return c;
+}
+
+static void child_removed(struct world *w, struct side *s, uint32_t spi_in)
+{
+    struct installed *c = child_known(w, s, spi_in, "removal");
+
+    *c = s->installed[--s->installed_count];
+    if (!remove_esp_spi(s, spi_in)) {
+        FAIL(w, "%c: removed child %08x has an SPI that nobody gave", "AB"[s->name], spi_in);
+    }
+}
+
+static void spi_added(struct world *w, struct side *s, uint64_t spi)
+{
+    for (size_t i = 0; i < s->ike_spi_count; i++) {
+        if (s->ike_spis[i] == spi) {
+            FAIL(w, "%c adds an IKE SPI twice", "AB"[s->name]);
+        }
+    }
+    CHECK(spi != 0);
+    CHECK(s->ike_spi_count < WORLD_SPIS_MAX);
+    s->ike_spis[s->ike_spi_count++] = spi;
+}
+
+static void spi_removed(struct world *w, struct side *s, uint64_t spi)
+{
+    for (size_t i = 0; i < s->ike_spi_count; i++) {
+        if (s->ike_spis[i] == spi) {
+            s->ike_spis[i] = s->ike_spis[--s->ike_spi_count];
+            return;
+        }
+    }
+    FAIL(w, "%c removes an IKE SPI that it has not", "AB"[s->name]);
+}
+
+static void side_traces(struct world *w, struct side *s, const struct ikev2_action *action)
+{
+    char line[4096];
+    struct text text = text_over(line, sizeof(line));
+
+    if (!action->trace.sent) {
+        return;
+    }
+    if (action->trace.retransmitted) {
+        snprintf(w->last_words[s->name], WORLD_WORDS_BYTES, "again");
+        return;
+    }
+    struct ikev2_header header = action->trace.header;
+
+    /* What is shown in clear was sent inside SK. */
+    header.next_payload = header.exchange == IKEV2_IKE_SA_INIT ? action->trace.first : IKEV2_SK;
+    ikev2_describe(&header, action->trace.first, action->trace.payloads, &text);
+    line[strcspn(line, "\n")] = '\0';
+    snprintf(w->last_words[s->name], WORLD_WORDS_BYTES, "%.*s", WORLD_WORDS_BYTES - 1, line);
+}
+
+/* False when the machine is over. */
+static bool side_acts(struct world *w, struct side *s, const struct ikev2_action *action)
+{
+    switch (action->kind) {
+    case IKEV2_SEND:
+        side_sends(w, s, action);
+        return true;
+    case IKEV2_ASK_KEY_EXCHANGE:
+    case IKEV2_ASK_SPI:
+    case IKEV2_ASK_PEER:
+        side_asks(w, s, action);
+        return true;
+    case IKEV2_TELL_SPI_ADDED:
+        spi_added(w, s, action->ike_spi);
+        return true;
+    case IKEV2_TELL_SPI_REMOVED:
+        spi_removed(w, s, action->ike_spi);
+        return true;
+    case IKEV2_TELL_ESTABLISHED:
+        s->established++;
+        return true;
+    case IKEV2_TELL_REKEYED:
+        s->rekeyed++;
+        return true;
+    case IKEV2_TELL_INITIAL_CONTACT:
+        s->initial_contact++;
+        return true;
+    case IKEV2_TELL_MOVED:
+        s->moved++;
+        return true;
+    case IKEV2_CHILD_INSTALL:
+        child_installed(w, s, &action->child);
+        return true;
+    case IKEV2_CHILD_USE:
+        child_known(w, s, action->child.spi_in, "use")->used = true;
+        return true;
+    case IKEV2_CHILD_STOP:
+        child_known(w, s, action->child.spi_in, "stop")->stopped = true;
+        return true;
+    case IKEV2_CHILD_REMOVE:
+        child_removed(w, s, action->child.spi_in);
+        return true;
+    case IKEV2_SPI_UNUSED:
+        if (!remove_esp_spi(s, action->esp_spi)) {
+            FAIL(w, "%c gives back an SPI that it has not", "AB"[s->name]);
+        }
+        return true;
+    case IKEV2_TELL_CHILD_FAILED:
+        s->child_failed++;
+        s->failure = action->failed.failure;
+        return true;
+    case IKEV2_TELL_FAILED:
+        s->failed++;
+        s->failure = action->failed.failure;
+        return false;
+    case IKEV2_TELL_CLOSED:
+        s->closed++;
+        s->failure = action->failed.failure;
+        return false;
+    case IKEV2_TRACE:
+        side_traces(w, s, action);
+        return true;
+    }
+    return true;
+}
+
+static void answer(struct world *w, size_t at);
+
+/* Questions are answered at once, unless they wait for their turn. */
+static void side_done(struct world *w, struct side *s, const struct ikev2_actions *actions)
+{
+    bool over = false;
+
+    for (size_t i = 0; i < actions->count; i++) {
+        if (over && actions->list[i].kind != IKEV2_TRACE) {
+            FAIL(w, "%c acts after it is over", "AB"[s->name]);
+        }
+        over = !side_acts(w, s, &actions->list[i]) || over;
+    }
+    if (over) {
+        side_end(s);
+        for (size_t i = w->flight_count; i > 0; i--) {
+            if (w->flights[i - 1].question && w->flights[i - 1].from == s->name) {
+                flight_remove(w, i - 1);
+            }
+        }
+        if (s->installed_count > 0 || s->ike_spi_count > 0 || s->esp_spi_count > 0) {
+            FAIL(w, "%c is over and has %zu children, %zu IKE SPIs, %zu ESP SPIs left",
+                 "AB"[s->name], s -> installed_count, s -> ike_spi_count, s -> esp_spi_count);
+        }
+    }
+}
+
+/* Every event ends here: what is to be answered at once is, then the invariants must hold. */
+static void settle_questions(struct world *w)
+{
+    for (size_t i = 0; !w->answers_wait && i < w->flight_count;) {
+        if (w->flights[i].question) {
+            answer(w, i);
+            i = 0;
+        } else {
+            i++;
+        }
+    }
+    world_check(w);
+}
+
+static void play_key_exchange(struct side *s, const struct flight *f, struct key_pair *pair,
+                              struct secret *shared)
+{
+    const struct algorithm *group = algorithm_find(TRANSFORM_KEY_EXCHANGE, f->group);
+    struct slice mine = {f->own_public, f->own_length};
+    struct slice his = {f->peer_public, f->peer_length};
+
+    CHECK(group != NULL);
+    if (!f->has_pair) {
+        pair->group = f->group;
+        pair->public_length = group->public_bytes;
+        random_fill(&s->random, pair->public_value, pair->public_length);
+        CHECK(secret_set(&pair->private_key, SLICE_TEXT("played")));
+        mine = (struct slice){pair->public_value, pair->public_length};
+    }
+    if (his.length == 0) {
+        return;
+    }
+    CHECK_EQUAL(his.length, mine.length);
+    bool first = memcmp(mine.data, his.data, mine.length) < 0;
+    const struct slice parts[] = {first ? mine : his, first ? his : mine};
+    uint8_t digest[32];
+
+    sha256(parts, 2, digest);
+    CHECK(secret_set(shared, SLICE_OF(digest)));
+}
+
+static void answer(struct world *w, size_t at)
+{
+    struct flight f = w->flights[at];
+    struct side *s = &w->side[f.from];
+    struct ikev2_actions actions = {.count = 0};
+    struct key_pair pair = {0};
+    struct secret shared = {0};
+
+    flight_remove(w, at);
+    if (s->sa == NULL) {
+        return;
+    }
+    if (f.kind == IKEV2_ASK_SPI) {
+        uint32_t spi = w->next_esp_spi++;
+
+        CHECK(s->esp_spi_count < WORLD_SPIS_MAX);
+        s->esp_spis[s->esp_spi_count++] = spi;
+        ikev2_sa_answer_spi(s->sa, f.id, spi, w->now_ms, &actions);
+    } else if (f.kind == IKEV2_ASK_PEER) {
+        ikev2_sa_answer_peer(s->sa, f.id, s->knows_peer ? &s->policy : NULL, w->now_ms, &actions);
+    } else {
+        const struct algorithm *group = algorithm_find(TRANSFORM_KEY_EXCHANGE, f.group);
+        bool ok = f.peer_length == 0 || (group != NULL && f.peer_length == group->public_bytes);
+
+        if (ok) {
+            play_key_exchange(s, &f, &pair, &shared);
+        }
+        ikev2_sa_answer_key_exchange(s->sa, f.id, ok, f.has_pair ? NULL : &pair, &shared, w->now_ms,
+                                     &actions);
+        key_pair_wipe(&pair);
+        secret_wipe(&shared);
+    }
+    side_done(w, s, &actions);
+}
+
+/* ---- messages arrive ---- */
+
+static bool side_has_spi(const struct side *s, uint64_t spi)
+{
+    for (size_t i = 0; i < s->ike_spi_count; i++) {
+        if (s->ike_spis[i] == spi) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_first_request(const struct ikev2_header *h)
+{
+    return h->exchange == IKEV2_IKE_SA_INIT && h->spi_r == 0 &&
+           (h->flags & IKEV2_FLAG_RESPONSE) == 0;
+}
+
+/* The machine that a message belongs to, made when the gate lets a stranger in. NULL: nobody. */
+static struct ikev2_sa *find_machine(struct world *w, struct side *s, struct slice message,
+                                     const struct endpoint *local, const struct endpoint *peer)
+{
+    struct reader r = reader_over(message);
+    struct ikev2_header h;
+
+    if (!ikev2_read_header(&r, &h)) {
+        return NULL;
+    }
+    if (is_first_request(&h)) {
+        struct ikev2_sa_info info;
+
+        if (s->sa != NULL) {
+            ikev2_sa_get_info(s->sa, &info);
+            return info.spi_i == h.spi_i && !info.initiator ? s->sa : NULL;
+        }
+        uint8_t reply[256];
+        struct writer out = writer_over(reply, sizeof(reply));
+
+        if (!s->responds) {
+            return NULL;
+        }
+        switch (ikev2_gate_admit(&s->gate, message, local, peer, s->cookies_wanted, w->now_ms,
+                                 &s->random, &out)) {
+        case IKEV2_GATE_DROP:
+            return NULL;
+        case IKEV2_GATE_REPLY: {
+            struct ikev2_action send = {.kind = IKEV2_SEND,
+                                        .send = {*local, *peer, writer_written(&out)}};
+            struct reader reply_reader = reader_over(writer_written(&out));
+            struct ikev2_header reply_header;
+            char line[1024];
+            struct text text = text_over(line, sizeof(line));
+
+            CHECK(out.length <= message.length);
+            CHECK(ikev2_read_header(&reply_reader, &reply_header));
+            ikev2_describe(&reply_header, reply_header.next_payload, read_rest(&reply_reader),
+                           &text);
+            line[strcspn(line, "\n")] = '\0';
+            snprintf(w->last_words[s->name], WORLD_WORDS_BYTES, "%.*s", WORLD_WORDS_BYTES - 1,
+                     line);
+            side_sends(w, s, &send);
+            return NULL;
+        }
+        case IKEV2_GATE_ADMIT:
+            s->sa = ikev2_sa_new_responder(&s->responder, local, peer, &s->random);
+            CHECK(s->sa != NULL);
+            return s->sa;
+        }
+    }
+    uint64_t own = (h.flags & IKEV2_FLAG_INITIATOR) != 0 ? h.spi_r : h.spi_i;
+
+    if (s->sa == NULL || !side_has_spi(s, own)) {
+        w->unknown_spi++;
+        return NULL;
+    }
+    return s->sa;
+}
+
+static void arrive(struct world *w, struct side *s, struct slice message,
+                   const struct endpoint *local, const struct endpoint *peer)
+{
+    struct ikev2_actions actions = {.count = 0};
+    struct ikev2_sa *sa = find_machine(w, s, message, local, peer);
+
+    if (sa != NULL) {
+        ikev2_sa_receive(sa, message, local, peer, w->now_ms, &actions);
+        side_done(w, s, &actions);
+    }
+    settle_questions(w);
+}
+
+void world_deliver(struct world *w, size_t at)
+{
+    CHECK(at < w->flight_count);
+    struct flight f = w->flights[at];
+
+    note(w,
+         f.question ? (f.from == A ? "A is answered: " : "B is answered: ")
+                    : (f.from == A ? "A -> B: " : "B -> A: "),
+         f.words);
+    if (f.question) {
+        answer(w, at);
+        settle_questions(w);
+        return;
+    }
+    w->flights[at].bytes = NULL;
+    flight_remove(w, at);
+    arrive(w, &w->side[1 - f.from], (struct slice){f.bytes, f.length}, &f.destination, &f.source);
+    free(f.bytes);
+}
+
+void world_lose(struct world *w, size_t at)
+{
+    note(w, w->flights[at].from == A ? "A -> lost: " : "B -> lost: ", w->flights[at].words);
+    flight_remove(w, at);
+}
+
+void world_deliver_all(struct world *w)
+{
+    for (unsigned i = 0; w->flight_count > 0; i++) {
+        if (i > SETTLE_STEPS_MAX) {
+            FAIL(w, "messages without end");
+        }
+        world_deliver(w, 0);
+    }
+}
+
+static uint64_t side_deadline(const struct side *s)
+{
+    return s->sa == NULL ? NEVER_MS : ikev2_sa_deadline_ms(s->sa);
+}
+
+static void side_time(struct world *w, struct side *s)
+{
+    struct ikev2_actions actions = {.count = 0};
+
+    if (s->sa != NULL && side_deadline(s) <= w->now_ms) {
+        ikev2_sa_time(s->sa, w->now_ms, &actions);
+        side_done(w, s, &actions);
+        if (s->sa != NULL && side_deadline(s) <= w->now_ms && actions.count == 0) {
+            FAIL(w, "%c did nothing at its deadline and has not moved it", "AB"[s->name]);
+        }
+    }
+    settle_questions(w);
+}
+
+static uint64_t next_deadline(const struct world *w)
+{
+    uint64_t a = side_deadline(&w->side[A]);
+    uint64_t b = side_deadline(&w->side[B]);
+
+    return a < b ? a : b;
+}
+
+bool world_wake(struct world *w)
+{
+    uint64_t at = next_deadline(w);
+
+    if (at == NEVER_MS) {
+        return false;
+    }
+    w->now_ms = at > w->now_ms ? at : w->now_ms;
+    note(w, "time", "");
+    side_time(w, &w->side[A]);
+    side_time(w, &w->side[B]);
+    return true;
+}
+
+void world_settle(struct world *w)
+{
+    world_deliver_all(w);
+    for (unsigned i = 0; next_deadline(w) <= w->now_ms + QUIET_MS && next_deadline(w) != NEVER_MS;
+         i++) {
+        if (i > SETTLE_STEPS_MAX) {
+            FAIL(w, "it never becomes quiet");
+        }
+        (void)world_wake(w);
+        world_deliver_all(w);
+    }
+}
+
+void world_advance(struct world *w, uint64_t ms)
+{
+    uint64_t until = w->now_ms + ms;
+
+    for (unsigned i = 0; next_deadline(w) <= until; i++) {
+        if (i > SETTLE_STEPS_MAX) {
+            FAIL(w, "it never becomes quiet");
+        }
+        (void)world_wake(w);
+        world_deliver_all(w);
+    }
+    w->now_ms = until;
+}
+
+/* ---- orders ---- */
+
+#define ORDER(w, side_name, call)                                                                  \
+    struct side *s = &(w)->side[side_name];                                                        \
+    struct ikev2_actions actions = {.count = 0};                                                   \
+    CHECK(s->sa != NULL);                                                                          \
+    call;                                                                                          \
+    side_done(w, s, &actions);                                                                     \
+    settle_questions(w)
+
+void world_start(struct world *w)
+{
+    struct side *a = &w->side[A];
+
+    a->sa = ikev2_sa_new_initiator(&a->policy, &a->local, &w->side[B].local, &a->random);
+    ORDER(w, A, ikev2_sa_start(s->sa, w->now_ms, &actions));
+}
+
+void world_connect(struct world *w)
+{
+    world_start(w);
+    world_deliver_all(w);
+    for (size_t i = 0; i < 2; i++) {
+        if (w->side[i].established != 1 || w->side[i].installed_count != 1) {
+            FAIL(w, "%c is not established: %s %s", "AB"[i], w -> side[i].failure.detail,
+                 w->side[i].failure.theirs);
+        }
+    }
+    world_heard(w, B);
+    world_check_settled(w, 1);
+    w->history_length = 0;
+    w->history[0] = '\0';
+}
+
+static const struct installed *child_in_use(const struct side *s)
+{
+    for (size_t i = s->installed_count; i > 0; i--) {
+        if (s->installed[i - 1].used && !s->installed[i - 1].stopped) {
+            return &s->installed[i - 1];
+        }
+    }
+    return NULL;
+}
+
+void world_rekey_ike(struct world *w, enum world_side_name side)
+{
+    ORDER(w, side, ikev2_sa_rekey(s->sa, w->now_ms, &actions));
+}
+
+void world_rekey_child(struct world *w, enum world_side_name side)
+{
+    const struct installed *child = child_in_use(&w->side[side]);
+
+    CHECK(child != NULL);
+    uint32_t spi_in = child->spi_in;
+
+    ORDER(w, side, ikev2_sa_rekey_child(s->sa, spi_in, w->now_ms, &actions));
+}
+
+void world_new_child(struct world *w, enum world_side_name side, size_t policy)
+{
+    const struct ikev2_child_policy *child = &w->side[side].children[policy];
+
+    ORDER(w, side, ikev2_sa_start_child(s->sa, child, w->now_ms, &actions));
+}
+
+void world_close_child(struct world *w, enum world_side_name side)
+{
+    const struct installed *child = child_in_use(&w->side[side]);
+
+    CHECK(child != NULL);
+    uint32_t spi_in = child->spi_in;
+
+    ORDER(w, side, ikev2_sa_close_child(s->sa, spi_in, w->now_ms, &actions));
+}
+
+void world_close(struct world *w, enum world_side_name side)
+{
+    ORDER(w, side, ikev2_sa_close(s->sa, IKEV2_FAIL_ORDERED, w->now_ms, &actions));
+}
+
+void world_liveness(struct world *w, enum world_side_name side)
+{
+    ORDER(w, side, ikev2_sa_ask_liveness(s->sa, w->now_ms, &actions));
+}
+
+void world_inject(struct world *w, enum world_side_name to, struct slice bytes)
+{
+    arrive(w, &w->side[to], bytes, &w->side[to].local, &w->side[1 - to].local);
+}
+
+void world_heard(struct world *w, enum world_side_name side)
+{
+    struct side *receiver = &w->side[side];
+
+    for (size_t i = 0; i < receiver->installed_count; i++) {
+        const struct side *sender = other(w, receiver);
+        uint32_t spi_in = receiver->installed[i].spi_in;
+        bool sent = false;
+
+        for (size_t j = 0; j < sender->installed_count; j++) {
+            sent |= sender->installed[j].spi_out == spi_in && sender->installed[j].used &&
+                    !sender->installed[j].stopped;
+        }
+        if (sent && receiver->sa != NULL) {
+            ORDER(w, side, ikev2_sa_child_heard(s->sa, spi_in, w->now_ms, &actions));
+        }
+    }
+}
+
+/* ---- what must hold ---- */
+
+static bool keys_match(const struct installed *sender, const struct installed *receiver)
+{
+    return sender->key_bytes == receiver->key_bytes &&
+           memcmp(sender->key_out, receiver->key_in, sender->key_bytes) == 0;
+}
+
+static bool was_installed(const struct side *s, uint32_t spi_in)
+{
+    return spi_in - WORLD_FIRST_ESP_SPI < WORLD_ESP_SPIS &&
+           s->ever_installed[spi_in - WORLD_FIRST_ESP_SPI];
+}
+
+void world_check(struct world *w)
+{
+    for (size_t i = 0; i < 2; i++) {
+        struct side *s = &w->side[i];
+        struct side *o = other(w, s);
+
+        /* Whoever closed the IKE SA is deaf from then on, by order. */
+        if (s->sa == NULL || o->sa == NULL) {
+            continue;
+        }
+        for (size_t c = 0; c < s->installed_count; c++) {
+            const struct installed *child = &s->installed[c];
+
+            if (!child->used || child->stopped) {
+                continue;
+            }
+            const struct installed *receiver = installed_find(o, child->spi_out);
+
+            /* The first child under a policy is used as soon as the responder has it: there is
+             * nothing else to send through, and the initiator is about to learn of it. */
+            if (receiver == NULL && child->replaces == 0 && !was_installed(o, child->spi_out)) {
+                continue;
+            }
+            if (receiver == NULL) {
+                FAIL(w, "%c sends through %08x, which %c does not have", "AB"[i], child -> spi_out,
+                     "BA"[i]);
+            }
+            if (!keys_match(child, receiver)) {
+                FAIL(w, "keys of %08x differ", child->spi_out);
+            }
+        }
+        if (w->traffic_wanted && child_in_use(s) == NULL) {
+            FAIL(w, "%c has nothing to send through", "AB"[i]);
+        }
+    }
+}
+
+void world_check_settled(struct world *w, size_t children)
+{
+    struct ikev2_sa_info info[2];
+
+    world_check(w);
+    if (w->flight_count > 0) {
+        FAIL(w, "something is in flight");
+    }
+    for (size_t i = 0; i < 2; i++) {
+        struct side *s = &w->side[i];
+        size_t active = 0;
+
+        if (s->sa == NULL) {
+            FAIL(w, "%c is gone: reason %d %s", "AB"[i], (int)s -> failure.reason,
+                 s->failure.detail);
+        }
+        ikev2_sa_get_info(s->sa, &info[i]);
+        for (size_t c = 0; c < s->installed_count; c++) {
+            active += s->installed[c].used && !s->installed[c].stopped;
+        }
+        if (s->installed_count != children || active != children) {
+            FAIL(w, "%c has %zu children, %zu of them in use, not %zu", "AB"[i],
+                 s -> installed_count, active, children);
+        }
+        if (s->esp_spi_count != children) {
+            FAIL(w, "%c holds %zu ESP SPIs for %zu children", "AB"[i], s -> esp_spi_count,
+                 children);
+        }
+        if (s->ike_spi_count != 1) {
+            FAIL(w, "%c has %zu IKE SAs", "AB"[i], s -> ike_spi_count);
+        }
+        if (info[i].open_exchange != 0) {
+            FAIL(w, "%c has a request open", "AB"[i]);
+        }
+        if (info[i].child_count != children) {
+            FAIL(w, "%c counts %u children", "AB"[i], info[i].child_count);
+        }
+    }
+    if (info[A].spi_i != info[B].spi_i || info[A].spi_r != info[B].spi_r) {
+        FAIL(w, "they hold different IKE SAs");
+    }
+}
+
+void world_check_gone(struct world *w)
+{
+    for (size_t i = 0; i < 2; i++) {
+        const struct side *s = &w->side[i];
+
+        if (s->sa != NULL) {
+            FAIL(w, "%c is still there", "AB"[i]);
+        }
+        CHECK_EQUAL(s->installed_count, 0);
+        CHECK_EQUAL(s->ike_spi_count, 0);
+        CHECK_EQUAL(s->esp_spi_count, 0);
+    }
+}
+
+/* ---- transcripts ---- */
+
+static size_t find_expected(struct world *w, enum world_side_name from, const char *words)
+{
+    size_t found = WORLD_FLIGHTS_MAX;
+
+    for (size_t i = 0; i < w->flight_count; i++) {
+        if (w->flights[i].from == from && !w->flights[i].question) {
+            if (found != WORLD_FLIGHTS_MAX) {
+                FAIL(w, "%c sent more than one message", "AB"[from]);
+            }
+            found = i;
+        }
+    }
+    if (found == WORLD_FLIGHTS_MAX) {
+        FAIL(w, "%c did not send %s", "AB"[from], words);
+    }
+    if (strcmp(w->flights[found].words, words) != 0) {
+        FAIL(w, "%c sent\n  %s\ninstead of\n  %s", "AB"[from], w -> flights[found].words, words);
+    }
+    return found;
+}
+
+void world_expect(struct world *w, enum world_side_name from, const char *words)
+{
+    world_deliver(w, find_expected(w, from, words));
+}
+
+void world_expect_lost(struct world *w, enum world_side_name from, const char *words)
+{
+    world_lose(w, find_expected(w, from, words));
+}

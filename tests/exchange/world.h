@@ -1,0 +1,144 @@
+/*
+ * Two IKEv2 machines and the messages between them, held in the hand: a test decides which
+ * message arrives next, which is lost, and which answer to a machine's question comes when.
+ *
+ * Everything is a value of the seed. Key exchange is played: a public value is random octets, the
+ * shared secret a hash of both, so that tens of thousands of conversations can be had in a test.
+ */
+#ifndef SEKISHO_TESTS_EXCHANGE_WORLD_H
+#define SEKISHO_TESTS_EXCHANGE_WORLD_H
+
+#include "proto/ikev2/gate.h"
+#include "proto/ikev2/sa.h"
+
+#define WORLD_FLIGHTS_MAX 64
+#define WORLD_CHILDREN_MAX 64
+#define WORLD_SPIS_MAX 64
+#define WORLD_FIRST_ESP_SPI 0x1000
+#define WORLD_ESP_SPIS 512
+#define WORLD_WORDS_BYTES 256
+#define WORLD_KEY_BYTES_MAX 160
+
+enum world_side_name { A = 0, B = 1 };
+
+/* A datagram on its way, or (question) an answer that its machine still waits for. */
+struct flight {
+    enum world_side_name from; /* the side that sent it, or that asked */
+    bool question;
+    size_t length;
+    uint8_t *bytes;
+    struct endpoint source, destination;
+    char words[WORLD_WORDS_BYTES]; /* in the notation of the RFC */
+    /* Of a question. */
+    enum ikev2_action_kind kind;
+    uint32_t id;
+    uint16_t group;
+    bool has_pair;
+    uint16_t own_length, peer_length;
+    uint8_t own_public[KEY_EXCHANGE_PUBLIC_BYTES_MAX];
+    uint8_t peer_public[KEY_EXCHANGE_PUBLIC_BYTES_MAX];
+};
+
+struct installed {
+    uint32_t spi_in, spi_out;
+    uint32_t replaces;
+    bool used, stopped;
+    size_t key_bytes;
+    uint8_t key_in[WORLD_KEY_BYTES_MAX];
+    uint8_t key_out[WORLD_KEY_BYTES_MAX];
+};
+
+struct side {
+    enum world_side_name name;
+    struct ikev2_sa *sa; /* NULL before, and when it is over */
+    struct seeded_random seeded;
+    struct random_source random;
+    struct ikev2_gate gate;
+    struct endpoint local;
+    struct ikev2_policy policy;
+    struct ikev2_responder_policy responder;
+    const struct proposals *ike_lists[1];
+    struct ikev2_child_policy children[3];
+    struct selector local_selector, remote_selector;
+    bool responds; /* strangers are let in */
+    bool cookies_wanted;
+    bool knows_peer; /* ASK_PEER is answered with the policy */
+
+    struct installed installed[WORLD_CHILDREN_MAX];
+    size_t installed_count;
+    uint64_t ike_spis[WORLD_SPIS_MAX];
+    size_t ike_spi_count;
+    uint32_t esp_spis[WORLD_SPIS_MAX]; /* given and neither returned nor removed */
+    size_t esp_spi_count;
+
+    unsigned established, rekeyed, failed, closed, child_failed, initial_contact, moved;
+    unsigned installs; /* all that ever were */
+    bool ever_installed[WORLD_ESP_SPIS]; /* by SPI - WORLD_FIRST_ESP_SPI */
+    unsigned sent;
+    size_t longest_sent;
+    struct ikev2_failure failure; /* the last */
+};
+
+struct world {
+    uint64_t now_ms;
+    uint64_t seed;
+    struct side side[2];
+    struct flight flights[WORLD_FLIGHTS_MAX];
+    size_t flight_count;
+    bool answers_wait; /* answers to questions take their turn among the messages */
+    bool traffic_wanted; /* each side must have a child to send through, always */
+    bool traffic_began;
+    uint32_t next_esp_spi;
+    char last_words[2][WORLD_WORDS_BYTES];
+    unsigned unknown_spi; /* messages for no machine */
+    /* For the report of a failure: what arrived, in order. */
+    char history[8192];
+    size_t history_length;
+};
+
+/* Policies are set and may be changed before world_start(). */
+void world_init(struct world *w, uint64_t seed);
+void world_fini(struct world *w);
+
+/* A begins. */
+void world_start(struct world *w);
+/* Until both are authenticated and have a child, nothing in flight, history forgotten. */
+void world_connect(struct world *w);
+
+/* Message (or answer) number `at` in flight arrives. */
+void world_deliver(struct world *w, size_t at);
+void world_lose(struct world *w, size_t at);
+/* In the order of sending, until nothing is in flight. */
+void world_deliver_all(struct world *w);
+/* The next deadline of either machine, whatever it is; false when there is none. */
+bool world_wake(struct world *w);
+/* Deadlines and messages until nothing more happens for an hour; fails when that never comes. */
+void world_settle(struct world *w);
+void world_advance(struct world *w, uint64_t ms);
+
+/* Orders to a side; questions are answered as world.answers_wait says. */
+void world_rekey_ike(struct world *w, enum world_side_name side);
+void world_rekey_child(struct world *w, enum world_side_name side); /* the one in use */
+void world_new_child(struct world *w, enum world_side_name side, size_t policy);
+void world_close_child(struct world *w, enum world_side_name side); /* the first one in use */
+void world_close(struct world *w, enum world_side_name side);
+void world_liveness(struct world *w, enum world_side_name side);
+/* Any octets, from the other side's address. */
+void world_inject(struct world *w, enum world_side_name to, struct slice bytes);
+/* A packet came in through the newest child: the data plane says so. */
+void world_heard(struct world *w, enum world_side_name side);
+
+/* At any time: whoever sends through a child is heard by the other; counts and SPIs make
+ * sense. */
+void world_check(struct world *w);
+/* When all is quiet: both agree, `children` pairs are left, no SPI leaked. */
+void world_check_settled(struct world *w, size_t children);
+/* Nothing is left on either side. */
+void world_check_gone(struct world *w);
+
+/* Exactly one message is in flight from `from`; it reads like this, and arrives. */
+void world_expect(struct world *w, enum world_side_name from, const char *words);
+/* The same, and it is lost. */
+void world_expect_lost(struct world *w, enum world_side_name from, const char *words);
+
+#endif
