@@ -155,7 +155,7 @@ struct status_trace {
     uint64_t number; /* grows; for --follow: show what is greater than the last one shown */
     bool sent;
     struct endpoint peer;
-    const char *words; /* several lines; borrowed until the next event */
+    const char *words; /* several lines; borrowed until `visit` returns */
 };
 /* Oldest first; `site` NULL: strangers (nobody knows yet which site they mean). */
 void gateway_trace(const struct gateway *gateway, const char *site,

@@ -1,0 +1,137 @@
+/*
+ * Which strangers get an IKE SA at all (RFC 7296 2.6): above a few half-open ones, in all or from
+ * one address, they must return a cookie first; above many, they get nothing. An IPv6 /64 counts as
+ * one address.
+ */
+#include "gateway/inside.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define COOKIES_FROM_PER_ADDRESS 3
+/* A cookie proves an address, but one address must not take all the room. */
+#define HALF_OPEN_PER_ADDRESS_MAX 32
+#define HALF_OPEN_MS 30000
+#define HALF_OPEN_PRESSED_MS 10000
+#define HALF_OPEN_ATTACKED_MS 3000
+#define REPLY_BYTES 2048
+
+struct address_count {
+    size_t half_open;
+};
+
+#define ADDRESS_KEY_BYTES 9
+
+static struct slice key_of(const struct address *a, uint8_t key[ADDRESS_KEY_BYTES])
+{
+    size_t length = a->family == FAMILY_IPV4 ? 4 : 8;
+
+    memset(key, 0, ADDRESS_KEY_BYTES);
+    key[0] = a->family;
+    memcpy(key + 1, a->bytes, length);
+    return (struct slice){key, ADDRESS_KEY_BYTES};
+}
+
+static size_t half_open_of(const struct gateway *g, const struct address *a)
+{
+    uint8_t bytes[ADDRESS_KEY_BYTES];
+    const struct address_count *count = table_find(&g->half_open_by_address, key_of(a, bytes));
+
+    return count == NULL ? 0 : count->half_open;
+}
+
+bool admission_wants_cookies(const struct gateway *g, const struct address *peer)
+{
+    return g->half_open_count >= g->config->cookie_threshold ||
+           half_open_of(g, peer) >= COOKIES_FROM_PER_ADDRESS;
+}
+
+static bool is_full(const struct gateway *g, const struct address *peer)
+{
+    return g->half_open_count >= g->config->half_open_max ||
+           half_open_of(g, peer) >= HALF_OPEN_PER_ADDRESS_MAX || g->ike_count >= g->ike_sa_max;
+}
+
+static uint64_t half_open_ms(const struct gateway *g)
+{
+    size_t most = g->config->half_open_max;
+
+    if (g->half_open_count >= most / 4 * 3) {
+        return HALF_OPEN_ATTACKED_MS;
+    }
+    return g->half_open_count >= most / 2 ? HALF_OPEN_PRESSED_MS : HALF_OPEN_MS;
+}
+
+void admission_begin(struct ike *ike)
+{
+    struct gateway *g = ike->gateway;
+    uint8_t bytes[ADDRESS_KEY_BYTES];
+    struct slice key = key_of(&ike->peer.address, bytes);
+    struct address_count *count = table_find(&g->half_open_by_address, key);
+
+    if (count == NULL) {
+        count = calloc(1, sizeof(*count));
+        if (count == NULL) {
+            return;
+        }
+        if (!table_add(&g->half_open_by_address, key, count)) {
+            free(count);
+            return;
+        }
+    }
+    count->half_open++;
+    g->half_open_count++;
+    ike->half_open = true;
+    ike->began_at = ike->peer.address;
+}
+
+void admission_end(struct ike *ike)
+{
+    struct gateway *g = ike->gateway;
+    uint8_t bytes[ADDRESS_KEY_BYTES];
+    struct slice key = key_of(&ike->began_at, bytes);
+
+    if (!ike->half_open) {
+        return;
+    }
+    ike->half_open = false;
+    g->half_open_count--;
+    struct address_count *count = table_find(&g->half_open_by_address, key);
+
+    if (count != NULL && --count->half_open == 0) {
+        (void)table_remove(&g->half_open_by_address, key);
+        free(count);
+    }
+}
+
+/* A message for which there is no IKE SA. */
+void admission_datagram(struct gateway *g, const struct endpoint *local,
+                        const struct endpoint *peer, struct slice message, uint64_t now_ms)
+{
+    uint8_t bytes[REPLY_BYTES];
+    struct writer reply = writer_over(bytes, sizeof(bytes));
+    bool cookies = admission_wants_cookies(g, &peer->address);
+
+    switch (ikev2_gate_admit(&g->gate, message, local, peer, cookies, now_ms, g->random, &reply)) {
+    case IKEV2_GATE_ADMIT:
+        break;
+    case IKEV2_GATE_REPLY:
+        actions_send(g, local, peer, writer_written(&reply));
+        g->cookies_sent += cookies;
+        return;
+    case IKEV2_GATE_DROP:
+        return;
+    }
+    if (g->stopping || is_full(g, &peer->address)) {
+        g->refused_full++;
+        return;
+    }
+    struct reader r = reader_over(message);
+    struct ikev2_header header;
+
+    if (g->responder_terms == NULL || !ikev2_read_header(&r, &header)) {
+        return;
+    }
+    g->responder_terms->policy.half_open_ms = half_open_ms(g);
+    ike_answer(g, local, peer, header.spi_i, message, now_ms);
+}

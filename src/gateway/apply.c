@@ -1,0 +1,409 @@
+/*
+ * From one configuration to the next. What is equal is not touched; what differs only in how we
+ * behave is told to the machines that run; what differs in what was agreed is negotiated anew, new
+ * SAs first; what is gone is closed.
+ */
+#include "gateway/inside.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct plan {
+    struct site **sites; /* in the order of the new configuration */
+    size_t count;
+    bool *is_new;
+};
+
+/* A name may be longer than a key of a table: then its beginning and a keyed hash stand for it. */
+struct name_key {
+    uint8_t bytes[TABLE_KEY_BYTES_MAX];
+    size_t length;
+};
+
+static struct name_key name_key(const struct gateway *g, const char *name)
+{
+    struct name_key key = {.length = strlen(name)};
+
+    if (key.length <= sizeof(key.bytes)) {
+        memcpy(key.bytes, name, key.length);
+        return key;
+    }
+    memcpy(key.bytes, name, sizeof(key.bytes) - 8);
+    put_u64(key.bytes + sizeof(key.bytes) - 8, siphash24(g->identity_key, slice_of_text(name)));
+    key.length = sizeof(key.bytes);
+    return key;
+}
+
+static struct slice name_slice(const struct name_key *key)
+{
+    return (struct slice){key->bytes, key->length};
+}
+
+struct site *apply_find(const struct gateway *g, const char *name)
+{
+    struct name_key key = name_key(g, name);
+    struct site *site = table_find(&g->by_name, name_slice(&key));
+
+    return site != NULL && strcmp(site->name, name) == 0 ? site : NULL;
+}
+
+/* ---- numbers ---- */
+
+static bool number_new(struct gateway *g, struct site *site)
+{
+    for (size_t i = g->number_hint; i < g->number_capacity; i++) {
+        if (g->by_number[i] == NULL) {
+            g->by_number[i] = site;
+            g->number_hint = i + 1;
+            site->number = (uint32_t)(i + 1);
+            return true;
+        }
+    }
+    size_t capacity = g->number_capacity == 0 ? 64 : g->number_capacity * 2;
+    struct site **more = realloc(g->by_number, capacity * sizeof(struct site *));
+
+    if (more == NULL) {
+        return false;
+    }
+    memset(more + g->number_capacity, 0, (capacity - g->number_capacity) * sizeof(struct site *));
+    g->by_number = more;
+    more[g->number_capacity] = site;
+    site->number = (uint32_t)(g->number_capacity + 1);
+    g->number_hint = g->number_capacity + 1;
+    g->number_capacity = capacity;
+    return true;
+}
+
+static void destroy(struct gateway *g, struct site *site)
+{
+    if (site->number > 0) {
+        g->by_number[site->number - 1] = NULL;
+        if (site->number - 1 < g->number_hint) {
+            g->number_hint = site->number - 1;
+        }
+    }
+    struct name_key key = name_key(g, site->name);
+
+    if (table_find(&g->by_name, name_slice(&key)) == site) {
+        (void)table_remove(&g->by_name, name_slice(&key));
+    }
+    site_free(site);
+}
+
+/* ---- comparing ---- */
+
+static bool same_text(const char *a, const char *b)
+{
+    if (a == NULL || b == NULL) {
+        return a == b;
+    }
+    return strcmp(a, b) == 0;
+}
+
+static const char *said(const struct config *config, const struct config_site *site)
+{
+    return site->say != NULL ? site->say : config->gateway;
+}
+
+static bool same_peers(const struct config_site *a, const struct config_site *b)
+{
+    if (a->peer_count != b->peer_count) {
+        return false;
+    }
+    for (size_t i = 0; i < a->peer_count; i++) {
+        const struct config_host *one = &a->peers[i];
+        const struct config_host *two = &b->peers[i];
+
+        if (one->any != two->any || one->port != two->port || !same_text(one->text, two->text)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Whether what was agreed under the one would be agreed under the other. */
+static bool agrees(const struct config *old_config, const struct config_site *a,
+                   const struct config *new_config, const struct config_site *b)
+{
+    return same_text(said(old_config, a), said(new_config, b)) &&
+           same_text(config_site_identity(a), config_site_identity(b)) &&
+           a->identity_any == b->identity_any && a->strict_identity == b->strict_identity &&
+           same_peers(a, b) && same_text(a->key.name, b->key.name) &&
+           memcmp(a->ike, b->ike, sizeof(*a->ike)) == 0 &&
+           memcmp(a->esp, b->esp, sizeof(*a->esp)) == 0 && a->pfs == b->pfs &&
+           a->encapsulate == b->encapsulate && a->replay_window == b->replay_window &&
+           a->lifetime_bytes == b->lifetime_bytes && a->lifetime_packets == b->lifetime_packets;
+}
+
+/* ---- one site ---- */
+
+static bool set_expected(struct site *site, const struct config_site *config)
+{
+    const char *word = config_site_identity(config);
+
+    free(site->expected);
+    site->expected = NULL;
+    if (config->identity_any || word == NULL) {
+        return true;
+    }
+    site->expected = malloc(sizeof(*site->expected));
+    return site->expected != NULL && ike_identity_parse(slice_of_text(word), site->expected);
+}
+
+static struct site *create(struct gateway *g, const struct config *config,
+                           const struct config_site *c)
+{
+    struct site *site = site_new(g, c, 0);
+
+    if (site == NULL) {
+        return NULL;
+    }
+    struct name_key key = name_key(g, c->name);
+
+    if (!set_expected(site, c) || !policies_make_selectors(config, c, &site->selectors) ||
+        !number_new(g, site) || !table_add(&g->by_name, name_slice(&key), site)) {
+        destroy(g, site);
+        return NULL;
+    }
+    site->next_try_ms = g->now_ms;
+    return site;
+}
+
+static void tell_machines(struct site *site)
+{
+    site_renew_terms(site);
+    if (site->terms == NULL) {
+        return;
+    }
+    for (struct ike *ike = site->ikes; ike != NULL; ike = ike->next_of_site) {
+        if (ike->terms == NULL || ike->superseded) {
+            continue;
+        }
+        struct terms *before = ike->terms;
+
+        ike->terms = terms_hold(site->terms);
+        ikev2_sa_set_policy(ike->machine, &ike->terms->policy);
+        terms_release(before);
+    }
+    terms_refresh_initial_contact(site);
+}
+
+static void change(struct site *site, const struct config *old_config, const struct config_site *c,
+                   uint64_t now_ms)
+{
+    struct gateway *g = site->gateway;
+    const struct config *config = g->config;
+    const struct config_site *before = site->config;
+    struct selectors selectors;
+
+    if (!policies_make_selectors(config, c, &selectors)) {
+        log_line(g->log, LOG_LEVEL_ERROR, c->name, "no memory for its networks");
+        selectors = (struct selectors){0};
+    }
+    bool same_networks = policies_selectors_equal(&selectors, &site->selectors);
+    bool same_terms = same_networks && agrees(old_config, before, config, c);
+    bool same = same_terms && before->hash == c->hash;
+
+    policies_free_selectors(&site->selectors);
+    site->selectors = selectors;
+    site->secret_stale = true;
+    if (!same_text(before->key.name, c->key.name)) {
+        site->secret_known = false;
+        secret_wipe(&site->secret);
+    }
+    /* The name of a site is a string of its configuration. */
+    site->config = c;
+    site->name = c->name;
+    if (!set_expected(site, c)) {
+        log_line(g->log, LOG_LEVEL_ERROR, c->name, "its identity cannot be used");
+    }
+    if (same) {
+        return;
+    }
+    if (before->enabled && !c->enabled) {
+        site_close_all(site, IKEV2_FAIL_ORDERED);
+        return;
+    }
+    if (same_terms) {
+        tell_machines(site);
+        site->next_try_ms = now_ms;
+        return;
+    }
+    site->ordered_down = false;
+    site_trouble_clear(site);
+    site_renew_terms(site);
+    site_renegotiate(site, now_ms);
+}
+
+/* ---- all of them ---- */
+
+static void remove_gone(struct gateway *g, const struct config *config, uint64_t now_ms)
+{
+    for (size_t i = 0; i < g->site_count; i++) {
+        if (config_find_site(config, g->sites[i]->name) == NULL) {
+            g->sites[i]->gone = true;
+            site_close_all(g->sites[i], IKEV2_FAIL_ORDERED);
+        }
+    }
+    gateway_settle(g, now_ms);
+}
+
+static bool make_plan(struct gateway *g, const struct config *config, struct plan *plan)
+{
+    size_t count = config->site_count;
+
+    *plan = (struct plan){.count = count};
+    plan->sites = calloc(count > 0 ? count : 1, sizeof(*plan->sites));
+    plan->is_new = calloc(count > 0 ? count : 1, sizeof(*plan->is_new));
+    if (plan->sites == NULL || plan->is_new == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        plan->sites[i] = apply_find(g, config->sites[i].name);
+        if (plan->sites[i] == NULL) {
+            plan->sites[i] = create(g, config, &config->sites[i]);
+            plan->is_new[i] = true;
+        }
+        if (plan->sites[i] == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void drop_plan(struct gateway *g, struct plan *plan)
+{
+    for (size_t i = 0; i < plan->count; i++) {
+        if (plan->sites != NULL && plan->is_new != NULL && plan->is_new[i] &&
+            plan->sites[i] != NULL) {
+            destroy(g, plan->sites[i]);
+        }
+    }
+    free(plan->sites);
+    free(plan->is_new);
+}
+
+/* New routes before old ones go: a network that moves from one site to another is never without. */
+static void set_routes(struct gateway *g, struct plan *plan, const struct config_site **before)
+{
+    for (size_t i = 0; i < plan->count; i++) {
+        if (before[i] == NULL || before[i]->hash != plan->sites[i]->config->hash) {
+            routes_add(g, plan->sites[i]);
+        }
+    }
+    for (size_t i = 0; i < plan->count; i++) {
+        if (before[i] != NULL && before[i]->hash != plan->sites[i]->config->hash) {
+            routes_remove(g, before[i]);
+        }
+    }
+    for (size_t i = 0; i < g->site_count; i++) {
+        if (g->sites[i]->gone) {
+            routes_remove(g, g->sites[i]->config);
+        }
+    }
+}
+
+static void index_all(struct gateway *g)
+{
+    identities_clear(g);
+    for (size_t i = 0; i < g->site_count; i++) {
+        g->sites[i]->index = i;
+        identities_add(g, g->sites[i]);
+    }
+    responder_terms_release(g->responder_terms);
+    g->responder_terms = responder_terms_new(g->sites, g->site_count);
+}
+
+static void switch_over(struct gateway *g, struct config *config, struct plan *plan,
+                        const struct config_site **before, uint64_t now_ms)
+{
+    struct site **old_sites = g->sites;
+    size_t old_count = g->site_count;
+    struct config *old_config = g->config;
+
+    g->config = config;
+    g->configured_ms = now_ms;
+
+    for (size_t i = 0; i < plan->count; i++) {
+        if (!plan->is_new[i]) {
+            before[i] = plan->sites[i]->config;
+            change(plan->sites[i], old_config, &config->sites[i], now_ms);
+        }
+    }
+    set_routes(g, plan, before);
+    identities_clear(g);
+    for (size_t i = 0; i < old_count; i++) {
+        if (old_sites[i]->gone) {
+            destroy(g, old_sites[i]);
+        }
+    }
+    config_free(old_config);
+    g->sites = plan->sites;
+    g->site_count = plan->count;
+    free(old_sites);
+    index_all(g);
+    g->policies_refused = !policies_publish(g);
+    if (g->policies_refused) {
+        log_line(g->log, LOG_LEVEL_ERROR, "gateway",
+                 "%s the data plane refused the policies of this configuration",
+                 reason_code(REASON_RESOURCES));
+    }
+    for (size_t i = 0; i < g->site_count; i++) {
+        site_think_later(g->sites[i]);
+    }
+}
+
+void gateway_configure(struct gateway *g, struct config *config, uint64_t now_ms)
+{
+    struct plan plan;
+    const struct config_site **before =
+        calloc(config->site_count > 0 ? config->site_count : 1, sizeof(*before));
+
+    g->now_ms = now_ms;
+    if (before == NULL || g->stopping || !make_plan(g, config, &plan)) {
+        if (before != NULL && !g->stopping) {
+            drop_plan(g, &plan);
+        }
+        log_line(g->log, LOG_LEVEL_ERROR, "gateway",
+                 "no memory for the new configuration; the old one stays");
+        free(before);
+        config_free(config);
+        return;
+    }
+    remove_gone(g, config, now_ms);
+    switch_over(g, config, &plan, before, now_ms);
+    free(plan.is_new);
+    free(before);
+    gateway_settle(g, now_ms);
+}
+
+void gateway_shutdown(struct gateway *g, uint64_t now_ms)
+{
+    g->now_ms = now_ms;
+    g->stopping = true;
+    for (size_t i = 0; i < g->site_count; i++) {
+        site_close_all(g->sites[i], IKEV2_FAIL_ORDERED);
+    }
+    for (struct ike *ike = g->ikes; ike != NULL; ike = ike->next) {
+        ike_order_close(ike, IKEV2_FAIL_ORDERED);
+    }
+    gateway_settle(g, now_ms);
+    routes_remove_all(g);
+}
+
+void apply_free(struct gateway *g)
+{
+    while (g->ikes != NULL) {
+        ike_free(g->ikes);
+    }
+    for (size_t i = 0; i < g->site_count; i++) {
+        destroy(g, g->sites[i]);
+    }
+    free(g->sites);
+    free(g->by_number);
+    g->sites = NULL;
+    g->by_number = NULL;
+    g->site_count = 0;
+    responder_terms_release(g->responder_terms);
+    config_free(g->config);
+}

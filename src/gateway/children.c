@@ -1,0 +1,298 @@
+/*
+ * SAs for data: installed in the data plane when the machine says so. At most one of a site's is
+ * `used`: what is sent goes through it. When that one goes, the newest that is left takes its place
+ * before it is stopped.
+ */
+#include "gateway/inside.h"
+
+#include <stdlib.h>
+
+#define HEARD_LATELY_MS 10000
+
+static struct slice key_of(const uint32_t *spi)
+{
+    return (struct slice){(const uint8_t *)spi, sizeof(*spi)};
+}
+
+struct child *children_find(const struct gateway *g, uint32_t spi_in)
+{
+    return table_find(&g->children, key_of(&spi_in));
+}
+
+/* Rekeyed a little before the limit, and not by both sides at the same packet. */
+static uint64_t soft_limit(struct gateway *g, uint64_t hard)
+{
+    return hard - hard / 100 * (10 + random_below(g->random, 11));
+}
+
+static bool install(struct ike *ike, const struct ikev2_child_info *info)
+{
+    struct gateway *g = ike->gateway;
+    const struct config_site *c = ike->site->config;
+    struct child_sa sa = {
+        .spi_in = info->spi_in,
+        .spi_out = info->spi_out,
+        .policy_id = ike->site->number,
+        .suite = info->suite,
+        .key_in = info->key_in,
+        .key_out = info->key_out,
+        .local = info->local,
+        .peer = info->peer,
+        .encapsulated = info->encapsulated,
+        .transport_mode = info->transport_mode,
+        .replay_window = c->replay_window,
+        .local_selectors = info->local_selectors,
+        .local_count = info->local_count,
+        .remote_selectors = info->remote_selectors,
+        .remote_count = info->remote_count,
+        .soft_bytes = soft_limit(g, c->lifetime_bytes),
+        .hard_bytes = c->lifetime_bytes,
+        .soft_packets = soft_limit(g, c->lifetime_packets),
+        .hard_packets = c->lifetime_packets,
+        .copy_dscp = true,
+    };
+
+    sa.local.port = actions_socket_port(g, sa.local.port);
+    return dataplane_install(g->dataplane, &sa);
+}
+
+void children_install(struct ike *ike, const struct ikev2_child_info *info, uint64_t now_ms)
+{
+    struct gateway *g = ike->gateway;
+    struct child *child = ike->site == NULL ? NULL : calloc(1, sizeof(*child));
+
+    if (child == NULL) {
+        dataplane_release_spi(g->dataplane, info->spi_in);
+        ike_order_close(ike, IKEV2_FAIL_RESOURCES);
+        return;
+    }
+    *child = (struct child){
+        .ike = ike,
+        .spi_in = info->spi_in,
+        .since_ms = now_ms,
+        .installed_number = ++g->next_child,
+    };
+    if (!table_add(&g->children, key_of(&child->spi_in), child)) {
+        free(child);
+        ike_order_close(ike, IKEV2_FAIL_RESOURCES);
+        return;
+    }
+    child->next = ike->children;
+    ike->children = child;
+    ike->site->child_count++;
+    g->child_count++;
+    child->installed = install(ike, info);
+    if (!child->installed) {
+        log_line(g->log, LOG_LEVEL_ERROR, ike->site->name,
+                 "%s the data plane took no more SAs; the connection is closed",
+                 reason_code(REASON_RESOURCES));
+        dataplane_release_spi(g->dataplane, child->spi_in);
+        ike_order_close(ike, IKEV2_FAIL_RESOURCES);
+    }
+    if (info->replaces_spi_in != 0) {
+        g->child_rekeys++;
+        ike->site->rekeys++;
+    }
+}
+
+static struct child *of_ike(struct ike *ike, uint32_t spi_in)
+{
+    struct child *child = children_find(ike->gateway, spi_in);
+
+    return child != NULL && child->ike == ike ? child : NULL;
+}
+
+static void use(struct site *site, struct child *child, uint64_t now_ms)
+{
+    site->used = child;
+    if (child != NULL) {
+        dataplane_use(site->gateway->dataplane, child->spi_in);
+    }
+    site_used_changed(site, now_ms);
+}
+
+void children_use(struct ike *ike, uint32_t spi_in, uint64_t now_ms)
+{
+    struct child *child = of_ike(ike, spi_in);
+
+    if (child != NULL && child->installed && !child->stopped) {
+        use(ike->site, child, now_ms);
+    }
+}
+
+static struct child *newest_usable_of(const struct ike *ike, const struct child *except)
+{
+    struct child *newest = NULL;
+
+    for (struct child *c = ike->children; c != NULL; c = c->next) {
+        if (c != except && c->installed && !c->stopped &&
+            (newest == NULL || c->installed_number > newest->installed_number)) {
+            newest = c;
+        }
+    }
+    return newest;
+}
+
+static struct child *newest_usable(const struct site *site, const struct child *except)
+{
+    struct child *newest = NULL;
+
+    for (struct ike *ike = site->ikes; ike != NULL; ike = ike->next_of_site) {
+        struct child *c = ike->established ? newest_usable_of(ike, except) : NULL;
+
+        if (c != NULL && (newest == NULL || c->installed_number > newest->installed_number)) {
+            newest = c;
+        }
+    }
+    return newest;
+}
+
+bool children_any_usable(const struct ike *ike)
+{
+    return newest_usable_of(ike, NULL) != NULL;
+}
+
+void children_prefer(struct ike *ike, uint64_t now_ms)
+{
+    struct child *child = newest_usable_of(ike, NULL);
+
+    if (child != NULL && ike->site->used != child &&
+        (ike->site->used == NULL || ike->site->used->ike != ike)) {
+        use(ike->site, child, now_ms);
+    }
+}
+
+void children_stop(struct ike *ike, uint32_t spi_in, uint64_t now_ms)
+{
+    struct child *child = of_ike(ike, spi_in);
+
+    if (child == NULL) {
+        return;
+    }
+    child->stopped = true;
+    if (ike->site->used == child) {
+        use(ike->site, newest_usable(ike->site, child), now_ms);
+    }
+    if (child->installed) {
+        dataplane_stop(ike->gateway->dataplane, spi_in);
+    }
+}
+
+static void count_what_passed(struct site *site, const struct child *child)
+{
+    struct sa_counters c;
+
+    if (!child->installed || !dataplane_sa_counters(site->gateway->dataplane, child->spi_in, &c)) {
+        return;
+    }
+    site->in_packets += c.in_packets;
+    site->in_bytes += c.in_bytes;
+    site->out_packets += c.out_packets;
+    site->out_bytes += c.out_bytes;
+    site->replayed += c.replayed;
+    site->forged += c.forged;
+    site->selector_mismatch += c.selector_mismatch;
+    if (c.last_in_ms > site->last_in_ms) {
+        site->last_in_ms = c.last_in_ms;
+    }
+    if (c.last_out_ms > site->last_out_ms) {
+        site->last_out_ms = c.last_out_ms;
+    }
+}
+
+static void remove_child(struct child *child, uint64_t now_ms)
+{
+    struct ike *ike = child->ike;
+    struct gateway *g = ike->gateway;
+    struct child **link = &ike->children;
+
+    count_what_passed(ike->site, child);
+    if (ike->site->used == child) {
+        use(ike->site, newest_usable(ike->site, child), now_ms);
+    }
+    if (child->installed) {
+        dataplane_remove(g->dataplane, child->spi_in);
+    }
+    while (*link != child) {
+        link = &(*link)->next;
+    }
+    *link = child->next;
+    (void)table_remove(&g->children, key_of(&child->spi_in));
+    ike->site->child_count--;
+    g->child_count--;
+    free(child);
+}
+
+void children_remove(struct ike *ike, uint32_t spi_in, uint64_t now_ms)
+{
+    struct child *child = of_ike(ike, spi_in);
+
+    if (child != NULL) {
+        remove_child(child, now_ms);
+    }
+}
+
+void children_remove_all(struct ike *ike)
+{
+    while (ike->children != NULL) {
+        remove_child(ike->children, ike->gateway->now_ms);
+    }
+}
+
+void children_move(struct ike *ike, const struct endpoint *local, const struct endpoint *peer)
+{
+    struct endpoint socket = *local;
+
+    socket.port = actions_socket_port(ike->gateway, local->port);
+    for (const struct child *c = ike->children; c != NULL; c = c->next) {
+        if (c->installed) {
+            dataplane_move(ike->gateway->dataplane, c->spi_in, &socket, peer);
+        }
+    }
+}
+
+uint64_t children_last_in_ms(const struct ike *ike)
+{
+    uint64_t last_ms = 0;
+    struct sa_counters counters;
+
+    for (const struct child *c = ike->children; c != NULL; c = c->next) {
+        if (c->installed && dataplane_sa_counters(ike->gateway->dataplane, c->spi_in, &counters) &&
+            counters.last_in_ms > last_ms) {
+            last_ms = counters.last_in_ms;
+        }
+    }
+    return last_ms;
+}
+
+uint64_t children_last_out_ms(const struct ike *ike)
+{
+    uint64_t last_ms = 0;
+    struct sa_counters counters;
+
+    for (const struct child *c = ike->children; c != NULL; c = c->next) {
+        if (c->installed && dataplane_sa_counters(ike->gateway->dataplane, c->spi_in, &counters) &&
+            counters.last_out_ms > last_ms) {
+            last_ms = counters.last_out_ms;
+        }
+    }
+    return last_ms;
+}
+
+/* RFC 7296 2.4: fresh inbound data proves the peer alive, so that it need not be asked. */
+struct child *children_heard_lately(struct ike *ike, uint64_t now_ms)
+{
+    struct sa_counters counters;
+
+    for (struct child *c = ike->children; c != NULL; c = c->next) {
+        if (!c->installed ||
+            !dataplane_sa_counters(ike->gateway->dataplane, c->spi_in, &counters) ||
+            counters.last_in_ms <= c->told_in_ms ||
+            counters.last_in_ms + HEARD_LATELY_MS < now_ms) {
+            continue;
+        }
+        c->told_in_ms = counters.last_in_ms;
+        return c;
+    }
+    return NULL;
+}

@@ -1,0 +1,343 @@
+/*
+ * Reaching a site's peer: read the key, resolve the name, find our own address, begin; then the
+ * next address, then the next host, then wait. At most DIALS_IN_FLIGHT_MAX sites do so at once, the
+ * others stand in a queue; one that stays silent gives its place to others after DIAL_SLOT_MS.
+ */
+#include "gateway/inside.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define QUESTION_MS 30000
+
+static void queue_remove(struct site *site)
+{
+    struct gateway *g = site->gateway;
+    struct site *before = NULL;
+
+    for (struct site *s = g->queue_first; s != NULL; before = s, s = s->next_queued) {
+        if (s != site) {
+            continue;
+        }
+        if (before == NULL) {
+            g->queue_first = s->next_queued;
+        } else {
+            before->next_queued = s->next_queued;
+        }
+        if (g->queue_last == s) {
+            g->queue_last = before;
+        }
+        g->queue_count--;
+        return;
+    }
+}
+
+void dial_begin(struct site *site, uint64_t now_ms)
+{
+    struct gateway *g = site->gateway;
+
+    (void)now_ms;
+    site->dial = DIAL_QUEUED;
+    site->next_queued = NULL;
+    if (g->queue_last == NULL) {
+        g->queue_first = site;
+    } else {
+        g->queue_last->next_queued = site;
+    }
+    g->queue_last = site;
+    g->queue_count++;
+}
+
+void dial_release_slot(struct site *site)
+{
+    if (site->has_slot) {
+        site->has_slot = false;
+        site->gateway->dials_in_flight--;
+    }
+}
+
+void dial_done(struct site *site)
+{
+    site->dial = DIAL_IDLE;
+    site->dialled = NULL;
+    dial_release_slot(site);
+}
+
+void dial_cancel(struct site *site)
+{
+    struct ike *dialled = site->dialled;
+
+    if (site->dial == DIAL_QUEUED) {
+        queue_remove(site);
+    }
+    site->dial_question = 0;
+    dial_done(site);
+    if (dialled != NULL) {
+        ike_order_close(dialled, IKEV2_FAIL_ORDERED);
+    }
+}
+
+void dial_back_off(struct site *site, uint64_t now_ms)
+{
+    uint64_t wait_ms = site->backoff_ms * 2;
+
+    if (wait_ms < BACKOFF_FIRST_MS) {
+        wait_ms = BACKOFF_FIRST_MS;
+    }
+    site->backoff_ms = wait_ms < BACKOFF_MAX_MS ? wait_ms : BACKOFF_MAX_MS;
+    uint32_t half = (uint32_t)(site->backoff_ms / 2);
+
+    site->next_try_ms =
+        now_ms + site->backoff_ms - half / 2 + random_below(site->gateway->random, half + 1);
+}
+
+static void round_over(struct site *site, uint64_t now_ms)
+{
+    dial_done(site);
+    dial_back_off(site, now_ms);
+    site_think_later(site);
+}
+
+void dial_failed(struct site *site)
+{
+    if (site->dial == DIAL_IDLE || site->dial == DIAL_QUEUED) {
+        return;
+    }
+    site->dial_question = 0;
+    site->candidate++;
+    site->dial = DIAL_NEXT;
+    site_think_later(site);
+}
+
+static void ask(struct site *site, enum dial_step step, uint64_t question, uint64_t now_ms)
+{
+    site->dial = step;
+    site->dial_question = question;
+    site->question_until_ms = now_ms + QUESTION_MS;
+    site_think_later(site);
+}
+
+/* ---- the steps, each when the one before is done ---- */
+
+static void go(struct site *site, const struct address *local, uint64_t now_ms)
+{
+    const struct endpoint *peer = &site->candidates[site->candidate];
+    struct endpoint from = {
+        .address = *local,
+        .port = peer->port == IKE_NAT_PORT ? IKE_NAT_PORT : IKE_PORT,
+    };
+
+    site->dial = DIAL_GOING;
+    site->last_peer = *peer;
+    site->reached = REASON_CHECK_REACH;
+    free(site->icmp_why);
+    site->icmp_why = NULL;
+    if (ike_dial(site, &from, peer, now_ms) == NULL && site->dial == DIAL_GOING) {
+        site_trouble(site, REASON_RESOURCES, peer, "no more IKE SAs", now_ms);
+        round_over(site, now_ms);
+    }
+    site_think_later(site);
+}
+
+/* The first address that we listen on and from which the peer can be reached; false when there is
+ * none. */
+static bool listens_on(const struct gateway *g, enum family family, const struct address **out)
+{
+    *out = NULL;
+    for (size_t i = 0; i < g->config->listen_count; i++) {
+        if (g->config->listen[i].family == family) {
+            *out = &g->config->listen[i];
+            return true;
+        }
+    }
+    return g->config->listen_count == 0;
+}
+
+static void next_host(struct site *site, uint64_t now_ms);
+
+static void next_candidate(struct site *site, uint64_t now_ms)
+{
+    struct gateway *g = site->gateway;
+
+    for (; site->candidate < site->candidate_count; site->candidate++) {
+        const struct endpoint *peer = &site->candidates[site->candidate];
+        const struct address *local;
+
+        if (!listens_on(g, (enum family)peer->address.family, &local)) {
+            site_trouble(site, REASON_NO_ROUTE, peer, "no listen address of its family", now_ms);
+            continue;
+        }
+        if (local != NULL && !address_is_any(local)) {
+            go(site, local, now_ms);
+            return;
+        }
+        uint64_t question = questions_ask(g, QUESTION_SOURCE, site, NULL, 0);
+        struct gateway_action *action = question == 0 ? NULL : actions_add(g, GATEWAY_FIND_SOURCE);
+
+        ask(site, DIAL_SOURCE, question, now_ms);
+        if (action != NULL) {
+            action->source.question = question;
+            action->source.peer = peer->address;
+        }
+        return;
+    }
+    site->host++;
+    next_host(site, now_ms);
+}
+
+/* `host` is a name or an address; goes on with its first candidate. */
+static void next_host(struct site *site, uint64_t now_ms)
+{
+    const struct config_site *c = site->config;
+
+    site->candidate = 0;
+    site->candidate_count = 0;
+    while (site->host < c->peer_count && c->peers[site->host].any) {
+        site->host++;
+    }
+    if (site->host >= c->peer_count) {
+        round_over(site, now_ms);
+        return;
+    }
+    const struct config_host *host = &c->peers[site->host];
+
+    if (host->address.family != FAMILY_NONE) {
+        site->candidates[0] = (struct endpoint){
+            .address = host->address,
+            .port = host->port != 0 ? host->port : IKE_PORT,
+        };
+        site->candidate_count = 1;
+        site->dial = DIAL_NEXT;
+        site->reached = REASON_CHECK_REACH;
+        site_think_later(site);
+        return;
+    }
+    uint64_t question = questions_ask(site->gateway, QUESTION_RESOLVE, site, NULL, 0);
+    struct gateway_action *action =
+        question == 0 ? NULL : actions_add(site->gateway, GATEWAY_RESOLVE);
+
+    ask(site, DIAL_RESOLVE, question, now_ms);
+    if (action != NULL) {
+        action->resolve.question = question;
+        actions_copy_words(action->resolve.host, sizeof(action->resolve.host), host->text);
+    }
+}
+
+static void start(struct site *site, uint64_t now_ms)
+{
+    struct gateway *g = site->gateway;
+
+    g->dials_in_flight++;
+    site->has_slot = true;
+    site->slot_until_ms = now_ms + DIAL_SLOT_MS;
+    site->tries++;
+    site->last_try_ms = now_ms;
+    site->host = 0;
+    site->candidate = 0;
+    site->candidate_count = 0;
+    site->reached = REASON_CHECK_NAME;
+    if (site->secret_known && !site->secret_stale && site->terms != NULL) {
+        next_host(site, now_ms);
+        return;
+    }
+    ask(site, DIAL_SECRET, 0, now_ms);
+    if (site->config->key.name == NULL) {
+        site_secret_answered(site, NULL, "the site has no line key", now_ms);
+        return;
+    }
+    questions_ask_secret(site, now_ms);
+}
+
+void dial_pump(struct gateway *g, uint64_t now_ms)
+{
+    while (g->queue_first != NULL && g->dials_in_flight < DIALS_IN_FLIGHT_MAX && !g->stopping) {
+        struct site *site = g->queue_first;
+
+        g->queue_first = site->next_queued;
+        if (g->queue_first == NULL) {
+            g->queue_last = NULL;
+        }
+        g->queue_count--;
+        start(site, now_ms);
+    }
+}
+
+void dial_next(struct site *site, uint64_t now_ms)
+{
+    next_candidate(site, now_ms);
+}
+
+void dial_unanswered(struct site *site, uint64_t now_ms)
+{
+    enum dial_step step = site->dial;
+
+    if (now_ms < site->question_until_ms ||
+        (step != DIAL_SECRET && step != DIAL_RESOLVE && step != DIAL_SOURCE)) {
+        return;
+    }
+    site_trouble(site, REASON_RESOURCES, NULL, "no answer to a question", now_ms);
+    if (step == DIAL_SECRET) {
+        round_over(site, now_ms);
+    } else {
+        dial_failed(site);
+    }
+}
+
+void dial_secret(struct site *site, uint64_t now_ms)
+{
+    if (site->terms == NULL) {
+        round_over(site, now_ms);
+        return;
+    }
+    next_host(site, now_ms);
+}
+
+void dial_resolved(struct site *site, const struct address *addresses, size_t count,
+                   const char *why, uint64_t now_ms)
+{
+    const struct config_host *host = &site->config->peers[site->host];
+
+    if (site->dial != DIAL_RESOLVE) {
+        return;
+    }
+    if (count == 0) {
+        struct trouble *t;
+
+        site_trouble(site, REASON_NAME_UNKNOWN, NULL, why, now_ms);
+        t = site->trouble;
+        if (t != NULL) {
+            struct text theirs = text_over(t->theirs, sizeof(t->theirs));
+
+            text_add(&theirs, host->text);
+        }
+        site->host++;
+        next_host(site, now_ms);
+        return;
+    }
+    if (count > SITE_ADDRESSES_MAX) {
+        count = SITE_ADDRESSES_MAX;
+    }
+    for (size_t i = 0; i < count; i++) {
+        site->candidates[i] = (struct endpoint){
+            .address = addresses[i],
+            .port = host->port != 0 ? host->port : IKE_PORT,
+        };
+    }
+    site->candidate = 0;
+    site->candidate_count = count;
+    site->reached = REASON_CHECK_REACH;
+    next_candidate(site, now_ms);
+}
+
+void dial_source(struct site *site, const struct address *local, const char *why, uint64_t now_ms)
+{
+    if (site->dial != DIAL_SOURCE) {
+        return;
+    }
+    if (local == NULL || address_is_unset(local)) {
+        site_trouble(site, REASON_NO_ROUTE, &site->candidates[site->candidate], why, now_ms);
+        dial_failed(site);
+        return;
+    }
+    go(site, local, now_ms);
+}

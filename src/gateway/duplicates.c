@@ -1,0 +1,141 @@
+/*
+ * Two IKE SAs with one peer: both sides began at once, or the peer began anew after a crash.
+ *
+ * Both carry traffic until it is decided which one stays; what is sent goes through the newest.
+ * Only one side decides, so that the two never close one each: the side whose identity is the
+ * lower, octet by octet, after two seconds. The other one waits twenty seconds for it (a peer of
+ * another make may not care) and then decides as well. What stays is the IKE SA through which the
+ * peer sends; if he is silent, the newest.
+ *
+ * INITIAL_CONTACT (RFC 7296 2.4) closes at once what was established with the same authenticated
+ * identity before the new IKE SA was begun, and nothing else: of two that cross each other on the
+ * way, none must close the other.
+ */
+#include "gateway/inside.h"
+
+#include <string.h>
+
+#define DECIDE_MS 2000
+#define OTHER_DECIDES_MS 20000
+#define STRAY_MS 500 /* packets that were on their way when the newest was established */
+
+static int compare_identities(const struct ike_identity *a, const struct ike_identity *b)
+{
+    size_t shorter = a->length < b->length ? a->length : b->length;
+    int order = memcmp(a->data, b->data, shorter);
+
+    if (order != 0) {
+        return order;
+    }
+    return a->length < b->length ? -1 : a->length > b->length;
+}
+
+static bool we_decide(const struct ike *newest)
+{
+    struct ikev2_sa_info info;
+
+    ikev2_sa_get_info(newest->machine, &info);
+    int order = compare_identities(&newest->terms->policy.local_id, &info.peer_id);
+
+    return order < 0 || (order == 0 && newest->initiator);
+}
+
+void duplicates_established(struct ike *ike, uint64_t now_ms)
+{
+    struct site *site = ike->site;
+    bool has_rival = false;
+    bool has_superseded = false;
+
+    for (const struct ike *other = site->ikes; other != NULL; other = other->next_of_site) {
+        if (other != ike && other->established) {
+            *(other->superseded ? &has_superseded : &has_rival) = true;
+        }
+    }
+    if (has_rival) {
+        site->duplicates_ms = now_ms + (we_decide(ike) ? DECIDE_MS : OTHER_DECIDES_MS);
+    }
+    if (has_superseded && (!has_rival || site->duplicates_ms > now_ms + DECIDE_MS)) {
+        site->duplicates_ms = now_ms + DECIDE_MS;
+    }
+    site_think_later(site);
+}
+
+static bool is_same_peer(const struct ike *a, const struct ike_identity *id)
+{
+    struct ikev2_sa_info info;
+
+    ikev2_sa_get_info(a->machine, &info);
+    return info.peer_id.type == id->type && compare_identities(&info.peer_id, id) == 0;
+}
+
+static void close_older(struct site *site, const struct ike *ike, const struct ike_identity *id)
+{
+    for (struct ike *other = site->ikes; other != NULL; other = other->next_of_site) {
+        if (other != ike && other->established && other->established_ms <= ike->created_ms &&
+            other->number < ike->number && is_same_peer(other, id)) {
+            ike_order_close(other, IKEV2_FAIL_REPLACED);
+        }
+    }
+}
+
+void duplicates_initial_contact(struct ike *ike)
+{
+    struct gateway *g = ike->gateway;
+    struct ikev2_sa_info info;
+
+    ikev2_sa_get_info(ike->machine, &info);
+    struct site *first = ike->site->expected == NULL ? g->any_identity
+                                                     : identities_expecting(g, ike->site->expected);
+
+    for (struct site *site = first; site != NULL; site = site->next_same_identity) {
+        close_older(site, ike, &info.peer_id);
+    }
+}
+
+static uint64_t heard_through(const struct ike *ike, const struct ike *newest)
+{
+    uint64_t last_in_ms = children_last_in_ms(ike);
+
+    return last_in_ms > newest->established_ms + STRAY_MS ? last_in_ms : 0;
+}
+
+static bool is_candidate(const struct ike *ike)
+{
+    return ike->established && !ike->superseded && (ike->orders & IKE_ORDER_CLOSE) == 0;
+}
+
+void duplicates_decide(struct site *site, uint64_t now_ms)
+{
+    struct ike *newest = NULL;
+    struct ike *keep = NULL;
+    uint64_t most_ms = 0;
+
+    for (struct ike *ike = site->ikes; ike != NULL; ike = ike->next_of_site) {
+        if (is_candidate(ike) && children_any_usable(ike) &&
+            (newest == NULL || ike->established_ms > newest->established_ms)) {
+            newest = ike;
+        }
+    }
+    if (newest == NULL) {
+        return;
+    }
+    keep = newest;
+    for (struct ike *ike = site->ikes; ike != NULL; ike = ike->next_of_site) {
+        if (!is_candidate(ike) || !children_any_usable(ike)) {
+            continue;
+        }
+        uint64_t heard_ms = heard_through(ike, newest);
+
+        if (heard_ms > most_ms) {
+            most_ms = heard_ms;
+            keep = ike;
+        }
+    }
+    children_prefer(keep, now_ms);
+    for (struct ike *ike = site->ikes; ike != NULL; ike = ike->next_of_site) {
+        if (ike != keep && ike->established) {
+            ike_order_close(ike, IKEV2_FAIL_REPLACED);
+        }
+    }
+    site->supersede_ms = NEVER_MS;
+}

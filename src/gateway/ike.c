@@ -1,0 +1,625 @@
+/*
+ * One IKE SA: its machine is given events, and the machine's actions are carried out. Nothing in
+ * here decides about sites; that is asked of sites.c and its neighbours.
+ */
+#include "gateway/inside.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SPI_QUESTIONS_MAX 16
+
+/* Questions that can be answered at once, but only when the list of actions was carried out: what
+ * an action borrows ends with the next event of its machine. */
+struct at_once {
+    size_t spi_count;
+    uint32_t spi_questions[SPI_QUESTIONS_MAX];
+};
+
+static struct slice spi_key(const uint64_t *spi)
+{
+    return (struct slice){(const uint8_t *)spi, sizeof(*spi)};
+}
+
+#define INIT_KEY_BYTES 27
+
+static struct slice init_key(uint64_t spi_i, const struct endpoint *peer,
+                             uint8_t key[INIT_KEY_BYTES])
+{
+    put_u64(key, spi_i);
+    put_u16(key + 8, peer->port);
+    key[10] = peer->address.family;
+    memcpy(key + 11, peer->address.bytes, sizeof(peer->address.bytes));
+    return (struct slice){key, INIT_KEY_BYTES};
+}
+
+struct ike *ike_find(const struct gateway *g, const struct ikev2_header *h,
+                     const struct endpoint *peer)
+{
+    /* RFC 7296 3.1: who set the flag is the original initiator; ours is the other SPI. */
+    uint64_t ours = (h->flags & IKEV2_FLAG_INITIATOR) != 0 ? h->spi_r : h->spi_i;
+    uint8_t bytes[INIT_KEY_BYTES];
+
+    if (ours != 0) {
+        return table_find(&g->ike_by_spi, spi_key(&ours));
+    }
+    return table_find(&g->ike_by_init, init_key(h->spi_i, peer, bytes));
+}
+
+/* ---- life ---- */
+
+static struct ike *ike_new(struct gateway *g, const struct endpoint *local,
+                           const struct endpoint *peer, uint64_t now_ms)
+{
+    struct ike *ike = calloc(1, sizeof(*ike));
+
+    if (ike == NULL) {
+        return NULL;
+    }
+    ike->gateway = g;
+    ike->local = *local;
+    ike->peer = *peer;
+    ike->timer.kind = TIMER_IKE;
+    ike->keepalive.kind = TIMER_KEEPALIVE;
+    ike->created_ms = now_ms;
+    ike->number = ++g->next_ike;
+    ike->next = g->ikes;
+    if (g->ikes != NULL) {
+        g->ikes->previous = ike;
+    }
+    g->ikes = ike;
+    g->ike_count++;
+    return ike;
+}
+
+static void forget_todo(struct ike *ike)
+{
+    struct ike **link = &ike->gateway->ike_todo;
+
+    if (!ike->in_todo) {
+        return;
+    }
+    while (*link != ike) {
+        link = &(*link)->next_todo;
+    }
+    *link = ike->next_todo;
+    ike->in_todo = false;
+}
+
+static void forget_keys(struct ike *ike)
+{
+    struct gateway *g = ike->gateway;
+    uint8_t bytes[INIT_KEY_BYTES];
+
+    for (size_t i = 0; i < ike->spi_count; i++) {
+        (void)table_remove(&g->ike_by_spi, spi_key(&ike->spis[i]));
+    }
+    ike->spi_count = 0;
+    if (!ike->initiator) {
+        struct slice key = init_key(ike->init_spi, &ike->init_peer, bytes);
+
+        if (table_find(&g->ike_by_init, key) == ike) {
+            (void)table_remove(&g->ike_by_init, key);
+        }
+    }
+}
+
+void ike_free(struct ike *ike)
+{
+    struct gateway *g = ike->gateway;
+
+    children_remove_all(ike);
+    forget_todo(ike);
+    forget_keys(ike);
+    admission_end(ike);
+    deadlines_remove(&g->deadlines, &ike->timer.deadline);
+    deadlines_remove(&g->deadlines, &ike->keepalive.deadline);
+    questions_forget(g, &ike->questions);
+    trace_forget_ike(ike);
+    site_leave(ike);
+    ikev2_sa_free(ike->machine);
+    terms_release(ike->terms);
+    responder_terms_release(ike->responder_terms);
+    free(ike->said);
+    if (ike->previous != NULL) {
+        ike->previous->next = ike->next;
+    } else {
+        g->ikes = ike->next;
+    }
+    if (ike->next != NULL) {
+        ike->next->previous = ike->previous;
+    }
+    g->ike_count--;
+    free(ike);
+}
+
+/* ---- actions of the machine ---- */
+
+static void ask_key_exchange(struct ike *ike, const struct ikev2_key_exchange_question *q)
+{
+    struct gateway *g = ike->gateway;
+    struct gateway_action probe;
+    size_t bytes = sizeof(*probe.key_exchange);
+
+    assert(q->peer_public.length <= KEY_EXCHANGE_PUBLIC_BYTES_MAX);
+    probe.key_exchange = calloc(1, bytes);
+    if (probe.key_exchange == NULL) {
+        return;
+    }
+    if (q->pair != NULL) {
+        struct key_pair *pair = &probe.key_exchange->pair;
+
+        probe.key_exchange->has_pair = true;
+        pair->group = q->pair->group;
+        pair->public_length = q->pair->public_length;
+        memcpy(pair->public_value, q->pair->public_value, q->pair->public_length);
+        if (!secret_copy(&pair->private_key, &q->pair->private_key)) {
+            free(probe.key_exchange);
+            return;
+        }
+    }
+    probe.key_exchange->group = q->group;
+    probe.key_exchange->peer_public_length = (uint16_t)q->peer_public.length;
+    if (q->peer_public.length > 0) {
+        memcpy(probe.key_exchange->peer_public, q->peer_public.data, q->peer_public.length);
+    }
+    probe.key_exchange->job = questions_ask(g, QUESTION_KEY_EXCHANGE, NULL, ike, q->id);
+    struct gateway_action *action =
+        probe.key_exchange->job == 0 ? NULL : actions_add(g, GATEWAY_KEY_EXCHANGE);
+
+    if (action == NULL) {
+        /* The machine gives the exchange up when nobody answers. */
+        key_pair_wipe(&probe.key_exchange->pair);
+        free(probe.key_exchange);
+        return;
+    }
+    action->key_exchange = probe.key_exchange;
+}
+
+/* The site that the peer means is found, or nobody: both are answered by ike_obey(). */
+static void ask_peer(struct ike *ike, const struct ikev2_action *action, uint64_t now_ms)
+{
+    struct gateway *g = ike->gateway;
+    struct site *site =
+        identities_find(g, &action->peer.peer_id, &action->peer.requested_id, &ike->peer);
+
+    ike->peer_question = action->peer.id;
+    free(ike->said);
+    ike->said = malloc(sizeof(*ike->said));
+    if (ike->said != NULL) {
+        *ike->said = action->peer.peer_id;
+    }
+    if (site != NULL) {
+        site_join(site, ike);
+        if (!site->secret_known || site->secret_stale) {
+            questions_ask_secret(site, now_ms);
+            if (site->secret_asked) {
+                return;
+            }
+        }
+    }
+    ike_order(ike, IKE_ORDER_ANSWER_PEER);
+}
+
+static void add_spi(struct ike *ike, uint64_t spi)
+{
+    if (ike->spi_count < IKE_SPIS_MAX && table_add(&ike->gateway->ike_by_spi, spi_key(&spi), ike)) {
+        ike->spis[ike->spi_count++] = spi;
+        return;
+    }
+    ike_order_close(ike, IKEV2_FAIL_RESOURCES);
+}
+
+static void remove_spi(struct ike *ike, uint64_t spi)
+{
+    for (size_t i = 0; i < ike->spi_count; i++) {
+        if (ike->spis[i] == spi) {
+            (void)table_remove(&ike->gateway->ike_by_spi, spi_key(&spi));
+            ike->spis[i] = ike->spis[--ike->spi_count];
+            return;
+        }
+    }
+}
+
+static void remember_agreed(struct ike *ike, const struct ikev2_action *action)
+{
+    ike->spi_i = action->established.spi_i;
+    ike->spi_r = action->established.spi_r;
+    ike->suite = action->established.suite;
+    ike->nat_local = action->established.nat_local;
+    ike->nat_peer = action->established.nat_peer;
+}
+
+static void established(struct ike *ike, const struct ikev2_action *action, uint64_t now_ms)
+{
+    struct gateway *g = ike->gateway;
+    struct ikev2_sa_info info;
+
+    remember_agreed(ike, action);
+    ikev2_sa_get_info(ike->machine, &info);
+    ike->local = info.local;
+    ike->peer = info.peer;
+    ike->established = true;
+    ike->established_ms = now_ms;
+    responder_terms_release(ike->responder_terms);
+    ike->responder_terms = NULL;
+    admission_end(ike);
+    *(ike->initiator ? &g->initiated_ok : &g->answered_ok) += 1;
+    if (ike->nat_local) {
+        gateway_set_timer(g, &ike->keepalive, now_ms + KEEPALIVE_MS);
+    }
+    assert(ike->site != NULL);
+    site_established(ike, now_ms);
+    duplicates_established(ike, now_ms);
+}
+
+static void ended(struct ike *ike, const struct ikev2_failure *failure, uint64_t now_ms)
+{
+    struct gateway *g = ike->gateway;
+
+    ike->over = true;
+    if (failure->reason == IKEV2_FAIL_NONE) {
+        return;
+    }
+    if (!ike->established) {
+        *(ike->initiator ? &g->initiated_failed : &g->answered_failed) += 1;
+        if (failure->reason != IKEV2_FAIL_ORDERED) {
+            attempts_add(g, ike, site_reason_of_failure(ike, failure), failure, now_ms);
+        }
+    }
+    if (ike->site != NULL) {
+        site_ike_ended(ike, failure, now_ms);
+    }
+}
+
+static void carry_out(struct ike *ike, const struct ikev2_action *action, struct at_once *at_once,
+                      uint64_t now_ms)
+{
+    struct gateway *g = ike->gateway;
+
+    switch (action->kind) {
+    case IKEV2_SEND:
+        actions_send(g, &action->send.local, &action->send.peer, action->send.bytes);
+        ike->sent_ms = now_ms;
+        break;
+    case IKEV2_ASK_KEY_EXCHANGE:
+        ask_key_exchange(ike, &action->key_exchange);
+        break;
+    case IKEV2_ASK_SPI:
+        if (at_once->spi_count < SPI_QUESTIONS_MAX) {
+            at_once->spi_questions[at_once->spi_count++] = action->spi.id;
+        }
+        break;
+    case IKEV2_ASK_PEER:
+        ask_peer(ike, action, now_ms);
+        break;
+    case IKEV2_TELL_SPI_ADDED:
+        add_spi(ike, action->ike_spi);
+        break;
+    case IKEV2_TELL_SPI_REMOVED:
+        remove_spi(ike, action->ike_spi);
+        break;
+    case IKEV2_TELL_ESTABLISHED:
+        established(ike, action, now_ms);
+        break;
+    case IKEV2_TELL_REKEYED:
+        remember_agreed(ike, action);
+        g->ike_rekeys++;
+        break;
+    case IKEV2_TELL_INITIAL_CONTACT:
+        duplicates_initial_contact(ike);
+        break;
+    case IKEV2_TELL_MOVED:
+        ike->peer = action->moved;
+        children_move(ike, &ike->local, &ike->peer);
+        break;
+    case IKEV2_CHILD_INSTALL:
+        children_install(ike, &action->child, now_ms);
+        break;
+    case IKEV2_CHILD_USE:
+        children_use(ike, action->child.spi_in, now_ms);
+        break;
+    case IKEV2_CHILD_STOP:
+        children_stop(ike, action->child.spi_in, now_ms);
+        break;
+    case IKEV2_CHILD_REMOVE:
+        children_remove(ike, action->child.spi_in, now_ms);
+        break;
+    case IKEV2_SPI_UNUSED:
+        dataplane_release_spi(g->dataplane, action->esp_spi);
+        break;
+    case IKEV2_TELL_CHILD_FAILED:
+        if (ike->site != NULL) {
+            site_child_failed(ike, &action->failed.failure, now_ms);
+        }
+        break;
+    case IKEV2_TELL_FAILED:
+    case IKEV2_TELL_CLOSED:
+        ended(ike, &action->failed.failure, now_ms);
+        break;
+    case IKEV2_TRACE:
+        trace_add(ike, action, now_ms);
+        break;
+    }
+}
+
+static struct ikev2_actions *fresh_actions(struct ike *ike)
+{
+    ike->gateway->machine_actions->count = 0;
+    return ike->gateway->machine_actions;
+}
+
+/* Carries out what the machine said, answers what can be answered at once, and sets the timer.
+ * False when the IKE SA is over and gone. */
+static bool settle(struct ike *ike, uint64_t now_ms)
+{
+    struct gateway *g = ike->gateway;
+    struct ikev2_actions *actions = g->machine_actions;
+    struct at_once at_once = {0};
+
+    for (;;) {
+        for (size_t i = 0; i < actions->count; i++) {
+            carry_out(ike, &actions->list[i], &at_once, now_ms);
+        }
+        if (ike->over) {
+            ike_free(ike);
+            return false;
+        }
+        if (at_once.spi_count == 0) {
+            break;
+        }
+        uint32_t question = at_once.spi_questions[--at_once.spi_count];
+
+        ikev2_sa_answer_spi(ike->machine, question, dataplane_reserve_spi(g->dataplane), now_ms,
+                            fresh_actions(ike));
+    }
+    gateway_set_timer(g, &ike->timer, ikev2_sa_deadline_ms(ike->machine));
+    return true;
+}
+
+/* ---- beginning ---- */
+
+void ike_answer(struct gateway *g, const struct endpoint *local, const struct endpoint *peer,
+                uint64_t spi_i, struct slice message, uint64_t now_ms)
+{
+    uint8_t bytes[INIT_KEY_BYTES];
+    struct ike *ike = ike_new(g, local, peer, now_ms);
+
+    if (ike == NULL) {
+        return;
+    }
+    ike->init_spi = spi_i;
+    ike->init_peer = *peer;
+    ike->responder_terms = responder_terms_hold(g->responder_terms);
+    ike->machine = ikev2_sa_new_responder(&ike->responder_terms->policy, local, peer, g->random);
+    if (ike->machine == NULL || !table_add(&g->ike_by_init, init_key(spi_i, peer, bytes), ike)) {
+        ike_free(ike);
+        return;
+    }
+    admission_begin(ike);
+    g->answered++;
+    ikev2_sa_receive(ike->machine, message, local, peer, now_ms, fresh_actions(ike));
+    (void)settle(ike, now_ms);
+}
+
+struct ike *ike_dial(struct site *site, const struct endpoint *local, const struct endpoint *peer,
+                     uint64_t now_ms)
+{
+    struct gateway *g = site->gateway;
+
+    assert(site->terms != NULL);
+    if (g->ike_count >= g->ike_sa_max) {
+        return NULL;
+    }
+    struct ike *ike = ike_new(g, local, peer, now_ms);
+
+    if (ike == NULL) {
+        return NULL;
+    }
+    ike->initiator = true;
+    ike->terms = terms_hold(site->terms);
+    site_join(site, ike);
+    terms_refresh_initial_contact(site);
+    ike->machine = ikev2_sa_new_initiator(&ike->terms->policy, local, peer, g->random);
+    if (ike->machine == NULL) {
+        ike_free(ike);
+        return NULL;
+    }
+    g->initiated++;
+    site->dialled = ike;
+    ikev2_sa_start(ike->machine, now_ms, fresh_actions(ike));
+    return settle(ike, now_ms) ? ike : NULL;
+}
+
+/* ---- events ---- */
+
+/* RFC 7296 1.5, 2.4: an error outside of the protection is only a hint. */
+static bool is_clear_notify(struct slice message)
+{
+    struct reader r = reader_over(message);
+    struct ikev2_header header;
+
+    return ikev2_read_header(&r, &header) && header.exchange != IKEV2_IKE_SA_INIT &&
+           header.next_payload == IKEV2_NOTIFY;
+}
+
+void ike_receive(struct ike *ike, struct slice message, const struct endpoint *local,
+                 const struct endpoint *peer, uint64_t now_ms)
+{
+    if (!ike->heard) {
+        ike->heard = true;
+        if (ike->site != NULL && ike->initiator) {
+            ike->site->answer_ms = (uint32_t)(now_ms - ike->created_ms);
+        }
+    }
+    ike->heard_ms = now_ms;
+    if (ike->established && is_clear_notify(message)) {
+        notes_hint_ike(ike, now_ms);
+        return;
+    }
+    ikev2_sa_receive(ike->machine, message, local, peer, now_ms, fresh_actions(ike));
+    (void)settle(ike, now_ms);
+}
+
+void ike_time(struct ike *ike, uint64_t now_ms)
+{
+    const struct child *heard = children_heard_lately(ike, now_ms);
+
+    if (heard != NULL) {
+        ikev2_sa_child_heard(ike->machine, heard->spi_in, now_ms, fresh_actions(ike));
+        if (!settle(ike, now_ms)) {
+            return;
+        }
+    }
+    ikev2_sa_time(ike->machine, now_ms, fresh_actions(ike));
+    (void)settle(ike, now_ms);
+}
+
+void ike_keepalive(struct ike *ike, uint64_t now_ms)
+{
+    uint64_t last_ms = children_last_out_ms(ike);
+
+    if (!ike->nat_local) {
+        return;
+    }
+    if (ike->sent_ms > last_ms) {
+        last_ms = ike->sent_ms;
+    }
+    if (now_ms >= last_ms + KEEPALIVE_MS) {
+        actions_send_keepalive(ike->gateway, &ike->local, &ike->peer);
+        ike->sent_ms = now_ms;
+        last_ms = now_ms;
+    }
+    gateway_set_timer(ike->gateway, &ike->keepalive, last_ms + KEEPALIVE_MS);
+}
+
+void ike_key_exchange_done(struct ike *ike, uint32_t question, bool ok, struct key_pair *pair,
+                           struct secret *shared, uint64_t now_ms)
+{
+    ikev2_sa_answer_key_exchange(ike->machine, question, ok, pair, shared, now_ms,
+                                 fresh_actions(ike));
+    (void)settle(ike, now_ms);
+}
+
+void ike_child_heard(struct ike *ike, uint32_t spi_in, uint64_t now_ms)
+{
+    ikev2_sa_child_heard(ike->machine, spi_in, now_ms, fresh_actions(ike));
+    (void)settle(ike, now_ms);
+}
+
+void ike_rekey_child(struct ike *ike, uint32_t spi_in, uint64_t now_ms)
+{
+    ikev2_sa_rekey_child(ike->machine, spi_in, now_ms, fresh_actions(ike));
+    (void)settle(ike, now_ms);
+}
+
+void ike_close_child(struct ike *ike, uint32_t spi_in, uint64_t now_ms)
+{
+    ikev2_sa_close_child(ike->machine, spi_in, now_ms, fresh_actions(ike));
+    (void)settle(ike, now_ms);
+}
+
+/* ---- orders ---- */
+
+void ike_order(struct ike *ike, enum ike_order order)
+{
+    ike->orders |= (unsigned)order;
+    if (!ike->in_todo) {
+        ike->in_todo = true;
+        ike->next_todo = ike->gateway->ike_todo;
+        ike->gateway->ike_todo = ike;
+    }
+}
+
+void ike_order_close(struct ike *ike, enum ikev2_failure_reason why)
+{
+    if ((ike->orders & IKE_ORDER_CLOSE) == 0) {
+        ike->close_why = why;
+    }
+    ike_order(ike, IKE_ORDER_CLOSE);
+}
+
+static void answer_peer(struct ike *ike, uint64_t now_ms)
+{
+    struct site *site = ike->site;
+    const struct ikev2_policy *policy = NULL;
+
+    if (site != NULL && site_is_enabled(site) && site->terms != NULL && !ike->gateway->stopping) {
+        terms_refresh_initial_contact(site);
+        terms_release(ike->terms);
+        ike->terms = terms_hold(site->terms);
+        policy = &ike->terms->policy;
+    }
+    uint32_t question = ike->peer_question;
+
+    ike->peer_question = 0;
+    ikev2_sa_answer_peer(ike->machine, question, policy, now_ms, fresh_actions(ike));
+}
+
+static bool rekey_children(struct ike *ike, uint64_t now_ms)
+{
+    uint32_t spis[8];
+    size_t count = 0;
+
+    for (const struct child *c = ike->children; c != NULL && count < ARRAY_LENGTH(spis);
+         c = c->next) {
+        if (!c->stopped) {
+            spis[count++] = c->spi_in;
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        ikev2_sa_rekey_child(ike->machine, spis[i], now_ms, fresh_actions(ike));
+        if (!settle(ike, now_ms)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool is_ordered(struct ike *ike, enum ike_order order)
+{
+    bool ordered = (ike->orders & (unsigned)order) != 0;
+
+    ike->orders &= ~(unsigned)order;
+    return ordered;
+}
+
+void ike_obey(struct ike *ike, uint64_t now_ms)
+{
+    if (is_ordered(ike, IKE_ORDER_CLOSE)) {
+        ikev2_sa_close(ike->machine, ike->close_why, now_ms, fresh_actions(ike));
+        if (settle(ike, now_ms)) {
+            /* A machine that has nothing to close says nothing. */
+            ike_free(ike);
+        }
+        return;
+    }
+    if (is_ordered(ike, IKE_ORDER_ANSWER_PEER) && ike->peer_question != 0) {
+        answer_peer(ike, now_ms);
+        if (!settle(ike, now_ms)) {
+            return;
+        }
+    }
+    if (is_ordered(ike, IKE_ORDER_START_CHILD) && ike->terms != NULL && ike->established) {
+        ikev2_sa_start_child(ike->machine, &ike->terms->child, now_ms, fresh_actions(ike));
+        if (!settle(ike, now_ms)) {
+            return;
+        }
+    }
+    if (is_ordered(ike, IKE_ORDER_LIVENESS)) {
+        ikev2_sa_ask_liveness(ike->machine, now_ms, fresh_actions(ike));
+        if (!settle(ike, now_ms)) {
+            return;
+        }
+    }
+    if (is_ordered(ike, IKE_ORDER_REKEY)) {
+        ikev2_sa_rekey(ike->machine, now_ms, fresh_actions(ike));
+        if (!settle(ike, now_ms)) {
+            return;
+        }
+    }
+    if (is_ordered(ike, IKE_ORDER_REKEY_CHILDREN)) {
+        (void)rekey_children(ike, now_ms);
+    }
+}

@@ -1,0 +1,508 @@
+/*
+ * The inside of the gateway: what its files share and nobody else sees.
+ *
+ *     gateway.c     events: what comes in, and which object it is for
+ *     actions.c     the queue of what must be done outside
+ *     questions.c   what was asked outside and not answered yet
+ *     apply.c       from one configuration to the next
+ *     policies.c    selectors of a site, and the security policy database made of them
+ *     terms.c       what the IKEv2 machine is told about a site
+ *     routes.c      networks that lead to the TUN device
+ *     identities.c  which site a stranger means
+ *     admission.c   which strangers get an IKE SA at all
+ *     ike.c         one IKE SA: its machine's actions are carried out
+ *     children.c    SAs for data in the data plane
+ *     sites.c       when a site is up, and what is done when it is not
+ *     dial.c        one try after the other to reach a site's peer
+ *     duplicates.c  two IKE SAs with one peer
+ *     notes.c       what the data plane has to say
+ *     orders.c      what the administrator wants
+ *     attempts.c    failures of strangers
+ *     trace.c       the last messages of each site
+ *     status.c      snapshots
+ *     explain.c     why a site is not up
+ *
+ * The machine of an IKE SA is never entered while the actions of another (or of itself) are being
+ * carried out: what follows from an action is noted (`todo`) and done by gateway_settle() at the
+ * end of the event.
+ */
+#ifndef SEKISHO_GATEWAY_INSIDE_H
+#define SEKISHO_GATEWAY_INSIDE_H
+
+#include "base/deadline.h"
+#include "base/table.h"
+#include "gateway/status.h"
+#include "proto/ikev2/gate.h"
+#include "proto/ikev2/sa.h"
+
+#define IKE_PORT 500
+#define IKE_NAT_PORT 4500
+#define IKE_SA_MAX_DEFAULT 100000
+#define SITE_ADDRESSES_MAX 8 /* of one host name */
+#define IKE_SPIS_MAX 8 /* of one machine: as many as it may keep at once */
+#define DIALS_IN_FLIGHT_MAX 200
+#define DIAL_SLOT_MS 3000 /* after that a silent peer does not keep others waiting */
+#define BACKOFF_FIRST_MS 1000
+#define BACKOFF_MAX_MS 60000
+#define STEADY_MS 10000 /* up for so long: the next failure begins with a short wait */
+#define KEEPALIVE_MS 20000 /* RFC 3948 4 */
+#define QUEUED_SENDS_MAX 65536 /* datagrams may be lost; more of them would only be late */
+
+/* ---- timers ---- */
+
+enum timer_kind {
+    TIMER_SITE,
+    TIMER_IKE,
+    TIMER_KEEPALIVE,
+};
+
+struct timer {
+    struct deadline deadline;
+    enum timer_kind kind;
+};
+
+/* ---- questions ---- */
+
+enum question_kind {
+    QUESTION_RESOLVE,
+    QUESTION_SECRET,
+    QUESTION_SOURCE, /* of a dial */
+    QUESTION_SOURCE_AGAIN, /* whether an IKE SA's own address is still right */
+    QUESTION_KEY_EXCHANGE,
+};
+
+struct question {
+    struct question *next; /* of the same owner */
+    uint64_t id;
+    enum question_kind kind;
+    struct site *site; /* the owner is the one that is not NULL */
+    struct ike *ike;
+    uint32_t machine_question;
+};
+
+/* ---- terms: what a machine borrows as long as it lives ---- */
+
+struct terms {
+    size_t references;
+    struct ikev2_policy policy;
+    struct ikev2_child_policy child;
+    struct selector *selectors; /* local, then remote */
+};
+
+struct responder_terms {
+    size_t references;
+    struct ikev2_responder_policy policy;
+    const struct proposals **lists;
+    struct proposals *copies;
+};
+
+/* ---- an SA for data ---- */
+
+struct child {
+    struct child *next; /* of the same IKE SA */
+    struct ike *ike;
+    uint32_t spi_in;
+    bool installed;
+    bool stopped;
+    uint64_t since_ms;
+    uint64_t installed_number; /* grows: the newest is the greatest */
+    uint64_t told_in_ms; /* inbound traffic that the machine was told about */
+};
+
+/* ---- an IKE SA ---- */
+
+enum ike_order {
+    IKE_ORDER_CLOSE = 1,
+    IKE_ORDER_START_CHILD = 2,
+    IKE_ORDER_LIVENESS = 4,
+    IKE_ORDER_REKEY = 8,
+    IKE_ORDER_REKEY_CHILDREN = 16,
+    IKE_ORDER_ANSWER_PEER = 32, /* the site's secret is there, or will not come */
+};
+
+struct ike {
+    struct ike *next_of_site, *previous_of_site;
+    struct ike *next, *previous; /* of all */
+    struct ike *next_todo;
+    unsigned orders; /* enum ike_order */
+    enum ikev2_failure_reason close_why;
+    bool in_todo;
+    bool over; /* to be freed when its actions are done */
+
+    struct gateway *gateway;
+    struct ikev2_sa *machine;
+    struct site *site; /* NULL until it is known whom the peer means */
+    struct terms *terms;
+    struct responder_terms *responder_terms;
+    struct timer timer, keepalive;
+    struct question *questions;
+    struct child *children;
+
+    uint64_t number; /* in the order of creation */
+    uint64_t spis[IKE_SPIS_MAX];
+    size_t spi_count;
+    struct endpoint local, peer;
+    uint64_t init_spi; /* of a responder: the initiator's, under which its IKE_SA_INIT is found */
+    struct address began_at; /* where it is counted as half-open */
+    struct endpoint init_peer;
+    bool initiator, established, half_open, superseded, heard;
+    uint32_t peer_question; /* open ASK_PEER, 0 none */
+    struct ike_identity *said; /* what the peer says to be; on the heap until it is established */
+    uint64_t created_ms, established_ms, heard_ms, sent_ms, hinted_ms;
+    uint64_t spi_i, spi_r;
+    struct suite suite;
+    bool nat_local, nat_peer;
+    struct trace_entry *trace_first, *trace_last; /* until the site is known */
+};
+
+/* ---- a site ---- */
+
+enum dial_step {
+    DIAL_IDLE,
+    DIAL_QUEUED,
+    DIAL_SECRET,
+    DIAL_RESOLVE,
+    DIAL_SOURCE,
+    DIAL_GOING,
+    DIAL_NEXT, /* the next address or host, as soon as nothing else is going on */
+};
+
+/* What went wrong last, in the words of both sides. */
+struct trouble {
+    enum reason reason;
+    uint64_t at_ms;
+    uint8_t exchange;
+    uint16_t notify;
+    struct endpoint peer;
+    char ours[STATUS_WORDS_BYTES];
+    char theirs[STATUS_WORDS_BYTES];
+    char detail[192];
+};
+
+struct selectors {
+    struct selector *list; /* local, then remote */
+    size_t local_count, remote_count;
+};
+
+struct site {
+    struct gateway *gateway;
+    const struct config_site *config; /* of the gateway's present configuration */
+    const char *name; /* the same as config->name */
+    size_t index; /* in the order of the configuration */
+    uint32_t number; /* id of its policy, as long as it exists */
+    struct selectors selectors;
+    struct ike_identity *expected; /* NULL: any */
+    struct site *next_same_identity;
+    struct site *next_todo;
+    bool in_todo;
+    struct timer timer;
+    struct question *questions;
+
+    bool gone; /* not in the new configuration */
+    bool ordered_up, ordered_down;
+    bool wanted_by_traffic;
+
+    /* The key. */
+    struct secret secret;
+    bool secret_known, secret_asked, secret_stale;
+    uint64_t secret_read_ms;
+    struct terms *terms; /* NULL until the secret is known */
+
+    /* Dialling. */
+    enum dial_step dial;
+    struct site *next_queued;
+    bool has_slot;
+    uint64_t slot_until_ms;
+    uint64_t dial_question; /* open; an older one is not ours any more */
+    uint64_t question_until_ms;
+    size_t host; /* which of the peers */
+    struct endpoint candidates[SITE_ADDRESSES_MAX];
+    size_t candidate_count, candidate;
+    struct ike *dialled; /* the IKE SA that we began and that is not established yet */
+    char *icmp_why; /* what ICMP said during this try */
+    unsigned tries;
+    uint64_t backoff_ms, next_try_ms, last_try_ms;
+    uint64_t child_backoff_ms, child_try_ms;
+
+    /* What is there. */
+    struct ike *ikes; /* newest first */
+    size_t ike_count, established_count, child_count;
+    struct child *used; /* what is sent goes through it */
+    uint64_t duplicates_ms; /* when it is decided which IKE SA stays */
+    uint64_t supersede_ms; /* when superseded ones are closed, whatever happens */
+
+    /* For people. */
+    struct trouble *trouble;
+    char *route_trouble;
+    struct endpoint last_peer;
+    uint64_t changed_ms, up_ms, established_ms;
+    bool shown_up;
+    enum reason_check reached; /* how far the last try came: the first check that is not done */
+    uint32_t answer_ms; /* of the first answer */
+    uint64_t in_packets, in_bytes, out_packets, out_bytes; /* of SAs that are gone */
+    uint64_t replayed, forged, selector_mismatch, last_in_ms, last_out_ms;
+    uint64_t rekeys;
+    enum reason logged;
+    uint64_t logged_ms;
+    unsigned unlogged;
+    struct trace_entry *trace_first, *trace_last;
+    size_t trace_count;
+};
+
+/* ---- the gateway ---- */
+
+struct queued_action;
+struct attempts;
+
+struct gateway {
+    struct dataplane *dataplane;
+    struct random_source *random;
+    struct log_sink *log;
+    size_t ike_sa_max;
+    uint64_t started_ms, configured_ms, now_ms; /* now: of the present event */
+    struct config *config;
+    bool stopping;
+    bool settling;
+
+    struct queued_action *actions_first, *actions_last, *action_taken;
+    size_t queued_sends;
+    struct deadlines deadlines;
+
+    struct site **sites; /* in the order of the configuration */
+    size_t site_count;
+    struct site **by_number; /* numbers are places in it plus one */
+    size_t number_capacity, number_hint; /* no free number before the hint */
+    bool policies_refused;
+    struct table by_name, by_identity, routes, questions, children;
+    uint8_t identity_key[16];
+    struct site *any_identity, *any_identity_last;
+    uint64_t next_question;
+
+    struct table ike_by_spi, ike_by_init, half_open_by_address;
+    struct ike *ikes;
+    size_t ike_count, half_open_count, child_count;
+    uint64_t next_ike, next_child;
+    struct responder_terms *responder_terms;
+    struct ikev2_gate gate;
+    struct ikev2_actions *machine_actions;
+    struct ike *ike_todo;
+    struct site *site_todo;
+
+    struct site *queue_first, *queue_last;
+    size_t queue_count, dials_in_flight;
+    uint64_t addresses_ms, stranger_logged_ms, hinted_ms;
+    unsigned strangers_unlogged;
+
+    struct attempts *attempts;
+    struct trace_entry *trace_oldest, *trace_newest;
+    struct trace_entry *stranger_first, *stranger_last;
+    size_t trace_bytes, stranger_count;
+    uint64_t trace_number;
+
+    uint64_t initiated, initiated_ok, initiated_failed, answered, answered_ok, answered_failed;
+    uint64_t ike_rekeys, child_rekeys, cookies_sent, refused_full, messages_in, messages_out;
+    uint64_t gone_in_bytes, gone_in_packets, gone_out_bytes, gone_out_packets;
+};
+
+/* ---- gateway.c ---- */
+void gateway_settle(struct gateway *g, uint64_t now_ms);
+void gateway_set_timer(struct gateway *g, struct timer *timer, uint64_t at_ms);
+
+/* ---- actions.c ---- */
+struct gateway_action *actions_add(struct gateway *g, enum gateway_action_kind kind);
+void actions_send(struct gateway *g, const struct endpoint *local, const struct endpoint *peer,
+                  struct slice bytes);
+void actions_send_keepalive(struct gateway *g, const struct endpoint *local,
+                            const struct endpoint *peer);
+/* What is too long is cut; NULL is empty. */
+void actions_copy_words(char *out, size_t capacity, const char *words);
+void actions_fini(struct gateway *g);
+/* The machine speaks of ports 500 and 4500, the sockets of those of the configuration. */
+uint16_t actions_socket_port(const struct gateway *g, uint16_t port);
+uint16_t actions_machine_port(const struct gateway *g, uint16_t port);
+
+/* ---- questions.c ---- */
+/* 0 when there is no memory. */
+uint64_t questions_ask(struct gateway *g, enum question_kind kind, struct site *site,
+                       struct ike *ike, uint32_t machine_question);
+/* Takes it out; false when it is not open (any more). */
+MUST_USE bool questions_take(struct gateway *g, uint64_t id, struct question *out);
+void questions_forget(struct gateway *g, struct question **list);
+void questions_ask_secret(struct site *site, uint64_t now_ms);
+
+/* ---- apply.c ---- */
+void apply_free(struct gateway *g);
+MUST_USE bool site_is_enabled(const struct site *site);
+struct site *apply_find(const struct gateway *g, const char *name);
+
+/* ---- policies.c ---- */
+MUST_USE bool policies_make_selectors(const struct config *config, const struct config_site *site,
+                                      struct selectors *out);
+void policies_free_selectors(struct selectors *s);
+MUST_USE bool policies_selectors_equal(const struct selectors *a, const struct selectors *b);
+/* Tells the data plane; false when it refused. */
+MUST_USE bool policies_publish(struct gateway *g);
+
+/* ---- terms.c ---- */
+/* From the site's configuration and secret; NULL when there is no memory or an identity is not one.
+ */
+MUST_USE struct terms *terms_new(const struct gateway *g, const struct site *site);
+struct terms *terms_hold(struct terms *terms);
+void terms_release(struct terms *terms); /* NULL is allowed */
+MUST_USE struct responder_terms *responder_terms_new(struct site *const *sites, size_t count);
+struct responder_terms *responder_terms_hold(struct responder_terms *terms);
+void responder_terms_release(struct responder_terms *terms);
+/* Whether we have another IKE SA with the peer of this site (RFC 7296 2.4). */
+void terms_refresh_initial_contact(struct site *site);
+
+/* ---- routes.c ---- */
+void routes_add(struct gateway *g, const struct site *site);
+void routes_remove(struct gateway *g, const struct config_site *site);
+void routes_remove_all(struct gateway *g);
+size_t routes_count(const struct gateway *g);
+
+/* ---- identities.c ---- */
+void identities_clear(struct gateway *g);
+void identities_add(struct gateway *g, struct site *site);
+/* The sites that expect this identity, as a list by next_same_identity. */
+struct site *identities_expecting(const struct gateway *g, const struct ike_identity *id);
+/* Which site is meant; NULL when none is. */
+struct site *identities_find(const struct gateway *g, const struct ike_identity *said,
+                             const struct ike_identity *requested, const struct endpoint *peer);
+
+/* ---- admission.c ---- */
+void admission_datagram(struct gateway *g, const struct endpoint *local,
+                        const struct endpoint *peer, struct slice message, uint64_t now_ms);
+void admission_begin(struct ike *ike);
+void admission_end(struct ike *ike); /* established or gone; harmless when it was said before */
+MUST_USE bool admission_wants_cookies(const struct gateway *g, const struct address *peer);
+
+/* ---- ike.c ---- */
+/* Whom a message is for; NULL: a stranger. */
+struct ike *ike_find(const struct gateway *g, const struct ikev2_header *h,
+                     const struct endpoint *peer);
+/* A responder for a message that was admitted. */
+void ike_answer(struct gateway *g, const struct endpoint *local, const struct endpoint *peer,
+                uint64_t spi_i, struct slice message, uint64_t now_ms);
+/* NULL when there is no memory or a limit is reached. */
+struct ike *ike_dial(struct site *site, const struct endpoint *local, const struct endpoint *peer,
+                     uint64_t now_ms);
+void ike_receive(struct ike *ike, struct slice message, const struct endpoint *local,
+                 const struct endpoint *peer, uint64_t now_ms);
+void ike_time(struct ike *ike, uint64_t now_ms);
+void ike_keepalive(struct ike *ike, uint64_t now_ms);
+void ike_key_exchange_done(struct ike *ike, uint32_t question, bool ok, struct key_pair *pair,
+                           struct secret *shared, uint64_t now_ms);
+void ike_child_heard(struct ike *ike, uint32_t spi_in, uint64_t now_ms);
+void ike_rekey_child(struct ike *ike, uint32_t spi_in, uint64_t now_ms);
+void ike_close_child(struct ike *ike, uint32_t spi_in, uint64_t now_ms);
+/* Done by gateway_settle(). */
+void ike_order(struct ike *ike, enum ike_order order);
+void ike_order_close(struct ike *ike, enum ikev2_failure_reason why);
+void ike_obey(struct ike *ike, uint64_t now_ms);
+/* Nothing is said to the peer, nobody is told. */
+void ike_free(struct ike *ike);
+
+/* ---- children.c ---- */
+void children_install(struct ike *ike, const struct ikev2_child_info *info, uint64_t now_ms);
+void children_use(struct ike *ike, uint32_t spi_in, uint64_t now_ms);
+void children_stop(struct ike *ike, uint32_t spi_in, uint64_t now_ms);
+void children_remove(struct ike *ike, uint32_t spi_in, uint64_t now_ms);
+void children_remove_all(struct ike *ike);
+void children_move(struct ike *ike, const struct endpoint *local, const struct endpoint *peer);
+struct child *children_find(const struct gateway *g, uint32_t spi_in);
+/* What is sent goes through the child of this IKE SA, if it has one. */
+void children_prefer(struct ike *ike, uint64_t now_ms);
+MUST_USE bool children_any_usable(const struct ike *ike);
+/* The latest packet that came in or went out; 0 never. */
+uint64_t children_last_in_ms(const struct ike *ike);
+uint64_t children_last_out_ms(const struct ike *ike);
+/* The machine hears that the peer is alive when data came in since the last time. */
+struct child *children_heard_lately(struct ike *ike, uint64_t now_ms);
+
+/* ---- sites.c ---- */
+struct site *site_new(struct gateway *g, const struct config_site *config, uint32_t number);
+void site_free(struct site *site);
+void site_think_later(struct site *site);
+void site_think(struct site *site, uint64_t now_ms);
+void site_time(struct site *site, uint64_t now_ms);
+/* Whether it should be up now without anybody asking. */
+MUST_USE bool site_is_wanted(const struct site *site);
+MUST_USE bool site_can_dial(const struct site *site);
+void site_join(struct site *site, struct ike *ike);
+void site_leave(struct ike *ike);
+void site_established(struct ike *ike, uint64_t now_ms);
+void site_ike_ended(struct ike *ike, const struct ikev2_failure *failure, uint64_t now_ms);
+void site_child_failed(struct ike *ike, const struct ikev2_failure *failure, uint64_t now_ms);
+/* After `used` changed. */
+void site_used_changed(struct site *site, uint64_t now_ms);
+void site_trouble(struct site *site, enum reason reason, const struct endpoint *peer,
+                  const char *detail, uint64_t now_ms);
+void site_trouble_of_failure(struct site *site, struct ike *ike,
+                             const struct ikev2_failure *failure, uint64_t now_ms);
+void site_trouble_clear(struct site *site);
+enum reason site_reason_of_failure(const struct ike *ike, const struct ikev2_failure *failure);
+void site_close_all(struct site *site, enum ikev2_failure_reason why);
+void site_secret_answered(struct site *site, const struct secret *secret, const char *why,
+                          uint64_t now_ms);
+/* New terms from the present configuration and secret. */
+void site_renew_terms(struct site *site);
+/* What is there was agreed under an older configuration: new ones first, then the old ones go. */
+void site_renegotiate(struct site *site, uint64_t now_ms);
+void site_close_superseded(struct site *site);
+
+/* ---- dial.c ---- */
+void dial_begin(struct site *site, uint64_t now_ms);
+void dial_cancel(struct site *site);
+void dial_pump(struct gateway *g, uint64_t now_ms);
+void dial_secret(struct site *site, uint64_t now_ms);
+void dial_resolved(struct site *site, const struct address *addresses, size_t count,
+                   const char *why, uint64_t now_ms);
+void dial_source(struct site *site, const struct address *local, const char *why, uint64_t now_ms);
+/* The IKE SA that was dialled is over before it was established. */
+void dial_failed(struct site *site);
+void dial_next(struct site *site, uint64_t now_ms);
+/* A question that nobody answers must not hold a site for ever. */
+void dial_unanswered(struct site *site, uint64_t now_ms);
+void dial_done(struct site *site);
+void dial_release_slot(struct site *site);
+/* Waits longer each time. */
+void dial_back_off(struct site *site, uint64_t now_ms);
+
+/* ---- duplicates.c ---- */
+void duplicates_established(struct ike *ike, uint64_t now_ms);
+void duplicates_initial_contact(struct ike *ike);
+void duplicates_decide(struct site *site, uint64_t now_ms);
+
+/* ---- notes.c ---- */
+void notes_take(struct gateway *g, uint64_t now_ms);
+/* Somebody at this address does not know an SA of ours, or we none of his: not to be believed, but
+ * a reason to ask. */
+void notes_hint(struct gateway *g, const struct address *peer, uint64_t now_ms);
+void notes_hint_ike(struct ike *ike, uint64_t now_ms);
+void notes_addresses_changed(struct gateway *g, uint64_t now_ms);
+void notes_source_again(struct ike *ike, const struct address *local, uint64_t now_ms);
+
+/* ---- attempts.c ---- */
+MUST_USE struct attempts *attempts_new(void);
+void attempts_free(struct attempts *a);
+void attempts_add(struct gateway *g, const struct ike *ike, enum reason reason,
+                  const struct ikev2_failure *failure, uint64_t now_ms);
+
+/* ---- trace.c ---- */
+void trace_add(struct ike *ike, const struct ikev2_action *action, uint64_t now_ms);
+/* The IKE SA belongs to a site now: what was kept for it moves there. */
+void trace_join(struct ike *ike);
+void trace_forget_ike(struct ike *ike);
+void trace_forget_site(struct site *site);
+void trace_fini(struct gateway *g);
+
+/* ---- status.c ---- */
+enum status_state status_state_of(const struct site *site);
+/* The reason why a site is not up, or is not well. */
+enum reason status_reason_of(const struct site *site);
+void status_words_of(const struct site *site, enum reason reason, char peer[ENDPOINT_TEXT_BYTES],
+                     struct reason_words *out);
+void status_sentence(const struct site *site, enum reason reason, char *out, size_t capacity);
+
+#endif

@@ -1,0 +1,198 @@
+/*
+ * What the data plane has to say, and hints that come from outside of all protection. A hint never
+ * closes anything: at most it makes us ask the peer whether he is alive, and that not often.
+ */
+#include "gateway/inside.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define HINT_AGAIN_MS 10000
+#define HINTED_MAX 4
+#define NOTES_A_TURN_MAX 4096
+#define ADDRESSES_SETTLE_MS 500
+
+static void peer_moved(struct child *child, const struct dataplane_note *note)
+{
+    struct ike *ike = child->ike;
+
+    /* RFC 7296 2.23: only who is behind a NAT may move without saying so. */
+    if (!ike->established || !ike->nat_peer) {
+        return;
+    }
+    children_move(ike, &ike->local, &note->peer);
+}
+
+static void acquire(struct gateway *g, uint32_t policy_id)
+{
+    if (policy_id == 0 || policy_id > g->number_capacity || g->by_number[policy_id - 1] == NULL) {
+        return;
+    }
+    struct site *site = g->by_number[policy_id - 1];
+
+    if (site->config->start == START_ON_TRAFFIC && site->used == NULL) {
+        site->wanted_by_traffic = true;
+        site_think_later(site);
+    }
+}
+
+void notes_hint_ike(struct ike *ike, uint64_t now_ms)
+{
+    if (!ike->established || (ike->hinted_ms != 0 && now_ms < ike->hinted_ms + HINT_AGAIN_MS)) {
+        return;
+    }
+    ike->hinted_ms = now_ms;
+    ike_order(ike, IKE_ORDER_LIVENESS);
+}
+
+static bool is_dialled_at(const struct site *site, const struct address *peer)
+{
+    for (size_t i = 0; i < site->config->peer_count; i++) {
+        if (address_equal(&site->config->peers[i].address, peer)) {
+            return true;
+        }
+    }
+    return address_equal(&site->last_peer.address, peer);
+}
+
+void notes_hint(struct gateway *g, const struct address *peer, uint64_t now_ms)
+{
+    size_t asked = 0;
+
+    for (size_t i = 0; i < g->site_count && asked < HINTED_MAX; i++) {
+        struct site *site = g->sites[i];
+
+        if (!is_dialled_at(site, peer)) {
+            continue;
+        }
+        asked++;
+        if (site->used == NULL && site->dial == DIAL_IDLE && site->next_try_ms > now_ms) {
+            /* He is there: no reason to wait longer. */
+            site->next_try_ms = now_ms;
+            site_think_later(site);
+        }
+        for (struct ike *ike = site->ikes; ike != NULL; ike = ike->next_of_site) {
+            notes_hint_ike(ike, now_ms);
+        }
+    }
+}
+
+static void take(struct gateway *g, const struct dataplane_note *note, uint64_t now_ms)
+{
+    struct child *child = children_find(g, note->spi_in);
+
+    switch (note->kind) {
+    case NOTE_SOFT_LIFETIME:
+        if (child != NULL) {
+            ike_rekey_child(child->ike, note->spi_in, now_ms);
+        }
+        break;
+    case NOTE_HARD_LIFETIME:
+        if (child != NULL) {
+            ike_close_child(child->ike, note->spi_in, now_ms);
+        }
+        break;
+    case NOTE_FIRST_INBOUND:
+        if (child != NULL) {
+            ike_child_heard(child->ike, note->spi_in, now_ms);
+        }
+        break;
+    case NOTE_PEER_MOVED:
+        if (child != NULL) {
+            peer_moved(child, note);
+        }
+        break;
+    case NOTE_ACQUIRE:
+        acquire(g, note->policy_id);
+        break;
+    case NOTE_UNKNOWN_SPI:
+        notes_hint(g, &note->peer.address, now_ms);
+        break;
+    }
+}
+
+void notes_take(struct gateway *g, uint64_t now_ms)
+{
+    struct dataplane_note note;
+
+    for (size_t i = 0; i < NOTES_A_TURN_MAX && dataplane_next_note(g->dataplane, &note); i++) {
+        take(g, &note, now_ms);
+        gateway_settle(g, now_ms);
+    }
+}
+
+/* ---- our own addresses ---- */
+
+/* Without MOBIKE an IKE SA stays at its address: where ours is another one now, a new IKE SA is
+ * made from there. */
+void notes_source_again(struct ike *ike, const struct address *local, uint64_t now_ms)
+{
+    struct site *site = ike->site;
+
+    if (site == NULL || !ike->established || local == NULL || address_is_unset(local) ||
+        address_equal(local, &ike->local.address)) {
+        return;
+    }
+    ike->superseded = true;
+    site->wanted_by_traffic = true;
+    site->next_try_ms = now_ms;
+    site_think_later(site);
+}
+
+void notes_addresses_changed(struct gateway *g, uint64_t now_ms)
+{
+    g->addresses_ms = NEVER_MS;
+    for (size_t i = 0; i < g->site_count; i++) {
+        struct site *site = g->sites[i];
+
+        if (site->used == NULL && site->dial == DIAL_IDLE) {
+            site->next_try_ms = now_ms;
+            site_think_later(site);
+        }
+    }
+    if (g->config == NULL || g->config->listen_count > 0) {
+        return;
+    }
+    for (struct ike *ike = g->ikes; ike != NULL; ike = ike->next) {
+        if (!ike->established || ike->superseded) {
+            continue;
+        }
+        uint64_t question = questions_ask(g, QUESTION_SOURCE_AGAIN, NULL, ike, 0);
+        struct gateway_action *action = question == 0 ? NULL : actions_add(g, GATEWAY_FIND_SOURCE);
+
+        if (action != NULL) {
+            action->source.question = question;
+            action->source.peer = ike->peer.address;
+        }
+    }
+}
+
+void gateway_addresses_changed(struct gateway *g, uint64_t now_ms)
+{
+    g->now_ms = now_ms;
+    /* They change in bursts. */
+    if (g->addresses_ms == NEVER_MS) {
+        g->addresses_ms = now_ms + ADDRESSES_SETTLE_MS;
+    }
+    gateway_settle(g, now_ms);
+}
+
+void gateway_unreachable(struct gateway *g, const struct endpoint *peer, const char *why,
+                         uint64_t now_ms)
+{
+    g->now_ms = now_ms;
+    for (struct ike *ike = g->ikes; ike != NULL; ike = ike->next) {
+        struct site *site = ike->site;
+
+        if (site == NULL || !address_equal(&ike->peer.address, &peer->address)) {
+            continue;
+        }
+        if (ike->established) {
+            notes_hint_ike(ike, now_ms);
+        } else if (site->dialled == ike) {
+            free(site->icmp_why);
+            site->icmp_why = strdup(why);
+        }
+    }
+    gateway_settle(g, now_ms);
+}

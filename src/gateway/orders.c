@@ -1,0 +1,103 @@
+/* What the administrator wants of a site. */
+#include "gateway/inside.h"
+
+#include <stdio.h>
+
+static struct site *find(struct gateway *g, const char *name, uint64_t now_ms, char *why,
+                         size_t why_bytes)
+{
+    struct slice key = slice_of_text(name);
+    struct site *site = key.length > TABLE_KEY_BYTES_MAX ? NULL : table_find(&g->by_name, key);
+
+    g->now_ms = now_ms;
+    if (site == NULL) {
+        snprintf(why, why_bytes, "there is no site of that name");
+        return NULL;
+    }
+    if (!site->config->enabled) {
+        snprintf(why, why_bytes, "the site is disabled in the configuration");
+        return NULL;
+    }
+    if (g->stopping) {
+        snprintf(why, why_bytes, "the gateway is being stopped");
+        return NULL;
+    }
+    return site;
+}
+
+static void begin_now(struct site *site, uint64_t now_ms)
+{
+    site->ordered_up = true;
+    site->ordered_down = false;
+    site->backoff_ms = 0;
+    site->child_backoff_ms = 0;
+    site->child_try_ms = now_ms;
+    site->tries = 0;
+    site->next_try_ms = now_ms;
+    site->secret_stale = true;
+    site_think_later(site);
+}
+
+bool gateway_up(struct gateway *g, const char *name, uint64_t now_ms, char *why, size_t why_bytes)
+{
+    struct site *site = find(g, name, now_ms, why, why_bytes);
+
+    if (site == NULL) {
+        return false;
+    }
+    begin_now(site, now_ms);
+    log_line(g->log, LOG_LEVEL_NOTICE, site->name, "is brought up by order");
+    gateway_settle(g, now_ms);
+    return true;
+}
+
+bool gateway_down(struct gateway *g, const char *name, uint64_t now_ms, char *why, size_t why_bytes)
+{
+    struct site *site = find(g, name, now_ms, why, why_bytes);
+
+    if (site == NULL) {
+        return false;
+    }
+    site->ordered_up = false;
+    site->ordered_down = true;
+    site->wanted_by_traffic = false;
+    site_trouble_clear(site);
+    site_close_all(site, IKEV2_FAIL_ORDERED);
+    site_think_later(site);
+    log_line(g->log, LOG_LEVEL_NOTICE, site->name, "is taken down by order");
+    gateway_settle(g, now_ms);
+    return true;
+}
+
+bool gateway_restart(struct gateway *g, const char *name, uint64_t now_ms, char *why,
+                     size_t why_bytes)
+{
+    struct site *site = find(g, name, now_ms, why, why_bytes);
+
+    if (site == NULL) {
+        return false;
+    }
+    site_close_all(site, IKEV2_FAIL_ORDERED);
+    gateway_settle(g, now_ms);
+    begin_now(site, now_ms);
+    log_line(g->log, LOG_LEVEL_NOTICE, site->name, "is restarted by order");
+    gateway_settle(g, now_ms);
+    return true;
+}
+
+bool gateway_rekey(struct gateway *g, const char *name, bool ike, uint64_t now_ms, char *why,
+                   size_t why_bytes)
+{
+    struct site *site = find(g, name, now_ms, why, why_bytes);
+
+    if (site == NULL) {
+        return false;
+    }
+    if (site->used == NULL) {
+        snprintf(why, why_bytes, "the site is not up");
+        return false;
+    }
+    ike_order(site->used->ike, ike ? IKE_ORDER_REKEY : IKE_ORDER_REKEY_CHILDREN);
+    gateway_settle(g, now_ms);
+    return true;
+}

@@ -1,0 +1,152 @@
+/*
+ * What was asked outside and not answered yet. Each question belongs to a site or to an IKE SA and
+ * is forgotten with it; an answer to a forgotten one has no effect.
+ */
+#include "gateway/inside.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct slice key_of(const uint64_t *id)
+{
+    return (struct slice){(const uint8_t *)id, sizeof(*id)};
+}
+
+static struct question **list_of(const struct question *q)
+{
+    return q->site != NULL ? &q->site->questions : &q->ike->questions;
+}
+
+uint64_t questions_ask(struct gateway *g, enum question_kind kind, struct site *site,
+                       struct ike *ike, uint32_t machine_question)
+{
+    struct question *q = calloc(1, sizeof(*q));
+
+    if (q == NULL) {
+        return 0;
+    }
+    *q = (struct question){
+        .id = ++g->next_question,
+        .kind = kind,
+        .site = site,
+        .ike = ike,
+        .machine_question = machine_question,
+    };
+    if (!table_add(&g->questions, key_of(&q->id), q)) {
+        free(q);
+        return 0;
+    }
+    struct question **list = list_of(q);
+
+    q->next = *list;
+    *list = q;
+    return q->id;
+}
+
+bool questions_take(struct gateway *g, uint64_t id, struct question *out)
+{
+    struct question *q = table_remove(&g->questions, key_of(&id));
+
+    if (q == NULL) {
+        return false;
+    }
+    struct question **link = list_of(q);
+
+    while (*link != q) {
+        link = &(*link)->next;
+    }
+    *link = q->next;
+    *out = *q;
+    free(q);
+    return true;
+}
+
+void questions_forget(struct gateway *g, struct question **list)
+{
+    while (*list != NULL) {
+        struct question *q = *list;
+
+        *list = q->next;
+        (void)table_remove(&g->questions, key_of(&q->id));
+        free(q);
+    }
+}
+
+void questions_ask_secret(struct site *site, uint64_t now_ms)
+{
+    struct gateway *g = site->gateway;
+
+    if (site->secret_asked || site->config->key.name == NULL) {
+        return;
+    }
+    uint64_t id = questions_ask(g, QUESTION_SECRET, site, NULL, 0);
+    struct gateway_action *action = id == 0 ? NULL : actions_add(g, GATEWAY_READ_SECRET);
+
+    if (action == NULL) {
+        return;
+    }
+    site->secret_asked = true;
+    site->secret_read_ms = now_ms;
+    action->secret.question = id;
+    actions_copy_words(action->secret.name, sizeof(action->secret.name), site->config->key.name);
+}
+
+void gateway_resolved(struct gateway *g, uint64_t question, const struct address *addresses,
+                      size_t count, const char *why, uint64_t now_ms)
+{
+    struct question q;
+
+    g->now_ms = now_ms;
+    if (questions_take(g, question, &q) && q.kind == QUESTION_RESOLVE &&
+        q.site->dial_question == q.id) {
+        dial_resolved(q.site, addresses, count, why, now_ms);
+    }
+    gateway_settle(g, now_ms);
+}
+
+void gateway_source(struct gateway *g, uint64_t question, const struct address *local,
+                    const char *why, uint64_t now_ms)
+{
+    struct question q;
+
+    g->now_ms = now_ms;
+    if (questions_take(g, question, &q)) {
+        if (q.kind == QUESTION_SOURCE && q.site->dial_question == q.id) {
+            dial_source(q.site, local, why, now_ms);
+        } else if (q.kind == QUESTION_SOURCE_AGAIN) {
+            notes_source_again(q.ike, local, now_ms);
+        }
+    }
+    gateway_settle(g, now_ms);
+}
+
+void gateway_secret(struct gateway *g, uint64_t question, const struct secret *secret,
+                    const char *why, uint64_t now_ms)
+{
+    struct question q;
+
+    g->now_ms = now_ms;
+    if (questions_take(g, question, &q) && q.kind == QUESTION_SECRET) {
+        site_secret_answered(q.site, secret, why, now_ms);
+    }
+    gateway_settle(g, now_ms);
+}
+
+void gateway_key_exchange_done(struct gateway *g, uint64_t job, bool ok, struct key_pair *pair,
+                               struct secret *shared, uint64_t now_ms)
+{
+    struct question q;
+
+    g->now_ms = now_ms;
+    if (questions_take(g, job, &q) && q.kind == QUESTION_KEY_EXCHANGE) {
+        ike_key_exchange_done(q.ike, q.machine_question, ok, pair, shared, now_ms);
+    }
+    /* What nobody took is not to stay in the hands of the caller. */
+    if (pair != NULL) {
+        key_pair_wipe(pair);
+    }
+    if (shared != NULL) {
+        secret_wipe(shared);
+    }
+    gateway_settle(g, now_ms);
+}

@@ -1,0 +1,631 @@
+/*
+ * When a site is up, and what is done when it is not. A site that is wanted is called for ever,
+ * with longer and longer waits; meanwhile its policy stands without an SA, so that its traffic is
+ * dropped.
+ *
+ * site_think() looks at what there is and does the next thing; whoever changes something calls
+ * site_think_later().
+ */
+#include "gateway/inside.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SUPERSEDE_MS 60000
+#define LOG_AGAIN_MS 60000
+#define SECRET_AGAIN_MS 5000
+
+/* ---- life ---- */
+
+struct site *site_new(struct gateway *g, const struct config_site *config, uint32_t number)
+{
+    struct site *site = calloc(1, sizeof(*site));
+
+    if (site == NULL) {
+        return NULL;
+    }
+    site->gateway = g;
+    site->config = config;
+    site->name = config->name;
+    site->number = number;
+    site->timer.kind = TIMER_SITE;
+    site->duplicates_ms = NEVER_MS;
+    site->supersede_ms = NEVER_MS;
+    site->changed_ms = g->now_ms;
+    return site;
+}
+
+static void forget_todo(struct site *site)
+{
+    struct site **link = &site->gateway->site_todo;
+
+    if (!site->in_todo) {
+        return;
+    }
+    while (*link != site) {
+        link = &(*link)->next_todo;
+    }
+    *link = site->next_todo;
+    site->in_todo = false;
+}
+
+void site_free(struct site *site)
+{
+    struct gateway *g = site->gateway;
+
+    while (site->ikes != NULL) {
+        ike_free(site->ikes);
+    }
+    dial_cancel(site);
+    forget_todo(site);
+    questions_forget(g, &site->questions);
+    deadlines_remove(&g->deadlines, &site->timer.deadline);
+    trace_forget_site(site);
+    g->gone_in_bytes += site->in_bytes;
+    g->gone_in_packets += site->in_packets;
+    g->gone_out_bytes += site->out_bytes;
+    g->gone_out_packets += site->out_packets;
+    secret_wipe(&site->secret);
+    terms_release(site->terms);
+    policies_free_selectors(&site->selectors);
+    free(site->expected);
+    free(site->trouble);
+    free(site->route_trouble);
+    free(site->icmp_why);
+    free(site);
+}
+
+void site_join(struct site *site, struct ike *ike)
+{
+    assert(ike->site == NULL);
+    ike->site = site;
+    ike->next_of_site = site->ikes;
+    ike->previous_of_site = NULL;
+    if (site->ikes != NULL) {
+        site->ikes->previous_of_site = ike;
+    }
+    site->ikes = ike;
+    site->ike_count++;
+    trace_join(ike);
+}
+
+void site_leave(struct ike *ike)
+{
+    struct site *site = ike->site;
+
+    if (site == NULL) {
+        return;
+    }
+    if (ike->previous_of_site != NULL) {
+        ike->previous_of_site->next_of_site = ike->next_of_site;
+    } else {
+        site->ikes = ike->next_of_site;
+    }
+    if (ike->next_of_site != NULL) {
+        ike->next_of_site->previous_of_site = ike->previous_of_site;
+    }
+    site->ike_count--;
+    ike->site = NULL;
+    if (ike->established) {
+        site->established_count--;
+        terms_refresh_initial_contact(site);
+    }
+    if (site->dialled == ike) {
+        site->dialled = NULL;
+        dial_failed(site);
+    }
+    site_think_later(site);
+}
+
+/* ---- what is wanted ---- */
+
+bool site_is_enabled(const struct site *site)
+{
+    return site->config->enabled && !site->ordered_down;
+}
+
+bool site_is_wanted(const struct site *site)
+{
+    return site_is_enabled(site) && !site->gateway->stopping &&
+           (site->ordered_up || site->wanted_by_traffic || site->config->start == START_NOW);
+}
+
+bool site_can_dial(const struct site *site)
+{
+    for (size_t i = 0; i < site->config->peer_count; i++) {
+        if (!site->config->peers[i].any) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct ike *current_ike(const struct site *site)
+{
+    for (struct ike *ike = site->ikes; ike != NULL; ike = ike->next_of_site) {
+        if (ike->established && !ike->superseded && (ike->orders & IKE_ORDER_CLOSE) == 0) {
+            return ike;
+        }
+    }
+    return NULL;
+}
+
+void site_think_later(struct site *site)
+{
+    if (!site->in_todo) {
+        site->in_todo = true;
+        site->next_todo = site->gateway->site_todo;
+        site->gateway->site_todo = site;
+    }
+}
+
+static bool has_usable_child(const struct site *site)
+{
+    for (struct ike *ike = site->ikes; ike != NULL; ike = ike->next_of_site) {
+        if (ike->established && !ike->superseded && children_any_usable(ike)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void child_back_off(struct site *site, uint64_t now_ms)
+{
+    uint64_t wait_ms = site->child_backoff_ms * 2;
+
+    if (wait_ms < BACKOFF_FIRST_MS) {
+        wait_ms = BACKOFF_FIRST_MS;
+    }
+    site->child_backoff_ms = wait_ms < BACKOFF_MAX_MS ? wait_ms : BACKOFF_MAX_MS;
+    site->child_try_ms = now_ms + site->child_backoff_ms;
+}
+
+static void sooner(uint64_t *at_ms, uint64_t other_ms)
+{
+    if (other_ms < *at_ms) {
+        *at_ms = other_ms;
+    }
+}
+
+static void arm(struct site *site, bool waits_to_dial, bool waits_for_child)
+{
+    uint64_t at_ms = NEVER_MS;
+
+    if (waits_to_dial) {
+        sooner(&at_ms, site->next_try_ms);
+    }
+    if (waits_for_child) {
+        sooner(&at_ms, site->child_try_ms);
+    }
+    if (site->has_slot) {
+        sooner(&at_ms, site->slot_until_ms);
+    }
+    if (site->dial == DIAL_SECRET || site->dial == DIAL_RESOLVE || site->dial == DIAL_SOURCE) {
+        sooner(&at_ms, site->question_until_ms);
+    }
+    sooner(&at_ms, site->duplicates_ms);
+    sooner(&at_ms, site->supersede_ms);
+    gateway_set_timer(site->gateway, &site->timer, at_ms);
+}
+
+void site_think(struct site *site, uint64_t now_ms)
+{
+    struct ike *ike = current_ike(site);
+    bool waits_for_child = false;
+
+    if (site->dial == DIAL_NEXT) {
+        dial_next(site, now_ms);
+    }
+    bool waits_to_dial =
+        site_is_wanted(site) && site_can_dial(site) && ike == NULL && site->dial == DIAL_IDLE;
+
+    if (waits_to_dial && site->next_try_ms <= now_ms) {
+        dial_begin(site, now_ms);
+        waits_to_dial = false;
+    }
+    if (ike != NULL && site_is_wanted(site) && !has_usable_child(site)) {
+        waits_for_child = true;
+        if (site->child_try_ms <= now_ms) {
+            ike_order(ike, IKE_ORDER_START_CHILD);
+            child_back_off(site, now_ms);
+        }
+    }
+    arm(site, waits_to_dial, waits_for_child);
+}
+
+void site_time(struct site *site, uint64_t now_ms)
+{
+    if (site->has_slot && site->slot_until_ms <= now_ms) {
+        dial_release_slot(site);
+    }
+    dial_unanswered(site, now_ms);
+    if (site->duplicates_ms <= now_ms) {
+        site->duplicates_ms = NEVER_MS;
+        duplicates_decide(site, now_ms);
+    }
+    if (site->supersede_ms <= now_ms) {
+        site_close_superseded(site);
+    }
+    site_think_later(site);
+}
+
+/* ---- what happens ---- */
+
+void site_established(struct ike *ike, uint64_t now_ms)
+{
+    struct site *site = ike->site;
+    char peer[ENDPOINT_TEXT_BYTES];
+    char suite[STATUS_SUITE_BYTES];
+
+    site->established_count++;
+    site->established_ms = now_ms;
+    site->last_peer = ike->peer;
+    site->child_backoff_ms = 0;
+    site->child_try_ms = now_ms;
+    site->reached = REASON_CHECK_NETWORKS;
+    suite_title(&ike->suite, suite, sizeof(suite));
+    log_line(site->gateway->log, LOG_LEVEL_INFO, site->name, "IKE SA established with %s: %s%s",
+             endpoint_format(&ike->peer, peer), suite,
+             ike->nat_local || ike->nat_peer ? ", a NAT is between" : "");
+    if (site->dialled == ike) {
+        dial_done(site);
+    } else if (site->dial != DIAL_IDLE && (site->dialled == NULL || !site->dialled->heard) &&
+               !ike->superseded) {
+        /* The peer was faster. What was not answered yet cannot have been established there. */
+        dial_cancel(site);
+    }
+    terms_refresh_initial_contact(site);
+    site_think_later(site);
+}
+
+static void wait_after_end(struct site *site, enum ikev2_failure_reason why, uint64_t now_ms)
+{
+    bool steady = site->up_ms != 0 && now_ms >= site->up_ms + STEADY_MS;
+
+    if (steady) {
+        site->backoff_ms = 0;
+        site->tries = 0;
+    }
+    if (steady && why == IKEV2_FAIL_PEER_DEAD) {
+        site->next_try_ms = now_ms;
+        return;
+    }
+    dial_back_off(site, now_ms);
+}
+
+void site_ike_ended(struct ike *ike, const struct ikev2_failure *failure, uint64_t now_ms)
+{
+    struct site *site = ike->site;
+    bool by_us = failure->reason == IKEV2_FAIL_ORDERED || failure->reason == IKEV2_FAIL_REPLACED;
+
+    site_think_later(site);
+    if (failure->reason == IKEV2_FAIL_PEER_AUTH || failure->reason == IKEV2_FAIL_AUTH_REFUSED) {
+        /* Somebody may just have changed the key. */
+        site->secret_stale = true;
+    }
+    if (by_us || ike->superseded) {
+        return;
+    }
+    if (!ike->established) {
+        if (site->used == NULL) {
+            site_trouble_of_failure(site, ike, failure, now_ms);
+        }
+        return;
+    }
+    for (const struct ike *other = site->ikes; other != NULL; other = other->next_of_site) {
+        if (other != ike && other->established && !other->superseded) {
+            return;
+        }
+    }
+    site_trouble_of_failure(site, ike, failure, now_ms);
+    wait_after_end(site, failure->reason, now_ms);
+}
+
+void site_child_failed(struct ike *ike, const struct ikev2_failure *failure, uint64_t now_ms)
+{
+    struct site *site = ike->site;
+
+    if (has_usable_child(site)) {
+        struct ikev2_failure refused = *failure;
+
+        site_trouble(site, REASON_REKEY_REFUSED, &ike->peer, refused.detail, now_ms);
+        return;
+    }
+    site_trouble_of_failure(site, ike, failure, now_ms);
+    if (ike->initiator || site->child_backoff_ms > 0) {
+        child_back_off(site, now_ms);
+    }
+    site_think_later(site);
+}
+
+static void tell_changed(struct site *site)
+{
+    struct gateway_action *action = actions_add(site->gateway, GATEWAY_SITE_CHANGED);
+
+    if (action != NULL) {
+        actions_copy_words(action->site.name, sizeof(action->site.name), site->name);
+        action->site.up = site->shown_up;
+    }
+}
+
+void site_used_changed(struct site *site, uint64_t now_ms)
+{
+    bool up = site->used != NULL;
+
+    if (up) {
+        site->child_backoff_ms = 0;
+        site->reached = REASON_CHECK_DATA;
+    }
+    if (up == site->shown_up) {
+        return;
+    }
+    site->shown_up = up;
+    site->changed_ms = now_ms;
+    if (up) {
+        site->up_ms = now_ms;
+        site_trouble_clear(site);
+        site->logged = REASON_NONE;
+        log_line(site->gateway->log, LOG_LEVEL_NOTICE, site->name, "up");
+    } else {
+        site->wanted_by_traffic = false;
+        site->child_try_ms = now_ms + BACKOFF_FIRST_MS;
+        log_line(site->gateway->log, LOG_LEVEL_NOTICE, site->name, "not up any more");
+    }
+    tell_changed(site);
+    site_think_later(site);
+}
+
+/* ---- the key ---- */
+
+void site_renew_terms(struct site *site)
+{
+    terms_release(site->terms);
+    site->terms = NULL;
+    if (!site->secret_known) {
+        return;
+    }
+    site->terms = terms_new(site->gateway, site);
+    if (site->terms == NULL) {
+        site_trouble(site, REASON_RESOURCES, NULL, "no memory, or a name that cannot be said",
+                     site->gateway->now_ms);
+    }
+}
+
+void site_secret_answered(struct site *site, const struct secret *secret, const char *why,
+                          uint64_t now_ms)
+{
+    bool known = secret != NULL && secret->length > 0;
+
+    site->secret_asked = false;
+    site->secret_stale = false;
+    if (known && (!site->secret_known || !secret_equal(secret, &site->secret))) {
+        site->secret_known = secret_copy(&site->secret, secret);
+        site_renew_terms(site);
+    } else if (!known) {
+        site->secret_known = false;
+        secret_wipe(&site->secret);
+        site_renew_terms(site);
+        site_trouble(site, REASON_NO_SECRET, NULL, why, now_ms);
+    }
+    for (struct ike *ike = site->ikes; ike != NULL; ike = ike->next_of_site) {
+        if (ike->peer_question != 0) {
+            ike_order(ike, IKE_ORDER_ANSWER_PEER);
+        }
+    }
+    if (site->dial == DIAL_SECRET) {
+        dial_secret(site, now_ms);
+    }
+}
+
+/* ---- orders about all of it ---- */
+
+void site_close_all(struct site *site, enum ikev2_failure_reason why)
+{
+    dial_cancel(site);
+    for (struct ike *ike = site->ikes; ike != NULL; ike = ike->next_of_site) {
+        ike_order_close(ike, why);
+    }
+}
+
+void site_close_superseded(struct site *site)
+{
+    site->supersede_ms = NEVER_MS;
+    for (struct ike *ike = site->ikes; ike != NULL; ike = ike->next_of_site) {
+        if (ike->superseded) {
+            ike_order_close(ike, IKEV2_FAIL_ORDERED);
+        }
+    }
+}
+
+void site_renegotiate(struct site *site, uint64_t now_ms)
+{
+    bool was_up = site->used != NULL;
+
+    dial_cancel(site);
+    for (struct ike *ike = site->ikes; ike != NULL; ike = ike->next_of_site) {
+        if (!ike->established) {
+            ike_order_close(ike, IKEV2_FAIL_ORDERED);
+        }
+        ike->superseded = true;
+    }
+    site->backoff_ms = 0;
+    site->tries = 0;
+    site->next_try_ms = now_ms;
+    if (was_up && site_can_dial(site) && site_is_enabled(site)) {
+        site->wanted_by_traffic = true;
+        site->supersede_ms = now_ms + SUPERSEDE_MS;
+    } else {
+        site_close_superseded(site);
+    }
+    site_think_later(site);
+}
+
+/* ---- what went wrong ---- */
+
+void site_trouble_clear(struct site *site)
+{
+    free(site->trouble);
+    site->trouble = NULL;
+}
+
+/* The same thing once a minute, a new one at once. */
+static void log_trouble(struct site *site, uint64_t now_ms)
+{
+    enum reason reason = site->trouble->reason;
+    char sentence[STATUS_SENTENCE_BYTES];
+
+    if (reason == site->logged && now_ms < site->logged_ms + LOG_AGAIN_MS) {
+        site->unlogged++;
+        return;
+    }
+    status_sentence(site, reason, sentence, sizeof(sentence));
+    log_line(site->gateway->log, LOG_LEVEL_WARNING, site->name, "%s %s", reason_code(reason),
+             sentence);
+    site->logged = reason;
+    site->logged_ms = now_ms;
+    site->unlogged = 0;
+}
+
+static struct trouble *fresh_trouble(struct site *site, enum reason reason,
+                                     const struct endpoint *peer, uint64_t now_ms)
+{
+    if (site->trouble == NULL) {
+        site->trouble = malloc(sizeof(*site->trouble));
+    }
+    if (site->trouble == NULL) {
+        return NULL;
+    }
+    *site->trouble = (struct trouble){.reason = reason, .at_ms = now_ms};
+    if (peer != NULL) {
+        site->trouble->peer = *peer;
+    }
+    return site->trouble;
+}
+
+void site_trouble(struct site *site, enum reason reason, const struct endpoint *peer,
+                  const char *detail, uint64_t now_ms)
+{
+    struct trouble *t = fresh_trouble(site, reason, peer, now_ms);
+
+    if (t == NULL) {
+        return;
+    }
+    actions_copy_words(t->detail, sizeof(t->detail), detail);
+    log_trouble(site, now_ms);
+}
+
+static enum reason reason_of_silence(const struct ike *ike, const struct ikev2_failure *failure)
+{
+    if (ike->site != NULL && ike->site->icmp_why != NULL) {
+        return REASON_UNREACHABLE;
+    }
+    if (failure->exchange == IKEV2_IKE_AUTH) {
+        struct ikev2_sa_info info;
+
+        ikev2_sa_get_info(ike->machine, &info);
+        return info.local.port == IKE_PORT ? REASON_FRAGMENTS_LOST : REASON_NO_ANSWER_4500;
+    }
+    return ike->established ? REASON_PEER_DEAD : REASON_NO_ANSWER;
+}
+
+enum reason site_reason_of_failure(const struct ike *ike, const struct ikev2_failure *failure)
+{
+    switch (failure->reason) {
+    case IKEV2_FAIL_NONE:
+        return REASON_NONE;
+    case IKEV2_FAIL_NO_ANSWER:
+        return reason_of_silence(ike, failure);
+    case IKEV2_FAIL_NO_PROPOSAL:
+        return REASON_NO_PROPOSAL;
+    case IKEV2_FAIL_KE_GROUP_LOOP:
+        return REASON_GROUP_LOOP;
+    case IKEV2_FAIL_COOKIE_LOOP:
+        return REASON_COOKIE_LOOP;
+    case IKEV2_FAIL_BAD_PUBLIC_VALUE:
+        return REASON_BAD_PUBLIC_VALUE;
+    case IKEV2_FAIL_PEER_UNKNOWN:
+        if (ike->site == NULL) {
+            return REASON_PEER_UNKNOWN;
+        }
+        if (!ike->site->config->enabled) {
+            return REASON_DISABLED;
+        }
+        return ike->site->ordered_down ? REASON_DOWN_BY_ORDER : REASON_NO_SECRET;
+    case IKEV2_FAIL_PEER_IDENTITY:
+        return REASON_PEER_IDENTITY;
+    case IKEV2_FAIL_PEER_AUTH:
+        return REASON_AUTH_WRONG;
+    case IKEV2_FAIL_AUTH_REFUSED:
+        return REASON_AUTH_REFUSED;
+    case IKEV2_FAIL_AUTH_METHOD:
+        return REASON_AUTH_METHOD;
+    case IKEV2_FAIL_SUITE_NOT_ALLOWED:
+        return REASON_SUITE_NOT_ALLOWED;
+    case IKEV2_FAIL_CHILD_NO_PROPOSAL:
+        return REASON_NO_CHILD_PROPOSAL;
+    case IKEV2_FAIL_CHILD_SELECTORS:
+        return REASON_SELECTORS;
+    case IKEV2_FAIL_CHILD_REFUSED:
+        return REASON_CHILD_REFUSED;
+    case IKEV2_FAIL_SYNTAX:
+        return REASON_SYNTAX;
+    case IKEV2_FAIL_CRITICAL_PAYLOAD:
+        return REASON_CRITICAL_PAYLOAD;
+    case IKEV2_FAIL_VERSION:
+        return REASON_MAJOR_VERSION;
+    case IKEV2_FAIL_PEER_ERROR:
+        return REASON_PEER_ERROR;
+    case IKEV2_FAIL_PEER_DELETED:
+        return REASON_PEER_DELETED;
+    case IKEV2_FAIL_PEER_DEAD:
+        return REASON_PEER_DEAD;
+    case IKEV2_FAIL_ORDERED:
+        return REASON_DOWN_BY_ORDER;
+    case IKEV2_FAIL_HALF_OPEN_TIMEOUT:
+        return REASON_HALF_OPEN;
+    case IKEV2_FAIL_REPLACED:
+        return REASON_REPLACED;
+    case IKEV2_FAIL_RESOURCES:
+        return REASON_RESOURCES;
+    }
+    return REASON_RESOURCES;
+}
+
+void site_trouble_of_failure(struct site *site, struct ike *ike,
+                             const struct ikev2_failure *failure, uint64_t now_ms)
+{
+    enum reason reason = site_reason_of_failure(ike, failure);
+    struct ikev2_sa_info info;
+
+    /* Of an order the state speaks for itself, and a known trouble is worth more than its
+     * consequence. */
+    if (!reason_get(reason)->trouble || (reason == REASON_NO_SECRET && site->trouble != NULL)) {
+        return;
+    }
+    ikev2_sa_get_info(ike->machine, &info);
+    struct trouble *t = fresh_trouble(site, reason, &info.peer, now_ms);
+
+    if (t == NULL) {
+        return;
+    }
+    t->exchange = failure->exchange;
+    t->notify = failure->notify;
+    actions_copy_words(t->ours, sizeof(t->ours), failure->ours);
+    actions_copy_words(t->theirs, sizeof(t->theirs), failure->theirs);
+    actions_copy_words(t->detail, sizeof(t->detail), failure->detail);
+    if (reason == REASON_UNREACHABLE) {
+        actions_copy_words(t->detail, sizeof(t->detail), site->icmp_why);
+    } else if (reason == REASON_PEER_ERROR && t->detail[0] == '\0') {
+        actions_copy_words(t->detail, sizeof(t->detail), ikev2_notify_name(failure->notify));
+    } else if (reason == REASON_AUTH_REFUSED && t->ours[0] == '\0') {
+        actions_copy_words(t->ours, sizeof(t->ours),
+                           site->config->say != NULL ? site->config->say
+                                                     : site->gateway->config->gateway);
+    } else if (reason == REASON_AUTH_WRONG && t->theirs[0] == '\0' && ike->said != NULL) {
+        struct text theirs = text_over(t->theirs, sizeof(t->theirs));
+
+        ike_identity_describe(ike->said, &theirs);
+    }
+    log_trouble(site, now_ms);
+}

@@ -1,0 +1,483 @@
+/* Snapshots for those who watch. Nothing here changes anything. */
+#include "gateway/inside.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define ONE_WAY_MS 15000
+#define ONE_WAY_PACKETS 10
+#define NOTICEABLE_DROPS 100 /* and more than one in a hundred of what came in */
+
+const char *status_state_name(enum status_state state)
+{
+    static const char *const names[STATUS_STATE_COUNT] = {"up", "connecting", "down", "waiting"};
+
+    assert(state < STATUS_STATE_COUNT);
+    return names[state];
+}
+
+/* ---- why ---- */
+
+/* Whoever waits is not in trouble because the peer went away. */
+static bool is_only_gone(const struct site *site)
+{
+    return site->trouble->reason == REASON_PEER_DELETED ||
+           site->trouble->reason == REASON_CHILD_GONE;
+}
+
+enum status_state status_state_of(const struct site *site)
+{
+    if (site->used != NULL) {
+        return STATUS_UP;
+    }
+    if (!site_is_enabled(site) || site->gateway->stopping) {
+        return STATUS_WAITING;
+    }
+    if (site->trouble != NULL && (site_is_wanted(site) || !is_only_gone(site))) {
+        return STATUS_DOWN;
+    }
+    if (site->dial != DIAL_IDLE || site->established_count > 0) {
+        return STATUS_CONNECTING;
+    }
+    return site_is_wanted(site) && site_can_dial(site) ? STATUS_CONNECTING : STATUS_WAITING;
+}
+
+static bool is_noticeable(uint64_t dropped, uint64_t passed)
+{
+    return dropped >= NOTICEABLE_DROPS && dropped > passed / 100;
+}
+
+static enum reason reason_of_counters(const struct site *site)
+{
+    const struct child *child = site->used;
+    struct sa_counters c;
+
+    if (!dataplane_sa_counters(site->gateway->dataplane, child->spi_in, &c)) {
+        return REASON_NONE;
+    }
+    if (c.in_packets == 0 && c.out_packets >= ONE_WAY_PACKETS &&
+        c.last_out_ms >= child->since_ms + ONE_WAY_MS && c.forged == 0) {
+        return REASON_ONE_WAY;
+    }
+    if (is_noticeable(c.forged, c.in_packets)) {
+        return REASON_FORGED;
+    }
+    if (is_noticeable(c.replayed, c.in_packets)) {
+        return REASON_REPLAY;
+    }
+    return is_noticeable(c.selector_mismatch, c.in_packets) ? REASON_SELECTOR_MISMATCH
+                                                            : REASON_NONE;
+}
+
+static enum reason reason_of_waiting(const struct site *site)
+{
+    if (!site_can_dial(site)) {
+        return REASON_PEER_ANY_SILENT;
+    }
+    return site->config->start == START_ON_TRAFFIC ? REASON_WAITING_TRAFFIC : REASON_WAITING_PEER;
+}
+
+enum reason status_reason_of(const struct site *site)
+{
+    enum status_state state = status_state_of(site);
+
+    if (site->gateway->stopping) {
+        return REASON_STOPPING;
+    }
+    if (!site->config->enabled) {
+        return REASON_DISABLED;
+    }
+    if (site->ordered_down) {
+        return REASON_DOWN_BY_ORDER;
+    }
+    switch (state) {
+    case STATUS_UP:
+        if (site->trouble != NULL) {
+            return site->trouble->reason;
+        }
+        return site->route_trouble != NULL ? REASON_ROUTE_FAILED : reason_of_counters(site);
+    case STATUS_DOWN:
+        return site->trouble->reason;
+    case STATUS_CONNECTING:
+        return REASON_STARTING;
+    case STATUS_WAITING:
+    case STATUS_STATE_COUNT:
+        break;
+    }
+    return reason_of_waiting(site);
+}
+
+void status_words_of(const struct site *site, enum reason reason, char peer[ENDPOINT_TEXT_BYTES],
+                     struct reason_words *out)
+{
+    const struct trouble *t = site->trouble;
+    const struct address *address = &site->last_peer.address;
+
+    *out = (struct reason_words){.site = site->name};
+    if (t != NULL && t->reason == reason) {
+        out->ours = t->ours;
+        out->theirs = t->theirs;
+        out->detail = t->detail;
+        if (t->peer.address.family != FAMILY_NONE) {
+            address = &t->peer.address;
+        }
+    }
+    if (reason == REASON_ROUTE_FAILED) {
+        out->detail = site->route_trouble;
+    }
+    if (reason == REASON_NAME_UNKNOWN) {
+        out->peer = out->theirs;
+    } else if (address->family != FAMILY_NONE) {
+        out->peer = address_format(address, peer);
+    } else if (site->config->peer_count > 0 && !site->config->peers[0].any) {
+        out->peer = site->config->peers[0].text;
+    }
+}
+
+void status_sentence(const struct site *site, enum reason reason, char *out, size_t capacity)
+{
+    char peer[ENDPOINT_TEXT_BYTES];
+    struct reason_words words;
+    struct text text = text_over(out, capacity);
+
+    status_words_of(site, reason, peer, &words);
+    reason_sentence(reason, &words, &text);
+}
+
+/* ---- the gateway ---- */
+
+static void add_traffic(const struct site *site, uint64_t sum[4])
+{
+    sum[0] += site->in_bytes;
+    sum[1] += site->in_packets;
+    sum[2] += site->out_bytes;
+    sum[3] += site->out_packets;
+    for (const struct ike *ike = site->ikes; ike != NULL; ike = ike->next_of_site) {
+        for (const struct child *child = ike->children; child != NULL; child = child->next) {
+            struct sa_counters c;
+
+            if (child->installed &&
+                dataplane_sa_counters(site->gateway->dataplane, child->spi_in, &c)) {
+                sum[0] += c.in_bytes;
+                sum[1] += c.in_packets;
+                sum[2] += c.out_bytes;
+                sum[3] += c.out_packets;
+            }
+        }
+    }
+}
+
+void gateway_get_status(const struct gateway *g, uint64_t now_ms, struct status_gateway *out)
+{
+    static const struct address nobody = {.family = FAMILY_IPV4};
+    uint64_t sum[4] = {g->gone_in_bytes, g->gone_in_packets, g->gone_out_bytes,
+                       g->gone_out_packets};
+
+    *out = (struct status_gateway){
+        .name = g->config == NULL ? "" : g->config->gateway,
+        .started_ms = g->started_ms,
+        .configured_ms = g->configured_ms,
+        .now_ms = now_ms,
+        .config_hash = g->config == NULL ? 0 : g->config->hash,
+        .site_count = g->site_count,
+        .ike_sas = g->ike_count,
+        .half_open = g->half_open_count,
+        .children = g->child_count,
+        .queued = g->queue_count,
+        .cookies = g->config != NULL && admission_wants_cookies(g, &nobody),
+        .stopping = g->stopping,
+        .initiated = g->initiated,
+        .initiated_ok = g->initiated_ok,
+        .initiated_failed = g->initiated_failed,
+        .answered = g->answered,
+        .answered_ok = g->answered_ok,
+        .answered_failed = g->answered_failed,
+        .ike_rekeys = g->ike_rekeys,
+        .child_rekeys = g->child_rekeys,
+        .cookies_sent = g->cookies_sent,
+        .refused_full = g->refused_full,
+        .messages_in = g->messages_in,
+        .messages_out = g->messages_out,
+        .dataplane_bytes = dataplane_memory_bytes(g->dataplane),
+        .route_count = routes_count(g),
+    };
+    for (size_t i = 0; i < g->site_count; i++) {
+        out->states[status_state_of(g->sites[i])]++;
+        add_traffic(g->sites[i], sum);
+    }
+    out->in_bytes = sum[0];
+    out->in_packets = sum[1];
+    out->out_bytes = sum[2];
+    out->out_packets = sum[3];
+    dataplane_get_doors(g->dataplane, &out->doors);
+}
+
+/* ---- sites ---- */
+
+static bool is_legacy(const struct suite *s)
+{
+    const struct algorithm *parts[] = {
+        algorithm_find(TRANSFORM_ENCRYPTION, s->encryption),
+        algorithm_find(TRANSFORM_INTEGRITY, s->integrity),
+        algorithm_find(TRANSFORM_PRF, s->prf),
+        algorithm_find(TRANSFORM_KEY_EXCHANGE, s->key_exchange),
+    };
+
+    for (size_t i = 0; i < ARRAY_LENGTH(parts); i++) {
+        if (parts[i] != NULL && parts[i]->id != 0 && parts[i]->strength == STRENGTH_LEGACY) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void fill_ike(const struct ike *ike, struct status_ike *out)
+{
+    struct ikev2_sa_info info;
+    struct text identity = text_over(out->peer_identity, sizeof(out->peer_identity));
+
+    ikev2_sa_get_info(ike->machine, &info);
+    out->established = info.established;
+    out->initiator = ike->initiator;
+    out->since_ms = ike->established ? ike->established_ms : ike->created_ms;
+    out->spi_i = info.spi_i;
+    out->spi_r = info.spi_r;
+    out->local = info.local;
+    out->peer = info.peer;
+    out->nat_local = info.nat_local;
+    out->nat_peer = info.nat_peer;
+    out->rekey_ms = info.rekey_ms;
+    out->state = info.state;
+    if (info.established) {
+        suite_title(&info.suite, out->suite, sizeof(out->suite));
+        out->legacy = is_legacy(&info.suite);
+        ike_identity_describe(&info.peer_id, &identity);
+    }
+}
+
+static const struct ike *shown_ike(const struct site *site)
+{
+    if (site->used != NULL) {
+        return site->used->ike;
+    }
+    for (const struct ike *ike = site->ikes; ike != NULL; ike = ike->next_of_site) {
+        if (ike->established) {
+            return ike;
+        }
+    }
+    return site->ikes;
+}
+
+static void add_counters(const struct site *site, struct status_site *out)
+{
+    for (const struct ike *ike = site->ikes; ike != NULL; ike = ike->next_of_site) {
+        for (const struct child *child = ike->children; child != NULL; child = child->next) {
+            struct sa_counters c;
+
+            if (!child->installed ||
+                !dataplane_sa_counters(site->gateway->dataplane, child->spi_in, &c)) {
+                continue;
+            }
+            out->in_bytes += c.in_bytes;
+            out->in_packets += c.in_packets;
+            out->out_bytes += c.out_bytes;
+            out->out_packets += c.out_packets;
+            out->replayed += c.replayed;
+            out->forged += c.forged;
+            out->selector_mismatch += c.selector_mismatch;
+            if (c.last_in_ms > out->last_in_ms) {
+                out->last_in_ms = c.last_in_ms;
+            }
+            if (c.last_out_ms > out->last_out_ms) {
+                out->last_out_ms = c.last_out_ms;
+            }
+        }
+    }
+}
+
+static void fill_site(const struct site *site, struct status_site *out)
+{
+    const struct ike *ike = shown_ike(site);
+    enum reason reason = status_reason_of(site);
+    bool waits = site->dial == DIAL_IDLE && site->used == NULL && site_is_wanted(site) &&
+                 site_can_dial(site) && site->established_count == 0;
+
+    *out = (struct status_site){
+        .name = site->name,
+        .state = status_state_of(site),
+        .since_ms = site->changed_ms,
+        .reason = reason,
+        .code = reason == REASON_NONE ? "" : reason_code(reason),
+        .tries = site->tries,
+        .last_try_ms = site->last_try_ms,
+        .next_try_ms = waits ? site->next_try_ms : NEVER_MS,
+        .peer = site->last_peer,
+        .legacy = site->config->uses_legacy,
+        .has_ike = ike != NULL,
+        .ike_count = site->ike_count,
+        .child_count = site->child_count,
+        .in_bytes = site->in_bytes,
+        .in_packets = site->in_packets,
+        .out_bytes = site->out_bytes,
+        .out_packets = site->out_packets,
+        .replayed = site->replayed,
+        .forged = site->forged,
+        .selector_mismatch = site->selector_mismatch,
+        .last_in_ms = site->last_in_ms,
+        .last_out_ms = site->last_out_ms,
+        .rekeys = site->rekeys,
+        .established_ms = site->established_ms,
+    };
+    if (reason != REASON_NONE) {
+        status_sentence(site, reason, out->sentence, sizeof(out->sentence));
+    }
+    if (ike != NULL) {
+        fill_ike(ike, &out->ike);
+        out->peer = out->ike.peer;
+    }
+    add_counters(site, out);
+}
+
+size_t gateway_site_count(const struct gateway *g)
+{
+    return g->site_count;
+}
+
+bool gateway_site_at(const struct gateway *g, size_t index, uint64_t now_ms,
+                     struct status_site *out)
+{
+    (void)now_ms;
+    if (index >= g->site_count) {
+        return false;
+    }
+    fill_site(g->sites[index], out);
+    return true;
+}
+
+bool gateway_site_index(const struct gateway *g, const char *name, size_t *index)
+{
+    const struct site *site = apply_find(g, name);
+
+    if (site == NULL) {
+        return false;
+    }
+    *index = site->index;
+    return true;
+}
+
+/* ---- children ---- */
+
+/* The one in use is number 0, the others follow as they stand. */
+static const struct child *child_numbered(const struct site *site, size_t number)
+{
+    size_t at = site->used != NULL ? 1 : 0;
+
+    if (number == 0 && site->used != NULL) {
+        return site->used;
+    }
+    for (const struct ike *ike = site->ikes; ike != NULL; ike = ike->next_of_site) {
+        for (const struct child *child = ike->children; child != NULL; child = child->next) {
+            if (child != site->used && at++ == number) {
+                return child;
+            }
+        }
+    }
+    return NULL;
+}
+
+static bool info_of(const struct child *child, struct ikev2_child_info *out)
+{
+    for (size_t i = 0; ikev2_sa_child_at(child->ike->machine, i, out); i++) {
+        if (out->spi_in == child->spi_in) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static size_t copy_selectors(const struct selector *from, size_t count,
+                             struct selector to[STATUS_SELECTORS_MAX])
+{
+    size_t copied = count < STATUS_SELECTORS_MAX ? count : STATUS_SELECTORS_MAX;
+
+    memcpy(to, from, copied * sizeof(*from));
+    return copied;
+}
+
+bool gateway_child_at(const struct gateway *g, size_t index, size_t number,
+                      struct status_child *out)
+{
+    const struct site *site = index < g->site_count ? g->sites[index] : NULL;
+    const struct child *child = site == NULL ? NULL : child_numbered(site, number);
+    struct ikev2_child_info info;
+
+    if (child == NULL) {
+        return false;
+    }
+    *out = (struct status_child){
+        .name = site->name,
+        .in_use = site->used == child,
+        .since_ms = child->since_ms,
+        .spi_in = child->spi_in,
+        .rekey_ms = NEVER_MS,
+    };
+    if (info_of(child, &info)) {
+        out->spi_out = info.spi_out;
+        suite_title(&info.suite, out->suite, sizeof(out->suite));
+        out->legacy = is_legacy(&info.suite);
+        out->encapsulated = info.encapsulated;
+        out->transport_mode = info.transport_mode;
+        out->local = info.local;
+        out->peer = info.peer;
+        out->local_count =
+            copy_selectors(info.local_selectors, info.local_count, out->local_selectors);
+        out->remote_count =
+            copy_selectors(info.remote_selectors, info.remote_count, out->remote_selectors);
+        out->rekey_ms = info.rekey_ms;
+    }
+    if (!dataplane_sa_counters(g->dataplane, child->spi_in, &out->counters)) {
+        out->counters = (struct sa_counters){0};
+    }
+    return true;
+}
+
+/* ---- problems ---- */
+
+size_t gateway_problems(const struct gateway *g, uint64_t now_ms, struct status_problem *out,
+                        size_t capacity)
+{
+    size_t count = 0;
+
+    (void)now_ms;
+    if (g->policies_refused) {
+        if (count < capacity) {
+            out[count] = (struct status_problem){
+                .site = "",
+                .reason = REASON_RESOURCES,
+                .code = reason_code(REASON_RESOURCES),
+                .since_ms = g->configured_ms,
+                .sentence = "the data plane refused the policies of this configuration",
+            };
+        }
+        count++;
+    }
+    for (size_t i = 0; i < g->site_count; i++) {
+        const struct site *site = g->sites[i];
+        enum reason reason = status_reason_of(site);
+
+        if (!reason_get(reason)->trouble) {
+            continue;
+        }
+        if (count < capacity) {
+            out[count] = (struct status_problem){
+                .site = site->name,
+                .reason = reason,
+                .code = reason_code(reason),
+                .since_ms = site->changed_ms,
+            };
+            status_sentence(site, reason, out[count].sentence, sizeof(out[count].sentence));
+        }
+        count++;
+    }
+    return count;
+}

@@ -1,0 +1,220 @@
+/*
+ * What the IKEv2 machine is told about a site. A machine borrows its terms until it ends, so they
+ * are counted, and a new configuration makes new ones instead of changing those in use.
+ */
+#include "gateway/inside.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* With 20 % loss in each direction a request fails once in more than a thousand times; a dead peer
+ * is known after half a minute. */
+#define RETRANSMIT_FIRST_MS 500
+#define RETRANSMIT_MAX_MS 8000
+#define RETRANSMIT_TRIES 7
+#define GRACE_MS 10000
+
+static bool set_identity(struct ike_identity *out, const char *word)
+{
+    return ike_identity_parse(slice_of_text(word), out);
+}
+
+static bool fill(struct terms *t, const struct gateway *g, const struct site *site)
+{
+    const struct config_site *c = site->config;
+    const struct selectors *s = &site->selectors;
+    size_t count = s->local_count + s->remote_count;
+
+    t->selectors = calloc(count > 0 ? count : 1, sizeof(struct selector));
+    if (t->selectors == NULL || !secret_copy(&t->policy.shared_key, &site->secret)) {
+        return false;
+    }
+    memcpy(t->selectors, s->list, count * sizeof(struct selector));
+    if (!set_identity(&t->policy.local_id, c->say != NULL ? c->say : g->config->gateway)) {
+        return false;
+    }
+    if (site->expected != NULL) {
+        t->policy.peer_id = *site->expected;
+    }
+    actions_copy_words(t->child.name, sizeof(t->child.name), c->name);
+    t->child.policy_id = site->number;
+    t->child.local = t->selectors;
+    t->child.local_count = s->local_count;
+    t->child.remote = t->selectors + s->local_count;
+    t->child.remote_count = s->remote_count;
+    t->child.proposals = *c->esp;
+    t->child.lifetime_ms = c->child_lifetime_ms;
+    t->child.start = true;
+
+    t->policy.ike = *c->ike;
+    t->policy.strict_id_types = c->strict_identity;
+    t->policy.ike_lifetime_ms = c->ike_lifetime_ms;
+    t->policy.liveness_ms = c->dpd_ms;
+    t->policy.retransmit_first_ms = RETRANSMIT_FIRST_MS;
+    t->policy.retransmit_max_ms = RETRANSMIT_MAX_MS;
+    t->policy.retransmit_tries = RETRANSMIT_TRIES;
+    t->policy.grace_ms = GRACE_MS;
+    t->policy.force_encapsulation = c->encapsulate == ENCAPSULATE_ALWAYS;
+    t->policy.allow_encapsulation = c->encapsulate != ENCAPSULATE_NEVER;
+    t->policy.fragmentation = c->fragmentation;
+    t->policy.fragment_bytes = c->fragment_bytes;
+    t->policy.children = &t->child;
+    t->policy.child_count = 1;
+    return true;
+}
+
+struct terms *terms_new(const struct gateway *g, const struct site *site)
+{
+    struct terms *t = calloc(1, sizeof(*t));
+
+    if (t == NULL) {
+        return NULL;
+    }
+    t->references = 1;
+    if (!fill(t, g, site)) {
+        terms_release(t);
+        return NULL;
+    }
+    return t;
+}
+
+struct terms *terms_hold(struct terms *terms)
+{
+    terms->references++;
+    return terms;
+}
+
+void terms_release(struct terms *terms)
+{
+    if (terms == NULL) {
+        return;
+    }
+    assert(terms->references > 0);
+    if (--terms->references > 0) {
+        return;
+    }
+    secret_wipe(&terms->policy.shared_key);
+    free(terms->selectors);
+    free(terms);
+}
+
+/* Most sites share their proposals: each different list is offered to strangers once. */
+static bool is_known(const struct responder_terms *t, const struct proposals *list)
+{
+    for (size_t i = 0; i < t->policy.ike_count; i++) {
+        if (memcmp(&t->copies[i], list, sizeof(*list)) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool add_list(struct responder_terms *t, const struct proposals *list, size_t *capacity)
+{
+    if (t->policy.ike_count == *capacity) {
+        size_t more = *capacity == 0 ? 4 : *capacity * 2;
+        struct proposals *copies = realloc(t->copies, more * sizeof(*copies));
+
+        if (copies == NULL) {
+            return false;
+        }
+        t->copies = copies;
+        *capacity = more;
+    }
+    t->copies[t->policy.ike_count++] = *list;
+    return true;
+}
+
+static bool fill_responder(struct responder_terms *t, struct site *const *sites, size_t count)
+{
+    const struct proposals *newest = NULL;
+    size_t capacity = 0;
+    bool all_encapsulate = count > 0;
+
+    t->policy.fragmentation = count == 0;
+    t->policy.fragment_bytes = UINT16_MAX;
+    for (size_t i = 0; i < count; i++) {
+        const struct config_site *c = sites[i]->config;
+
+        if (!c->enabled) {
+            continue;
+        }
+        if (c->ike != newest && !is_known(t, c->ike) && !add_list(t, c->ike, &capacity)) {
+            return false;
+        }
+        newest = c->ike;
+        all_encapsulate = all_encapsulate && c->encapsulate == ENCAPSULATE_ALWAYS;
+        t->policy.fragmentation = t->policy.fragmentation || c->fragmentation;
+        if (c->fragment_bytes < t->policy.fragment_bytes) {
+            t->policy.fragment_bytes = c->fragment_bytes;
+        }
+    }
+    t->policy.force_encapsulation = all_encapsulate;
+    t->lists = calloc(t->policy.ike_count > 0 ? t->policy.ike_count : 1, sizeof(*t->lists));
+    if (t->lists == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < t->policy.ike_count; i++) {
+        t->lists[i] = &t->copies[i];
+    }
+    t->policy.ike = t->lists;
+    return true;
+}
+
+struct responder_terms *responder_terms_new(struct site *const *sites, size_t count)
+{
+    struct responder_terms *t = calloc(1, sizeof(*t));
+
+    if (t == NULL) {
+        return NULL;
+    }
+    t->references = 1;
+    if (!fill_responder(t, sites, count)) {
+        responder_terms_release(t);
+        return NULL;
+    }
+    return t;
+}
+
+struct responder_terms *responder_terms_hold(struct responder_terms *terms)
+{
+    terms->references++;
+    return terms;
+}
+
+void responder_terms_release(struct responder_terms *terms)
+{
+    if (terms == NULL) {
+        return;
+    }
+    assert(terms->references > 0);
+    if (--terms->references > 0) {
+        return;
+    }
+    free(terms->lists);
+    free(terms->copies);
+    free(terms);
+}
+
+/* INITIAL_CONTACT speaks of a pair of identities, and two sites may have the same peer. */
+void terms_refresh_initial_contact(struct site *site)
+{
+    struct gateway *g = site->gateway;
+    struct site *first =
+        site->expected == NULL ? g->any_identity : identities_expecting(g, site->expected);
+    bool alone = true;
+
+    for (struct site *other = first; other != NULL; other = other->next_same_identity) {
+        alone = alone && other->established_count == 0;
+    }
+    alone = alone && site->established_count == 0;
+    for (struct site *other = first; other != NULL; other = other->next_same_identity) {
+        if (other->terms != NULL) {
+            other->terms->policy.initial_contact = alone;
+        }
+    }
+    if (site->terms != NULL) {
+        site->terms->policy.initial_contact = alone;
+    }
+}

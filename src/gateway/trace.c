@@ -1,0 +1,245 @@
+/*
+ * The last messages of each site, as the machine showed them (decrypted, without keys). They are
+ * kept as they were and put into words only when somebody looks. A site has at most
+ * TRACES_OF_SITE_MAX of them, all together at most TRACE_BYTES_MAX; the oldest go first.
+ */
+#include "gateway/inside.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define TRACES_OF_SITE_MAX 32
+#define TRACES_OF_STRANGERS_MAX 128
+#define TRACE_BYTES_MAX (4U * 1024 * 1024)
+#define PAYLOAD_BYTES_MAX 8192
+#define WORDS_BYTES 16384
+
+/* In the list of all, and in that of its owner: a site, an IKE SA whose site is not known yet, or
+ * the strangers. */
+struct trace_entry {
+    struct trace_entry *next, *previous;
+    struct trace_entry *next_of_owner, *previous_of_owner;
+    struct site *site;
+    struct ike *ike; /* only while it has no site */
+    uint64_t at_ms, number;
+    struct endpoint peer;
+    bool sent;
+    bool too_long;
+    struct ikev2_header header;
+    uint8_t first;
+    size_t length;
+    uint8_t payloads[];
+};
+
+static struct trace_entry **first_of(struct gateway *g, const struct trace_entry *e)
+{
+    if (e->site != NULL) {
+        return &e->site->trace_first;
+    }
+    return e->ike != NULL ? &e->ike->trace_first : &g->stranger_first;
+}
+
+static struct trace_entry **last_of(struct gateway *g, const struct trace_entry *e)
+{
+    if (e->site != NULL) {
+        return &e->site->trace_last;
+    }
+    return e->ike != NULL ? &e->ike->trace_last : &g->stranger_last;
+}
+
+static size_t *count_of(struct gateway *g, const struct trace_entry *e)
+{
+    return e->site != NULL ? &e->site->trace_count : &g->stranger_count;
+}
+
+static void owner_add(struct gateway *g, struct trace_entry *e)
+{
+    struct trace_entry **last = last_of(g, e);
+
+    e->next_of_owner = NULL;
+    e->previous_of_owner = *last;
+    if (*last == NULL) {
+        *first_of(g, e) = e;
+    } else {
+        (*last)->next_of_owner = e;
+    }
+    *last = e;
+    if (e->site != NULL || e->ike == NULL) {
+        ++*count_of(g, e);
+    }
+}
+
+static void owner_remove(struct gateway *g, struct trace_entry *e)
+{
+    if (e->previous_of_owner == NULL) {
+        *first_of(g, e) = e->next_of_owner;
+    } else {
+        e->previous_of_owner->next_of_owner = e->next_of_owner;
+    }
+    if (e->next_of_owner == NULL) {
+        *last_of(g, e) = e->previous_of_owner;
+    } else {
+        e->next_of_owner->previous_of_owner = e->previous_of_owner;
+    }
+    if (e->site != NULL || e->ike == NULL) {
+        --*count_of(g, e);
+    }
+}
+
+static void forget(struct gateway *g, struct trace_entry *e)
+{
+    owner_remove(g, e);
+    if (e->previous == NULL) {
+        g->trace_oldest = e->next;
+    } else {
+        e->previous->next = e->next;
+    }
+    if (e->next == NULL) {
+        g->trace_newest = e->previous;
+    } else {
+        e->next->previous = e->previous;
+    }
+    g->trace_bytes -= sizeof(*e) + e->length;
+    free(e);
+}
+
+static void keep_bounds(struct gateway *g, struct trace_entry *newest)
+{
+    if (newest->site != NULL && newest->site->trace_count > TRACES_OF_SITE_MAX) {
+        forget(g, newest->site->trace_first);
+    }
+    if (newest->site == NULL && newest->ike == NULL &&
+        g->stranger_count > TRACES_OF_STRANGERS_MAX) {
+        forget(g, g->stranger_first);
+    }
+    while (g->trace_bytes > TRACE_BYTES_MAX && g->trace_oldest != newest) {
+        forget(g, g->trace_oldest);
+    }
+}
+
+void trace_add(struct ike *ike, const struct ikev2_action *action, uint64_t now_ms)
+{
+    struct gateway *g = ike->gateway;
+    size_t length = action->trace.payloads.length;
+    bool too_long = length > PAYLOAD_BYTES_MAX;
+
+    /* Questions for liveness would push out everything that is worth reading. */
+    if (action->trace.retransmitted ||
+        (action->trace.header.exchange == IKEV2_INFORMATIONAL && length == 0)) {
+        return;
+    }
+    length = too_long ? 0 : length;
+    struct trace_entry *e = malloc(sizeof(*e) + length);
+
+    if (e == NULL) {
+        return;
+    }
+    *e = (struct trace_entry){
+        .previous = g->trace_newest,
+        .site = ike->site,
+        .ike = ike->site == NULL ? ike : NULL,
+        .at_ms = now_ms,
+        .number = ++g->trace_number,
+        .peer = ike->peer,
+        .sent = action->trace.sent,
+        .too_long = too_long,
+        .header = action->trace.header,
+        .first = action->trace.first,
+        .length = length,
+    };
+    if (length > 0) {
+        memcpy(e->payloads, action->trace.payloads.data, length);
+    }
+    if (g->trace_newest == NULL) {
+        g->trace_oldest = e;
+    } else {
+        g->trace_newest->next = e;
+    }
+    g->trace_newest = e;
+    g->trace_bytes += sizeof(*e) + length;
+    owner_add(g, e);
+    keep_bounds(g, e);
+}
+
+static void move_all(struct ike *ike, struct site *site)
+{
+    struct gateway *g = ike->gateway;
+
+    while (ike->trace_first != NULL) {
+        struct trace_entry *e = ike->trace_first;
+
+        owner_remove(g, e);
+        e->ike = NULL;
+        e->site = site;
+        owner_add(g, e);
+        keep_bounds(g, e);
+    }
+}
+
+void trace_join(struct ike *ike)
+{
+    move_all(ike, ike->site);
+}
+
+void trace_forget_ike(struct ike *ike)
+{
+    move_all(ike, NULL);
+}
+
+void trace_forget_site(struct site *site)
+{
+    while (site->trace_first != NULL) {
+        forget(site->gateway, site->trace_first);
+    }
+}
+
+void trace_fini(struct gateway *g)
+{
+    while (g->trace_oldest != NULL) {
+        forget(g, g->trace_oldest);
+    }
+}
+
+static void show(const struct trace_entry *e, struct text *words,
+                 void (*visit)(void *context, const struct status_trace *trace), void *context)
+{
+    *words = text_over(words->data, WORDS_BYTES);
+    if (e->too_long) {
+        const char *exchange = ikev2_exchange_name(e->header.exchange);
+
+        text_addf(words, "%s, too long to be kept", exchange == NULL ? "?" : exchange);
+    } else {
+        ikev2_describe(&e->header, e->first, (struct slice){e->payloads, e->length}, words);
+    }
+    struct status_trace trace = {
+        .at_ms = e->at_ms,
+        .number = e->number,
+        .sent = e->sent,
+        .peer = e->peer,
+        .words = words->data,
+    };
+
+    visit(context, &trace);
+}
+
+void gateway_trace(const struct gateway *g, const char *name,
+                   void (*visit)(void *context, const struct status_trace *trace), void *context)
+{
+    const struct trace_entry *e = g->stranger_first;
+    char *bytes = malloc(WORDS_BYTES);
+
+    if (bytes == NULL) {
+        return;
+    }
+    struct text words = text_over(bytes, WORDS_BYTES);
+
+    if (name != NULL) {
+        size_t index;
+
+        e = gateway_site_index(g, name, &index) ? g->sites[index]->trace_first : NULL;
+    }
+    for (; e != NULL; e = e->next_of_owner) {
+        show(e, &words, visit, context);
+    }
+    free(bytes);
+}
