@@ -1,5 +1,6 @@
 /*
- * Where keys and passwords live: decides that each is copied into memory of its own and wiped before it is let go.
+ * Where keys and passwords live: decides that each is copied into memory of its own and wiped
+ * before it is let go.
  */
 #include "base/secret.h"
 
@@ -16,11 +17,24 @@ void wipe(void *bytes, size_t length)
 
 bool equal_in_constant_time(const uint8_t *a, const uint8_t *b, size_t length)
 {
-    /* volatile, so that the compiler cannot turn the sum of differences into an early return. */
-    volatile uint8_t difference = 0;
+    uint64_t difference = 0;
 
+    while (length >= sizeof(difference)) {
+        uint64_t x;
+        uint64_t y;
+        memcpy(&x, a, sizeof(x));
+        memcpy(&y, b, sizeof(y));
+        difference |= x ^ y;
+        /* The compiler may not look through this, so it cannot leave early when it knows the
+         * answer. */
+        __asm__("" : "+r"(difference));
+        a += sizeof(x);
+        b += sizeof(y);
+        length -= sizeof(x);
+    }
     for (size_t i = 0; i < length; i++) {
-        difference = (uint8_t)(difference | (a[i] ^ b[i]));
+        difference |= (uint64_t)(a[i] ^ b[i]);
+        __asm__("" : "+r"(difference));
     }
     return difference == 0;
 }

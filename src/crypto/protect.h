@@ -17,9 +17,15 @@ struct protect_key;
 /* `key_material`: suite_encryption_key_bytes() (key, then salt) and suite_integrity_key_bytes(), in this order. NULL
  * when a length is wrong or the suite is not usable. */
 MUST_USE struct protect_key *protect_key_new(const struct suite *suite, struct slice key_material);
+/* The same without ipsec-mb's expanded form: a few hundred octets, OpenSSL does the work. For keys that see few
+ * messages, as those of an IKE SA. */
+MUST_USE struct protect_key *protect_key_new_compact(const struct suite *suite, struct slice key_material);
 void protect_key_free(struct protect_key *key); /* wipes; NULL is allowed */
 /* "ipsec-mb" or "openssl": which engine does this suite's work now. */
 const char *protect_key_engine(const struct protect_key *key);
+
+/* Memory that the key takes. */
+size_t protect_key_bytes(const struct protect_key *key);
 
 struct protect_job {
     const struct protect_key *key;

@@ -1,0 +1,716 @@
+/*
+ * Packets through Intel's ipsec-mb. GCM and GMAC go one by one (a packet fills the machine); the
+ * others are spread over lanes, so several packets of whatever SAs are worked on at once.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/secret.h"
+#include "crypto/protect_internal.h"
+
+#ifdef HAVE_IPSEC_MB
+
+#include <intel-ipsec-mb.h>
+
+/* What the keys become; each part begins at a multiple of 64 octets. */
+struct aes_schedules {
+    alignas(64) uint32_t encrypt[60];
+    alignas(16) uint32_t decrypt[60];
+};
+
+struct des_schedules {
+    alignas(64) uint64_t schedule[3][IMB_DES_KEY_SCHED_SIZE / 8];
+    const void *order[3];
+};
+
+struct cbc_mac_schedule {
+    alignas(64) uint32_t block[44];
+    alignas(16) uint8_t full_mask[CBC_MAC_BYTES];
+    alignas(16) uint8_t short_mask[CBC_MAC_BYTES];
+};
+
+/* What a packet needs while it is in the lanes. */
+struct lane {
+    uint8_t nonce[PROTECT_NONCE_BYTES];
+    uint8_t received[PROTECT_ICV_BYTES_MAX];
+    alignas(16) uint8_t computed[PROTECT_ICV_BYTES_MAX];
+};
+
+struct multi_engine {
+    IMB_MGR *manager;
+    struct gcm_context_data gcm;
+    struct lane lanes[PROTECT_BURST];
+};
+
+/* CCM's first block takes this much of the authenticated header in ipsec-mb; longer ones go to
+ * OpenSSL. */
+#define CCM_AAD_MAX 46
+/* The lanes count in 16 bits. */
+#define LANE_BYTES_MAX 60000
+
+/* For expanding keys: those functions only read it. */
+static IMB_MGR *expander;
+static bool is_wide;
+static char engine_name[48];
+
+static IMB_MGR *manager_new(IMB_ARCH *arch)
+{
+    IMB_MGR *manager = alloc_mb_mgr(0);
+
+    if (manager == NULL) {
+        return NULL;
+    }
+    init_mb_mgr_auto(manager, arch);
+    if (imb_get_errno(manager) != 0) {
+        free_mb_mgr(manager);
+        return NULL;
+    }
+    return manager;
+}
+
+bool multi_start(void)
+{
+    static const char *const names[] = {
+        [IMB_ARCH_SSE] = "SSE",
+        [IMB_ARCH_AVX] = "AVX",
+        [IMB_ARCH_AVX2] = "AVX2",
+        [IMB_ARCH_AVX512] = "AVX-512",
+    };
+    IMB_ARCH arch = IMB_ARCH_NONE;
+
+    if (expander != NULL) {
+        return true;
+    }
+    expander = manager_new(&arch);
+    if (expander == NULL) {
+        return false;
+    }
+    /* Without AES instructions it would use tables, slowly and not in constant time. */
+    if ((size_t)arch >= ARRAY_LENGTH(names) || names[arch] == NULL) {
+        free_mb_mgr(expander);
+        expander = NULL;
+        return false;
+    }
+    is_wide = arch == IMB_ARCH_AVX512;
+    const char *parts[] = {"ipsec-mb ", imb_get_version_str(), ", ", names[arch]};
+    size_t used = 0;
+
+    for (size_t i = 0; i < ARRAY_LENGTH(parts); i++) {
+        size_t length = strlen(parts[i]);
+        if (used + length < sizeof(engine_name)) {
+            memcpy(engine_name + used, parts[i], length + 1);
+            used += length;
+        }
+    }
+    return true;
+}
+
+const char *multi_name(void)
+{
+    return engine_name;
+}
+
+bool multi_is_wide(void)
+{
+    return is_wide;
+}
+
+bool multi_has_sha(void)
+{
+    return expander != NULL && (expander->features & IMB_FEATURE_SHANI) != 0;
+}
+
+static size_t key_bytes_of(uint8_t size_index)
+{
+    return 16U + 8U * size_index;
+}
+
+bool multi_has(enum cipher_kind cipher, uint8_t size_index)
+{
+    switch (cipher) {
+    case CIPHER_GCM:
+    case CIPHER_GMAC:
+    case CIPHER_CHACHA20_POLY1305:
+    case CIPHER_AES_CBC:
+    case CIPHER_AES_CTR:
+    case CIPHER_NULL:
+        return true;
+    case CIPHER_3DES:
+    case CIPHER_DES:
+        /* Only with lanes of 512 bits: the scalar code wipes its stack after every block. */
+        return is_wide;
+    case CIPHER_CCM_8:
+    case CIPHER_CCM_12:
+    case CIPHER_CCM_16:
+        return key_bytes_of(size_index) != 24;
+    case CIPHER_CAMELLIA_CBC:
+        return false;
+    }
+    assert(false);
+    return false;
+}
+
+static size_t cipher_expanded_bytes(enum cipher_kind cipher)
+{
+    switch (cipher) {
+    case CIPHER_GCM:
+    case CIPHER_GMAC:
+        return sizeof(struct gcm_key_data);
+    case CIPHER_CCM_8:
+    case CIPHER_CCM_12:
+    case CIPHER_CCM_16:
+    case CIPHER_AES_CBC:
+    case CIPHER_AES_CTR:
+        return sizeof(struct aes_schedules);
+    case CIPHER_3DES:
+    case CIPHER_DES:
+        return sizeof(struct des_schedules);
+    case CIPHER_CHACHA20_POLY1305:
+    case CIPHER_CAMELLIA_CBC:
+    case CIPHER_NULL:
+        return 0;
+    }
+    assert(false);
+    return 0;
+}
+
+static bool is_cbc_mac(enum mac_kind mac)
+{
+    return mac == MAC_XCBC || mac == MAC_CMAC;
+}
+
+size_t multi_expanded_bytes(enum cipher_kind cipher, enum mac_kind mac)
+{
+    return cipher_expanded_bytes(cipher) + (is_cbc_mac(mac) ? sizeof(struct cbc_mac_schedule) : 0);
+}
+
+static const void *cipher_part(const struct protect_key *key)
+{
+    return key->expanded;
+}
+
+static const void *mac_part(const struct protect_key *key)
+{
+    return key->expanded + cipher_expanded_bytes(key->cipher);
+}
+
+static void expand_gcm(struct protect_key *key)
+{
+    struct gcm_key_data *out = (void *)key->expanded;
+
+    switch (key->cipher_key_bytes) {
+    case 16:
+        IMB_AES128_GCM_PRE(expander, key->cipher_key, out);
+        break;
+    case 24:
+        IMB_AES192_GCM_PRE(expander, key->cipher_key, out);
+        break;
+    default:
+        IMB_AES256_GCM_PRE(expander, key->cipher_key, out);
+        break;
+    }
+}
+
+static void expand_aes(struct protect_key *key)
+{
+    struct aes_schedules *out = (void *)key->expanded;
+
+    switch (key->cipher_key_bytes) {
+    case 16:
+        IMB_AES_KEYEXP_128(expander, key->cipher_key, out->encrypt, out->decrypt);
+        break;
+    case 24:
+        IMB_AES_KEYEXP_192(expander, key->cipher_key, out->encrypt, out->decrypt);
+        break;
+    default:
+        IMB_AES_KEYEXP_256(expander, key->cipher_key, out->encrypt, out->decrypt);
+        break;
+    }
+}
+
+/* The key of DES stands three times in cipher_key, so both are done alike. */
+static void expand_des(struct protect_key *key)
+{
+    struct des_schedules *out = (void *)key->expanded;
+
+    for (size_t i = 0; i < 3; i++) {
+        IMB_DES_KEYSCHED(expander, out->schedule[i], key->cipher_key + 8 * i);
+        out->order[i] = out->schedule[i];
+    }
+}
+
+static void expand_cbc_mac(struct protect_key *key)
+{
+    struct cbc_mac_schedule *out = (void *)(key->expanded + cipher_expanded_bytes(key->cipher));
+    struct aes_schedules both;
+
+    IMB_AES_KEYEXP_128(expander, key->mac.cbc.block_key, both.encrypt, both.decrypt);
+    memcpy(out->block, both.encrypt, sizeof(out->block));
+    memcpy(out->full_mask, key->mac.cbc.full_mask, CBC_MAC_BYTES);
+    memcpy(out->short_mask, key->mac.cbc.short_mask, CBC_MAC_BYTES);
+    wipe(&both, sizeof(both));
+}
+
+void multi_expand(struct protect_key *key)
+{
+    switch (key->cipher) {
+    case CIPHER_GCM:
+    case CIPHER_GMAC:
+        expand_gcm(key);
+        break;
+    case CIPHER_CCM_8:
+    case CIPHER_CCM_12:
+    case CIPHER_CCM_16:
+    case CIPHER_AES_CBC:
+    case CIPHER_AES_CTR:
+        expand_aes(key);
+        break;
+    case CIPHER_3DES:
+    case CIPHER_DES:
+        expand_des(key);
+        break;
+    case CIPHER_CHACHA20_POLY1305:
+    case CIPHER_CAMELLIA_CBC:
+    case CIPHER_NULL:
+        break;
+    }
+    if (is_cbc_mac(key->mac_kind)) {
+        expand_cbc_mac(key);
+    }
+}
+
+struct multi_engine *multi_engine_new(void)
+{
+    size_t bytes = (sizeof(struct multi_engine) + 63) & ~(size_t)63;
+    struct multi_engine *engine = aligned_alloc(64, bytes);
+    IMB_ARCH arch;
+
+    if (engine == NULL) {
+        return NULL;
+    }
+    memset(engine, 0, bytes);
+    engine->manager = manager_new(&arch);
+    if (engine->manager == NULL) {
+        free(engine);
+        return NULL;
+    }
+    return engine;
+}
+
+void multi_engine_free(struct multi_engine *engine)
+{
+    if (engine == NULL) {
+        return;
+    }
+    wipe(engine->manager, imb_get_mb_mgr_size());
+    free_mb_mgr(engine->manager);
+    wipe(engine, sizeof(*engine));
+    free(engine);
+}
+
+bool multi_is_direct(enum cipher_kind cipher)
+{
+    return cipher == CIPHER_GCM || cipher == CIPHER_GMAC;
+}
+
+static bool is_ccm(enum cipher_kind cipher)
+{
+    return cipher == CIPHER_CCM_8 || cipher == CIPHER_CCM_12 || cipher == CIPHER_CCM_16;
+}
+
+bool multi_takes(const struct protect_job *job)
+{
+    if (multi_is_direct(job->key->cipher)) {
+        return true;
+    }
+    if (is_ccm(job->key->cipher) && job->aad_length > CCM_AAD_MAX) {
+        return false;
+    }
+    return job->length > 0 && job->length + job->aad_length < LANE_BYTES_MAX;
+}
+
+/* ---- GCM and GMAC ---- */
+
+static void nonce_make(const struct protect_job *job, uint8_t *nonce)
+{
+    memcpy(nonce, job->key->salt, job->key->salt_bytes);
+    memcpy(nonce + job->key->salt_bytes, job->iv, job->key->iv_bytes);
+}
+
+/* RFC 4543 3.3: the IV and what follows is authenticated behind the header. */
+static void gmac(struct multi_engine *engine, const struct protect_job *job, uint8_t *tag)
+{
+    const struct protect_key *key = job->key;
+    const struct gcm_key_data *schedule = cipher_part(key);
+    uint64_t length = key->iv_bytes + (uint64_t)job->length;
+    IMB_MGR *m = engine->manager;
+    struct gcm_context_data *state = &engine->gcm;
+    uint8_t nonce[PROTECT_NONCE_BYTES];
+    uint64_t nonce_bytes = key->salt_bytes + (uint64_t)key->iv_bytes;
+
+    nonce_make(job, nonce);
+    switch (key->cipher_key_bytes) {
+    case 16:
+        IMB_AES128_GMAC_INIT(m, schedule, state, nonce, nonce_bytes);
+        IMB_AES128_GMAC_UPDATE(m, schedule, state, job->aad, job->aad_length);
+        IMB_AES128_GMAC_UPDATE(m, schedule, state, job->iv, length);
+        IMB_AES128_GMAC_FINALIZE(m, schedule, state, tag, key->icv_bytes);
+        break;
+    case 24:
+        IMB_AES192_GMAC_INIT(m, schedule, state, nonce, nonce_bytes);
+        IMB_AES192_GMAC_UPDATE(m, schedule, state, job->aad, job->aad_length);
+        IMB_AES192_GMAC_UPDATE(m, schedule, state, job->iv, length);
+        IMB_AES192_GMAC_FINALIZE(m, schedule, state, tag, key->icv_bytes);
+        break;
+    default:
+        IMB_AES256_GMAC_INIT(m, schedule, state, nonce, nonce_bytes);
+        IMB_AES256_GMAC_UPDATE(m, schedule, state, job->aad, job->aad_length);
+        IMB_AES256_GMAC_UPDATE(m, schedule, state, job->iv, length);
+        IMB_AES256_GMAC_FINALIZE(m, schedule, state, tag, key->icv_bytes);
+        break;
+    }
+}
+
+void multi_seal_direct(struct multi_engine *engine, struct protect_job *job)
+{
+    const struct protect_key *key = job->key;
+    const struct gcm_key_data *schedule = cipher_part(key);
+    uint8_t nonce[PROTECT_NONCE_BYTES];
+    uint8_t *data = job->data;
+
+    job->ok = true;
+    if (key->cipher == CIPHER_GMAC) {
+        gmac(engine, job, job->icv);
+        return;
+    }
+    nonce_make(job, nonce);
+    switch (key->cipher_key_bytes) {
+    case 16:
+        IMB_AES128_GCM_ENC(engine->manager, schedule, &engine->gcm, data, data, job->length, nonce,
+                           job->aad, job->aad_length, job->icv, key->icv_bytes);
+        break;
+    case 24:
+        IMB_AES192_GCM_ENC(engine->manager, schedule, &engine->gcm, data, data, job->length, nonce,
+                           job->aad, job->aad_length, job->icv, key->icv_bytes);
+        break;
+    default:
+        IMB_AES256_GCM_ENC(engine->manager, schedule, &engine->gcm, data, data, job->length, nonce,
+                           job->aad, job->aad_length, job->icv, key->icv_bytes);
+        break;
+    }
+}
+
+void multi_open_direct(struct multi_engine *engine, struct protect_job *job)
+{
+    const struct protect_key *key = job->key;
+    const struct gcm_key_data *schedule = cipher_part(key);
+    uint8_t nonce[PROTECT_NONCE_BYTES];
+    uint8_t tag[PROTECT_NONCE_BYTES];
+    uint8_t *data = job->data;
+
+    if (key->cipher == CIPHER_GMAC) {
+        gmac(engine, job, tag);
+        job->ok = equal_in_constant_time(tag, job->icv, key->icv_bytes);
+        return;
+    }
+    nonce_make(job, nonce);
+    switch (key->cipher_key_bytes) {
+    case 16:
+        IMB_AES128_GCM_DEC(engine->manager, schedule, &engine->gcm, data, data, job->length, nonce,
+                           job->aad, job->aad_length, tag, key->icv_bytes);
+        break;
+    case 24:
+        IMB_AES192_GCM_DEC(engine->manager, schedule, &engine->gcm, data, data, job->length, nonce,
+                           job->aad, job->aad_length, tag, key->icv_bytes);
+        break;
+    default:
+        IMB_AES256_GCM_DEC(engine->manager, schedule, &engine->gcm, data, data, job->length, nonce,
+                           job->aad, job->aad_length, tag, key->icv_bytes);
+        break;
+    }
+    job->ok = equal_in_constant_time(tag, job->icv, key->icv_bytes);
+}
+
+/* ---- The lanes ---- */
+
+static void fill_cipher(IMB_JOB *lane_job, const struct protect_job *job, struct lane *lane)
+{
+    const struct protect_key *key = job->key;
+    const struct aes_schedules *aes = cipher_part(key);
+    const struct des_schedules *des = cipher_part(key);
+
+    lane_job->key_len_in_bytes = key->cipher_key_bytes;
+    lane_job->iv = job->iv;
+    lane_job->iv_len_in_bytes = key->iv_bytes;
+    lane_job->enc_keys = aes->encrypt;
+    lane_job->dec_keys = aes->decrypt;
+    switch (key->cipher) {
+    case CIPHER_GCM:
+    case CIPHER_GMAC:
+    case CIPHER_CAMELLIA_CBC:
+        assert(false);
+        break;
+    case CIPHER_CCM_8:
+    case CIPHER_CCM_12:
+    case CIPHER_CCM_16:
+        lane_job->cipher_mode = IMB_CIPHER_CCM;
+        lane_job->dec_keys = aes->encrypt; /* the mode has no use for the other */
+        break;
+    case CIPHER_CHACHA20_POLY1305:
+        lane_job->cipher_mode = IMB_CIPHER_CHACHA20_POLY1305;
+        lane_job->enc_keys = key->cipher_key;
+        lane_job->dec_keys = key->cipher_key;
+        break;
+    case CIPHER_AES_CBC:
+        lane_job->cipher_mode = IMB_CIPHER_CBC;
+        break;
+    case CIPHER_AES_CTR:
+        lane_job->cipher_mode = IMB_CIPHER_CNTR;
+        lane_job->dec_keys = aes->encrypt;
+        break;
+    case CIPHER_3DES:
+        lane_job->cipher_mode = IMB_CIPHER_DES3;
+        lane_job->enc_keys = des->order;
+        lane_job->dec_keys = des->order;
+        break;
+    case CIPHER_DES:
+        lane_job->cipher_mode = IMB_CIPHER_DES;
+        lane_job->key_len_in_bytes = 8;
+        lane_job->enc_keys = des->schedule[0];
+        lane_job->dec_keys = des->schedule[0];
+        break;
+    case CIPHER_NULL:
+        lane_job->cipher_mode = IMB_CIPHER_NULL;
+        break;
+    }
+    if (key->salt_bytes > 0) {
+        nonce_make(job, lane->nonce);
+        lane_job->iv = lane->nonce;
+        lane_job->iv_len_in_bytes = key->salt_bytes + (uint64_t)key->iv_bytes;
+    }
+}
+
+static void fill_mac(IMB_JOB *lane_job, const struct protect_job *job)
+{
+    const struct protect_key *key = job->key;
+    const struct cbc_mac_schedule *cbc = mac_part(key);
+
+    switch (key->mac_kind) {
+    case MAC_NONE:
+        if (key->cipher == CIPHER_CHACHA20_POLY1305) {
+            lane_job->hash_alg = IMB_AUTH_CHACHA20_POLY1305;
+            lane_job->u.CHACHA20_POLY1305.aad = job->aad;
+            lane_job->u.CHACHA20_POLY1305.aad_len_in_bytes = job->aad_length;
+        } else {
+            lane_job->hash_alg = IMB_AUTH_AES_CCM;
+            lane_job->u.CCM.aad = job->aad;
+            lane_job->u.CCM.aad_len_in_bytes = job->aad_length;
+        }
+        return;
+    case MAC_XCBC:
+        lane_job->hash_alg = IMB_AUTH_AES_XCBC;
+        lane_job->u.XCBC._k1_expanded = cbc->block;
+        lane_job->u.XCBC._k2 = cbc->full_mask;
+        lane_job->u.XCBC._k3 = cbc->short_mask;
+        return;
+    case MAC_CMAC:
+        lane_job->hash_alg = IMB_AUTH_AES_CMAC;
+        lane_job->u.CMAC._key_expanded = cbc->block;
+        lane_job->u.CMAC._skey1 = cbc->full_mask;
+        lane_job->u.CMAC._skey2 = cbc->short_mask;
+        return;
+    case MAC_MD5:
+        lane_job->hash_alg = IMB_AUTH_MD5;
+        break;
+    case MAC_SHA1:
+        lane_job->hash_alg = IMB_AUTH_HMAC_SHA_1;
+        break;
+    case MAC_SHA256:
+        lane_job->hash_alg = IMB_AUTH_HMAC_SHA_256;
+        break;
+    case MAC_SHA384:
+        lane_job->hash_alg = IMB_AUTH_HMAC_SHA_384;
+        break;
+    case MAC_SHA512:
+        lane_job->hash_alg = IMB_AUTH_HMAC_SHA_512;
+        break;
+    }
+    lane_job->u.HMAC._hashed_auth_key_xor_ipad = key->mac.hmac.inner;
+    lane_job->u.HMAC._hashed_auth_key_xor_opad = key->mac.hmac.outer;
+}
+
+static void fill_texts(IMB_JOB *lane_job, struct protect_job *job)
+{
+    const struct protect_key *key = job->key;
+    uint64_t header = key->aead ? 0 : job->aad_length + (uint64_t)key->iv_bytes;
+
+    lane_job->src = job->data - header;
+    lane_job->dst = job->data;
+    lane_job->cipher_start_src_offset_in_bytes = header;
+    lane_job->msg_len_to_cipher_in_bytes = job->length;
+    lane_job->hash_start_src_offset_in_bytes = 0;
+    lane_job->msg_len_to_hash_in_bytes = header + job->length;
+    if (!key->aead && job->has_sequence_high) {
+        /* RFC 4303 2.2.1: hashed as if it stood behind the data; so it stands where the ICV will
+         * be, or was. */
+        put_u32(job->icv, job->sequence_high);
+        lane_job->msg_len_to_hash_in_bytes += 4;
+    }
+}
+
+static void finish_seal(const IMB_JOB *lane_job)
+{
+    struct protect_job *job = lane_job->user_data;
+
+    job->ok = lane_job->status == IMB_STATUS_COMPLETED;
+}
+
+static void finish_open(const IMB_JOB *lane_job)
+{
+    struct protect_job *job = lane_job->user_data;
+    const struct lane *lane = lane_job->user_data2;
+
+    job->ok = lane_job->status == IMB_STATUS_COMPLETED &&
+              equal_in_constant_time(lane->computed, lane->received, job->key->icv_bytes);
+}
+
+static void run(struct multi_engine *engine, struct protect_job *const *jobs, size_t count,
+                bool seal)
+{
+    IMB_MGR *m = engine->manager;
+    void (*finish)(const IMB_JOB *) = seal ? finish_seal : finish_open;
+
+    assert(count <= PROTECT_BURST);
+    for (size_t i = 0; i < count; i++) {
+        struct protect_job *job = jobs[i];
+        struct lane *lane = &engine->lanes[i];
+        IMB_JOB *lane_job = IMB_GET_NEXT_JOB(m);
+        /* CCM's MAC is over the plain text, the others' over the ciphertext. */
+        bool cipher_first = seal != is_ccm(job->key->cipher);
+
+        memset(lane_job, 0, sizeof(*lane_job));
+        job->ok = false;
+        lane_job->user_data = job;
+        lane_job->user_data2 = lane;
+        lane_job->cipher_direction = seal ? IMB_DIR_ENCRYPT : IMB_DIR_DECRYPT;
+        lane_job->chain_order = cipher_first ? IMB_ORDER_CIPHER_HASH : IMB_ORDER_HASH_CIPHER;
+        lane_job->auth_tag_output = seal ? job->icv : lane->computed;
+        lane_job->auth_tag_output_len_in_bytes = job->key->icv_bytes;
+        if (!seal) {
+            memcpy(lane->received, job->icv, job->key->icv_bytes);
+        }
+        fill_cipher(lane_job, job, lane);
+        fill_mac(lane_job, job);
+        fill_texts(lane_job, job);
+        for (lane_job = IMB_SUBMIT_JOB(m); lane_job != NULL; lane_job = IMB_GET_COMPLETED_JOB(m)) {
+            finish(lane_job);
+        }
+    }
+    IMB_JOB *lane_job;
+
+    while ((lane_job = IMB_FLUSH_JOB(m)) != NULL) {
+        finish(lane_job);
+    }
+}
+
+void multi_seal(struct multi_engine *engine, struct protect_job *const *jobs, size_t count)
+{
+    run(engine, jobs, count, true);
+}
+
+void multi_open(struct multi_engine *engine, struct protect_job *const *jobs, size_t count)
+{
+    run(engine, jobs, count, false);
+}
+
+#else /* no ipsec-mb on this machine: nothing is ever routed here */
+
+bool multi_start(void)
+{
+    return false;
+}
+
+const char *multi_name(void)
+{
+    return "";
+}
+
+bool multi_is_wide(void)
+{
+    return false;
+}
+
+bool multi_has_sha(void)
+{
+    return false;
+}
+
+bool multi_has(enum cipher_kind cipher, uint8_t size_index)
+{
+    (void)cipher;
+    (void)size_index;
+    return false;
+}
+
+size_t multi_expanded_bytes(enum cipher_kind cipher, enum mac_kind mac)
+{
+    (void)cipher;
+    (void)mac;
+    return 0;
+}
+
+void multi_expand(struct protect_key *key)
+{
+    (void)key;
+}
+
+struct multi_engine *multi_engine_new(void)
+{
+    return NULL;
+}
+
+void multi_engine_free(struct multi_engine *engine)
+{
+    (void)engine;
+}
+
+bool multi_takes(const struct protect_job *job)
+{
+    (void)job;
+    return false;
+}
+
+bool multi_is_direct(enum cipher_kind cipher)
+{
+    (void)cipher;
+    return false;
+}
+
+void multi_seal_direct(struct multi_engine *engine, struct protect_job *job)
+{
+    (void)engine;
+    job->ok = false;
+}
+
+void multi_open_direct(struct multi_engine *engine, struct protect_job *job)
+{
+    (void)engine;
+    job->ok = false;
+}
+
+void multi_seal(struct multi_engine *engine, struct protect_job *const *jobs, size_t count)
+{
+    (void)engine;
+    (void)jobs;
+    (void)count;
+}
+
+void multi_open(struct multi_engine *engine, struct protect_job *const *jobs, size_t count)
+{
+    (void)engine;
+    (void)jobs;
+    (void)count;
+}
+
+#endif
