@@ -12,10 +12,12 @@
 #include <string.h>
 
 #include <openssl/bn.h>
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/obj_mac.h>
+#include <openssl/params.h>
 
 /* ---- The groups, made once and read-only afterwards. ---- */
 
@@ -288,11 +290,35 @@ static bool montgomery_make_pair(int type, struct random_source *random, struct 
     return done;
 }
 
+/* Our key with its public half, which libcrypto would otherwise compute once more. */
+static EVP_PKEY *montgomery_own(int type, const struct key_pair *pair)
+{
+    struct secret public_copy = {0};
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_id(type, NULL);
+    EVP_PKEY *key = NULL;
+
+    if (context != NULL && EVP_PKEY_fromdata_init(context) == 1 &&
+        secret_set(&public_copy, (struct slice){pair->public_value, pair->public_length})) {
+        OSSL_PARAM parts[] = {
+            OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PRIV_KEY, pair->private_key.bytes,
+                                              pair->private_key.length),
+            OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, public_copy.bytes,
+                                              public_copy.length),
+            OSSL_PARAM_construct_end(),
+        };
+        if (EVP_PKEY_fromdata(context, &key, EVP_PKEY_KEYPAIR, parts) != 1) {
+            key = NULL;
+        }
+    }
+    secret_wipe(&public_copy);
+    EVP_PKEY_CTX_free(context);
+    return key;
+}
+
 static bool montgomery_agree(int type, const struct key_pair *pair, struct slice peer,
                              struct secret *shared)
 {
-    EVP_PKEY *own =
-        EVP_PKEY_new_raw_private_key(type, NULL, pair->private_key.bytes, pair->private_key.length);
+    EVP_PKEY *own = montgomery_own(type, pair);
     EVP_PKEY *other = EVP_PKEY_new_raw_public_key(type, NULL, peer.data, peer.length);
     EVP_PKEY_CTX *context = own == NULL ? NULL : EVP_PKEY_CTX_new_from_pkey(NULL, own, NULL);
     size_t length = peer.length;

@@ -269,7 +269,8 @@ TEST(brainpool_curves_give_what_rfc_6932_and_openssl_print)
     json_t *test;
     size_t i;
 
-    json_array_foreach (json_object_get(root, "tests"), i, test) {
+    json_array_foreach(json_object_get(root, "tests"), i, test)
+    {
         uint16_t id = (uint16_t)json_integer_value(json_object_get(test, "ike_group"));
         check_agreement(id, vector_hex(test, "priv_i"), vector_hex(test, "pub_r"),
                         vector_hex(test, "shared"));
