@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "crypto/protect.h"
+
 #define DELIVERIES_MAX 10000
 
 /* ---- set-up ---- */
@@ -127,8 +129,13 @@ static void set_side(struct ikev2_pair *pair, unsigned index, uint64_t seed)
 
 struct ikev2_pair *ikev2_pair_new(uint64_t seed)
 {
+    static bool started;
     struct ikev2_pair *pair = calloc(1, sizeof(*pair));
 
+    if (!started && !protect_start(PROTECT_OPENSSL)) {
+        abort();
+    }
+    started = true;
     if (pair == NULL) {
         return NULL;
     }
@@ -393,7 +400,7 @@ static bool take_action(struct ikev2_pair *pair, unsigned side, const struct ike
         memcpy(s->child_failed_name, a->failed.child_name, sizeof(s->child_failed_name));
         return false;
     case IKEV2_TELL_FAILED:
-        s->failed++;
+        s->failed += a->failed.failure.reason != IKEV2_FAIL_NONE ? 1 : 0;
         s->failure = a->failed.failure;
         return true;
     case IKEV2_TELL_CLOSED:

@@ -72,7 +72,7 @@ struct pair_side {
     size_t ask_count;
     struct pair_ask asks[PAIR_ASKS_MAX];
 
-    /* What was told. */
+    /* What was told; `failed` counts those with a reason. */
     unsigned established, rekeyed, failed, closed, child_failed, initial_contact, moved, traces;
     unsigned sends, retraced;
     uint64_t spi_i, spi_r; /* of the newest ESTABLISHED or REKEYED */

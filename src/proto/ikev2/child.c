@@ -954,6 +954,7 @@ void ikev2_child_answer(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev
     if (child == NULL || !ikev2_send_response(t, ike, &o)) {
         return;
     }
+    child->confirm_ms = ikev2_after(t->now_ms, IKEV2_CONFIRM_MS);
     if (old != NULL) {
         child_replaced_by_peer(t, ike, work, old, child);
     } else {

@@ -546,6 +546,10 @@ bool ikev2_receive_protected(struct ikev2_turn *t, struct ikev2_ike *ike,
     m->header = *header;
     ikev2_trace(t, false, false, header, m->first, m->chain);
     if (!response) {
+        /* A window of one: whoever asks anew has our answer to what he asked before. */
+        for (struct ikev2_child *child = sa->children; child != NULL; child = child->next) {
+            child->confirm_ms = 0;
+        }
         ike->busy = true;
         ike->busy_exchange = header->exchange;
         ike->reply_local = *local;

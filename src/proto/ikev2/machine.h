@@ -36,6 +36,8 @@
 #define IKEV2_ASK_MS 30000 /* a question that nobody answers ends its exchange */
 #define IKEV2_LINGER_MS 30000 /* how long the answer to a Delete can be had again */
 #define IKEV2_DROP_MS 90000 /* how long we wait for the peer to delete what is his to delete */
+#define IKEV2_CONFIRM_MS 180000 /* until a peer that made a child has our answer or has given up   \
+                                 */
 #define IKEV2_HOLD_MS 5000 /* until a peer that made an IKE SA is taken to know it as well */
 #define IKEV2_RETRY_MS 1000 /* the first wait after TEMPORARY_FAILURE; it doubles */
 #define IKEV2_RETRY_MAX_MS 30000
@@ -221,6 +223,8 @@ struct ikev2_child {
     uint32_t replaces_spi_in;
     uint64_t rekey_ms, expire_ms;
     uint64_t use_ms; /* when it is used even if nothing was heard through it; NEVER_MS */
+    uint64_t confirm_ms; /* until then the peer who asked for it may not have our answer: it is
+                            neither rekeyed nor deleted by us before, unless he is heard of it; 0 */
     uint64_t remove_ms; /* end of the grace, or of the patience with a peer; NEVER_MS */
     uint16_t local_count, remote_count;
     struct selector selectors[]; /* local, then remote */

@@ -227,10 +227,11 @@ void ikev2_sa_free(struct ikev2_sa *sa)
 
 /* ---- what is next ---- */
 
-static struct ikev2_child *next_to_delete(const struct ikev2_sa *sa)
+static struct ikev2_child *next_to_delete(const struct ikev2_sa *sa, uint64_t now_ms)
 {
     for (struct ikev2_child *child = sa->children; child != NULL; child = child->next) {
-        if (child->phase == IKEV2_CHILD_CLOSING && !child->delete_sent) {
+        if (child->phase == IKEV2_CHILD_CLOSING && !child->delete_sent &&
+            child->confirm_ms <= now_ms) {
             return child;
         }
     }
@@ -240,7 +241,8 @@ static struct ikev2_child *next_to_delete(const struct ikev2_sa *sa)
 static struct ikev2_child *next_to_rekey(const struct ikev2_sa *sa, uint64_t now_ms)
 {
     for (struct ikev2_child *child = sa->children; child != NULL; child = child->next) {
-        if (child->phase == IKEV2_CHILD_UP && child->rekey_ms <= now_ms) {
+        if (child->phase == IKEV2_CHILD_UP && child->rekey_ms <= now_ms &&
+            child->confirm_ms <= now_ms) {
             return child;
         }
     }
@@ -277,7 +279,7 @@ static bool peer_rekeys(const struct ikev2_ike *ike)
 static void begin_next(struct ikev2_turn *t, struct ikev2_ike *ike)
 {
     struct ikev2_sa *sa = t->sa;
-    struct ikev2_child *child = next_to_delete(sa);
+    struct ikev2_child *child = next_to_delete(sa, t->now_ms);
 
     if (child != NULL && !peer_rekeys(ike)) {
         ikev2_informational_begin(t, ike, IKEV2_WORK_DELETE_CHILD, child->spi_in);
@@ -625,6 +627,11 @@ static uint64_t earlier(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+static uint64_t later(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
 /* When an idle IKE SA will have something to do. */
 static uint64_t idle_deadline_ms(const struct ikev2_sa *sa, const struct ikev2_ike *ike)
 {
@@ -636,13 +643,15 @@ static uint64_t idle_deadline_ms(const struct ikev2_sa *sa, const struct ikev2_i
     for (const struct ikev2_child *child = sa->children; child != NULL && !peer_rekeys(ike);
          child = child->next) {
         if (child->phase == IKEV2_CHILD_UP) {
-            at_ms = earlier(at_ms, child->rekey_ms);
+            at_ms = earlier(at_ms, later(child->rekey_ms, child->confirm_ms));
+        } else if (child->phase == IKEV2_CHILD_CLOSING && !child->delete_sent) {
+            at_ms = earlier(at_ms, child->confirm_ms);
         }
     }
     for (size_t i = 0; i < sa->pending_count && !peer_rekeys(ike); i++) {
         at_ms = earlier(at_ms, sa->pending[i].at_ms);
     }
-    return at_ms > ike->hold_ms ? at_ms : ike->hold_ms;
+    return later(at_ms, ike->hold_ms);
 }
 
 static uint64_t ike_deadline_ms(const struct ikev2_sa *sa, const struct ikev2_ike *ike)
@@ -916,6 +925,7 @@ void ikev2_sa_child_heard(struct ikev2_sa *sa, uint32_t spi_in, uint64_t now_ms,
         return;
     }
     sa->heard_ms = now_ms;
+    child->confirm_ms = 0;
     ikev2_child_use(&t, child);
     finish(&t);
 }

@@ -1,22 +1,593 @@
 /* Two machines: handshakes, and all that can be wrong with one. */
+#include "proto/ikev2/machine.h"
 #include "tests/support/ikev2_pair.h"
 #include "tests/support/test.h"
 
+/* Both up, one child each, traffic in both directions, and no SPI lost. */
+static bool is_up(struct ikev2_pair *p)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        if (p->side[i].sa == NULL || p->side[i].established != 1 || p->side[i].failed != 0 ||
+            ikev2_pair_live_children(p, i) != 1 || !ikev2_pair_packet(p, i, "net")) {
+            return false;
+        }
+    }
+    return ikev2_pair_agrees(p) && p->side[0].spi_i == p->side[1].spi_i &&
+           p->side[0].spi_r == p->side[1].spi_r;
+}
+
+static struct ikev2_pair *started(uint64_t seed)
+{
+    struct ikev2_pair *p = ikev2_pair_new(seed);
+
+    ikev2_pair_start(p, 0);
+    CHECK(ikev2_pair_run(p));
+    return p;
+}
+
 TEST(a_handshake_brings_up_both_sides_and_a_child)
 {
-    struct ikev2_pair *p = ikev2_pair_new(1);
+    struct ikev2_pair *p = started(1);
 
+    CHECK(is_up(p));
+    CHECK_EQUAL(p->side[0].sends, 2);
+    CHECK_EQUAL(p->side[1].sends, 2);
+    CHECK_EQUAL(p->side[0].child_failed, 0);
+    CHECK(!p->side[0].nat_local && !p->side[0].nat_peer);
+    CHECK(!p->side[0].children[0].encapsulated);
+    CHECK(p->side[0].children[0].initiator && !p->side[1].children[0].initiator);
+    CHECK(ike_identity_matches(&p->side[0].policy.peer_id, &p->side[0].peer_id, true));
+    CHECK(ike_identity_matches(&p->side[1].policy.peer_id, &p->side[1].peer_id, true));
+    ikev2_pair_free(p);
+}
+
+TEST(every_suite_and_group_makes_the_same_keys_on_both_sides)
+{
+    static const char *const ike[] = {
+        "aes128gcm16-sha256-ecp256", "aes256gcm16-sha384-x25519", "aes128-sha256-modp2048",
+        "aes256-sha512-ecp521",      "aes128-sha1-modp2048",      "chacha20poly1305-sha256-x25519",
+        "aes256-sha384-ecp384",      "aes128ccm16-sha256-x448",   "3des-sha1-modp1024",
+        "aes128ctr-sha256-x25519",   "aes256gcm8-sha512-ecp256",  "aes128-aesxcbc-x25519",
+    };
+    static const char *const esp[] = {
+        "aes128gcm16", "aes256gcm16-esn",  "aes128-sha256",     "aes256-sha512",
+        "aes128-sha1", "chacha20poly1305", "aes256-sha384-esn", "aes128ccm16",
+        "3des-sha1",   "aes128ctr-sha256", "aes256gcm8",        "aes128-aesxcbc",
+    };
+
+    for (size_t i = 0; i < ARRAY_LENGTH(ike); i++) {
+        struct ikev2_pair *p = ikev2_pair_new(i + 100);
+
+        for (unsigned side = 0; side < 2; side++) {
+            ikev2_pair_set_ike(p, side, ike[i]);
+            ikev2_pair_set_esp(p, side, esp[i]);
+        }
+        ikev2_pair_start(p, 0);
+        CHECK(ikev2_pair_run(p));
+        CHECK(is_up(p));
+        ikev2_pair_free(p);
+    }
+}
+
+TEST(a_cookie_is_returned_and_costs_one_round)
+{
+    struct ikev2_pair *p = ikev2_pair_new(2);
+
+    p->side[1].cookies_wanted = true;
+    ikev2_pair_start(p, 0);
+    CHECK(ikev2_pair_deliver_to(p, 1));
+    CHECK(p->side[1].sa == NULL); /* nothing is kept for somebody without a cookie */
+    CHECK(ikev2_pair_run(p));
+    CHECK(is_up(p));
+    CHECK_EQUAL(p->side[0].sends, 3);
+    ikev2_pair_free(p);
+}
+
+TEST(another_group_is_tried_when_the_responder_asks_for_it)
+{
+    struct ikev2_pair *p = ikev2_pair_new(3);
+
+    ikev2_pair_set_ike(p, 0, "aes256gcm16-sha256-x25519-modp2048");
+    ikev2_pair_set_ike(p, 1, "aes256gcm16-sha256-modp2048");
+    ikev2_pair_start(p, 0);
+    CHECK(ikev2_pair_run(p));
+    CHECK(is_up(p));
+    CHECK_EQUAL(p->side[0].suite.key_exchange, KEY_EXCHANGE_MODP_2048);
+    /* The responder forgot the first try without calling it a failure. */
+    CHECK_EQUAL(p->side[1].failure.reason, IKEV2_FAIL_NONE);
+    ikev2_pair_free(p);
+}
+
+TEST(a_cookie_and_another_group_go_together)
+{
+    struct ikev2_pair *p = ikev2_pair_new(4);
+
+    p->side[1].cookies_wanted = true;
+    ikev2_pair_set_ike(p, 0, "aes256gcm16-sha256-x25519-modp2048");
+    ikev2_pair_set_ike(p, 1, "aes256gcm16-sha256-modp2048");
+    ikev2_pair_start(p, 0);
+    CHECK(ikev2_pair_run(p));
+    CHECK(p->side[0].established == 1 && p->side[1].established == 1);
+    CHECK(ikev2_pair_agrees(p));
+    ikev2_pair_free(p);
+}
+
+/* An answer in clear to the request that is under way, as somebody on the way would forge it. */
+static void forge_notify(struct ikev2_pair *p, uint16_t type, struct slice data)
+{
+    uint8_t bytes[256];
+    struct writer w = writer_over(bytes, sizeof(bytes));
+    struct ikev2_sa_info info;
+
+    ikev2_sa_get_info(p->side[0].sa, &info);
+    struct ikev2_header h = {
+        .spi_i = info.spi_i,
+        .version = 0x20,
+        .exchange = IKEV2_IKE_SA_INIT,
+        .flags = IKEV2_FLAG_RESPONSE,
+    };
+
+    ikev2_write_header(&w, &h);
+    struct ikev2_chain chain = ikev2_chain_over(&w, &bytes[16]);
+    struct ikev2_notify_payload n = {.type = type, .data = data};
+
+    ikev2_begin_payload(&chain, IKEV2_NOTIFY, false);
+    ikev2_write_notify(&w, &n);
+    ikev2_end_payload(&chain);
+    ikev2_finish_message(&w);
+    ikev2_pair_inject(p, 0, &p->side[0].endpoint, &p->side[1].endpoint, writer_written(&w));
+}
+
+TEST(a_forged_refusal_does_not_stop_a_handshake)
+{
+    static const uint16_t types[] = {
+        IKEV2_NO_PROPOSAL_CHOSEN,    IKEV2_INVALID_SYNTAX,     IKEV2_INVALID_MAJOR_VERSION,
+        IKEV2_AUTHENTICATION_FAILED, IKEV2_INVALID_KE_PAYLOAD, IKEV2_INVALID_IKE_SPI,
+    };
+
+    for (size_t i = 0; i < ARRAY_LENGTH(types); i++) {
+        struct ikev2_pair *p = ikev2_pair_new(500 + i);
+
+        ikev2_pair_start(p, 0);
+        forge_notify(p, types[i], (struct slice){NULL, 0});
+        CHECK_EQUAL(p->side[0].failed, 0);
+        CHECK(ikev2_pair_run(p));
+        CHECK(is_up(p));
+        ikev2_pair_free(p);
+    }
+}
+
+TEST(a_group_that_was_not_offered_is_not_tried)
+{
+    struct ikev2_pair *p = ikev2_pair_new(5);
+    static const uint8_t group_of_768_bits[2] = {0, 1};
+
+    ikev2_pair_start(p, 0);
+    ikev2_pair_drop(p, 0);
+    forge_notify(p, IKEV2_INVALID_KE_PAYLOAD, SLICE_OF(group_of_768_bits));
+    CHECK_EQUAL(p->side[0].sends, 1);
+    p->side[1].deaf = true;
+    ikev2_pair_advance(p, 60000);
+    CHECK_EQUAL(p->side[0].failed, 1);
+    CHECK_EQUAL(p->side[0].failure.reason, IKEV2_FAIL_KE_GROUP_LOOP);
+    CHECK_EQUAL(p->side[0].ike_spi_count, 0);
+    ikev2_pair_free(p);
+}
+
+TEST(cookies_without_end_are_not_followed)
+{
+    struct ikev2_pair *p = ikev2_pair_new(6);
+
+    ikev2_pair_start(p, 0);
+    p->side[1].deaf = true;
+    for (uint8_t i = 0; i < 50; i++) {
+        uint8_t cookie[8] = {i};
+
+        forge_notify(p, IKEV2_COOKIE, SLICE_OF(cookie));
+    }
+    CHECK(p->side[0].sends < 10);
+    ikev2_pair_advance(p, 60000);
+    CHECK_EQUAL(p->side[0].failure.reason, IKEV2_FAIL_COOKIE_LOOP);
+    ikev2_pair_free(p);
+}
+
+TEST(nobody_answers)
+{
+    struct ikev2_pair *p = ikev2_pair_new(7);
+
+    p->side[1].deaf = true;
+    ikev2_pair_start(p, 0);
+    ikev2_pair_advance(p, 10 * 60000);
+    CHECK_EQUAL(p->side[0].failed, 1);
+    CHECK_EQUAL(p->side[0].failure.reason, IKEV2_FAIL_NO_ANSWER);
+    CHECK_EQUAL(p->side[0].failure.exchange, IKEV2_IKE_SA_INIT);
+    CHECK_EQUAL(p->side[0].sends, 1 + p->side[0].policy.retransmit_tries);
+    CHECK_EQUAL(p->side[0].ike_spi_count, 0);
+    ikev2_pair_free(p);
+}
+
+TEST(no_common_proposal_is_told_on_both_sides_in_words)
+{
+    struct ikev2_pair *p = ikev2_pair_new(8);
+
+    ikev2_pair_set_ike(p, 0, "aes256-sha256-modp2048");
+    ikev2_pair_set_ike(p, 1, "aes128gcm16-sha256-x25519");
+    ikev2_pair_start(p, 0);
+    CHECK(ikev2_pair_run(p));
+    CHECK_EQUAL(p->side[1].failed, 1);
+    CHECK_EQUAL(p->side[1].failure.reason, IKEV2_FAIL_NO_PROPOSAL);
+    CHECK(strstr(p->side[1].failure.ours, "aes128gcm16") != NULL);
+    CHECK(strstr(p->side[1].failure.ours, "x25519") != NULL);
+    CHECK(strstr(p->side[1].failure.theirs, "aes256") != NULL);
+    CHECK(strstr(p->side[1].failure.theirs, "modp2048") != NULL);
+    CHECK_EQUAL(p->side[0].failed, 0); /* nobody has signed that refusal */
+    ikev2_pair_advance(p, 5000);
+    CHECK_EQUAL(p->side[0].failed, 1);
+    CHECK_EQUAL(p->side[0].failure.reason, IKEV2_FAIL_NO_PROPOSAL);
+    CHECK(strstr(p->side[0].failure.ours, "aes256") != NULL);
+    CHECK_EQUAL(p->side[0].ike_spi_count + p->side[1].ike_spi_count, 0);
+    ikev2_pair_free(p);
+}
+
+TEST(a_wrong_shared_key_is_refused)
+{
+    struct ikev2_pair *p = ikev2_pair_new(9);
+
+    CHECK(secret_set(&p->side[0].policy.shared_key, SLICE_TEXT("something else")));
+    ikev2_pair_start(p, 0);
+    CHECK(ikev2_pair_run(p));
+    CHECK_EQUAL(p->side[1].failure.reason, IKEV2_FAIL_PEER_AUTH);
+    CHECK(strstr(p->side[1].failure.theirs, "left.example") != NULL);
+    CHECK_EQUAL(p->side[0].failure.reason, IKEV2_FAIL_AUTH_REFUSED);
+    for (unsigned i = 0; i < 2; i++) {
+        CHECK_EQUAL(p->side[i].established, 0);
+        CHECK_EQUAL(p->side[i].failed, 1);
+        CHECK_EQUAL(p->side[i].child_count, 0);
+        CHECK_EQUAL(p->side[i].ike_spi_count, 0);
+        CHECK_EQUAL(p->side[i].esp_spis_given, p->side[i].esp_spis_unused);
+    }
+    ikev2_pair_free(p);
+}
+
+TEST(an_unknown_identity_looks_like_a_wrong_key)
+{
+    struct ikev2_pair *p = ikev2_pair_new(10);
+
+    CHECK(ike_identity_parse(SLICE_TEXT("mallory.example"), &p->side[0].policy.local_id));
+    ikev2_pair_start(p, 0);
+    CHECK(ikev2_pair_run(p));
+    CHECK_EQUAL(p->side[1].failure.reason, IKEV2_FAIL_PEER_UNKNOWN);
+    CHECK(strstr(p->side[1].failure.theirs, "mallory.example") != NULL);
+    CHECK_EQUAL(p->side[0].failure.reason, IKEV2_FAIL_AUTH_REFUSED);
+    CHECK_EQUAL(p->side[0].failure.notify, IKEV2_AUTHENTICATION_FAILED);
+    CHECK_EQUAL(p->side[1].established, 0);
+    ikev2_pair_free(p);
+}
+
+TEST(a_responder_that_is_somebody_else_is_refused_and_told)
+{
+    struct ikev2_pair *p = ikev2_pair_new(11);
+
+    CHECK(ike_identity_parse(SLICE_TEXT("other.example"), &p->side[1].policy.local_id));
+    ikev2_pair_start(p, 0);
+    CHECK(ikev2_pair_run(p));
+    CHECK_EQUAL(p->side[0].failure.reason, IKEV2_FAIL_PEER_IDENTITY);
+    CHECK(strstr(p->side[0].failure.ours, "right.example") != NULL);
+    CHECK(strstr(p->side[0].failure.theirs, "other.example") != NULL);
+    CHECK_EQUAL(p->side[0].failed, 1);
+    CHECK_EQUAL(p->side[1].closed, 1); /* RFC 7296 2.21.2 */
+    CHECK_EQUAL(p->side[1].failure.reason, IKEV2_FAIL_AUTH_REFUSED);
+    CHECK_EQUAL(ikev2_pair_live_children(p, 1), 0);
+    CHECK_EQUAL(p->side[0].ike_spi_count + p->side[1].ike_spi_count, 0);
+    ikev2_pair_free(p);
+}
+
+TEST(a_child_without_common_algorithms_leaves_the_ike_sa_up)
+{
+    struct ikev2_pair *p = ikev2_pair_new(12);
+
+    ikev2_pair_set_esp(p, 0, "aes128-sha1");
+    ikev2_pair_set_esp(p, 1, "aes256gcm16");
     ikev2_pair_start(p, 0);
     CHECK(ikev2_pair_run(p));
     for (unsigned i = 0; i < 2; i++) {
         CHECK_EQUAL(p->side[i].established, 1);
         CHECK_EQUAL(p->side[i].failed, 0);
-        CHECK_EQUAL(ikev2_pair_live_children(p, i), 1);
-        CHECK(ikev2_pair_packet(p, i, "net"));
+        CHECK_EQUAL(p->side[i].child_failed, 1);
+        CHECK_EQUAL(p->side[i].child_failure.reason, IKEV2_FAIL_CHILD_NO_PROPOSAL);
+        CHECK_TEXT(p->side[i].child_failed_name, "net");
+        CHECK_EQUAL(p->side[i].child_count, 0);
+        CHECK_EQUAL(p->side[i].esp_spis_given, p->side[i].esp_spis_unused);
     }
-    CHECK(ikev2_pair_agrees(p));
-    CHECK(p->side[0].spi_i == p->side[1].spi_i && p->side[0].spi_r == p->side[1].spi_r);
-    CHECK_EQUAL(p->side[0].sends, 2);
-    CHECK_EQUAL(p->side[1].sends, 2);
+    CHECK(strstr(p->side[1].child_failure.theirs, "aes128") != NULL);
+    CHECK(strstr(p->side[1].child_failure.ours, "aes256gcm16") != NULL);
     ikev2_pair_free(p);
+}
+
+TEST(networks_that_do_not_meet_leave_the_ike_sa_up)
+{
+    struct ikev2_pair *p = ikev2_pair_new(13);
+    struct network elsewhere;
+
+    CHECK(network_parse(SLICE_TEXT("192.168.0.0/24"), &elsewhere));
+    p->side[0].local[0][0] = selector_of_network(&elsewhere);
+    ikev2_pair_start(p, 0);
+    CHECK(ikev2_pair_run(p));
+    for (unsigned i = 0; i < 2; i++) {
+        CHECK_EQUAL(p->side[i].established, 1);
+        CHECK_EQUAL(p->side[i].child_failure.reason, IKEV2_FAIL_CHILD_SELECTORS);
+        CHECK_EQUAL(p->side[i].child_count, 0);
+    }
+    CHECK_TEXT(p->side[1].child_failure.ours, "10.2.0.0/16 === 10.1.0.0/16");
+    CHECK_TEXT(p->side[1].child_failure.theirs, "10.2.0.0/16 === 192.168.0.0/24");
+    ikev2_pair_free(p);
+}
+
+TEST(selectors_are_narrowed_to_what_both_allow)
+{
+    struct ikev2_pair *p = ikev2_pair_new(14);
+    struct network wide;
+    struct network narrow;
+
+    CHECK(network_parse(SLICE_TEXT("10.0.0.0/8"), &wide));
+    CHECK(network_parse(SLICE_TEXT("10.1.7.0/24"), &narrow));
+    p->side[0].remote[0][0] = selector_of_network(&wide);
+    p->side[1].remote[0][0] = selector_of_network(&narrow);
+    p->side[1].remote[0][0].protocol = 6;
+    p->side[1].remote[0][0].port_first = 25;
+    p->side[1].remote[0][0].port_last = 25;
+    ikev2_pair_start(p, 0);
+    CHECK(ikev2_pair_run(p));
+    CHECK(is_up(p));
+    CHECK(selector_equal(&p->side[0].children[0].local[0], &p->side[1].remote[0][0]));
+    CHECK(selector_equal(&p->side[0].children[0].remote[0], &p->side[1].local[0][0]));
+    ikev2_pair_free(p);
+}
+
+TEST(a_nat_is_found_and_all_goes_through_port_4500)
+{
+    struct ikev2_pair *p = ikev2_pair_new(15);
+
+    p->nat = true;
+    ikev2_pair_start(p, 0);
+    CHECK(ikev2_pair_run(p));
+    CHECK(is_up(p));
+    CHECK(p->side[0].nat_local && !p->side[0].nat_peer);
+    CHECK(!p->side[1].nat_local && p->side[1].nat_peer);
+    struct ikev2_sa_info info;
+
+    ikev2_sa_get_info(p->side[0].sa, &info);
+    CHECK_EQUAL(info.local.port, 4500);
+    CHECK_EQUAL(info.peer.port, 4500);
+    ikev2_sa_get_info(p->side[1].sa, &info);
+    CHECK_EQUAL(info.local.port, 4500);
+    CHECK_EQUAL(info.peer.port, 14500);
+    CHECK(p->side[0].children[0].encapsulated && p->side[1].children[0].encapsulated);
+    ikev2_pair_free(p);
+}
+
+TEST(encapsulation_can_be_forced_by_either_side)
+{
+    for (unsigned by = 0; by < 2; by++) {
+        struct ikev2_pair *p = ikev2_pair_new(16 + by);
+        struct ikev2_sa_info info;
+
+        p->side[by].policy.force_encapsulation = true;
+        p->side[by].responder.force_encapsulation = true;
+        ikev2_pair_start(p, 0);
+        CHECK(ikev2_pair_run(p));
+        CHECK(is_up(p));
+        CHECK(p->side[0].children[0].encapsulated && p->side[1].children[0].encapsulated);
+        ikev2_sa_get_info(p->side[1].sa, &info);
+        CHECK_EQUAL(info.local.port, 4500);
+        CHECK_EQUAL(info.peer.port, 4500);
+        ikev2_pair_free(p);
+    }
+}
+
+TEST(without_leave_to_encapsulate_it_is_not_offered)
+{
+    struct ikev2_pair *p = ikev2_pair_new(18);
+
+    p->nat = true;
+    p->side[0].policy.allow_encapsulation = false;
+    ikev2_pair_start(p, 0);
+    CHECK(ikev2_pair_run(p));
+    CHECK(is_up(p));
+    CHECK(!p->side[0].children[0].encapsulated && !p->side[1].children[0].encapsulated);
+    ikev2_pair_free(p);
+}
+
+TEST(the_responder_follows_a_new_mapping_only_for_authentic_new_messages)
+{
+    struct ikev2_pair *p = ikev2_pair_new(19);
+
+    p->nat = true;
+    ikev2_pair_start(p, 0);
+    CHECK(ikev2_pair_run(p));
+    CHECK(is_up(p));
+    ikev2_pair_ask_liveness(p, 0);
+    struct pair_datagram d = p->queue[0];
+    struct endpoint elsewhere = d.peer;
+
+    elsewhere.port = 40000;
+    d.bytes[d.length - 1] ^= 1;
+    ikev2_pair_inject(p, 1, &d.local, &elsewhere, (struct slice){d.bytes, d.length});
+    CHECK_EQUAL(p->side[1].moved, 0);
+    d.bytes[d.length - 1] ^= 1;
+    p->nat_port_shift = 77;
+    elsewhere.port = 14577;
+    ikev2_pair_inject(p, 1, &d.local, &elsewhere, (struct slice){d.bytes, d.length});
+    CHECK_EQUAL(p->side[1].moved, 1);
+    CHECK_EQUAL(p->side[1].moved_to.port, 14577);
+    /* The same again from yet another place is old: it moves nothing. */
+    elsewhere.port = 50000;
+    ikev2_pair_inject(p, 1, &d.local, &elsewhere, (struct slice){d.bytes, d.length});
+    CHECK_EQUAL(p->side[1].moved, 1);
+    CHECK(ikev2_pair_run(p));
+    CHECK(p->side[0].closed == 0 && p->side[1].closed == 0);
+    ikev2_pair_free(p);
+}
+
+TEST(a_peer_that_is_not_behind_a_nat_does_not_move)
+{
+    struct ikev2_pair *p = started(20);
+    struct endpoint elsewhere = p->side[0].endpoint;
+
+    elsewhere.port = 40000;
+    ikev2_pair_ask_liveness(p, 0);
+    struct pair_datagram d = p->queue[0];
+
+    ikev2_pair_inject(p, 1, &d.local, &elsewhere, (struct slice){d.bytes, d.length});
+    CHECK_EQUAL(p->side[1].moved, 0);
+    ikev2_pair_free(p);
+}
+
+TEST(initial_contact_is_told_after_the_peer_is_authenticated)
+{
+    struct ikev2_pair *p = ikev2_pair_new(21);
+
+    p->side[0].policy.initial_contact = true;
+    ikev2_pair_start(p, 0);
+    CHECK(ikev2_pair_run(p));
+    CHECK(is_up(p));
+    CHECK_EQUAL(p->side[1].initial_contact, 1);
+    CHECK_EQUAL(p->side[0].initial_contact, 0);
+    ikev2_pair_free(p);
+}
+
+TEST(a_suite_that_this_very_peer_may_not_use_is_refused)
+{
+    struct ikev2_pair *p = ikev2_pair_new(22);
+    static struct proposals any;
+
+    ikev2_pair_set_ike(p, 0, "aes128-sha1-modp2048");
+    ikev2_pair_set_ike(p, 1, "aes128-sha1-modp2048");
+    any = p->side[1].policy.ike;
+    p->side[1].ike_lists[0] = &any; /* another site allows it */
+    ikev2_pair_set_ike(p, 1, "aes256gcm16-sha384-x25519");
+    ikev2_pair_start(p, 0);
+    CHECK(ikev2_pair_run(p));
+    CHECK_EQUAL(p->side[1].failure.reason, IKEV2_FAIL_SUITE_NOT_ALLOWED);
+    CHECK(strstr(p->side[1].failure.ours, "aes256gcm16") != NULL);
+    CHECK_EQUAL(p->side[0].failure.reason, IKEV2_FAIL_AUTH_REFUSED);
+    CHECK_EQUAL(p->side[0].established + p->side[1].established, 0);
+    ikev2_pair_free(p);
+}
+
+TEST(a_half_open_responder_ends_in_time)
+{
+    struct ikev2_pair *p = ikev2_pair_new(23);
+
+    ikev2_pair_start(p, 0);
+    CHECK(ikev2_pair_deliver_to(p, 1));
+    CHECK(p->side[1].sa != NULL);
+    p->side[0].deaf = true;
+    p->side[1].deaf = true;
+    ikev2_pair_advance(p, 31000);
+    CHECK_EQUAL(p->side[1].failed, 1);
+    CHECK_EQUAL(p->side[1].failure.reason, IKEV2_FAIL_HALF_OPEN_TIMEOUT);
+    CHECK_EQUAL(p->side[1].ike_spi_count, 0);
+    ikev2_pair_free(p);
+}
+
+TEST(questions_that_nobody_answers_end_a_handshake)
+{
+    for (unsigned side = 0; side < 2; side++) {
+        for (unsigned answers = 0; answers < 3; answers++) {
+            struct ikev2_pair *p = ikev2_pair_new(24 + side);
+
+            p->side[side].holds_asks = true;
+            ikev2_pair_start(p, 0);
+            for (unsigned i = 0; i < answers; i++) {
+                CHECK(ikev2_pair_run(p));
+                if (p->side[side].ask_count > 0) {
+                    ikev2_pair_answer(p, side, true);
+                }
+            }
+            ikev2_pair_advance(p, 20 * 60000);
+            CHECK_EQUAL(p->side[0].established + p->side[1].established, 0);
+            CHECK(p->side[0].sa == NULL && p->side[1].sa == NULL);
+            CHECK_EQUAL(p->side[side].ike_spi_count, 0);
+            ikev2_pair_free(p);
+        }
+    }
+}
+
+TEST(garbage_under_the_right_spis_does_not_end_a_half_open_sa)
+{
+    struct ikev2_pair *p = ikev2_pair_new(26);
+
+    ikev2_pair_start(p, 0);
+    CHECK(ikev2_pair_deliver_to(p, 1));
+    CHECK(ikev2_pair_deliver_to(p, 0));
+    struct pair_datagram d = p->queue[0];
+
+    for (size_t i = IKEV2_HEAD_BYTES; i < d.length; i++) {
+        d.bytes[i] ^= 0x40;
+        ikev2_pair_inject(p, 1, &d.local, &d.peer, (struct slice){d.bytes, d.length});
+        d.bytes[i] ^= 0x40;
+        CHECK(p->side[1].sa != NULL && p->side[1].failed == 0 && p->side[1].ask_count == 0);
+    }
+    CHECK(ikev2_pair_run(p));
+    CHECK(is_up(p));
+    ikev2_pair_free(p);
+}
+
+TEST(nothing_but_ike_auth_is_heard_before_both_are_authenticated)
+{
+    struct ikev2_pair *p = ikev2_pair_new(27);
+
+    ikev2_pair_start(p, 0);
+    CHECK(ikev2_pair_deliver_to(p, 1));
+    CHECK(ikev2_pair_deliver_to(p, 0));
+    struct pair_datagram d = p->queue[0];
+
+    for (unsigned exchange = 0; exchange < 256; exchange++) {
+        if (exchange != IKEV2_IKE_AUTH) {
+            d.bytes[18] = (uint8_t)exchange;
+            ikev2_pair_inject(p, 1, &d.local, &d.peer, (struct slice){d.bytes, d.length});
+            CHECK(p->side[1].sa != NULL && p->side[1].failed == 0);
+            CHECK_EQUAL(p->side[1].established, 0);
+        }
+    }
+    d.bytes[18] = IKEV2_IKE_AUTH;
+    CHECK(ikev2_pair_run(p));
+    CHECK(is_up(p));
+    ikev2_pair_free(p);
+}
+
+/* What an established SA with one child may hold (without the policy): about 3 KiB. */
+TEST(an_established_sa_is_small)
+{
+    struct ikev2_pair *p = started(28);
+
+    CHECK(is_up(p));
+    for (unsigned i = 0; i < 2; i++) {
+        const struct ikev2_sa *sa = p->side[i].sa;
+        size_t bytes = sizeof(*sa) + sizeof(*sa->current) + sizeof(*sa->children) +
+                       2 * sizeof(struct selector) + sa->current->keys.sk_d.length +
+                       sa->current->keys.protect_i.length + sa->current->keys.protect_r.length;
+
+        CHECK(sa->handshake == NULL && sa->pending == NULL);
+        CHECK(sa->current->next == NULL);
+        CHECK(sa->current->keys.sk_pi.length == 0);
+        bytes += sa->current->response != NULL ? sa->current->response->bytes : 0;
+        CHECK(bytes < 2048);
+    }
+    ikev2_pair_free(p);
+}
+
+TEST(a_freed_machine_holds_nothing)
+{
+    /* At every moment of a handshake; leaks are found by the sanitizer. */
+    for (unsigned steps = 0; steps < 8; steps++) {
+        struct ikev2_pair *p = ikev2_pair_new(29);
+
+        ikev2_pair_start(p, 0);
+        for (unsigned i = 0; i < steps && p->queue_count > 0; i++) {
+            ikev2_pair_deliver(p, 0);
+        }
+        ikev2_pair_free(p);
+    }
 }

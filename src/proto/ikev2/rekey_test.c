@@ -1,0 +1,435 @@
+/* Two machines that are up: children and IKE SAs come, are replaced and go, also when both sides
+ * want it at once (RFC 7296 2.8, 2.25). */
+#include "proto/ikev2/machine.h"
+#include "tests/support/ikev2_pair.h"
+#include "tests/support/test.h"
+
+static struct ikev2_pair *up(uint64_t seed)
+{
+    struct ikev2_pair *p = ikev2_pair_new(seed);
+
+    ikev2_pair_start(p, 0);
+    CHECK(ikev2_pair_run(p));
+    CHECK(p->side[0].established == 1 && p->side[1].established == 1);
+    CHECK(ikev2_pair_packet(p, 0, "net") && ikev2_pair_packet(p, 1, "net"));
+    return p;
+}
+
+/* Nothing is under way, both agree, `children` are there, and packets pass both ways. */
+static void check_settled(struct ikev2_pair *p, size_t children)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        struct ikev2_sa_info info;
+
+        CHECK(p->side[i].sa != NULL);
+        CHECK_EQUAL(ikev2_pair_live_children(p, i), children);
+        CHECK(ikev2_pair_packet(p, i, "net"));
+        CHECK_EQUAL(p->side[i].ike_spi_count, 1);
+        CHECK_EQUAL(p->side[i].closed, 0);
+        ikev2_sa_get_info(p->side[i].sa, &info);
+        CHECK_EQUAL(info.open_exchange, 0);
+        CHECK_EQUAL(info.child_count, children);
+        size_t kept = 0;
+
+        for (size_t c = 0; c < p->side[i].child_count; c++) {
+            kept += p->side[i].children[c].removed ? 0 : 1;
+        }
+        CHECK_EQUAL(p->side[i].esp_spis_given - p->side[i].esp_spis_unused, p->side[i].child_count);
+        CHECK_EQUAL(kept, children);
+    }
+    CHECK(ikev2_pair_agrees(p));
+    CHECK(p->side[0].spi_i == p->side[1].spi_i && p->side[0].spi_r == p->side[1].spi_r);
+}
+
+static uint32_t net_spi(struct ikev2_pair *p, unsigned side)
+{
+    struct pair_child *c = ikev2_pair_outbound(p, side, "net");
+
+    CHECK(c != NULL);
+    return c->spi_in;
+}
+
+TEST(a_child_is_rekeyed_by_either_side_without_a_gap)
+{
+    for (unsigned by = 0; by < 2; by++) {
+        struct ikev2_pair *p = up(1 + by);
+        uint32_t old = net_spi(p, by);
+        uint32_t old_peer = net_spi(p, 1 - by);
+
+        ikev2_pair_rekey_child(p, by, old);
+        while (p->queue_count > 0) {
+            ikev2_pair_deliver(p, 0);
+            CHECK(ikev2_pair_packet(p, 0, "net") && ikev2_pair_packet(p, 1, "net"));
+        }
+        CHECK(net_spi(p, by) != old && net_spi(p, 1 - by) != old_peer);
+        CHECK_EQUAL(ikev2_pair_child(p, by, net_spi(p, by))->replaces_spi_in, old);
+        /* The old one still lets late packets in, for the grace and no longer. */
+        CHECK(ikev2_pair_child(p, by, old) != NULL && ikev2_pair_child(p, by, old)->stopped);
+        ikev2_pair_advance(p, 9000);
+        CHECK(ikev2_pair_child(p, by, old) != NULL);
+        CHECK(ikev2_pair_child(p, 1 - by, old_peer) != NULL);
+        ikev2_pair_advance(p, 2000);
+        CHECK(ikev2_pair_child(p, by, old) == NULL);
+        CHECK(ikev2_pair_child(p, 1 - by, old_peer) == NULL);
+        check_settled(p, 1);
+        ikev2_pair_free(p);
+    }
+}
+
+TEST(the_responder_of_a_rekeying_uses_the_new_child_when_a_packet_comes_through_it)
+{
+    struct ikev2_pair *p = up(3);
+    uint32_t old = net_spi(p, 1);
+
+    ikev2_pair_rekey_child(p, 0, net_spi(p, 0));
+    CHECK(ikev2_pair_deliver_to(p, 1));
+    CHECK_EQUAL(net_spi(p, 1), old); /* it can receive, but does not send through it yet */
+    CHECK_EQUAL(ikev2_pair_live_children(p, 1), 2);
+    CHECK(ikev2_pair_deliver_to(p, 0));
+    CHECK(ikev2_pair_packet(p, 0, "net"));
+    CHECK(net_spi(p, 1) != old);
+    CHECK(ikev2_pair_run(p));
+    ikev2_pair_advance(p, 20000);
+    check_settled(p, 1);
+    ikev2_pair_free(p);
+}
+
+TEST(children_are_rekeyed_with_a_key_exchange_of_their_own)
+{
+    struct ikev2_pair *p = ikev2_pair_new(4);
+
+    /* The peers prefer different groups, of which one is in common. */
+    ikev2_pair_set_esp(p, 0, "aes256gcm16-x25519-modp2048");
+    ikev2_pair_set_esp(p, 1, "aes256gcm16-modp2048");
+    ikev2_pair_start(p, 0);
+    CHECK(ikev2_pair_run(p));
+    for (unsigned i = 0; i < 4; i++) {
+        ikev2_pair_rekey_child(p, i % 2, net_spi(p, i % 2));
+        CHECK(ikev2_pair_run(p));
+        ikev2_pair_advance(p, 20000);
+        check_settled(p, 1);
+        CHECK_EQUAL(ikev2_pair_outbound(p, 0, "net")->suite.key_exchange, KEY_EXCHANGE_MODP_2048);
+    }
+    ikev2_pair_free(p);
+}
+
+TEST(the_ike_sa_is_rekeyed_by_either_side_and_children_stay)
+{
+    for (unsigned by = 0; by < 2; by++) {
+        struct ikev2_pair *p = up(5 + by);
+        uint64_t old = p->side[0].spi_i;
+        uint32_t child = net_spi(p, 0);
+
+        for (unsigned again = 0; again < 3; again++) {
+            ikev2_pair_rekey(p, by);
+            CHECK(ikev2_pair_run(p));
+            CHECK_EQUAL(p->side[0].rekeyed, again + 1);
+            CHECK_EQUAL(p->side[1].rekeyed, again + 1);
+            CHECK(p->side[0].spi_i != old);
+            old = p->side[0].spi_i;
+            ikev2_pair_advance(p, 120000);
+            check_settled(p, 1);
+            CHECK_EQUAL(net_spi(p, 0), child);
+        }
+        /* The new one works in both directions. */
+        for (unsigned side = 0; side < 2; side++) {
+            ikev2_pair_rekey_child(p, side, net_spi(p, side));
+            CHECK(ikev2_pair_run(p));
+            ikev2_pair_advance(p, 20000);
+            check_settled(p, 1);
+        }
+        ikev2_pair_free(p);
+    }
+}
+
+TEST(the_ike_sa_is_rekeyed_with_another_group_when_asked_for)
+{
+    struct ikev2_pair *p = ikev2_pair_new(7);
+
+    ikev2_pair_set_ike(p, 0, "aes256gcm16-sha256-x25519-modp2048");
+    ikev2_pair_set_ike(p, 1, "aes256gcm16-sha256-x25519-modp2048");
+    ikev2_pair_start(p, 0);
+    CHECK(ikev2_pair_run(p));
+    ikev2_pair_set_ike(p, 1, "aes256gcm16-sha256-modp2048");
+    ikev2_pair_rekey(p, 0);
+    CHECK(ikev2_pair_run(p));
+    CHECK_EQUAL(p->side[0].rekeyed, 1);
+    CHECK_EQUAL(p->side[0].suite.key_exchange, KEY_EXCHANGE_MODP_2048);
+    ikev2_pair_advance(p, 120000);
+    check_settled(p, 1);
+    ikev2_pair_free(p);
+}
+
+TEST(more_children_are_made_and_deleted_under_one_ike_sa)
+{
+    struct ikev2_pair *p = ikev2_pair_new(8);
+
+    ikev2_pair_add_child(p, 1, true);
+    ikev2_pair_add_child(p, 2, true);
+    ikev2_pair_add_child(p, 3, false);
+    /* The wide policy would take them all: give it another corner. */
+    for (unsigned i = 0; i < 2; i++) {
+        struct network own;
+        struct network other;
+
+        CHECK(network_parse(SLICE_TEXT("172.16.0.0/24"), &own));
+        CHECK(network_parse(SLICE_TEXT("172.17.0.0/24"), &other));
+        p->side[i].local[0][0] = selector_of_network(i == 0 ? &own : &other);
+        p->side[i].remote[0][0] = selector_of_network(i == 0 ? &other : &own);
+    }
+    ikev2_pair_start(p, 0);
+    CHECK(ikev2_pair_run(p));
+    check_settled(p, 3);
+    CHECK(ikev2_pair_outbound(p, 0, "child1") != NULL &&
+          ikev2_pair_outbound(p, 1, "child2") != NULL);
+    CHECK(ikev2_pair_outbound(p, 0, "child3") == NULL);
+    ikev2_pair_start_child(p, 1, 3);
+    ikev2_pair_start_child(p, 1, 3); /* one is enough */
+    CHECK(ikev2_pair_run(p));
+    check_settled(p, 4);
+    CHECK(ikev2_pair_packet(p, 0, "child3") && ikev2_pair_packet(p, 1, "child3"));
+    ikev2_pair_close_child(p, 0, ikev2_pair_outbound(p, 0, "child1")->spi_in);
+    CHECK(ikev2_pair_run(p));
+    check_settled(p, 3);
+    CHECK(ikev2_pair_outbound(p, 1, "child1") == NULL);
+    ikev2_pair_free(p);
+}
+
+TEST(both_sides_delete_the_same_child_at_once)
+{
+    struct ikev2_pair *p = up(9);
+
+    ikev2_pair_close_child(p, 0, net_spi(p, 0));
+    ikev2_pair_close_child(p, 1, net_spi(p, 1));
+    CHECK(ikev2_pair_run(p));
+    CHECK_EQUAL(ikev2_pair_live_children(p, 0) + ikev2_pair_live_children(p, 1), 0);
+    CHECK_EQUAL(p->side[0].closed + p->side[1].closed, 0);
+    ikev2_pair_start_child(p, 1, 0);
+    CHECK(ikev2_pair_run(p));
+    check_settled(p, 1);
+    ikev2_pair_free(p);
+}
+
+TEST(a_close_is_told_to_the_peer_once)
+{
+    for (unsigned by = 0; by < 2; by++) {
+        struct ikev2_pair *p = up(10 + by);
+
+        ikev2_pair_close(p, by);
+        CHECK_EQUAL(p->side[by].closed, 1);
+        CHECK_EQUAL(p->side[by].failure.reason, IKEV2_FAIL_ORDERED);
+        CHECK_EQUAL(p->queue_count, 1);
+        CHECK(ikev2_pair_run(p));
+        CHECK_EQUAL(p->side[1 - by].closed, 1);
+        CHECK_EQUAL(p->side[1 - by].failure.reason, IKEV2_FAIL_PEER_DELETED);
+        for (unsigned i = 0; i < 2; i++) {
+            CHECK_EQUAL(ikev2_pair_live_children(p, i), 0);
+            CHECK_EQUAL(p->side[i].ike_spi_count, 0);
+        }
+        ikev2_pair_free(p);
+    }
+}
+
+/* Deliveries of two exchanges that cross, in an order that the bits of `order` choose. */
+static void deliver_in_order(struct ikev2_pair *p, unsigned order)
+{
+    for (unsigned i = 0; p->queue_count > 0; i++) {
+        unsigned to = (order >> (i % 8)) & 1;
+
+        if (!ikev2_pair_deliver_to(p, to)) {
+            CHECK(ikev2_pair_deliver_to(p, 1 - to));
+        }
+    }
+}
+
+TEST(both_sides_rekey_the_same_child_at_once)
+{
+    for (unsigned order = 0; order < 256; order++) {
+        struct ikev2_pair *p = up(1000 + order);
+
+        ikev2_pair_rekey_child(p, 0, net_spi(p, 0));
+        ikev2_pair_rekey_child(p, 1, net_spi(p, 1));
+        deliver_in_order(p, order);
+        CHECK(ikev2_pair_packet(p, 0, "net") && ikev2_pair_packet(p, 1, "net"));
+        ikev2_pair_advance(p, 20000);
+        check_settled(p, 1);
+        ikev2_pair_free(p);
+    }
+}
+
+TEST(the_new_child_with_the_lowest_nonce_goes)
+{
+    unsigned won[2] = {0};
+
+    for (unsigned seed = 0; seed < 64; seed++) {
+        struct ikev2_pair *p = up(2000 + seed);
+
+        ikev2_pair_rekey_child(p, 0, net_spi(p, 0));
+        ikev2_pair_rekey_child(p, 1, net_spi(p, 1));
+        CHECK(ikev2_pair_run(p));
+        ikev2_pair_advance(p, 20000);
+        check_settled(p, 1);
+        won[ikev2_pair_outbound(p, 0, "net")->initiator ? 0 : 1]++;
+        CHECK(ikev2_pair_outbound(p, 0, "net")->initiator !=
+              ikev2_pair_outbound(p, 1, "net")->initiator);
+        ikev2_pair_free(p);
+    }
+    /* Chance decides: neither side always wins. */
+    CHECK(won[0] > 10 && won[1] > 10);
+}
+
+TEST(both_sides_rekey_the_ike_sa_at_once)
+{
+    for (unsigned order = 0; order < 256; order++) {
+        struct ikev2_pair *p = up(3000 + order);
+
+        ikev2_pair_rekey(p, 0);
+        ikev2_pair_rekey(p, 1);
+        deliver_in_order(p, order);
+        CHECK(ikev2_pair_packet(p, 0, "net") && ikev2_pair_packet(p, 1, "net"));
+        ikev2_pair_advance(p, 200000);
+        check_settled(p, 1);
+        ikev2_pair_ask_liveness(p, order % 2);
+        CHECK(ikev2_pair_run(p));
+        check_settled(p, 1);
+        ikev2_pair_free(p);
+    }
+}
+
+TEST(an_ike_rekey_crosses_whatever_else)
+{
+    /* RFC 7296 2.25: one side rekeys the IKE SA, the other creates, rekeys or deletes. */
+    for (unsigned other = 0; other < 4; other++) {
+        for (unsigned order = 0; order < 256; order++) {
+            struct ikev2_pair *p = ikev2_pair_new(4000 + order);
+            size_t children = other == 0 ? 2 : 1;
+
+            ikev2_pair_add_child(p, 1, false);
+            struct network elsewhere;
+
+            CHECK(network_parse(SLICE_TEXT("172.16.0.0/24"), &elsewhere));
+            p->side[0].local[1][0] = selector_of_network(&elsewhere);
+            p->side[1].remote[1][0] = selector_of_network(&elsewhere);
+            ikev2_pair_start(p, 0);
+            CHECK(ikev2_pair_run(p));
+            ikev2_pair_rekey(p, order & 1);
+            unsigned by = 1 - (order & 1);
+
+            if (other == 0) {
+                ikev2_pair_start_child(p, by, 1);
+            } else if (other == 1) {
+                ikev2_pair_rekey_child(p, by, net_spi(p, by));
+            } else if (other == 2) {
+                ikev2_pair_ask_liveness(p, by);
+            } else {
+                ikev2_pair_close_child(p, by, net_spi(p, by));
+                ikev2_pair_start_child(p, by, 0);
+            }
+            deliver_in_order(p, order >> 1);
+            ikev2_pair_advance(p, 200000);
+            check_settled(p, children);
+            CHECK(p->side[0].rekeyed >= 1);
+            ikev2_pair_free(p);
+        }
+    }
+}
+
+TEST(a_child_is_rekeyed_while_the_other_side_deletes_it)
+{
+    for (unsigned order = 0; order < 256; order++) {
+        struct ikev2_pair *p = up(5000 + order);
+        unsigned by = order & 1;
+
+        ikev2_pair_rekey_child(p, by, net_spi(p, by));
+        ikev2_pair_close_child(p, 1 - by, net_spi(p, 1 - by));
+        deliver_in_order(p, order >> 1);
+        ikev2_pair_advance(p, 200000);
+        /* Deleted or replaced, but the same on both sides. */
+        CHECK_EQUAL(ikev2_pair_live_children(p, 0), ikev2_pair_live_children(p, 1));
+        CHECK(ikev2_pair_agrees(p));
+        CHECK_EQUAL(p->side[0].closed + p->side[1].closed, 0);
+        ikev2_pair_free(p);
+    }
+}
+
+TEST(lifetimes_are_renewed_before_they_end)
+{
+    struct ikev2_pair *p = ikev2_pair_new(30);
+
+    for (unsigned i = 0; i < 2; i++) {
+        p->side[i].policy.ike_lifetime_ms = 3600000;
+        p->side[i].children_policy[0].lifetime_ms = 600000;
+    }
+    ikev2_pair_start(p, 0);
+    CHECK(ikev2_pair_run(p));
+    for (unsigned minute = 0; minute < 24 * 60; minute++) {
+        ikev2_pair_advance(p, 60000);
+        CHECK(ikev2_pair_packet(p, 0, "net") && ikev2_pair_packet(p, 1, "net"));
+        CHECK(p->side[0].child_count + 2 < PAIR_CHILDREN_MAX);
+    }
+    CHECK_EQUAL(p->side[0].closed + p->side[1].closed, 0);
+    /* 24 hours: every 48 to 57 minutes, every 8 to 9.5 minutes. */
+    CHECK(p->side[0].rekeyed >= 25 && p->side[0].rekeyed <= 31);
+    CHECK(p->side[0].child_count >= 150 && p->side[0].child_count <= 185);
+    ikev2_pair_free(p);
+}
+
+TEST(a_dead_peer_is_found_by_silence_and_a_talking_one_is_not_asked)
+{
+    struct ikev2_pair *p = ikev2_pair_new(31);
+
+    p->side[0].policy.liveness_ms = 30000;
+    ikev2_pair_start(p, 0);
+    CHECK(ikev2_pair_run(p));
+    unsigned sends = p->side[0].sends;
+
+    for (unsigned i = 0; i < 100; i++) {
+        ikev2_pair_advance(p, 5000);
+        CHECK(ikev2_pair_packet(p, 1, "net"));
+    }
+    CHECK_EQUAL(p->side[0].sends, sends);
+    ikev2_pair_advance(p, 95000);
+    CHECK_EQUAL(p->side[0].sends, sends + 3);
+    p->side[1].deaf = true;
+    ikev2_pair_advance(p, 10 * 60000);
+    CHECK_EQUAL(p->side[0].closed, 1);
+    CHECK_EQUAL(p->side[0].failure.reason, IKEV2_FAIL_PEER_DEAD);
+    CHECK_EQUAL(ikev2_pair_live_children(p, 0), 0);
+    ikev2_pair_free(p);
+}
+
+TEST(a_child_that_the_peer_forgot_is_made_anew)
+{
+    struct ikev2_pair *p = up(32);
+    /* CHILD_SA_NOT_FOUND: the peer removed it and we did not hear of it. */
+    struct ikev2_child *child = p->side[1].sa->children;
+
+    child->spi_out ^= 1;
+    ikev2_pair_rekey_child(p, 0, net_spi(p, 0));
+    CHECK(ikev2_pair_run(p));
+    CHECK_EQUAL(p->side[0].closed, 0);
+    CHECK(ikev2_pair_packet(p, 0, "net"));
+    ikev2_pair_free(p);
+}
+
+TEST(a_policy_that_is_replaced_by_an_equal_one_disturbs_nothing)
+{
+    static struct ikev2_policy copy;
+    static struct ikev2_child_policy children[1];
+    struct ikev2_pair *p = up(33);
+    struct ikev2_child_info info;
+
+    copy = p->side[0].policy;
+    children[0] = p->side[0].children_policy[0];
+    copy.children = children;
+    copy.child_count = 1;
+    ikev2_sa_set_policy(p->side[0].sa, &copy);
+    memset(&p->side[0].children_policy[0], 0xee, sizeof(p->side[0].children_policy[0]));
+    CHECK(ikev2_sa_child_at(p->side[0].sa, 0, &info));
+    CHECK(info.policy == &children[0]);
+    ikev2_pair_rekey_child(p, 0, net_spi(p, 0));
+    CHECK(ikev2_pair_run(p));
+    ikev2_pair_advance(p, 20000);
+    check_settled(p, 1);
+    ikev2_pair_free(p);
+}
