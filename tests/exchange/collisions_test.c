@@ -1,0 +1,311 @@
+/*
+ * RFC 7296 2.8.1, 2.8.2, 2.25: both sides begin something at the same moment. Every order in
+ * which the messages can arrive is tried (up to a bound), then random orders with one message
+ * lost, one doubled, and with answers to the machines' own questions that take their time.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tests/exchange/world.h"
+#include "tests/support/test.h"
+
+enum deed {
+    NOTHING,
+    REKEY_CHILD,
+    DELETE_CHILD,
+    NEW_CHILD,
+    REKEY_IKE,
+    DELETE_IKE,
+    LIVENESS,
+};
+
+struct collision {
+    enum deed a[2]; /* what A begins, in this order */
+    enum deed b[2];
+    size_t children_min, children_max; /* in the end */
+    bool gone; /* in the end nothing is left */
+    bool traffic; /* nobody is ever without a child to send through */
+};
+
+/* Sanitizers make a run many times slower. */
+#if defined(__SANITIZE_ADDRESS__)
+#define RUNS(n) ((n) / 8)
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define RUNS(n) ((n) / 8)
+#endif
+#endif
+#ifndef RUNS
+#define RUNS(n) (n)
+#endif
+
+/* ---- every order ---- */
+
+#define CHOICES_MAX 200
+
+/* A walk through a tree of choices without keeping the tree: the path is run again from the
+ * start. */
+struct walk {
+    size_t depth, length;
+    unsigned char taken[CHOICES_MAX], width[CHOICES_MAX];
+};
+
+static size_t walk_choose(struct walk *walk, size_t width)
+{
+    CHECK(walk->depth < CHOICES_MAX);
+    CHECK(width < 256);
+    if (walk->depth == walk->length) {
+        walk->taken[walk->length++] = 0;
+    }
+    walk->width[walk->depth] = (unsigned char)width;
+    return walk->taken[walk->depth++];
+}
+
+/* The next path in order; false when all have been walked. */
+static bool walk_next(struct walk *walk)
+{
+    walk->length = walk->depth;
+    walk->depth = 0;
+    while (walk->length > 0) {
+        size_t last = walk->length - 1;
+
+        if (walk->taken[last] + 1 < walk->width[last]) {
+            walk->taken[last]++;
+            return true;
+        }
+        walk->length--;
+    }
+    return false;
+}
+
+/* ---- one conversation ---- */
+
+static struct world w;
+static struct selector second[2];
+
+static void begin(uint64_t seed, bool answers_wait)
+{
+    world_init(&w, seed);
+    for (size_t i = 0; i < 2; i++) {
+        struct network n;
+
+        CHECK(network_parse(i == 0 ? SLICE_TEXT("10.11.0.0/16") : SLICE_TEXT("10.12.0.0/16"), &n));
+        second[i] = selector_of_network(&n);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        w.side[i].policy.child_count = 2;
+        w.side[i].children[1].local = &second[i];
+        w.side[i].children[1].remote = &second[1 - i];
+        w.side[i].policy.liveness_ms = 60000;
+    }
+    world_connect(&w);
+    w.answers_wait = answers_wait;
+}
+
+static void order(enum world_side_name side, enum deed deed)
+{
+    if (w.side[side].sa == NULL) {
+        return;
+    }
+    switch (deed) {
+    case NOTHING:
+        return;
+    case REKEY_CHILD:
+        world_rekey_child(&w, side);
+        return;
+    case DELETE_CHILD:
+        world_close_child(&w, side);
+        return;
+    case NEW_CHILD:
+        world_new_child(&w, side, 1);
+        return;
+    case REKEY_IKE:
+        world_rekey_ike(&w, side);
+        return;
+    case DELETE_IKE:
+        world_close(&w, side);
+        return;
+    case LIVENESS:
+        world_liveness(&w, side);
+        return;
+    }
+}
+
+static void collide(const struct collision *c)
+{
+    w.traffic_wanted = c->traffic;
+    for (size_t i = 0; i < 2; i++) {
+        order(A, c->a[i]);
+        order(B, c->b[i]);
+    }
+}
+
+static void finish(const struct collision *c)
+{
+    w.answers_wait = false;
+    /* Liveness would go on for ever: long enough for every retry, then quiet. */
+    world_deliver_all(&w);
+    world_advance(&w, 360000);
+    if (c->gone) {
+        world_check_gone(&w);
+    } else {
+        size_t children = w.side[A].installed_count;
+
+        CHECK(children >= c->children_min);
+        CHECK(children <= c->children_max);
+        world_check_settled(&w, children);
+    }
+    world_fini(&w);
+}
+
+static unsigned every_order(const struct collision *c, bool answers_wait, unsigned runs_max)
+{
+    unsigned runs = 0;
+
+    /* Nonces decide who gives way, so several seeds see both outcomes. */
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        struct walk walk = {.depth = 0};
+        unsigned of_seed = 0;
+
+        do {
+            begin(seed, answers_wait);
+            collide(c);
+            while (w.flight_count > 0) {
+                world_deliver(&w, walk_choose(&walk, w.flight_count));
+            }
+            finish(c);
+            of_seed++;
+        } while (walk_next(&walk) && of_seed < runs_max / 4);
+        runs += of_seed;
+    }
+    return runs;
+}
+
+/* ---- random orders, with faults ---- */
+
+static void any_order_with_faults(const struct collision *c, unsigned runs)
+{
+    for (uint64_t seed = 1; seed <= runs; seed++) {
+        struct seeded_random seeded;
+        unsigned losses = 1;
+        unsigned doubles = 1;
+
+        seeded_random_init(&seeded, seed * 7919);
+        struct random_source random = seeded_random_source(&seeded);
+
+        begin(seed, random_below(&random, 2) == 0);
+        collide(c);
+        for (unsigned step = 0; step < 400; step++) {
+            if (w.flight_count == 0) {
+                if (step > 40 || !world_wake(&w)) {
+                    break;
+                }
+                continue;
+            }
+            if (random_below(&random, 8) == 0) {
+                world_heard(&w, random_below(&random, 2) == 0 ? A : B);
+                continue;
+            }
+            size_t at = random_below(&random, (uint32_t)w.flight_count);
+            bool message = !w.flights[at].question;
+
+            if (message && losses > 0 && random_below(&random, 6) == 0) {
+                losses--;
+                world_lose(&w, at);
+            } else if (message && doubles > 0 && random_below(&random, 6) == 0) {
+                uint8_t copy[2048];
+                size_t length = w.flights[at].length;
+                enum world_side_name to = 1 - w.flights[at].from;
+
+                CHECK(length <= sizeof(copy));
+                memcpy(copy, w.flights[at].bytes, length);
+                doubles--;
+                world_deliver(&w, at);
+                world_inject(&w, to, (struct slice){copy, length});
+            } else {
+                world_deliver(&w, at);
+            }
+        }
+        finish(c);
+    }
+}
+
+/* Each message lost once, in the order of sending. */
+static void each_message_lost(const struct collision *c)
+{
+    for (unsigned lost = 0; lost < 14; lost++) {
+        unsigned count = 0;
+
+        begin(lost + 1, false);
+        collide(c);
+        while (w.flight_count > 0) {
+            if (count++ == lost) {
+                world_lose(&w, 0);
+            } else {
+                world_deliver(&w, 0);
+            }
+        }
+        finish(c);
+    }
+}
+
+static void try_collision(const struct collision *c, const char *name)
+{
+    unsigned plain = every_order(c, false, RUNS(1200));
+    unsigned waiting = every_order(c, true, RUNS(1200));
+
+    each_message_lost(c);
+    any_order_with_faults(c, RUNS(400));
+    print_message("%s: %u orders, %u with waiting answers\n", name, plain, waiting);
+}
+
+#define COLLISION(name, ...)                                                                       \
+    TEST(name)                                                                                     \
+    {                                                                                              \
+        const struct collision c = __VA_ARGS__;                                                    \
+        try_collision(&c, #name);                                                                  \
+    }
+
+COLLISION(
+    child_rekey_meets_child_rekey,
+    {.a = {REKEY_CHILD}, .b = {REKEY_CHILD}, .children_min = 1, .children_max = 1, .traffic = true})
+/* 2.25.1: whoever is told that the child is gone may ask for a new one. */
+COLLISION(child_rekey_meets_child_delete,
+          {.a = {REKEY_CHILD}, .b = {DELETE_CHILD}, .children_max = 1})
+COLLISION(child_delete_meets_child_delete, {.a = {DELETE_CHILD}, .b = {DELETE_CHILD}})
+COLLISION(
+    ike_rekey_meets_ike_rekey,
+    {.a = {REKEY_IKE}, .b = {REKEY_IKE}, .children_min = 1, .children_max = 1, .traffic = true})
+COLLISION(
+    ike_rekey_meets_child_rekey,
+    {.a = {REKEY_IKE}, .b = {REKEY_CHILD}, .children_min = 1, .children_max = 1, .traffic = true})
+COLLISION(
+    child_rekey_meets_ike_rekey,
+    {.a = {REKEY_CHILD}, .b = {REKEY_IKE}, .children_min = 1, .children_max = 1, .traffic = true})
+COLLISION(
+    ike_rekey_meets_new_child,
+    {.a = {REKEY_IKE}, .b = {NEW_CHILD}, .children_min = 2, .children_max = 2, .traffic = true})
+COLLISION(
+    new_child_meets_ike_rekey,
+    {.a = {NEW_CHILD}, .b = {REKEY_IKE}, .children_min = 2, .children_max = 2, .traffic = true})
+COLLISION(ike_rekey_meets_child_delete, {.a = {REKEY_IKE}, .b = {DELETE_CHILD}})
+COLLISION(child_delete_meets_ike_rekey, {.a = {DELETE_CHILD}, .b = {REKEY_IKE}})
+COLLISION(
+    ike_rekey_meets_liveness,
+    {.a = {REKEY_IKE}, .b = {LIVENESS}, .children_min = 1, .children_max = 1, .traffic = true})
+COLLISION(ike_delete_meets_ike_delete, {.a = {DELETE_IKE}, .b = {DELETE_IKE}, .gone = true})
+COLLISION(ike_delete_meets_ike_rekey, {.a = {DELETE_IKE}, .b = {REKEY_IKE}, .gone = true})
+COLLISION(ike_rekey_meets_ike_delete, {.a = {REKEY_IKE}, .b = {DELETE_IKE}, .gone = true})
+COLLISION(ike_delete_meets_child_rekey, {.a = {DELETE_IKE}, .b = {REKEY_CHILD}, .gone = true})
+COLLISION(ike_delete_meets_new_child, {.a = {DELETE_IKE}, .b = {NEW_CHILD}, .gone = true})
+COLLISION(ike_delete_meets_child_delete, {.a = {DELETE_IKE}, .b = {DELETE_CHILD}, .gone = true})
+COLLISION(both_rekey_everything, {.a = {REKEY_CHILD, REKEY_IKE},
+                                  .b = {REKEY_IKE, REKEY_CHILD},
+                                  .children_min = 1,
+                                  .children_max = 1,
+                                  .traffic = true})
+COLLISION(both_make_a_child_while_rekeying, {.a = {NEW_CHILD, REKEY_CHILD},
+                                             .b = {REKEY_CHILD, REKEY_IKE},
+                                             .children_min = 2,
+                                             .children_max = 2,
+                                             .traffic = true})
