@@ -203,3 +203,8 @@ void gateway_notes(struct gateway *g, uint64_t now_ms)
     g->now_ms = now_ms;
     notes_take(g, now_ms);
 }
+
+const struct config *gateway_config(const struct gateway *g)
+{
+    return g->config;
+}

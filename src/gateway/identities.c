@@ -121,6 +121,12 @@ static bool is_called(const struct site *site, const struct ike_identity *reques
            ike_identity_matches(&ours, requested, false);
 }
 
+bool identity_is_implied(const struct config_site *config)
+{
+    return config->identity == NULL && !config->identity_any && config->peer_count > 0 &&
+           !config->peers[0].any && !address_is_unset(&config->peers[0].address);
+}
+
 /* How well a site fits; 0 not at all. */
 static unsigned fitness(const struct site *site, const struct ike_identity *said,
                         const struct ike_identity *requested, const struct endpoint *peer)
@@ -128,7 +134,8 @@ static unsigned fitness(const struct site *site, const struct ike_identity *said
     unsigned points = 1;
 
     if (site->expected != NULL &&
-        !ike_identity_matches(site->expected, said, site->config->strict_identity)) {
+        !ike_identity_matches(site->expected, said, site->config->strict_identity) &&
+        !(identity_is_implied(site->config) && is_at(site, peer))) {
         return 0;
     }
     if (requested->type != 0 && is_called(site, requested)) {
@@ -162,5 +169,15 @@ struct site *identities_find(const struct gateway *g, const struct ike_identity 
 {
     struct site *site = best_of(identities_expecting(g, said), said, requested, peer);
 
+    if (site == NULL) {
+        /* Who is configured by its address alone may have any name, when it calls from there. */
+        struct ike_identity by_address;
+        size_t length = address_bytes(peer->address.family);
+
+        if (ike_identity_set(&by_address, length == 4 ? IKEV2_ID_IPV4_ADDR : IKEV2_ID_IPV6_ADDR,
+                             (struct slice){peer->address.bytes, length})) {
+            site = best_of(identities_expecting(g, &by_address), said, requested, peer);
+        }
+    }
     return site != NULL ? site : best_of(g->any_identity, said, requested, peer);
 }

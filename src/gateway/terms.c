@@ -34,7 +34,7 @@ static bool fill(struct terms *t, const struct gateway *g, const struct site *si
     if (!set_identity(&t->policy.local_id, c->say != NULL ? c->say : g->config->gateway)) {
         return false;
     }
-    if (site->expected != NULL) {
+    if (site->expected != NULL && !identity_is_implied(site->config)) {
         t->policy.peer_id = *site->expected;
     }
     actions_copy_words(t->child.name, sizeof(t->child.name), c->name);

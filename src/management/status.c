@@ -266,9 +266,9 @@ json_t *reply_no_such_site(const struct question *question, const char *name)
          i++) {
         size_t this_distance = text_distance(slice_of_text(name), slice_of_text(site.name), 2);
 
-        if (this_distance < distance) {
+        if (this_distance < distance &&
+            text_copy(nearest, sizeof(nearest), slice_of_text(site.name))) {
             distance = this_distance;
-            (void)text_copy(nearest, sizeof(nearest), slice_of_text(site.name));
         }
     }
     if (nearest[0] != '\0') {

@@ -478,7 +478,7 @@ static struct config *make_config(struct simulation *sim, uint8_t index)
              "lan 10.%d.0.0/16 fd0%d::/64\n"
              "site %s {\n  peer %s\n  network 10.%d.0.0/16 fd0%d::/64\n  key @k\n  identity "
              "node%d.example\n"
-             "  lifetime ike 15m child 5m\n  dpd 20s\n  encapsulate %s\n}\n",
+             "  lifetime ike 100s child 30s\n  dpd 20s\n  encapsulate %s\n}\n",
              index, index + 1, index + 1, sim->nodes[index].site,
              peer->behind_nat ? "any"
              : sim->by_name   ? "peer.example"
