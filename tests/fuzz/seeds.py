@@ -25,15 +25,16 @@ def checksum(data):
     return 0xFFFF - total
 
 
-def ipv4(protocol, payload, fragment=0x4000, options=b""):
+def ipv4(protocol, payload, fragment=0x4000, options=b"", sites=(1, 2)):
     head = struct.pack(">BBHHHBBH4s4s", 0x45 + len(options) // 4, 0, 20 + len(options) + len(payload), 7, fragment, 64,
-                       protocol, 0, bytes([10, 1, 0, 2]), bytes([10, 2, 0, 9])) + options
+                       protocol, 0, bytes([10, sites[0], 0, 2]), bytes([10, sites[1], 0, 9])) + options
     return head[:10] + struct.pack(">H", checksum(head)) + head[12:] + payload
 
 
-def ipv6(first, payload):
-    source = bytes.fromhex("20010db8000000000000000000000001")
-    return struct.pack(">IHBB", 6 << 28 | 0xB8 << 20, len(payload), first, 63) + source + source[:-1] + b"\2" + payload
+def ipv6(first, payload, sites=(0, 0)):
+    ends = b"".join(bytes.fromhex("20010db8") + struct.pack(">H", site) + bytes(9) + bytes([host + 1])
+                    for host, site in enumerate(sites))
+    return struct.pack(">IHBB", 6 << 28 | 0xB8 << 20, len(payload), first, 63) + ends + payload
 
 
 def tcp(options, flags=2):
@@ -135,7 +136,141 @@ def ikev2():
     put("ikev2_payloads", "delete-two", b"\x2a" + bytes.fromhex("03040002c0ffee01c0ffee02"))
 
 
+def conversation():
+    """The messages of one recorded conversation: clear ones raw, the others as (exchange, flags, first, chain)."""
+    for path in sorted(VECTORS.glob("*ikev2*.json")):
+        for message in json.loads(path.read_text())["messages"]:
+            if message["type"] == "ike" and "fragment" not in message:
+                yield path.stem[10:13], message
+
+
+def machines():
+    kinds = {34: 6, 35: 4, 36: 0, 37: 2}
+    seen = set()
+    for name, message in conversation():
+        raw = bytes.fromhex(message["raw"])
+        label = f"{name}-{message['n']:02}"
+        if "decrypted" not in message:
+            if name == "psk":
+                continue
+            for wanted in (0, 1):
+                put("ikev2_gate", f"{label}-{wanted}", bytes([wanted]) + raw)
+            for how in (0x08, 0x1A, 0x31, 0x3C, 0x35):
+                put("ikev2_stranger", f"{label}-{how:02x}", bytes([how]) + raw)
+            continue
+        chain = bytes.fromhex(message["decrypted"])
+        shape = (message["first_payload"], raw[18], len(chain))
+        if shape in seen or len(chain) > 900:
+            continue
+        seen.add(shape)
+        response = 1 if message["flags"] & 0x20 else 0
+        kind = kinds[raw[18]] | response
+        for stage in (2, 3, 4):
+            if (raw[18] == 35) != (stage < 4):
+                continue
+            put("ikev2_authentic", f"forge-{label}-{stage}", bytes([stage, 0 if not response else 0x80, 0x80, kind,
+                message["first_payload"]]) + struct.pack(">H", len(chain)) + chain)
+    init = bytes.fromhex(next(conversation())[1]["raw"])
+    put("ikev2_gate", "version", b"\0" + init[:17] + b"\x30" + init[18:])
+    put("ikev2_gate", "unknown-spi", b"\0" + bytes(range(1, 17)) + bytes.fromhex("2e202508000000010000001c"))
+    put("ikev2_stranger", "informational", b"\x3c" + init[:16] + bytes.fromhex("2e202508000000020000004c") + bytes(48))
+    put("ikev2_stranger", "auth-response", b"\x33" + init[:16] + bytes.fromhex("2e202320000000010000004c") + bytes(48))
+    events = {
+        "plain": [0, 85, 85], "nat": [1, 85, 91, 96, 85], "cookies": [2, 85], "held": [8, 45, 0, 0, 173, 0, 0, 0, 85],
+        "rekeys": [16, 85, 42, 0, 170, 0, 85, 43, 0, 171, 0, 85, 44, 2, 85],
+        "crossing": [0, 85, 42, 0, 170, 0, 1, 1, 1, 0, 85, 43, 0, 171, 0, 1, 1, 85],
+        "lost": [0, 2, 0, 70, 11, 85, 2, 0, 70, 12, 3, 0, 3, 0, 85], "closed": [0, 85, 90, 85, 92, 85],
+        "children": [16, 85, 40, 0, 44, 2, 85, 45, 0, 40, 1, 172, 1, 85, 70, 15, 70, 15],
+        "damaged": [0, 4, 0, 0, 30, 1, 4, 0, 0, 99, 255, 85], "dead": [0, 85, 46, 0, 2, 0, 70, 15, 2, 0, 70, 15, 2, 0],
+    }
+    for name, steps in events.items():
+        put("ikev2_events", name, bytes(steps))
+    for name, steps in {"auth": [2, 48, 1, 0, 40, 1], "response": [3, 48, 1, 0, 60, 2], "proposal": [2, 48, 2, 0, 70, 1, 0, 90, 4],
+                        "child-rekey": [4, 97, 48, 1, 0, 8, 1, 48, 1, 0, 9, 2], "ike-rekey": [4, 96, 48, 1, 0, 20, 1, 48],
+                        "both": [4, 96, 224, 48, 0, 48, 0, 48, 0, 48, 0], "again": [4, 98, 48, 0, 99, 48, 0]}.items():
+        put("ikev2_authentic", f"change-{name}", bytes(steps))
+
+
+def choices():
+    for path in sorted((HERE / "corpus" / "ikev2_sa").iterdir()):
+        for how in (0, 1, 3, 4, 8, 9):
+            if how in (1, 4, 8):
+                put("proposal_choice", f"{path.name}-{how}", bytes([how]) + path.read_bytes())
+    for name, word in {"dns": b"tokyo.example.jp", "at": b"@tokyo", "mail": b"carol@example.jp", "key": b"@#c0ffee", "v4":
+                       b"203.0.113.1", "v6": b"2001:db8::1", "keyid": b"keyid:group", "typed": b"\x02tokyo.example.jp.",
+                       "typed4": b"\x01\xcb\x00\x71\x01", "dn": b"\x09\x30\x0e\x31\x0c\x30\x0a\x06\x03\x55\x04\x03\x0c\x03abc",
+                       "odd": b"\x0b\xff\\\n"}.items():
+        put("identity", name, word)
+
+
+def texts_of_configuration():
+    put("config", "plain", b"""gateway tokyo.example.jp             # our name
+lan     10.1.0.0/16
+
+site osaka {
+  peer    osaka.example.jp
+  network 10.2.0.0/16
+  key     @osaka
+}
+""")
+    put("config", "rich", b"""set NET 10.3.0.0/16
+gateway "tokyo.example.jp"
+listen 203.0.113.1
+listen 2001:db8::1
+lan 10.1.0.0/16 fd10:1::/64
+site kyoto {
+  peer 198.51.100.7 kyoto.example.jp port 4500; network $NET 10.4.0.0/24
+  key @kyoto; identity @kyoto.example.jp
+  ike aes256gcm16-sha384-x25519
+  esp aes128gcm16-x25519
+  lifetime ike 8h child 30m
+  start on-traffic
+  encapsulate always
+  mtu 1400
+  mss 1300
+}
+site nara { peer any; network 10.5.0.0/24; key @nara; identity any }
+""")
+    put("config", "wrong", b"""gateway a
+lan 10.0.0.1/8
+site x { peer 1.2.3.4 ; network 10.2.0.0/61 ; key osaka ; ike des ; adresses 1
+include conf.d/*.conf
+site x { legacy ike des-md5-modp768 } }
+""")
+    put("config", "include", b"include xconf.d/*.conf\ninclude fuzz.conf\ngateway \"a\\\"b\"\n")
+    for path in (HERE / "corpus" / "config").iterdir():
+        put("config_format", path.name, path.read_bytes())
+    for name, request in {"verb": '{"verb":7}', "words": '{"verb":"status","words":[1]}', "empty": "{}", "array": "[]",
+                          "twice": '{"verb":"status","verb":"up"}', "options": '{"options":{"json":true},"words":["a"]}'}.items():
+        put("management", name, request.encode())
+
+
+def tunnels():
+    for name, payload in {"udp": (17, UDP), "syn": (6, SYN), "echo": (1, ECHO), "big": (17, UDP + bytes(1480))}.items():
+        out4, out6 = ipv4(*payload), ipv6(*payload, sites=(0x0A, 0x0B))
+        put("dataplane_outbound", f"{name}4", b"\1" + out4)
+        put("dataplane_outbound", f"{name}6", b"\0" + out6)
+        put("dataplane_inbound", f"{name}4", b"\1\4" + ipv4(*payload, sites=(2, 1)))
+        put("dataplane_inbound", f"{name}6", b"\1\x29" + ipv6(*payload, sites=(0x0B, 0x0A)))
+    put("dataplane_outbound", "big-may-fragment", b"\1" + ipv4(17, UDP + bytes(1480), 0))
+    put("dataplane_outbound", "fragment", b"\1" + ipv4(17, UDP * 8, 0x2001))
+    put("dataplane_outbound", "back", b"\3" + ipv4(17, UDP, sites=(2, 1)))
+    put("dataplane_outbound", "elsewhere", b"\1" + ipv4(17, UDP, sites=(1, 9)))
+    put("dataplane_inbound", "dummy", b"\1\x3b" + bytes(40))
+    put("dataplane_inbound", "padding", b"\x09\4" + ipv4(17, UDP, sites=(2, 1)))
+    put("dataplane_inbound", "spoofed", b"\1\4" + ipv4(17, UDP, sites=(9, 1)))
+    put("dataplane_inbound", "esp", b"\0" + bytes.fromhex("0000010000000001") + bytes(40))
+    put("dataplane_inbound", "native", b"\4" + bytes.fromhex("0000010000000001") + bytes(40))
+    put("dataplane_inbound", "ike", b"\0" + bytes(4) + bytes(28))
+    put("dataplane_inbound", "ike500", b"\2" + bytes(28))
+    put("dataplane_inbound", "keepalive", b"\0\xff")
+
+
 packets()
 esp()
 texts()
 ikev2()
+machines()
+choices()
+texts_of_configuration()
+tunnels()
