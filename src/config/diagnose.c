@@ -63,8 +63,17 @@ void diagnose_hidden(struct diagnoses *d, struct config_place place, uint32_t hi
 
     if (one != NULL) {
         one->message = arena_text(d->arena, slice_of_text(message));
-        one->hidden_column = hidden_column;
     }
+    if (d->hidden_count == d->hidden_capacity) {
+        void *larger = arena_grow(d->arena, d->hidden, d->hidden_count, &d->hidden_capacity,
+                                  sizeof(*d->hidden));
+        if (larger == NULL) {
+            return; /* then nothing at all is shown */
+        }
+        d->hidden = larger;
+    }
+    d->hidden[d->hidden_count] = place;
+    d->hidden[d->hidden_count++].column = hidden_column;
 }
 
 int place_compare(const struct config_place *a, const struct config_place *b)
@@ -76,6 +85,32 @@ int place_compare(const struct config_place *a, const struct config_place *b)
         return a->line < b->line ? -1 : 1;
     }
     return a->column < b->column ? -1 : a->column > b->column ? 1 : 0;
+}
+
+static int compare_hidden(const void *left, const void *right)
+{
+    return place_compare(left, right);
+}
+
+/* The first hidden column of each line, for all that is told about the line. */
+static void hide_secrets(struct diagnoses *d)
+{
+    size_t at = 0;
+
+    if (d->hidden_count > 1) {
+        qsort(d->hidden, d->hidden_count, sizeof(*d->hidden), compare_hidden);
+    }
+    for (size_t i = 0; i < d->count; i++) {
+        struct config_place line = d->list[i].place;
+        line.column = 0;
+        while (at < d->hidden_count && place_compare(&d->hidden[at], &line) < 0) {
+            at++;
+        }
+        if (at < d->hidden_count && d->hidden[at].file == line.file &&
+            d->hidden[at].line == line.line) {
+            d->list[i].hidden_column = d->hidden[at].column;
+        }
+    }
 }
 
 /* Insertion from behind: at most a thousand, nearly sorted. */
@@ -90,6 +125,7 @@ void diagnoses_sort(struct diagnoses *d)
         }
         d->list[at] = one;
     }
+    hide_secrets(d);
 }
 
 /* ---- as a person reads them ---- */

@@ -15,6 +15,10 @@ struct diagnoses {
     size_t capacity;
     size_t errors;
     size_t warnings;
+    struct config_place
+        *hidden; /* from here on a line may hold a secret, whatever else is told about it */
+    size_t hidden_count;
+    size_t hidden_capacity;
 };
 
 /* `advice` is copied; NULL or empty: none. */
@@ -24,7 +28,8 @@ void diagnose(struct diagnoses *d, enum config_severity severity, struct config_
 void diagnose_hidden(struct diagnoses *d, struct config_place place, uint32_t hidden_column,
                      const char *advice, const char *message);
 int place_compare(const struct config_place *a, const struct config_place *b);
-/* By place; what stands at one place stays in the order in which it was found. */
+/* By place; what stands at one place stays in the order in which it was found. Whatever is told of
+ * a line with a secret hides it. */
 void diagnoses_sort(struct diagnoses *d);
 
 #endif

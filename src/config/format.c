@@ -268,6 +268,10 @@ char *config_format(struct slice text)
     struct sheet out = {0};
     char *formatted = NULL;
 
+    /* What is given back ends with a zero byte: one in a comment would cut off all that follows. */
+    if (text.length > 0 && memchr(text.data, '\0', text.length) != NULL) {
+        return NULL;
+    }
     if (read_lines(&layout, text) && !layout.rests.failed) {
         write_lines(&layout, &out);
         formatted = sheet_take(&out);

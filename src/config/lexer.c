@@ -170,7 +170,12 @@ static void comment(struct lexer *l, struct token *t)
     const uint8_t *begin = l->text.data + l->at;
     const uint8_t *end = memchr(begin, '\n', l->text.length - l->at);
     size_t length = end == NULL ? l->text.length - l->at : (size_t)(end - begin);
+    const uint8_t *zero = memchr(begin, 0, length);
 
+    if (zero != NULL) {
+        note(l, t, l->at + (size_t)(zero - begin), 1, "a zero byte stands here",
+             "is this a text file?");
+    }
     l->at += length;
     while (length > 0 &&
            (begin[length - 1] == ' ' || begin[length - 1] == '\t' || begin[length - 1] == '\r')) {
@@ -219,6 +224,9 @@ struct token lexer_next(struct lexer *l)
         return t;
     }
     t.kind = TOKEN_WORD;
+    if (here(l) == '#') {
+        note(l, &t, begin, 1, "a comment begins behind white space", "put a space before the '#'");
+    }
     if (here(l) == '"') {
         quoted_word(l, &t);
     } else {

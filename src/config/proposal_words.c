@@ -392,11 +392,18 @@ static struct shared_proposals *share(struct reading *r, const struct proposals 
     if (shared == NULL) {
         return NULL;
     }
-    shared->proposals = *list;
+    /* Field by field into zeros: equal lists are then equal byte by byte, padding and all. */
+    shared->proposals.count = list->count;
     for (size_t i = 0; i < list->count; i++) {
+        struct proposal *kept = &shared->proposals.list[i];
+        kept->protocol = list->list[i].protocol;
+        kept->count = list->list[i].count;
         for (size_t j = 0; j < list->list[i].count; j++) {
             const struct transform *t = &list->list[i].transforms[j];
             char word[ALGORITHM_WORD_BYTES];
+            kept->transforms[j].type = t->type;
+            kept->transforms[j].id = t->id;
+            kept->transforms[j].key_bits = t->key_bits;
             transform_word(t, word, sizeof(word));
             used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s",
                                      j > 0   ? "-"

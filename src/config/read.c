@@ -141,24 +141,26 @@ void take_include(struct reading *r, const struct statement *s)
 
 /* ---- statements ---- */
 
-static struct config_place token_place(const struct reading *r, const struct level *level,
-                                       const struct token *t)
+static struct config_place token_place(const struct level *level, const struct token *t)
 {
-    (void)r;
     return (struct config_place){level->file, t->line, t->column, (uint32_t)t->raw.length};
+}
+
+static void complain_token(struct reading *r, const struct level *level, const struct token *t)
+{
+    const struct config_place at = {level->file, t->line, t->problem_column, t->problem_length};
+
+    COMPLAIN(r, at, t->advice, "%s", t->problem);
 }
 
 static void add_word(struct reading *r, struct level *level, const struct token *t)
 {
     struct statement *s = &r->statement;
-    struct config_place place = token_place(r, level, t);
+    struct config_place place = token_place(level, t);
 
     if (t->problem != NULL) {
-        struct config_place at = place;
-        at.column = t->problem_column;
-        at.length = t->problem_length;
         if (!s->broken) {
-            COMPLAIN(r, at, t->advice, "%s", t->problem);
+            complain_token(r, level, t);
         }
         s->broken = true;
         return;
@@ -200,7 +202,7 @@ static void open_block(struct reading *r, struct level *level, const struct toke
     struct statement *s = &r->statement;
 
     s->opens = true;
-    s->brace = token_place(r, level, t);
+    s->brace = token_place(level, t);
     if (s->count == 0 && !s->broken) {
         COMPLAIN(r, s->brace, "such as: site osaka {",
                  "a block begins with its word, on the same line");
@@ -231,6 +233,9 @@ static enum event next_event(struct reading *r)
             add_word(r, level, &t);
             break;
         case TOKEN_COMMENT:
+            if (t.problem != NULL) {
+                complain_token(r, level, &t);
+            }
             break;
         case TOKEN_SEMICOLON:
         case TOKEN_NEWLINE:
@@ -247,8 +252,7 @@ static enum event next_event(struct reading *r)
                 return EVENT_STATEMENT;
             }
             if (level->block_depth == 0) {
-                COMPLAIN(r, token_place(r, level, &t), NULL,
-                         "no block is open that this could close");
+                COMPLAIN(r, token_place(level, &t), NULL, "no block is open that this could close");
                 break;
             }
             level->block_depth--;

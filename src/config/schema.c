@@ -458,6 +458,8 @@ static const struct {
     {SCOPE_SITE, "password", "key"},
     {SCOPE_SITE, "pre-shared-key", "key"},
     {SCOPE_SITE, "shared-key", "key"},
+    {SCOPE_SITE, "passphrase", "key"},
+    {SCOPE_SITE, "preshared-key", "key"},
     {SCOPE_SITE, "id", "identity"},
     {SCOPE_SITE, "rightid", "identity"},
     {SCOPE_SITE, "leftid", "say"},
@@ -587,8 +589,6 @@ void schema_complain_unknown(struct reading *r, enum schema_scope scope, const s
                  "'%s' does not stand %s", shown,
                  other == SCOPE_SITE ? "outside of a site" : "in a site");
         return;
-    } else if (w->text.length > 0 && w->text.data[0] == '#') {
-        snprintf(advice, sizeof(advice), "a comment begins behind white space");
     } else {
         snprintf(advice, sizeof(advice), "sekisho help shows the words");
     }

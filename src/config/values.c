@@ -714,6 +714,21 @@ bool value_ports(struct slice word, uint16_t *first, uint16_t *last, struct comp
     return true;
 }
 
+/* Two neighbours changed places: the commonest slip of fingers. */
+static bool is_swapped(struct slice a, struct slice b)
+{
+    size_t i = 0;
+
+    if (a.length != b.length) {
+        return false;
+    }
+    while (i < a.length && a.data[i] == b.data[i]) {
+        i++;
+    }
+    return i + 1 < a.length && a.data[i] == b.data[i + 1] && a.data[i + 1] == b.data[i] &&
+           memcmp(a.data + i + 2, b.data + i + 2, a.length - i - 2) == 0;
+}
+
 /* Near enough: a third of the letters may be wrong, at most two of them. */
 size_t value_nearest(struct slice word, const char *const *words, size_t count)
 {
@@ -721,7 +736,8 @@ size_t value_nearest(struct slice word, const char *const *words, size_t count)
     size_t nearest = count;
 
     for (size_t i = 0; i < count && limit > 0; i++) {
-        size_t distance = text_distance(word, slice_of_text(words[i]), limit);
+        struct slice other = slice_of_text(words[i]);
+        size_t distance = is_swapped(word, other) ? 1 : text_distance(word, other, limit);
         if (distance <= limit && (nearest == count || distance < limit)) {
             nearest = i;
             limit = distance;

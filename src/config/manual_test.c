@@ -1,0 +1,71 @@
+/* Help and the manual know every word. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/schema.h"
+#include "config/testbed.h"
+#include "tests/support/test.h"
+
+TEST(every_word_stands_in_the_manual_with_example_and_meaning)
+{
+    char *manual = config_manual();
+    const struct schema_word *w;
+
+    for (size_t i = 0; (w = schema_at(i)) != NULL; i++) {
+        char needle[64];
+        snprintf(needle, sizeof(needle), "*%s* ", w->word);
+        CHECK(strstr(manual, needle) != NULL);
+        CHECK(w->example != NULL && strncmp(w->example, w->word, strlen(w->word)) == 0);
+        CHECK(w->meaning[strlen(w->meaning) - 1] == '.');
+    }
+    CHECK(strncmp(manual, "sekisho.conf(5)\n", 16) == 0);
+    free(manual);
+}
+
+TEST(every_example_is_a_good_statement)
+{
+    const struct schema_word *w;
+
+    for (size_t i = 0; (w = schema_at(i)) != NULL; i++) {
+        struct testbed *t = malloc(sizeof(*t));
+        char text[800];
+        testbed_init(t);
+        if (w->block || strcmp(w->word, "key") == 0 || strcmp(w->word, "gateway") == 0) {
+            free(t);
+            continue; /* these stand in the text around every other example */
+        }
+        if (w->scope == SCOPE_SITE) {
+            snprintf(text, sizeof(text),
+                     "gateway g.example\nlan 10.1.0.0/16\nsite x { peer a; network 10.77.0.0/16; "
+                     "key @x\n%s\n}\n",
+                     w->example);
+        } else {
+            snprintf(text, sizeof(text), "gateway g.example\n%s\n", w->example);
+        }
+        struct config_result *r = testbed_read(t, text);
+        if (r->error_count != 0) {
+            print_message("%s\n%s\n", w->example, r->diagnostics[0].message);
+        }
+        CHECK_EQUAL(r->error_count, 0);
+        config_result_free(r);
+        free(t);
+    }
+}
+
+TEST(help_finds_words_in_both_places)
+{
+    static const char *const known[] = {"gateway", "lan", "site lan", "peer", "site peer", "site"};
+
+    for (size_t i = 0; i < ARRAY_LENGTH(known); i++) {
+        char *help = config_help(known[i]);
+        CHECK(help != NULL);
+        free(help);
+    }
+    char *lan = config_help("site lan");
+    CHECK(strstr(lan, "instead of the gateway's") != NULL);
+    free(lan);
+    CHECK(config_help("nothing") == NULL);
+    CHECK(config_help("site gateway") == NULL);
+    CHECK(config_help("") == NULL);
+}
