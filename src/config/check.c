@@ -78,8 +78,7 @@ static int compare_names(const void *left, const void *right)
 
 static void check_names(struct reading *r)
 {
-    const struct config_site **sorted =
-        arena_take(r->arena, (r->site_count + 1) * sizeof(const struct config_site *));
+    const struct config_site **sorted = arena_take(r->arena, (r->site_count + 1) * sizeof(void *));
     char place[160];
 
     if (sorted == NULL) {
