@@ -274,6 +274,7 @@ static void add_counters(const struct site *site, struct status_site *out)
         for (const struct child *child = ike->children; child != NULL; child = child->next) {
             struct sa_counters c;
 
+            out->child_count += !child->stopped;
             if (!child->installed ||
                 !dataplane_sa_counters(site->gateway->dataplane, child->spi_in, &c)) {
                 continue;
@@ -315,7 +316,6 @@ static void fill_site(const struct site *site, struct status_site *out)
         .legacy = site->config->uses_legacy,
         .has_ike = ike != NULL,
         .ike_count = site->ike_count,
-        .child_count = site->child_count,
         .in_bytes = site->in_bytes,
         .in_packets = site->in_packets,
         .out_bytes = site->out_bytes,
@@ -367,7 +367,8 @@ bool gateway_site_index(const struct gateway *g, const char *name, size_t *index
 
 /* ---- children ---- */
 
-/* The one in use is number 0, the others follow as they stand. */
+/* The one in use is number 0, the others follow as they stand. One that was replaced and only lets
+ * late packets in is not shown. */
 static const struct child *child_numbered(const struct site *site, size_t number)
 {
     size_t at = site->used != NULL ? 1 : 0;
@@ -377,7 +378,7 @@ static const struct child *child_numbered(const struct site *site, size_t number
     }
     for (const struct ike *ike = site->ikes; ike != NULL; ike = ike->next_of_site) {
         for (const struct child *child = ike->children; child != NULL; child = child->next) {
-            if (child != site->used && at++ == number) {
+            if (child != site->used && !child->stopped && at++ == number) {
                 return child;
             }
         }

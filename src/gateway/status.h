@@ -100,7 +100,8 @@ struct status_site {
     bool legacy; /* the configuration allows something weak */
     bool has_ike;
     struct status_ike ike;
-    size_t ike_count, child_count; /* more than one only while one replaces the other */
+    size_t ike_count, child_count; /* more than one only while one replaces the other; without
+                                    children that are over and only let late packets in */
     /* Inner traffic of the site since the gateway started, over all its SAs. */
     uint64_t in_bytes, in_packets, out_bytes, out_packets;
     uint64_t replayed, forged, selector_mismatch;

@@ -52,18 +52,25 @@ static size_t *count_of(struct gateway *g, const struct trace_entry *e)
     return e->site != NULL ? &e->site->trace_count : &g->stranger_count;
 }
 
+/* In the order of time, also when what was kept for an IKE SA moves to its site. */
 static void owner_add(struct gateway *g, struct trace_entry *e)
 {
     struct trace_entry **last = last_of(g, e);
+    struct trace_entry *before = *last;
 
-    e->next_of_owner = NULL;
-    e->previous_of_owner = *last;
-    if (*last == NULL) {
-        *first_of(g, e) = e;
-    } else {
-        (*last)->next_of_owner = e;
+    while (before != NULL && before->number > e->number) {
+        before = before->previous_of_owner;
     }
-    *last = e;
+    struct trace_entry **link = before == NULL ? first_of(g, e) : &before->next_of_owner;
+
+    e->previous_of_owner = before;
+    e->next_of_owner = *link;
+    if (*link == NULL) {
+        *last = e;
+    } else {
+        (*link)->previous_of_owner = e;
+    }
+    *link = e;
     if (e->site != NULL || e->ike == NULL) {
         ++*count_of(g, e);
     }

@@ -1,0 +1,562 @@
+/* The driver of two gateways in memory. */
+#include "tests/support/gateway_pair.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "wire/ip.h"
+
+#define PROTOCOL_UDP 17
+
+static void need(bool condition, const char *what)
+{
+    if (!condition) {
+        fprintf(stderr, "gateway_pair: %s\n", what);
+        abort();
+    }
+}
+
+/* ---- the network ---- */
+
+static struct gateway_pair_node *node_at(struct gateway_pair *p, const struct address *address)
+{
+    for (size_t i = 0; i < 2; i++) {
+        if (p->nodes[i].gateway != NULL && address_equal(&p->nodes[i].outer, address)) {
+            return &p->nodes[i];
+        }
+    }
+    return NULL;
+}
+
+static void post(struct gateway_pair *p, uint8_t protocol, const struct endpoint *from,
+                 const struct endpoint *to, struct slice bytes)
+{
+    need(p->queued < GATEWAY_PAIR_QUEUE_MAX, "too many datagrams on the way");
+    struct gateway_pair_datagram *d = &p->queue[p->queued];
+
+    *d = (struct gateway_pair_datagram){
+        .at_ms = p->now_ms + GATEWAY_PAIR_DELAY_MS,
+        .order = p->order++,
+        .protocol = protocol,
+        .from = *from,
+        .to = *to,
+        .length = bytes.length,
+        .bytes = malloc(bytes.length + 1),
+    };
+    need(d->bytes != NULL, "no memory");
+    memcpy(d->bytes, bytes.data, bytes.length);
+    if (p->lose != NULL && p->lose(p->context, d)) {
+        free(d->bytes);
+        return;
+    }
+    p->queued++;
+}
+
+void gateway_pair_inject(struct gateway_pair *p, const struct endpoint *from,
+                         const struct endpoint *to, struct slice bytes)
+{
+    post(p, PROTOCOL_UDP, from, to, bytes);
+}
+
+/* The soonest; equal ones in the order in which they were sent. */
+static size_t soonest(const struct gateway_pair *p)
+{
+    size_t best = 0;
+
+    for (size_t i = 1; i < p->queued; i++) {
+        if (p->queue[i].at_ms < p->queue[best].at_ms ||
+            (p->queue[i].at_ms == p->queue[best].at_ms &&
+             p->queue[i].order < p->queue[best].order)) {
+            best = i;
+        }
+    }
+    return best;
+}
+
+/* ---- a node's turn ---- */
+
+static void take_output(struct gateway_pair_node *n, struct dataplane_output *out)
+{
+    struct gateway_pair *p = n->pair;
+
+    for (size_t i = 0; i < out->to_wire_count; i++) {
+        struct packet *packet = out->to_wire[i];
+        struct endpoint from = packet->local;
+
+        if (address_is_unset(&from.address)) {
+            from.address = n->outer;
+        }
+        post(p, packet->outer_protocol, &from, &packet->peer, packet_slice(packet));
+        dataplane_give_packet(n->worker, packet);
+    }
+    for (size_t i = 0; i < out->to_tun_count; i++) {
+        n->delivered++;
+        dataplane_give_packet(n->worker, out->to_tun[i]);
+    }
+    for (size_t i = 0; i < out->to_control_count; i++) {
+        struct packet *packet = out->to_control[i];
+
+        gateway_datagram(n->gateway, &packet->local, &packet->peer, packet_slice(packet),
+                         p->now_ms);
+        dataplane_give_packet(n->worker, packet);
+    }
+}
+
+static void do_key_exchange(struct gateway_pair_node *n, const struct gateway_action *action)
+{
+    struct key_pair pair = action->key_exchange->pair;
+    struct secret shared = {0};
+    uint64_t job = action->key_exchange->job;
+    bool ok = true;
+
+    if (!action->key_exchange->has_pair) {
+        ok = key_pair_make(action->key_exchange->group, &n->random, &pair);
+    }
+    if (ok && action->key_exchange->peer_public_length > 0) {
+        ok = key_agree(&pair,
+                       (struct slice){action->key_exchange->peer_public,
+                                      action->key_exchange->peer_public_length},
+                       &shared);
+    }
+    free(action->key_exchange);
+    n->key_exchanges++;
+    gateway_key_exchange_done(n->gateway, job, ok, &pair, &shared, n->pair->now_ms);
+    key_pair_wipe(&pair);
+    secret_wipe(&shared);
+}
+
+static void give_secret(struct gateway_pair_node *n, uint64_t question)
+{
+    struct secret secret = {0};
+
+    n->secrets_read++;
+    if (n->secret == NULL) {
+        gateway_secret(n->gateway, question, NULL, "there is no secret of that name",
+                       n->pair->now_ms);
+        return;
+    }
+    need(secret_set(&secret, slice_of_text(n->secret)), "no memory");
+    gateway_secret(n->gateway, question, &secret, NULL, n->pair->now_ms);
+    secret_wipe(&secret);
+}
+
+static void resolve(struct gateway_pair_node *n, const struct gateway_action *action)
+{
+    bool known = n->host != NULL && strcmp(n->host, action->resolve.host) == 0;
+
+    n->resolves++;
+    gateway_resolved(n->gateway, action->resolve.question, known ? &n->host_address : NULL,
+                     known ? 1 : 0, known ? NULL : "no such name", n->pair->now_ms);
+}
+
+static size_t find_route(const struct gateway_pair_node *n, const struct network *network)
+{
+    size_t i = 0;
+
+    while (i < n->route_count && !network_equal(&n->routes[i], network)) {
+        i++;
+    }
+    return i;
+}
+
+static void change_route(struct gateway_pair_node *n, const struct gateway_action *action)
+{
+    size_t place = find_route(n, &action->route.network);
+
+    if (action->kind == GATEWAY_ROUTE_ADD) {
+        need(place == n->route_count, "a route is added twice");
+        need(n->route_count < GATEWAY_PAIR_ROUTES_MAX, "too many routes");
+        n->routes[n->route_count++] = action->route.network;
+        return;
+    }
+    need(place < n->route_count, "a route is removed that is not there");
+    n->routes[place] = n->routes[--n->route_count];
+}
+
+static void act(struct gateway_pair_node *n, const struct gateway_action *action)
+{
+    struct gateway_pair *p = n->pair;
+
+    switch (action->kind) {
+    case GATEWAY_SEND: {
+        struct endpoint from = action->send.local;
+
+        if (address_is_unset(&from.address)) {
+            from.address = n->outer;
+        }
+        if (action->send.bytes.length == 1) {
+            n->keepalives++;
+        } else {
+            n->sends++;
+        }
+        /* The system refuses to send from an address that is not there any more. */
+        if (address_equal(&from.address, &n->outer)) {
+            post(p, PROTOCOL_UDP, &from, &action->send.peer, action->send.bytes);
+        }
+        return;
+    }
+    case GATEWAY_KEY_EXCHANGE:
+        do_key_exchange(n, action);
+        return;
+    case GATEWAY_RESOLVE:
+        resolve(n, action);
+        return;
+    case GATEWAY_READ_SECRET:
+        give_secret(n, action->secret.question);
+        return;
+    case GATEWAY_ROUTE_ADD:
+    case GATEWAY_ROUTE_REMOVE:
+        change_route(n, action);
+        return;
+    case GATEWAY_SITE_CHANGED:
+        *(action->site.up ? &n->ups : &n->downs) += 1;
+        return;
+    case GATEWAY_FIND_SOURCE:
+        gateway_source(n->gateway, action->source.question, n->no_route ? NULL : &n->outer,
+                       n->no_route ? "network is unreachable" : NULL, p->now_ms);
+        return;
+    }
+}
+
+static void end_turn(struct gateway_pair_node *n)
+{
+    struct gateway_action action;
+
+    if (n->gateway == NULL) {
+        return;
+    }
+    gateway_notes(n->gateway, n->pair->now_ms);
+    while (gateway_next_action(n->gateway, &action)) {
+        act(n, &action);
+    }
+    dataplane_quiet(n->worker);
+    dataplane_collect(n->dataplane);
+}
+
+static void deliver(struct gateway_pair *p)
+{
+    size_t place = soonest(p);
+    struct gateway_pair_datagram d = p->queue[place];
+    struct gateway_pair_node *n = node_at(p, &d.to.address);
+
+    p->queue[place] = p->queue[--p->queued];
+    if (n != NULL) {
+        struct packet *packet = dataplane_take_packet(n->worker);
+        static struct dataplane_output out;
+
+        need(packet != NULL, "no packet");
+        need(packet->offset + d.length <= packet->capacity, "a datagram is too large");
+        memcpy(packet_data(packet), d.bytes, d.length);
+        packet->length = (uint32_t)d.length;
+        packet->local = d.to;
+        packet->peer = d.from;
+        packet->outer_protocol = d.protocol;
+        dataplane_inbound(n->worker, &packet, 1, p->now_ms, &out);
+        take_output(n, &out);
+        end_turn(n);
+    }
+    free(d.bytes);
+}
+
+/* ---- time ---- */
+
+static uint64_t next_ms(const struct gateway_pair *p)
+{
+    uint64_t next = NEVER_MS;
+
+    for (size_t i = 0; i < 2; i++) {
+        if (p->nodes[i].gateway != NULL) {
+            uint64_t deadline = gateway_deadline_ms(p->nodes[i].gateway);
+
+            next = deadline < next ? deadline : next;
+        }
+    }
+    if (p->queued > 0 && p->queue[soonest(p)].at_ms < next) {
+        next = p->queue[soonest(p)].at_ms;
+    }
+    return next;
+}
+
+static bool both_up(const struct gateway_pair *p)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        if (p->nodes[i].gateway == NULL || gateway_pair_site(p, i).state != STATUS_UP) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Until the time comes, or both are up when that is waited for. */
+static void run(struct gateway_pair *p, uint64_t until_ms, bool for_up)
+{
+    for (size_t same = 0; !(for_up && both_up(p));) {
+        uint64_t next = next_ms(p);
+
+        if (next > until_ms) {
+            p->now_ms = until_ms;
+            return;
+        }
+        same = next <= p->now_ms ? same + 1 : 0;
+        need(same < 10000, "time stands still");
+        if (next > p->now_ms) {
+            p->now_ms = next;
+        }
+        for (size_t i = 0; i < 2; i++) {
+            struct gateway_pair_node *n = &p->nodes[i];
+
+            if (n->gateway != NULL && gateway_deadline_ms(n->gateway) <= p->now_ms) {
+                gateway_time(n->gateway, p->now_ms);
+                end_turn(n);
+            }
+        }
+        if (p->queued > 0 && p->queue[soonest(p)].at_ms <= p->now_ms) {
+            deliver(p);
+        }
+    }
+}
+
+void gateway_pair_run(struct gateway_pair *p, uint64_t for_ms)
+{
+    for (size_t i = 0; i < 2; i++) {
+        end_turn(&p->nodes[i]);
+    }
+    run(p, p->now_ms + for_ms, false);
+}
+
+bool gateway_pair_up(struct gateway_pair *p, uint64_t within_ms)
+{
+    for (size_t i = 0; i < 2; i++) {
+        end_turn(&p->nodes[i]);
+    }
+    run(p, p->now_ms + within_ms, true);
+    return both_up(p);
+}
+
+/* ---- life ---- */
+
+static void hear(void *context, enum log_level level, const char *about, const char *line)
+{
+    struct gateway_pair_node *n = context;
+
+    (void)level;
+    n->log_lines++;
+    snprintf(n->last_log, sizeof(n->last_log), "%.64s: %.440s", about, line);
+    if (getenv("SEKISHO_TEST_LOG") != NULL) {
+        fprintf(stderr, "%10.3f node %u %s\n", (double)n->pair->now_ms / 1000, n->index,
+                n->last_log);
+    }
+}
+
+void gateway_pair_write_config(struct gateway_pair *p, unsigned node, const char *extra)
+{
+    static const char *const names[2] = {"tokyo", "osaka"};
+    char peer[ADDRESS_TEXT_BYTES];
+
+    snprintf(p->nodes[node].config, sizeof(p->nodes[node].config),
+             "gateway %s.example.jp\n"
+             "lan 10.%u.0.0/16\n"
+             "site %s {\n"
+             "  peer %s\n"
+             "  identity %s.example.jp\n"
+             "  network 10.%u.0.0/16\n"
+             "  key @%s\n"
+             "  %s\n"
+             "}\n",
+             names[node], node + 1, names[1 - node],
+             address_format(&p->nodes[1 - node].outer, peer), names[1 - node], 2 - node,
+             names[1 - node], extra);
+}
+
+void gateway_pair_open(struct gateway_pair *p, uint64_t seed)
+{
+    memset(p, 0, sizeof(*p));
+    p->now_ms = 1000000;
+    for (unsigned i = 0; i < 2; i++) {
+        struct gateway_pair_node *n = &p->nodes[i];
+
+        n->pair = p;
+        n->index = i;
+        n->outer = address_ipv4(0xcb007101U + i);
+        n->inner = address_ipv4(0x0a010001U + (i << 16));
+        n->secret = "a key that both know";
+        n->log = (struct log_sink){hear, n};
+        seeded_random_init(&n->seeded, seed * 2 + i);
+        n->random = seeded_random_source(&n->seeded);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        gateway_pair_write_config(p, i, "");
+    }
+}
+
+static bool read_text(void *context, const char *path, struct slice *text, char *why,
+                      size_t why_bytes)
+{
+    struct gateway_pair_node *n = context;
+
+    (void)path;
+    (void)why;
+    (void)why_bytes;
+    *text = slice_of_text(n->config);
+    return true;
+}
+
+void gateway_pair_reload(struct gateway_pair *p, unsigned node)
+{
+    struct gateway_pair_node *n = &p->nodes[node];
+    struct config_loader loader = {.read = read_text, .context = n};
+    struct config_result *result = config_read("test.conf", &loader);
+
+    need(result != NULL, "no memory");
+    if (result->config == NULL) {
+        fprintf(stderr, "%s\n%s\n", n->config, config_diagnostics_text(result));
+        need(false, "the configuration has errors");
+    }
+    struct config *config = config_take(result);
+
+    config_result_free(result);
+    gateway_configure(n->gateway, config, p->now_ms);
+    end_turn(n);
+}
+
+void gateway_pair_start(struct gateway_pair *p, unsigned node)
+{
+    struct gateway_pair_node *n = &p->nodes[node];
+    struct dataplane_settings plane = {.sa_max = 256, .policy_max = 64, .random = &n->random};
+
+    need(protect_start(PROTECT_OPENSSL), "the crypto library does not work");
+    n->dataplane = dataplane_new(&plane);
+    need(n->dataplane != NULL, "no data plane");
+    n->worker = dataplane_worker_new(n->dataplane, 0);
+    need(n->worker != NULL, "no worker");
+    struct gateway_settings settings = {
+        .dataplane = n->dataplane, .random = &n->random, .log = &n->log};
+
+    n->gateway = gateway_new(&settings, p->now_ms);
+    need(n->gateway != NULL, "no gateway");
+    n->route_count = 0;
+    gateway_pair_reload(p, node);
+}
+
+void gateway_pair_crash(struct gateway_pair *p, unsigned node)
+{
+    struct gateway_pair_node *n = &p->nodes[node];
+
+    gateway_free(n->gateway);
+    dataplane_worker_free(n->worker);
+    dataplane_free(n->dataplane);
+    n->gateway = NULL;
+    n->worker = NULL;
+    n->dataplane = NULL;
+}
+
+void gateway_pair_stop(struct gateway_pair *p, unsigned node)
+{
+    gateway_shutdown(p->nodes[node].gateway, p->now_ms);
+    end_turn(&p->nodes[node]);
+    need(p->nodes[node].route_count == 0, "a route is left after the shutdown");
+    gateway_pair_crash(p, node);
+}
+
+void gateway_pair_close(struct gateway_pair *p)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        gateway_pair_crash(p, i);
+    }
+    for (size_t i = 0; i < p->queued; i++) {
+        free(p->queue[i].bytes);
+    }
+    p->queued = 0;
+}
+
+/* ---- traffic ---- */
+
+#define CLEAR_BYTES 100
+
+/* RFC 791 and 768 by hand: 20 octets of IPv4, 8 of UDP without a checksum, and what follows. */
+static void write_clear(uint8_t out[CLEAR_BYTES], const struct address *from,
+                        const struct address *to)
+{
+    uint32_t sum = 0;
+
+    memset(out, 0x5a, CLEAR_BYTES);
+    memset(out, 0, 28);
+    out[0] = 0x45;
+    put_u16(out + 2, CLEAR_BYTES);
+    out[8] = 64;
+    out[9] = PROTOCOL_UDP;
+    memcpy(out + 12, from->bytes, 4);
+    memcpy(out + 16, to->bytes, 4);
+    for (size_t i = 0; i < 20; i += 2) {
+        sum += get_u16(out + i);
+    }
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    put_u16(out + 10, (uint16_t)~sum);
+    put_u16(out + 20, 4000);
+    put_u16(out + 22, 4001);
+    put_u16(out + 24, CLEAR_BYTES - 20);
+}
+
+void gateway_pair_offer(struct gateway_pair *p, unsigned from)
+{
+    struct gateway_pair_node *n = &p->nodes[from];
+    struct packet *packet = dataplane_take_packet(n->worker);
+    static struct dataplane_output out;
+
+    need(packet != NULL, "no packet");
+    write_clear(packet_data(packet), &n->inner, &p->nodes[1 - from].inner);
+    packet->length = CLEAR_BYTES;
+    dataplane_outbound(n->worker, &packet, 1, p->now_ms, &out);
+    take_output(n, &out);
+    end_turn(n);
+}
+
+bool gateway_pair_passes(struct gateway_pair *p, unsigned from)
+{
+    uint64_t before = p->nodes[1 - from].delivered;
+
+    gateway_pair_offer(p, from);
+    gateway_pair_run(p, 100);
+    return p->nodes[1 - from].delivered == before + 1;
+}
+
+/* ---- looking ---- */
+
+struct status_site gateway_pair_site(const struct gateway_pair *p, unsigned node)
+{
+    struct status_site site;
+
+    need(gateway_site_at(p->nodes[node].gateway, 0, p->now_ms, &site), "there is no site");
+    return site;
+}
+
+uint64_t gateway_pair_dropped(const struct gateway_pair *p, unsigned node, enum drop_reason reason)
+{
+    struct dataplane_doors doors;
+
+    dataplane_get_doors(p->nodes[node].dataplane, &doors);
+    return doors.dropped[reason];
+}
+
+bool gateway_pair_has_route(const struct gateway_pair *p, unsigned node, const char *network)
+{
+    struct network wanted;
+
+    need(network_parse(slice_of_text(network), &wanted), "not a network");
+    return find_route(&p->nodes[node], &wanted) < p->nodes[node].route_count;
+}
+
+bool gateway_pair_doors_add_up(const struct gateway_pair *p, unsigned node)
+{
+    struct dataplane_doors d;
+    uint64_t out;
+
+    dataplane_get_doors(p->nodes[node].dataplane, &d);
+    out = d.to_wire + d.to_tun + d.to_control;
+    for (size_t i = 0; i < DROP_REASON_COUNT; i++) {
+        out += d.dropped[i];
+    }
+    return d.from_tun + d.from_wire + d.made == out;
+}

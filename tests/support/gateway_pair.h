@@ -1,0 +1,100 @@
+/*
+ * Two whole gateways with their data planes in memory, in virtual time: the test gives each a
+ * configuration, a secret and what names mean, and decides what the network does. Deterministic:
+ * everything follows from the seed and the calls.
+ *
+ * Key exchanges, secrets and our own address are answered at once; a datagram takes ten
+ * milliseconds.
+ */
+#ifndef SEKISHO_TESTS_SUPPORT_GATEWAY_PAIR_H
+#define SEKISHO_TESTS_SUPPORT_GATEWAY_PAIR_H
+
+#include "gateway/status.h"
+
+#define GATEWAY_PAIR_DELAY_MS 10
+#define GATEWAY_PAIR_TEXT_BYTES 4096
+#define GATEWAY_PAIR_ROUTES_MAX 64
+
+struct gateway_pair;
+
+struct gateway_pair_node {
+    struct gateway_pair *pair;
+    unsigned index;
+    struct address outer; /* 203.0.113.1 and .2 */
+    struct address inner; /* 10.1.0.1 and 10.2.0.1 */
+    char config[GATEWAY_PAIR_TEXT_BYTES];
+    const char *secret; /* NULL: it cannot be read */
+    bool no_route; /* our own address is not found */
+    const char *host; /* the one name that is known; NULL none */
+    struct address host_address;
+
+    struct gateway *gateway; /* NULL when it does not run */
+    struct dataplane *dataplane;
+    struct dataplane_worker *worker;
+    struct seeded_random seeded;
+    struct random_source random;
+    struct log_sink log;
+
+    unsigned ups, downs; /* SITE_CHANGED */
+    size_t route_count;
+    struct network routes[GATEWAY_PAIR_ROUTES_MAX];
+    unsigned sends, keepalives, secrets_read, resolves;
+    unsigned key_exchanges, log_lines;
+    uint64_t delivered; /* packets that came out at the TUN device */
+    char last_log[LOG_LINE_BYTES];
+};
+
+struct gateway_pair_datagram {
+    uint64_t at_ms;
+    uint64_t order;
+    uint8_t protocol;
+    struct endpoint from, to;
+    size_t length;
+    uint8_t *bytes;
+};
+
+#define GATEWAY_PAIR_QUEUE_MAX 4096
+
+struct gateway_pair {
+    uint64_t now_ms;
+    struct gateway_pair_node nodes[2];
+    size_t queued;
+    struct gateway_pair_datagram queue[GATEWAY_PAIR_QUEUE_MAX];
+    uint64_t order;
+    /* True: the datagram is lost. NULL: none is. */
+    bool (*lose)(void *context, const struct gateway_pair_datagram *datagram);
+    void *context;
+};
+
+/* Both with a configuration that joins 10.1.0.0/16 and 10.2.0.0/16 by a shared key; nothing runs
+ * yet. */
+void gateway_pair_open(struct gateway_pair *p, uint64_t seed);
+void gateway_pair_close(struct gateway_pair *p);
+/* `extra` lines for the site of a node; "" for none. */
+void gateway_pair_write_config(struct gateway_pair *p, unsigned node, const char *extra);
+void gateway_pair_start(struct gateway_pair *p, unsigned node);
+/* The configuration as it stands in the node's `config` now. */
+void gateway_pair_reload(struct gateway_pair *p, unsigned node);
+/* Gone without a word. */
+void gateway_pair_crash(struct gateway_pair *p, unsigned node);
+/* Deletes are sent, then gone. */
+void gateway_pair_stop(struct gateway_pair *p, unsigned node);
+void gateway_pair_run(struct gateway_pair *p, uint64_t for_ms);
+/* Runs until both sites are up, at most so long. */
+MUST_USE bool gateway_pair_up(struct gateway_pair *p, uint64_t within_ms);
+/* One packet from the host behind `from` to the one behind the other; true when it arrived within
+ * 100 ms. */
+MUST_USE bool gateway_pair_passes(struct gateway_pair *p, unsigned from);
+/* Hands a clear packet to the node; nothing waits for it. */
+void gateway_pair_offer(struct gateway_pair *p, unsigned from);
+/* A datagram from anywhere. */
+void gateway_pair_inject(struct gateway_pair *p, const struct endpoint *from,
+                         const struct endpoint *to, struct slice bytes);
+struct status_site gateway_pair_site(const struct gateway_pair *p, unsigned node);
+uint64_t gateway_pair_dropped(const struct gateway_pair *p, unsigned node, enum drop_reason reason);
+MUST_USE bool gateway_pair_has_route(const struct gateway_pair *p, unsigned node,
+                                     const char *network);
+/* After every call of the above: everything that was handed in has left by one door. */
+MUST_USE bool gateway_pair_doors_add_up(const struct gateway_pair *p, unsigned node);
+
+#endif
