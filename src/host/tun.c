@@ -40,6 +40,25 @@ static void explain(int error, const char *name, char *why, size_t why_bytes)
     }
 }
 
+/* ICMP errors of the data plane come out of the device with an address of this machine as their
+ * source (RFC 1812 4.3.2.4), and they are for hosts behind it. The system takes them for martians
+ * unless it is told to accept them here. Where /proc cannot be written (a container), such errors
+ * are lost and path MTU discovery of IPv4 falls back on the MSS: that is no reason not to start. */
+static void accept_own_addresses(const char *name)
+{
+    char path[64 + TUN_NAME_BYTES];
+
+    snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/accept_local", name);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+    if (fd >= 0) {
+        ssize_t written = write(fd, "1", 1);
+
+        (void)written;
+        (void)close(fd);
+    }
+}
+
 bool tun_open(struct tun *tun, const char *name, bool many, char *why, size_t why_bytes)
 {
     struct ifreq request = {0};
@@ -76,6 +95,7 @@ bool tun_open(struct tun *tun, const char *name, bool many, char *why, size_t wh
         tun_close(tun);
         return false;
     }
+    accept_own_addresses(tun->name);
     return true;
 }
 
