@@ -39,7 +39,8 @@ uint64_t random_u64(struct random_source *source)
 uint32_t random_below(struct random_source *source, uint32_t bound)
 {
     assert(bound > 0);
-    /* 2^32 mod bound values at the bottom would make the small results likelier: they are drawn again. */
+    /* 2^32 mod bound values at the bottom would make the small results likelier: they are drawn
+     * again. */
     uint32_t refused = (uint32_t)(-bound) % bound;
     uint32_t value = random_u32(source);
 
@@ -87,7 +88,8 @@ void seeded_random_init(struct seeded_random *seeded, uint64_t seed)
     }
 }
 
-/* Eight octets of each number, lowest first; what a fill does not need of its last number is thrown away. */
+/* Eight octets of each number, lowest first; what a fill does not need of its last number is thrown
+ * away. */
 static void seeded_fill(void *context, uint8_t *out, size_t length)
 {
     uint64_t number = 0;

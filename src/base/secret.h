@@ -1,5 +1,6 @@
 /*
- * Keys and passwords: copied only here, compared in constant time, wiped at the end, never formatted.
+ * Keys and passwords: copied only here, compared in constant time, wiped at the end, never
+ * formatted.
  */
 #ifndef SEKISHO_BASE_SECRET_H
 #define SEKISHO_BASE_SECRET_H

@@ -1,4 +1,5 @@
-/* Secrets: what is set can be read, what is moved or wiped is gone, comparison looks at every octet. */
+/* Secrets: what is set can be read, what is moved or wiped is gone, comparison looks at every
+ * octet. */
 #include "base/secret.h"
 
 #include <string.h>

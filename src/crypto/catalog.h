@@ -1,6 +1,7 @@
 /*
- * The one catalog of algorithms: names, IKEv2 numbers (IANA "Internet Key Exchange Version 2 Parameters"), sizes and
- * the level that RFC 8221 and RFC 8247 give them. Configuration, IKE and the data plane all read this table.
+ * The one catalog of algorithms: names, IKEv2 numbers (IANA "Internet Key Exchange Version 2
+ * Parameters"), sizes and the level that RFC 8221 and RFC 8247 give them. Configuration, IKE and
+ * the data plane all read this table.
  */
 #ifndef SEKISHO_CRYPTO_CATALOG_H
 #define SEKISHO_CRYPTO_CATALOG_H
@@ -86,33 +87,35 @@ enum esn_id {
     ESN_YES = 1,
 };
 
-/* How far an algorithm may be trusted; LEGACY needs that word in the configuration and is shown as weak. */
+/* How far an algorithm may be trusted; LEGACY needs that word in the configuration and is shown as
+ * weak. */
 enum algorithm_strength {
     STRENGTH_LEGACY,
-    STRENGTH_OLD,    /* allowed, not offered by default */
-    STRENGTH_GOOD,   /* in the default proposals */
+    STRENGTH_OLD, /* allowed, not offered by default */
+    STRENGTH_GOOD, /* in the default proposals */
 };
 
 #define ALGORITHM_KEY_SIZES_MAX 3
 
 struct algorithm {
-    uint8_t type;             /* enum transform_type */
-    uint16_t id;              /* IANA number */
-    const char *word;         /* in the configuration: aes256gcm16 is word "aes%ugcm16"; see algorithm_by_word() */
-    const char *title;        /* for people: AES-GCM, HMAC-SHA2-256, X25519 */
+    uint8_t type; /* enum transform_type */
+    uint16_t id; /* IANA number */
+    const char *word; /* in the configuration: aes256gcm16 has "aes%ugcm16" */
+    const char *title; /* for people: AES-GCM, HMAC-SHA2-256, X25519 */
     enum algorithm_strength strength;
-    uint16_t rank;            /* higher is stronger: chooses the strongest common proposal */
-    const char *why_weak;     /* a sentence when STRENGTH_LEGACY, else NULL */
-    uint16_t key_bits[ALGORITHM_KEY_SIZES_MAX]; /* allowed sizes, zero ended; variable size is named on the wire */
-    bool key_bits_on_wire;    /* a Key Length attribute is sent (RFC 7296 3.3.5) */
-    uint8_t salt_bytes;       /* of key material behind the key (RFC 4106, 4309, 3686, 7634) */
-    uint8_t iv_bytes;         /* on the wire */
-    uint8_t block_bytes;      /* what the ciphertext is aligned to, at least 1 */
-    uint8_t icv_bytes;        /* AEAD tag or truncated MAC */
-    uint8_t key_bytes;        /* integrity key; PRF preferred key (RFC 7296 2.13); 0 for ciphers */
-    uint8_t output_bytes;     /* of a PRF */
-    uint16_t public_bytes;    /* of a key exchange, exact (RFC 7296 3.4) */
-    uint16_t shared_bytes;    /* of a key exchange */
+    uint16_t rank; /* higher is stronger: chooses the strongest common proposal */
+    const char *why_weak; /* a sentence when STRENGTH_LEGACY, else NULL */
+    uint16_t key_bits[ALGORITHM_KEY_SIZES_MAX]; /* allowed sizes, zero ended; variable size is named
+                                                   on the wire */
+    bool key_bits_on_wire; /* a Key Length attribute is sent (RFC 7296 3.3.5) */
+    uint8_t salt_bytes; /* of key material behind the key (RFC 4106, 4309, 3686, 7634) */
+    uint8_t iv_bytes; /* on the wire */
+    uint8_t block_bytes; /* what the ciphertext is aligned to, at least 1 */
+    uint8_t icv_bytes; /* AEAD tag or truncated MAC */
+    uint8_t key_bytes; /* integrity key; PRF preferred key (RFC 7296 2.13); 0 for ciphers */
+    uint8_t output_bytes; /* of a PRF */
+    uint16_t public_bytes; /* of a key exchange, exact (RFC 7296 3.4) */
+    uint16_t shared_bytes; /* of a key exchange */
     bool aead;
 };
 
@@ -130,8 +133,9 @@ struct transform {
     uint16_t key_bits;
 };
 
-/* A word of the configuration such as aes256gcm16, aes128, sha256, x25519, modp2048, esn; several types may share a
- * word (sha256 is an integrity algorithm and a PRF): `type` says which is meant, 0 any. False when unknown. */
+/* A word of the configuration such as aes256gcm16, aes128, sha256, x25519, modp2048, esn; several
+ * types may share a word (sha256 is an integrity algorithm and a PRF): `type` says which is meant,
+ * 0 any. False when unknown. */
 MUST_USE bool transform_by_word(uint8_t type, struct slice word, struct transform *out);
 /* aes256gcm16, sha256 ... : what transform_by_word() would take. */
 void transform_word(const struct transform *t, char *out, size_t capacity);
@@ -139,8 +143,9 @@ void transform_word(const struct transform *t, char *out, size_t capacity);
 void transform_title(const struct transform *t, char *out, size_t capacity);
 
 /*
- * A proposal as policy: one protocol, its transforms in order of preference within each type. "AES-GCM with X25519 or
- * P-256" is one proposal with one encryption, one PRF and two key exchanges.
+ * A proposal as policy: one protocol, its transforms in order of preference within each type.
+ * "AES-GCM with X25519 or P-256" is one proposal with one encryption, one PRF and two key
+ * exchanges.
  */
 #define PROPOSAL_TRANSFORMS_MAX 40
 #define PROPOSALS_MAX 12
@@ -162,15 +167,19 @@ struct proposals {
     struct proposal list[PROPOSALS_MAX];
 };
 
-/* The defaults of RFC 8247 and 8221, strongest first, for IKE or ESP: AEAD proposals and CBC with HMAC apart. */
+/* The defaults of RFC 8247 and 8221, strongest first, for IKE or ESP: AEAD proposals and CBC with
+ * HMAC apart. */
 void proposals_default(uint8_t protocol, struct proposals *out);
-/* Words joined by '-': aes256gcm16-sha384-x25519. Adds the PRF that goes with the integrity algorithm when IKE names
- * none. False with a sentence in `why` (it names the word that is wrong). */
-MUST_USE bool proposal_parse(uint8_t protocol, struct slice text, struct proposal *out, char *why, size_t why_bytes);
+/* Words joined by '-': aes256gcm16-sha384-x25519. Adds the PRF that goes with the integrity
+ * algorithm when IKE names none. False with a sentence in `why` (it names the word that is wrong).
+ */
+MUST_USE bool proposal_parse(uint8_t protocol, struct slice text, struct proposal *out, char *why,
+                             size_t why_bytes);
 /* The weakest transform in it that is STRENGTH_LEGACY, or NULL. */
 MUST_USE const struct algorithm *proposal_legacy(const struct proposal *p);
 
-/* What was agreed: one of each. For ESP prf is none; key_exchange is that of the child's own exchange, if any. */
+/* What was agreed: one of each. For ESP prf is none; key_exchange is that of the child's own
+ * exchange, if any. */
 struct suite {
     uint16_t encryption;
     uint16_t key_bits;
