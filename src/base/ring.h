@@ -1,5 +1,6 @@
 /*
- * A ring between exactly one thread that puts and one that takes: fixed-size messages, no lock, no waiting.
+ * A ring between exactly one thread that puts and one that takes: fixed-size messages, no lock, no
+ * waiting.
  */
 #ifndef SEKISHO_BASE_RING_H
 #define SEKISHO_BASE_RING_H

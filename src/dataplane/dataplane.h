@@ -1,13 +1,14 @@
 /*
  * The data plane: packets in, packets out.
  *
- * Two faces. The control face (one thread) installs SAs and policies and reads counters; what it publishes is seen
- * whole or not at all, and what it takes out is freed when every worker has passed a quiet point. The worker face is
- * called by each worker with a batch of packets; it allocates nothing, locks nothing and logs nothing.
+ * Two faces. The control face (one thread) installs SAs and policies and reads counters; what it
+ * publishes is seen whole or not at all, and what it takes out is freed when every worker has
+ * passed a quiet point. The worker face is called by each worker with a batch of packets; it
+ * allocates nothing, locks nothing and logs nothing.
  *
- * Every packet that is handed in leaves by exactly one door: to the wire, to the TUN device, to the control plane, or
- * dropped under a reason (dataplane/drop.h). The counters of the doors add up to what came in plus what was made here
- * (ICMP errors, fragments).
+ * Every packet that is handed in leaves by exactly one door: to the wire, to the TUN device, to the
+ * control plane, or dropped under a reason (dataplane/drop.h). The counters of the doors add up to
+ * what came in plus what was made here (ICMP errors, fragments).
  */
 #ifndef SEKISHO_DATAPLANE_DATAPLANE_H
 #define SEKISHO_DATAPLANE_DATAPLANE_H
@@ -22,10 +23,11 @@ struct dataplane;
 struct dataplane_worker;
 
 struct dataplane_settings {
-    uint32_t sa_max;          /* SA pairs; 0: 131,072 */
-    uint32_t policy_max;      /* 0: 65,536 */
-    uint32_t worker_count;    /* 0: 1 */
-    struct random_source *random; /* control thread only: SPI generations; workers get IV seeds from it */
+    uint32_t sa_max; /* SA pairs; 0: 131,072 */
+    uint32_t policy_max; /* 0: 65,536 */
+    uint32_t worker_count; /* 0: 1 */
+    struct random_source
+        *random; /* control thread only: SPI generations; workers get IV seeds from it */
 };
 
 /* ---- control face ---- */
@@ -33,79 +35,88 @@ struct dataplane_settings {
 MUST_USE struct dataplane *dataplane_new(const struct dataplane_settings *settings);
 void dataplane_free(struct dataplane *dp);
 
-/* RFC 4301 4.4.1. An ordered list; the first entry whose selectors match decides. What matches none is bypassed
- * between the TUN device and nowhere: it is dropped as NO_POLICY (a TUN device has no clear-text side). */
+/* RFC 4301 4.4.1. An ordered list; the first entry whose selectors match decides. What matches none
+ * is bypassed between the TUN device and nowhere: it is dropped as NO_POLICY (a TUN device has no
+ * clear-text side). */
 enum policy_verdict {
     POLICY_PROTECT,
     POLICY_DISCARD,
 };
 
 struct policy {
-    uint32_t id;               /* stable over reloads; children are bound to it; > 0 */
+    uint32_t id; /* stable over reloads; children are bound to it; > 0 */
     enum policy_verdict verdict;
-    const struct selector *local;  /* copied */
+    const struct selector *local; /* copied */
     size_t local_count;
     const struct selector *remote; /* copied */
     size_t remote_count;
-    uint16_t mss_clamp;        /* 0: from the path MTU; 1: off; else this value at most */
-    uint16_t inner_mtu;        /* 0: from the path MTU; else this value at most, but never below 576 */
+    uint16_t mss_clamp; /* 0: from the path MTU; 1: off; else this value at most */
+    uint16_t inner_mtu; /* 0: from the path MTU; else this value at most, but never below 576 */
 };
-/* Replaces all policies at once; SAs bound to an id that stays are not disturbed. False: no memory or too many, and
- * the old ones stay. */
-MUST_USE bool dataplane_set_policies(struct dataplane *dp, const struct policy *policies, size_t count);
+/* Replaces all policies at once; SAs bound to an id that stays are not disturbed. False: no memory
+ * or too many, and the old ones stay. */
+MUST_USE bool dataplane_set_policies(struct dataplane *dp, const struct policy *policies,
+                                     size_t count);
 
-/* An inbound SPI that nobody else has: index and generation, never below 256. 0 when all are taken. */
+/* An inbound SPI that nobody else has: index and generation, never below 256. 0 when all are taken.
+ */
 MUST_USE uint32_t dataplane_reserve_spi(struct dataplane *dp);
 void dataplane_release_spi(struct dataplane *dp, uint32_t spi); /* reserved and not installed */
 
 struct child_sa {
-    uint32_t spi_in;           /* reserved before */
+    uint32_t spi_in; /* reserved before */
     uint32_t spi_out;
     uint32_t policy_id;
     struct suite suite;
     struct slice key_in;
     struct slice key_out;
-    struct endpoint local;     /* outer; the ports are used when encapsulated */
+    struct endpoint local; /* outer; the ports are used when encapsulated */
     struct endpoint peer;
     bool encapsulated;
-    bool transport_mode;       /* not yet: dataplane_install() refuses it */
-    uint32_t replay_window;    /* packets, at most 65,536; 0: 1,024 */
+    bool transport_mode; /* not yet: dataplane_install() refuses it */
+    uint32_t replay_window; /* packets, at most 65,536; 0: 1,024 */
     const struct selector *local_selectors; /* copied */
     size_t local_count;
     const struct selector *remote_selectors;
     size_t remote_count;
-    uint64_t soft_bytes, hard_bytes;     /* 0: none beyond the cipher's own limits */
+    uint64_t soft_bytes, hard_bytes; /* 0: none beyond the cipher's own limits */
     uint64_t soft_packets, hard_packets;
-    bool copy_dscp;            /* RFC 4301 5.1.2.1 */
-    bool copy_df;              /* else DF is set on what fits */
+    bool copy_dscp; /* RFC 4301 5.1.2.1 */
+    bool copy_df; /* else DF is set on what fits */
 };
-/* Inbound works when this returns; outbound waits for dataplane_use() and ends with dataplane_stop(), while inbound goes
- * on until dataplane_remove(). False: not reserved or installed already, an unusable suite, a key of the wrong length,
- * no selectors, or no memory. The SPI stays reserved then. */
+/* Inbound works when this returns; outbound waits for dataplane_use() and ends with
+ * dataplane_stop(), while inbound goes on until dataplane_remove(). False: not reserved or
+ * installed already, an unusable suite, a key of the wrong length, no selectors, or no memory. The
+ * SPI stays reserved then. */
 MUST_USE bool dataplane_install(struct dataplane *dp, const struct child_sa *sa);
 void dataplane_use(struct dataplane *dp, uint32_t spi_in);
 void dataplane_stop(struct dataplane *dp, uint32_t spi_in);
 void dataplane_remove(struct dataplane *dp, uint32_t spi_in);
-/* The outer addresses of all SAs with this peer and local endpoint change (NAT rebinding, MOBIKE). */
-void dataplane_move(struct dataplane *dp, uint32_t spi_in, const struct endpoint *local, const struct endpoint *peer);
+/* The outer addresses of all SAs with this peer and local endpoint change (NAT rebinding, MOBIKE).
+ */
+void dataplane_move(struct dataplane *dp, uint32_t spi_in, const struct endpoint *local,
+                    const struct endpoint *peer);
 
-/* A learnt outer path MTU (ICMP about a packet of ours that was checked to be plausible). 0 forgets. */
-void dataplane_path_mtu(struct dataplane *dp, const struct address *local, const struct address *peer, uint16_t mtu,
-                        uint64_t now_ms);
+/* A learnt outer path MTU (ICMP about a packet of ours that was checked to be plausible). 0
+ * forgets. */
+void dataplane_path_mtu(struct dataplane *dp, const struct address *local,
+                        const struct address *peer, uint16_t mtu, uint64_t now_ms);
 /* The MTU of the outer interface for peers without a learnt one; 1500 by default. */
 void dataplane_set_link_mtu(struct dataplane *dp, uint16_t mtu);
-/* What hosts behind us may be told: an address of ours inside for ICMP errors (RFC 1812 4.3.2.4), one for each family.
- * Without one the error comes from the address that could not be reached. Packets out of a tunnel never come from it. */
+/* What hosts behind us may be told: an address of ours inside for ICMP errors (RFC 1812 4.3.2.4),
+ * one for each family. Without one the error comes from the address that could not be reached.
+ * Packets out of a tunnel never come from it. */
 void dataplane_set_own_address(struct dataplane *dp, const struct address *inside);
 
 /* What workers have to say; each at most once per cause until it is answered by a change. */
 enum dataplane_note_kind {
-    NOTE_SOFT_LIFETIME,   /* spi_in: rekey */
-    NOTE_HARD_LIFETIME,   /* spi_in: has stopped */
-    NOTE_FIRST_INBOUND,   /* spi_in: first authentic packet on a new SA */
-    NOTE_PEER_MOVED,      /* spi_in, peer: newest authentic packet came from another endpoint */
-    NOTE_ACQUIRE,         /* policy_id: traffic for a policy without an SA; at most one a second and policy */
-    NOTE_UNKNOWN_SPI,     /* peer, spi: at most one a second */
+    NOTE_SOFT_LIFETIME, /* spi_in: rekey */
+    NOTE_HARD_LIFETIME, /* spi_in: has stopped */
+    NOTE_FIRST_INBOUND, /* spi_in: first authentic packet on a new SA */
+    NOTE_PEER_MOVED, /* spi_in, peer: newest authentic packet came from another endpoint */
+    NOTE_ACQUIRE, /* policy_id: traffic for a policy without an SA; at most one a second and policy
+                   */
+    NOTE_UNKNOWN_SPI, /* peer, spi: at most one a second */
 };
 struct dataplane_note {
     enum dataplane_note_kind kind;
@@ -118,7 +129,7 @@ MUST_USE bool dataplane_next_note(struct dataplane *dp, struct dataplane_note *o
 void dataplane_collect(struct dataplane *dp);
 
 struct sa_counters {
-    uint64_t in_packets, in_bytes;    /* inner */
+    uint64_t in_packets, in_bytes; /* inner */
     uint64_t out_packets, out_bytes;
     uint64_t replayed, forged, selector_mismatch;
     uint64_t last_in_ms, last_out_ms; /* 0: never */
@@ -126,11 +137,12 @@ struct sa_counters {
     uint16_t outer_mtu, inner_mtu;
     uint16_t overhead_bytes;
 };
-MUST_USE bool dataplane_sa_counters(const struct dataplane *dp, uint32_t spi_in, struct sa_counters *out);
+MUST_USE bool dataplane_sa_counters(const struct dataplane *dp, uint32_t spi_in,
+                                    struct sa_counters *out);
 
 struct dataplane_doors {
-    uint64_t from_tun, from_wire;     /* handed in */
-    uint64_t made;                    /* fragments and ICMP errors made here */
+    uint64_t from_tun, from_wire; /* handed in */
+    uint64_t made; /* fragments and ICMP errors made here */
     uint64_t to_wire, to_tun, to_control;
     uint64_t dropped[DROP_REASON_COUNT];
 };
@@ -143,9 +155,9 @@ size_t dataplane_memory_bytes(const struct dataplane *dp);
 MUST_USE struct dataplane_worker *dataplane_worker_new(struct dataplane *dp, uint32_t index);
 void dataplane_worker_free(struct dataplane_worker *worker);
 
-/* Where the packets of a batch ended. Packets in to_wire, to_tun and to_control belong to the caller, who gives them
- * back with dataplane_give_packet(); dropped ones have been given back. The arrays have room for what a batch of 64
- * can become. */
+/* Where the packets of a batch ended. Packets in to_wire, to_tun and to_control belong to the
+ * caller, who gives them back with dataplane_give_packet(); dropped ones have been given back. The
+ * arrays have room for what a batch of 64 can become. */
 #define DATAPLANE_OUTPUT_MAX 256
 struct dataplane_output {
     size_t to_wire_count, to_tun_count, to_control_count;
@@ -154,19 +166,21 @@ struct dataplane_output {
     struct packet *to_control[DATAPLANE_OUTPUT_MAX]; /* IKE messages, non-ESP marker removed */
 };
 
-/* Packets come from the worker's own pool. NULL when all are in use. Offset is PACKET_HEADROOM_BYTES, length 0. */
+/* Packets come from the worker's own pool. NULL when all are in use. Offset is
+ * PACKET_HEADROOM_BYTES, length 0. */
 MUST_USE struct packet *dataplane_take_packet(struct dataplane_worker *worker);
 void dataplane_give_packet(struct dataplane_worker *worker, struct packet *packet);
 
 /* Clear packets read from the TUN device; count <= BATCH_PACKETS. */
-void dataplane_outbound(struct dataplane_worker *worker, struct packet *const *packets, size_t count, uint64_t now_ms,
-                        struct dataplane_output *out);
-/* Datagrams from the wire: outer_protocol 17 with what stood behind the UDP header of port 500 or 4500 (local.port says
- * which), or outer_protocol 50 with what stood behind the IP header. */
-void dataplane_inbound(struct dataplane_worker *worker, struct packet *const *packets, size_t count, uint64_t now_ms,
-                       struct dataplane_output *out);
-/* What the caller lost: SEND_FAILED, TUN_FAILED and CONTROL_FULL of packets that had gone through those doors;
- * MALFORMED_OUTER and MALFORMED_INNER of what could not be read in whole and was never handed in. */
+void dataplane_outbound(struct dataplane_worker *worker, struct packet *const *packets,
+                        size_t count, uint64_t now_ms, struct dataplane_output *out);
+/* Datagrams from the wire: outer_protocol 17 with what stood behind the UDP header of port 500 or
+ * 4500 (local.port says which), or outer_protocol 50 with what stood behind the IP header. */
+void dataplane_inbound(struct dataplane_worker *worker, struct packet *const *packets, size_t count,
+                       uint64_t now_ms, struct dataplane_output *out);
+/* What the caller lost: SEND_FAILED, TUN_FAILED and CONTROL_FULL of packets that had gone through
+ * those doors; MALFORMED_OUTER and MALFORMED_INNER of what could not be read in whole and was never
+ * handed in. */
 void dataplane_count_drop(struct dataplane_worker *worker, enum drop_reason reason, uint32_t count);
 /* The worker has notes for the control thread. */
 MUST_USE bool dataplane_has_notes(const struct dataplane_worker *worker);

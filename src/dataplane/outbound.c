@@ -57,12 +57,20 @@ static void route_find(const struct spd *spd, const struct ip_head *head, struct
 }
 
 /* RFC 4301 5.1 step 3b: the traffic waits for nobody here, but the control thread hears of it. */
-static void note_acquire(struct dataplane_worker *worker, struct binding *binding, uint64_t now_ms)
+static void note_acquire(struct dataplane_worker *worker, struct binding *binding,
+                         const struct ip_head *head, uint64_t now_ms)
 {
     uint64_t last = atomic_load_explicit(&binding->acquire_ms, memory_order_relaxed);
     struct dataplane_note note = {.kind = NOTE_ACQUIRE, .policy_id = binding->policy_id};
 
-    if (last != 0 && now_ms - (last - 1) < ACQUIRE_INTERVAL_MS) {
+    if (address_is_multicast(&head->destination) || address_is_link_local(&head->destination) ||
+        address_is_link_local(&head->source)) {
+        /* What a host says on every link (router and listener reports) is no reason for a tunnel.
+         */
+        return;
+    }
+    /* Another worker's clock may be a little ahead. */
+    if (last != 0 && now_ms < last - 1 + ACQUIRE_INTERVAL_MS) {
         return;
     }
     if (atomic_compare_exchange_strong_explicit(&binding->acquire_ms, &last, now_ms + 1,
@@ -220,7 +228,7 @@ static void outbound_one(struct dataplane_worker *worker, const struct spd *spd,
         return;
     }
     if (route->sa == NULL) {
-        note_acquire(worker, route->policy->binding, now_ms);
+        note_acquire(worker, route->policy->binding, &head, now_ms);
         worker_drop(worker, packet, DROP_NO_SA);
         return;
     }

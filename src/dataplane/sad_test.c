@@ -167,6 +167,44 @@ TEST(traffic_without_an_sa_is_dropped_and_asked_for_once_a_second)
     testbed_close(&t);
 }
 
+TEST(the_chatter_of_every_link_asks_for_no_tunnel)
+{
+    static const struct selector any = {
+        {{FAMILY_IPV6, {0}},
+         {FAMILY_IPV6,
+          {255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255}}},
+        0,
+        0,
+        UINT16_MAX};
+    static const struct policy policy = {.id = 1,
+                                         .verdict = POLICY_PROTECT,
+                                         .local = &any,
+                                         .local_count = 1,
+                                         .remote = &any,
+                                         .remote_count = 1};
+    static const uint8_t hosts[][2][2] = {
+        {{0xfe, 0x80}, {0xff, 0x02}}, {{0x20, 0x01}, {0xfe, 0x80}}, {{0x20, 0x01}, {0x20, 0x02}}};
+    struct testbed t;
+
+    testbed_open(&t, 1);
+    CHECK(dataplane_set_policies(t.a.dp, &policy, 1));
+    for (size_t i = 0; i < ARRAY_LENGTH(hosts); i++) {
+        uint8_t packet[48];
+        struct writer w = writer_over(packet, sizeof(packet));
+        struct ipv6_fields fields = {.source = {FAMILY_IPV6, {hosts[i][0][0], hosts[i][0][1]}},
+                                     .destination = {FAMILY_IPV6, {hosts[i][1][0], hosts[i][1][1]}},
+                                     .hop_limit = 255,
+                                     .next_header = 99,
+                                     .payload_bytes = 8};
+        ipv6_write(&w, &fields);
+        write_zeros(&w, 8);
+        CHECK(testbed_outbound(&t, &t.a, writer_written(&w)));
+        CHECK_EQUAL(testbed_note(&t.a, NOTE_ACQUIRE, NULL), i == 2);
+    }
+    CHECK_EQUAL(testbed_dropped(&t.a, DROP_NO_SA), 3);
+    testbed_close(&t);
+}
+
 TEST(the_newest_used_sa_carries_until_it_is_stopped_then_the_one_before)
 {
     struct testbed t;
