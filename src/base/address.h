@@ -1,8 +1,8 @@
 /*
  * Addresses, networks, ranges and traffic selectors of both families, as values.
  *
- * Addresses are kept in wire order in `bytes` (an IPv4 address in the first four), the rest is zero, so two equal
- * addresses are equal byte by byte.
+ * Addresses are kept in wire order in `bytes` (an IPv4 address in the first four), the rest is
+ * zero, so two equal addresses are equal byte by byte.
  */
 #ifndef SEKISHO_BASE_ADDRESS_H
 #define SEKISHO_BASE_ADDRESS_H
@@ -40,8 +40,8 @@ struct range {
 };
 
 /*
- * RFC 7296 3.13.1, RFC 4301 4.4.1.1: what traffic is meant. Protocol 0 is any; ports 0..65535 is any; first 65535
- * and last 0 is OPAQUE. For ICMP the ports hold type and code as the RFC says.
+ * RFC 7296 3.13.1, RFC 4301 4.4.1.1: what traffic is meant. Protocol 0 is any; ports 0..65535 is
+ * any; first 65535 and last 0 is OPAQUE. For ICMP the ports hold type and code as the RFC says.
  */
 struct selector {
     struct range addresses;
@@ -50,9 +50,9 @@ struct selector {
     uint16_t port_last;
 };
 
-#define ADDRESS_TEXT_BYTES 48   /* with the terminating zero */
+#define ADDRESS_TEXT_BYTES 48 /* with the terminating zero */
 #define NETWORK_TEXT_BYTES 52
-#define ENDPOINT_TEXT_BYTES 56  /* 203.0.113.1:500 or [2001:db8::1]:500 */
+#define ENDPOINT_TEXT_BYTES 56 /* 203.0.113.1:500 or [2001:db8::1]:500 */
 #define RANGE_TEXT_BYTES 100
 #define SELECTOR_TEXT_BYTES 128
 
@@ -63,8 +63,8 @@ size_t address_bytes(enum family family); /* 4, 16 or 0 */
 MUST_USE bool address_equal(const struct address *a, const struct address *b);
 /* <0, 0, >0; IPv4 sorts before IPv6. */
 int address_compare(const struct address *a, const struct address *b);
-MUST_USE bool address_is_unset(const struct address *a);      /* no family */
-MUST_USE bool address_is_any(const struct address *a);        /* 0.0.0.0 or :: */
+MUST_USE bool address_is_unset(const struct address *a); /* no family */
+MUST_USE bool address_is_any(const struct address *a); /* 0.0.0.0 or :: */
 MUST_USE bool address_is_multicast(const struct address *a);
 MUST_USE bool address_is_link_local(const struct address *a);
 MUST_USE bool address_is_loopback(const struct address *a);
@@ -90,8 +90,8 @@ MUST_USE bool range_contains_range(const struct range *outer, const struct range
 MUST_USE bool range_intersect(const struct range *a, const struct range *b, struct range *out);
 /* True when the range is exactly one network. */
 MUST_USE bool range_is_network(const struct range *r, struct network *out);
-/* The fewest networks that cover the range exactly; at most `capacity` are written, the number needed is returned
- * (at most 254 for IPv6). */
+/* The fewest networks that cover the range exactly; at most `capacity` are written, the number
+ * needed is returned (at most 254 for IPv6). */
 size_t range_to_networks(const struct range *r, struct network *out, size_t capacity);
 /* 10.0.0.0/8 when it is a network, else 10.0.0.1-10.0.0.9. */
 const char *range_format(const struct range *r, char text[RANGE_TEXT_BYTES]);
@@ -100,7 +100,8 @@ struct selector selector_of_network(const struct network *n);
 MUST_USE bool selector_equal(const struct selector *a, const struct selector *b);
 MUST_USE bool selector_is_opaque(const struct selector *s);
 MUST_USE bool selector_contains(const struct selector *outer, const struct selector *inner);
-MUST_USE bool selector_intersect(const struct selector *a, const struct selector *b, struct selector *out);
+MUST_USE bool selector_intersect(const struct selector *a, const struct selector *b,
+                                 struct selector *out);
 /* 10.1.0.0/16, 10.1.0.0/16[tcp/25], 10.1.0.0/16[udp/1000-2000]. */
 const char *selector_format(const struct selector *s, char text[SELECTOR_TEXT_BYTES]);
 

@@ -1,9 +1,9 @@
 /*
  * Reading bytes that came from outside, and writing bytes that go there.
  *
- * A reader's and a writer's error sticks: after the first read or write that does not fit, every further read
- * gives zero and every further write does nothing, so a format is read in wire order and asked about once.
- * All integers are big-endian on the wire and in host order here.
+ * A reader's and a writer's error sticks: after the first read or write that does not fit, every
+ * further read gives zero and every further write does nothing, so a format is read in wire order
+ * and asked about once. All integers are big-endian on the wire and in host order here.
  */
 #ifndef SEKISHO_BASE_BYTES_H
 #define SEKISHO_BASE_BYTES_H
@@ -52,7 +52,8 @@ struct slice read_rest(struct reader *r);
 void read_skip(struct reader *r, size_t length);
 /* Copies exactly `length` bytes; fills `out` with zeros on failure. */
 void read_copy(struct reader *r, uint8_t *out, size_t length);
-/* A reader over the next `length` bytes, which `r` then has behind it; a failed reader when they are not there. */
+/* A reader over the next `length` bytes, which `r` then has behind it; a failed reader when they
+ * are not there. */
 struct reader read_within(struct reader *r, size_t length);
 
 struct writer {
@@ -75,7 +76,8 @@ void write_u32(struct writer *w, uint32_t value);
 void write_u64(struct writer *w, uint64_t value);
 void write_slice(struct writer *w, struct slice bytes);
 void write_zeros(struct writer *w, size_t length);
-/* Room for `length` bytes that the caller fills; NULL (and the writer failed) when it is not there. */
+/* Room for `length` bytes that the caller fills; NULL (and the writer failed) when it is not
+ * there. */
 uint8_t *write_reserve(struct writer *w, size_t length);
 /* Replaces two or four bytes that were written before, at `offset` from the beginning. */
 void write_u16_at(struct writer *w, size_t offset, uint16_t value);

@@ -1,6 +1,6 @@
 /*
- * Text built piece by piece in a buffer that is given, with an end that is always there; and growing text for answers
- * whose size is not known. What came from a peer is escaped before it enters a line that a human or a log reads.
+ * Text built piece by piece in a buffer that is given, with an end that is always there. What came
+ * from a peer is escaped before it enters a line that a human or a log reads.
  */
 #ifndef SEKISHO_BASE_TEXT_H
 #define SEKISHO_BASE_TEXT_H
@@ -19,7 +19,8 @@ struct text {
 struct text text_over(char *data, size_t capacity); /* capacity > 0 */
 void text_add(struct text *t, const char *words);
 void text_addf(struct text *t, const char *format, ...) PRINTF_LIKE(2, 3);
-/* Printable ASCII as it is, all else (and the backslash) as \xNN: for identities, vendor IDs, names of peers. */
+/* Printable ASCII as it is, all else (and the backslash) as \xNN: for identities, vendor IDs,
+ * names of peers. */
 void text_add_escaped(struct text *t, struct slice bytes);
 void text_add_hex(struct text *t, struct slice bytes);
 
