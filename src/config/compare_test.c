@@ -177,6 +177,30 @@ TEST(what_a_site_takes_from_the_gateway_counts_too)
     config_free(d);
 }
 
+TEST(an_address_as_identity_is_more_than_an_address_to_dial)
+{
+    struct config *a =
+        testbed_good(GATEWAY "site a { peer 198.51.100.1; network 10.2.0.0/16; key @a }");
+    struct config *b =
+        testbed_good(GATEWAY "site a { peer 198.51.100.1; network 10.2.0.0/16; key @a; "
+                             "identity 198.51.100.1 }");
+    struct config *c =
+        testbed_good(GATEWAY "site a { peer 198.51.100.1; network 10.2.0.0/16; key @a; "
+                             "identity \"auto\" }");
+    char *all = config_show(a, true);
+    struct config *again = testbed_good(all);
+
+    CHECK(strstr(all, "  identity        auto\n") != NULL);
+    CHECK(again->sites[0].identity == NULL);
+    CHECK(a->sites[0].hash != b->sites[0].hash);
+    CHECK_TEXT(c->sites[0].identity, "auto");
+    config_free(a);
+    config_free(b);
+    config_free(c);
+    config_free(again);
+    free(all);
+}
+
 TEST(comments_blanks_and_order_of_statements_do_not_count)
 {
     struct config *a = testbed_good(GATEWAY SITE("a", "10.2.0.0/16", "dpd 5s"));

@@ -149,8 +149,8 @@ void config_free(struct config *config);
  * them; to be freed. */
 char *config_diagnostics_text(const struct config_result *result);
 
-/* The identity that the peer of a site must prove: `identity`, or its literal address or host name.
- * NULL: any. */
+/* The identity that the peer of a site must prove: `identity`, or its host name, or its literal
+ * address (which then only says where it calls from: its name may be any). NULL: any. */
 const char *config_site_identity(const struct config_site *site);
 const struct config_site *config_find_site(const struct config *config, const char *name);
 

@@ -207,10 +207,13 @@ static const struct schema_word schema[] = {
      .most = 1,
      .take = take_identity,
      .write = write_identity,
-     .arguments = "IDENTITY | any",
-     .standard = "the first peer, as it is written",
+     .arguments = "IDENTITY | auto | any",
+     .standard = "auto",
      .example = "identity gw1.partner.example",
-     .meaning = "Who the peer must prove to be. 'any': whoever has the key."},
+     .meaning =
+         "Who the peer must prove to be. 'auto': the host name of the first peer; a peer that "
+         "is given by its address may have any name, its key proves it. 'any': whoever has "
+         "the key, from wherever it calls."},
     {.word = "strict-identity",
      AT_SITE(strict_identity),
      .kind = KIND_FLAG,
@@ -711,7 +714,8 @@ void schema_take(struct reading *r, const struct schema_word *w, const struct st
 
 static bool needs_quotes(const char *text)
 {
-    if (text[0] == '\0' || text[0] == '#' || text[0] == '$' || strcmp(text, "any") == 0) {
+    if (text[0] == '\0' || text[0] == '#' || text[0] == '$' || strcmp(text, "any") == 0 ||
+        strcmp(text, "auto") == 0) {
         return true;
     }
     for (size_t i = 0; text[i] != '\0'; i++) {

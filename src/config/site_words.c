@@ -378,7 +378,7 @@ void take_identity(struct reading *r, const struct statement *s)
 {
     if (is_word(&s->words[1], "any")) {
         r->site.identity_any = true;
-    } else if (identity_fits(r, &s->words[1])) {
+    } else if (!is_word(&s->words[1], "auto") && identity_fits(r, &s->words[1])) {
         r->site.identity = arena_text(r->arena, s->words[1].text);
     }
 }
@@ -403,6 +403,10 @@ void write_identity(const struct schema_word *w, const struct shown *shown)
     }
     if (identity == NULL) {
         shown_line(shown, w->word, "any");
+    } else if (shown->site->identity == NULL &&
+               shown->site->peers[0].address.family != FAMILY_NONE) {
+        /* Not the address: said as an identity it would have to be proven. */
+        shown_line(shown, w->word, "auto");
     } else {
         write_identity_text(w, shown, identity);
     }
