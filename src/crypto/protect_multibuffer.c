@@ -151,12 +151,28 @@ bool multi_has(enum cipher_kind cipher, uint8_t size_index)
     return false;
 }
 
+/* Only the code for lanes of 512 bits wants 48 powers of the hash key; the others fill the smaller
+ * members of the union, and their keys end there. */
+static size_t gcm_expanded_bytes(void)
+{
+    const struct gcm_key_data *unused = NULL;
+
+    if (is_wide) {
+        return sizeof(*unused);
+    }
+    size_t powers = sizeof(unused->ghash_keys.sse_avx) > sizeof(unused->ghash_keys.avx2_avx512)
+                        ? sizeof(unused->ghash_keys.sse_avx)
+                        : sizeof(unused->ghash_keys.avx2_avx512);
+
+    return (offsetof(struct gcm_key_data, ghash_keys) + powers + 63) & ~(size_t)63;
+}
+
 static size_t cipher_expanded_bytes(enum cipher_kind cipher)
 {
     switch (cipher) {
     case CIPHER_GCM:
     case CIPHER_GMAC:
-        return sizeof(struct gcm_key_data);
+        return gcm_expanded_bytes();
     case CIPHER_CCM_8:
     case CIPHER_CCM_12:
     case CIPHER_CCM_16:
