@@ -24,9 +24,9 @@ static const char WEAK_GROUP[] =
     "groups of less than 112 bits of security can be computed in advance "
     "by those with means";
 
-#define ENCRYPTION(number, name, human, level, order, why, bits, iv, block)                        \
+#define ENCRYPTION(number, name, human, level, order, why, iv, block)                              \
     .type = TRANSFORM_ENCRYPTION, .id = (number), .word = (name), .title = (human),                \
-    .strength = (level), .rank = (order), .why_weak = (why), .key_bits = bits, .iv_bytes = (iv),   \
+    .strength = (level), .rank = (order), .why_weak = (why), .iv_bytes = (iv),                     \
     .block_bytes = (block)
 #define AES_BITS                                                                                   \
     {                                                                                              \
@@ -54,40 +54,36 @@ static const char WEAK_GROUP[] =
     }
 
 static const struct algorithm catalog[] = {
-    {ENCRYPTION(ENCRYPTION_DES, "des", "DES", STRENGTH_LEGACY, 1, WEAK_DES, {64}, 8, 8)},
-    {ENCRYPTION(ENCRYPTION_3DES, "3des", "3DES", STRENGTH_LEGACY, 10, WEAK_3DES, {192}, 8, 8)},
-    {ENCRYPTION(ENCRYPTION_NULL, "null", "NULL", STRENGTH_LEGACY, 0, WEAK_NULL, {0}, 0, 1)},
-    {ENCRYPTION(ENCRYPTION_AES_CBC, "aes%u", "AES-CBC", STRENGTH_GOOD, 60, NULL, AES_BITS, 16, 16),
-     .key_bits_on_wire = true},
-    {ENCRYPTION(ENCRYPTION_AES_CTR, "aes%uctr", "AES-CTR", STRENGTH_OLD, 50, NULL, AES_BITS, 8, 1),
-     .key_bits_on_wire = true, .salt_bytes = 4},
-    {ENCRYPTION(ENCRYPTION_AES_CCM_8, "aes%uccm8", "AES-CCM-8", STRENGTH_OLD, 40, NULL, AES_BITS, 8,
+    {ENCRYPTION(ENCRYPTION_DES, "des", "DES", STRENGTH_LEGACY, 1, WEAK_DES, 8, 8),
+     .key_bits = {64}},
+    {ENCRYPTION(ENCRYPTION_3DES, "3des", "3DES", STRENGTH_LEGACY, 10, WEAK_3DES, 8, 8),
+     .key_bits = {192}},
+    {ENCRYPTION(ENCRYPTION_NULL, "null", "NULL", STRENGTH_LEGACY, 0, WEAK_NULL, 0, 1)},
+    {ENCRYPTION(ENCRYPTION_AES_CBC, "aes%u", "AES-CBC", STRENGTH_GOOD, 60, NULL, 16, 16),
+     .key_bits = AES_BITS, .key_bits_on_wire = true},
+    {ENCRYPTION(ENCRYPTION_AES_CTR, "aes%uctr", "AES-CTR", STRENGTH_OLD, 50, NULL, 8, 1),
+     .key_bits = AES_BITS, .key_bits_on_wire = true, .salt_bytes = 4},
+    {ENCRYPTION(ENCRYPTION_AES_CCM_8, "aes%uccm8", "AES-CCM-8", STRENGTH_OLD, 40, NULL, 8, 1),
+     .key_bits = AES_BITS, AEAD(3, 8)},
+    {ENCRYPTION(ENCRYPTION_AES_CCM_12, "aes%uccm12", "AES-CCM-12", STRENGTH_OLD, 45, NULL, 8, 1),
+     .key_bits = AES_BITS, AEAD(3, 12)},
+    {ENCRYPTION(ENCRYPTION_AES_CCM_16, "aes%uccm16", "AES-CCM", STRENGTH_OLD, 70, NULL, 8, 1),
+     .key_bits = AES_BITS, AEAD(3, 16)},
+    {ENCRYPTION(ENCRYPTION_AES_GCM_8, "aes%ugcm8", "AES-GCM-8", STRENGTH_OLD, 42, NULL, 8, 1),
+     .key_bits = AES_BITS, AEAD(4, 8)},
+    {ENCRYPTION(ENCRYPTION_AES_GCM_12, "aes%ugcm12", "AES-GCM-12", STRENGTH_OLD, 47, NULL, 8, 1),
+     .key_bits = AES_BITS, AEAD(4, 12)},
+    {ENCRYPTION(ENCRYPTION_AES_GCM_16, "aes%ugcm16", "AES-GCM", STRENGTH_GOOD, 100, NULL, 8, 1),
+     .key_bits = AES_BITS, AEAD(4, 16)},
+    {ENCRYPTION(ENCRYPTION_NULL_AES_GMAC, "aes%ugmac", "AES-GMAC", STRENGTH_LEGACY, 2, WEAK_NULL, 8,
                 1),
-     AEAD(3, 8)},
-    {ENCRYPTION(ENCRYPTION_AES_CCM_12, "aes%uccm12", "AES-CCM-12", STRENGTH_OLD, 45, NULL, AES_BITS,
-                8, 1),
-     AEAD(3, 12)},
-    {ENCRYPTION(ENCRYPTION_AES_CCM_16, "aes%uccm16", "AES-CCM", STRENGTH_OLD, 70, NULL, AES_BITS, 8,
-                1),
-     AEAD(3, 16)},
-    {ENCRYPTION(ENCRYPTION_AES_GCM_8, "aes%ugcm8", "AES-GCM-8", STRENGTH_OLD, 42, NULL, AES_BITS, 8,
-                1),
-     AEAD(4, 8)},
-    {ENCRYPTION(ENCRYPTION_AES_GCM_12, "aes%ugcm12", "AES-GCM-12", STRENGTH_OLD, 47, NULL, AES_BITS,
-                8, 1),
-     AEAD(4, 12)},
-    {ENCRYPTION(ENCRYPTION_AES_GCM_16, "aes%ugcm16", "AES-GCM", STRENGTH_GOOD, 100, NULL, AES_BITS,
-                8, 1),
-     AEAD(4, 16)},
-    {ENCRYPTION(ENCRYPTION_NULL_AES_GMAC, "aes%ugmac", "AES-GMAC", STRENGTH_LEGACY, 2, WEAK_NULL,
-                AES_BITS, 8, 1),
-     AEAD(4, 16)},
-    {ENCRYPTION(ENCRYPTION_CAMELLIA_CBC, "camellia%u", "Camellia-CBC", STRENGTH_OLD, 48, NULL,
-                AES_BITS, 16, 16),
-     .key_bits_on_wire = true},
+     .key_bits = AES_BITS, AEAD(4, 16)},
+    {ENCRYPTION(ENCRYPTION_CAMELLIA_CBC, "camellia%u", "Camellia-CBC", STRENGTH_OLD, 48, NULL, 16,
+                16),
+     .key_bits = AES_BITS, .key_bits_on_wire = true},
     {ENCRYPTION(ENCRYPTION_CHACHA20_POLY1305, "chacha20poly1305", "ChaCha20-Poly1305",
-                STRENGTH_GOOD, 90, NULL, {256}, 8, 1),
-     .aead = true, .salt_bytes = 4, .icv_bytes = 16},
+                STRENGTH_GOOD, 90, NULL, 8, 1),
+     .key_bits = {256}, .aead = true, .salt_bytes = 4, .icv_bytes = 16},
 
     PRF(PRF_HMAC_MD5, "prfmd5", "PRF-HMAC-MD5", STRENGTH_LEGACY, 1, WEAK_MD5, 16, 16),
     PRF(PRF_HMAC_SHA1, "prfsha1", "PRF-HMAC-SHA1", STRENGTH_LEGACY, 10, WEAK_SHA1, 20, 20),
