@@ -38,6 +38,34 @@ static uint64_t load_u64(const uint8_t *at)
     return word;
 }
 
+/* Fewer than eight bytes, as if zeros followed. */
+static uint64_t load_last(const uint8_t *at, size_t left)
+{
+    uint64_t sum = 0;
+
+    if ((left & 4) != 0) {
+        uint32_t word;
+
+        memcpy(&word, at, sizeof(word));
+        sum += word;
+        at += sizeof(word);
+    }
+    if ((left & 2) != 0) {
+        uint16_t word;
+
+        memcpy(&word, at, sizeof(word));
+        sum += word;
+        at += sizeof(word);
+    }
+    if ((left & 1) != 0) {
+        uint16_t word = 0;
+
+        memcpy(&word, at, 1);
+        sum += word;
+    }
+    return sum;
+}
+
 static uint16_t fold(uint64_t sum)
 {
     sum = (sum >> 32) + (sum & UINT32_MAX);
@@ -68,12 +96,7 @@ uint32_t checksum_add(uint32_t sum, struct slice bytes)
         at += 8;
         left -= 8;
     }
-    if (left > 0) {
-        uint8_t last[8] = {0};
-
-        memcpy(last, at, left);
-        sums[1] = add_with_carry(sums[1], load_u64(last));
-    }
+    sums[1] = add_with_carry(sums[1], load_last(at, left));
     uint64_t all =
         add_with_carry(add_with_carry(sums[0], sums[1]), add_with_carry(sums[2], sums[3]));
     uint16_t folded = fold(all);

@@ -137,7 +137,7 @@ static void set_up(struct ikev2_pair *pair, uint8_t how)
 
         ikev2_pair_set_ike(pair, i, "aes128gcm16-sha256-x25519");
         ikev2_pair_set_esp(pair, i, "aes128gcm16");
-        p->liveness_ms = 10000;
+        p->liveness_ms = 30000;
         p->retransmit_tries = 4;
         p->fragmentation = (how & 4) == 0;
         pair->side[i].cookies_wanted = (how & 2) != 0;
@@ -160,7 +160,7 @@ static void heal(struct ikev2_pair *pair)
             ikev2_pair_answer(pair, i, true);
         }
     }
-    ikev2_pair_advance(pair, 600000);
+    ikev2_pair_advance(pair, 300000);
 }
 
 FUZZ(ikev2_events, 500)

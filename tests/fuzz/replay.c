@@ -214,13 +214,21 @@ static void mutate(struct random_source *random, struct mutant *m)
     }
 }
 
+static unsigned number_from(const char *variable, unsigned otherwise)
+{
+    const char *text = getenv(variable);
+
+    return text == NULL ? otherwise : (unsigned)strtoul(text, NULL, 10);
+}
+
 static void replay(struct fuzz_target *target)
 {
     static struct mutant m;
     struct seeded_random seeded;
     struct random_source random = seeded_random_source(&seeded);
 
-    seeded_random_init(&seeded, 20260101);
+    seeded_random_init(&seeded, number_from("FUZZ_SEED", 20260101));
+    target->rounds = number_from("FUZZ_ROUNDS", target->rounds);
     load_corpus(target->name);
     if (seed_count == 0) {
         printf("FAIL %s: no seeds in %s/%s\n", target->name, FUZZ_CORPUS, target->name);
