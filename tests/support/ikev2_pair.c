@@ -336,6 +336,7 @@ static void take_child(struct ikev2_pair *pair, struct pair_side *s, const struc
     assert(c != NULL);
     if (a->kind == IKEV2_CHILD_USE) {
         c->used = true;
+        c->stopped = false; /* a child can come back when its successor is taken back */
     } else if (a->kind == IKEV2_CHILD_STOP) {
         c->stopped = true;
     } else {

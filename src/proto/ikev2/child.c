@@ -97,11 +97,39 @@ void ikev2_child_remove(struct ikev2_turn *t, struct ikev2_child *child)
     ikev2_block_bury(t->sa, child);
 }
 
+/* Its only successor was deleted by who made it: it is as if it had never been rekeyed. */
+static void child_revive(struct ikev2_turn *t, struct ikev2_child *old)
+{
+    if (old->phase != IKEV2_CHILD_REPLACED) {
+        return;
+    }
+    for (const struct ikev2_child *c = t->sa->children; c != NULL; c = c->next) {
+        if (c->replaces_spi_in == old->spi_in && c->phase == IKEV2_CHILD_UP) {
+            return;
+        }
+    }
+    old->phase = IKEV2_CHILD_UP;
+    old->has_successor = false;
+    old->remove_ms = NEVER_MS;
+    old->used = false;
+    old->stopped = false;
+    ikev2_child_use(t, old);
+}
+
 void ikev2_child_end(struct ikev2_turn *t, struct ikev2_child *child)
 {
+    struct ikev2_child *old =
+        child->replaces_spi_in != 0 ? ikev2_child_by_spi_in(t->sa, child->replaces_spi_in) : NULL;
+    bool removed = !child->has_successor;
+
     ikev2_child_stop(t, child);
-    if (!child->has_successor) {
+    if (removed) {
         ikev2_child_remove(t, child);
+    }
+    if (removed && old != NULL) {
+        child_revive(t, old);
+    }
+    if (removed) {
         return;
     }
     child->phase = IKEV2_CHILD_GRACE;
@@ -286,7 +314,7 @@ uint16_t ikev2_child_match(struct ikev2_sa *sa, const struct ikev2_message *m,
     struct ikev2_ke_payload ke = {0};
 
     if (!ikev2_read_sa(m->body[IKEV2_SA], &offer) ||
-        (m->has[IKEV2_KE] && !ikev2_read_ke(m->body[IKEV2_KE], &ke))) {
+        (m->has[IKEV2_KE] && !ikev2_message_ke(m, &ke))) {
         ikev2_failure_set(failure, IKEV2_FAIL_SYNTAX, m->header.exchange, IKEV2_INVALID_SYNTAX,
                           "a malformed proposal or key exchange");
         return IKEV2_INVALID_SYNTAX;
@@ -736,7 +764,7 @@ void ikev2_child_response(struct ikev2_turn *t, struct ikev2_ike *ike,
         ikev2_child_agreed(t, ike, work, true);
         return;
     }
-    if (!m->has[IKEV2_KE] || !ikev2_read_ke(m->body[IKEV2_KE], &ke) || ke.group != work->group ||
+    if (!m->has[IKEV2_KE] || !ikev2_message_ke(m, &ke) || ke.group != work->group ||
         work->choice.suite.key_exchange != work->group) {
         child_disown(t, ike, work, &failure);
         return;
@@ -765,7 +793,9 @@ void ikev2_child_agreed(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev
     if (!ok) {
         struct ikev2_failure failure;
 
-        ikev2_failure_set(&failure, IKEV2_FAIL_BAD_PUBLIC_VALUE, IKEV2_CREATE_CHILD_SA, 0, "");
+        ikev2_failure_set(&failure,
+                          work->bad_public ? IKEV2_FAIL_BAD_PUBLIC_VALUE : IKEV2_FAIL_RESOURCES,
+                          IKEV2_CREATE_CHILD_SA, 0, "");
         child_disown(t, ike, work, &failure);
         return;
     }
@@ -892,7 +922,7 @@ void ikev2_child_request(struct ikev2_turn *t, struct ikev2_ike *ike, const stru
     if (work->group != KEY_EXCHANGE_NONE) {
         struct ikev2_ke_payload ke;
 
-        if (ikev2_read_ke(m->body[IKEV2_KE], &ke)) {
+        if (ikev2_message_ke(m, &ke)) {
             ikev2_work_ask_key_exchange(t, work, ke.value);
         }
     }
@@ -954,6 +984,7 @@ void ikev2_child_answer(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev
     if (child == NULL || !ikev2_send_response(t, ike, &o)) {
         return;
     }
+    child->asked_ike_spi = ikev2_ike_own_spi(ike);
     child->confirm_ms = ikev2_after(t->now_ms, IKEV2_CONFIRM_MS);
     if (old != NULL) {
         child_replaced_by_peer(t, ike, work, old, child);

@@ -548,7 +548,9 @@ bool ikev2_receive_protected(struct ikev2_turn *t, struct ikev2_ike *ike,
     if (!response) {
         /* A window of one: whoever asks anew has our answer to what he asked before. */
         for (struct ikev2_child *child = sa->children; child != NULL; child = child->next) {
-            child->confirm_ms = 0;
+            if (child->asked_ike_spi == ikev2_ike_own_spi(ike)) {
+                child->confirm_ms = 0;
+            }
         }
         ike->busy = true;
         ike->busy_exchange = header->exchange;

@@ -279,7 +279,7 @@ static void init_take_response(struct ikev2_turn *t, const struct ikev2_message 
     struct ikev2_ke_payload ke;
 
     if (m->header.spi_r == 0 || !ikev2_message_nonce(m, &h->nonce_r) ||
-        !ikev2_read_sa(m->body[IKEV2_SA], &answer) || !ikev2_read_ke(m->body[IKEV2_KE], &ke)) {
+        !ikev2_read_sa(m->body[IKEV2_SA], &answer) || !ikev2_message_ke(m, &ke)) {
         init_refused_for(t, IKEV2_FAIL_SYNTAX, 0, "the response to IKE_SA_INIT is malformed");
         return;
     }
@@ -457,7 +457,7 @@ static void init_choose(struct ikev2_turn *t, const struct ikev2_message *m)
     struct ikev2_ke_payload ke;
 
     if (!ikev2_message_nonce(m, &h->nonce_i) || !m->has[IKEV2_SA] || !m->has[IKEV2_KE] ||
-        !ikev2_read_sa(m->body[IKEV2_SA], &offer) || !ikev2_read_ke(m->body[IKEV2_KE], &ke)) {
+        !ikev2_read_sa(m->body[IKEV2_SA], &offer) || !ikev2_message_ke(m, &ke)) {
         ikev2_over_for(t, IKEV2_FAIL_SYNTAX, IKEV2_IKE_SA_INIT, 0, "a malformed IKE_SA_INIT");
         return;
     }

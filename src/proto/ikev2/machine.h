@@ -36,9 +36,9 @@
 #define IKEV2_ASK_MS 30000 /* a question that nobody answers ends its exchange */
 #define IKEV2_LINGER_MS 30000 /* how long the answer to a Delete can be had again */
 #define IKEV2_DROP_MS 90000 /* how long we wait for the peer to delete what is his to delete */
-#define IKEV2_CONFIRM_MS 180000 /* until a peer that made a child has our answer or has given up   \
-                                 */
-#define IKEV2_HOLD_MS 5000 /* until a peer that made an IKE SA is taken to know it as well */
+#define IKEV2_CONFIRM_MS                                                                           \
+    180000 /* until a peer that made a child has our answer or has given up                        \
+            */
 #define IKEV2_RETRY_MS 1000 /* the first wait after TEMPORARY_FAILURE; it doubles */
 #define IKEV2_RETRY_MAX_MS 30000
 #define IKEV2_RETRIES_MAX 10 /* several minutes of TEMPORARY_FAILURE (RFC 7296 2.25) */
@@ -94,6 +94,8 @@ const struct ikev2_notify_payload *ikev2_message_notify(const struct ikev2_messa
 /* The first error notify, NULL when there is none. */
 const struct ikev2_notify_payload *ikev2_message_error(const struct ikev2_message *m);
 MUST_USE bool ikev2_message_nonce(const struct ikev2_message *m, struct ikev2_nonce *out);
+/* False as well when the value has not the length that its group demands. */
+MUST_USE bool ikev2_message_ke(const struct ikev2_message *m, struct ikev2_ke_payload *out);
 /* The lower of both, octet by octet, the shorter one first (RFC 7296 2.8.1). */
 const struct ikev2_nonce *ikev2_nonce_lower(const struct ikev2_nonce *a,
                                             const struct ikev2_nonce *b);
@@ -147,7 +149,8 @@ struct ikev2_ike {
     struct ikev2_keys keys; /* suite.encryption 0 until there are any */
     uint64_t rekey_ms, expire_ms;
     uint64_t drop_ms; /* when it is forgotten, whatever happens */
-    uint64_t hold_ms; /* no request of ours before: the peer may not know this SA yet */
+    uint64_t hold_ms; /* no request of ours before: the peer may not have our answer, and then does
+                         not know this SA yet */
 
     /* What we ask. */
     uint32_t request_id; /* of the open request, or else of the next */
@@ -223,6 +226,7 @@ struct ikev2_child {
     uint32_t replaces_spi_in;
     uint64_t rekey_ms, expire_ms;
     uint64_t use_ms; /* when it is used even if nothing was heard through it; NEVER_MS */
+    uint64_t asked_ike_spi; /* ours of the IKE SA in which the peer asked for it; 0 he did not */
     uint64_t confirm_ms; /* until then the peer who asked for it may not have our answer: it is
                             neither rekeyed nor deleted by us before, unless he is heard of it; 0 */
     uint64_t remove_ms; /* end of the grace, or of the patience with a peer; NEVER_MS */

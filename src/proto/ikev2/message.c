@@ -102,6 +102,18 @@ bool ikev2_message_nonce(const struct ikev2_message *m, struct ikev2_nonce *out)
     return true;
 }
 
+bool ikev2_message_ke(const struct ikev2_message *m, struct ikev2_ke_payload *out)
+{
+    if (!m->has[IKEV2_KE] || !ikev2_read_ke(m->body[IKEV2_KE], out)) {
+        return false;
+    }
+    const struct algorithm *group = algorithm_find(TRANSFORM_KEY_EXCHANGE, out->group);
+
+    /* RFC 7296 3.4: every group that we know has values of one length. Of the others nothing is
+     * used but the number. */
+    return group == NULL || out->value.length == group->public_bytes;
+}
+
 bool ikev2_nonce_is_lower(const struct ikev2_nonce *a, const struct ikev2_nonce *b)
 {
     size_t common = a->length < b->length ? a->length : b->length;

@@ -206,9 +206,8 @@ void ikev2_rekey_response(struct ikev2_turn *t, struct ikev2_ike *ike,
     if (!ikev2_read_sa(m->body[IKEV2_SA], &answer) ||
         !proposal_verify(&answer, &t->sa->policy->ike, PROTOCOL_IKE, 8, PROPOSAL_WITH_KE,
                          &work->choice) ||
-        !ikev2_message_nonce(m, &work->nonce_r) || !m->has[IKEV2_KE] ||
-        !ikev2_read_ke(m->body[IKEV2_KE], &ke) || ke.group != work->group ||
-        work->choice.suite.key_exchange != work->group) {
+        !ikev2_message_nonce(m, &work->nonce_r) || !m->has[IKEV2_KE] || !ikev2_message_ke(m, &ke) ||
+        ke.group != work->group || work->choice.suite.key_exchange != work->group) {
         struct ikev2_failure failure;
 
         /* The peer has an IKE SA that we cannot have: nobody knows what is true any more. */
@@ -235,7 +234,8 @@ void ikev2_rekey_agreed(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev
     if (made == NULL) {
         struct ikev2_failure failure;
 
-        ikev2_failure_set(&failure, ok ? IKEV2_FAIL_RESOURCES : IKEV2_FAIL_BAD_PUBLIC_VALUE,
+        ikev2_failure_set(&failure,
+                          work->bad_public ? IKEV2_FAIL_BAD_PUBLIC_VALUE : IKEV2_FAIL_RESOURCES,
                           IKEV2_CREATE_CHILD_SA, 0, "");
         ikev2_over_with_delete(t, &failure);
         return;
@@ -296,8 +296,8 @@ static void rekey_choose(struct ikev2_turn *t, struct ikev2_ike *ike, struct ike
     struct ikev2_ke_payload ke;
     uint8_t group[2];
 
-    if (!ikev2_message_nonce(m, &work->nonce_i) || !m->has[IKEV2_KE] ||
-        !ikev2_read_ke(m->body[IKEV2_KE], &ke) || !ikev2_read_sa(m->body[IKEV2_SA], &offer)) {
+    if (!ikev2_message_nonce(m, &work->nonce_i) || !m->has[IKEV2_KE] || !ikev2_message_ke(m, &ke) ||
+        !ikev2_read_sa(m->body[IKEV2_SA], &offer)) {
         invalid_syntax(t, ike, IKEV2_FAIL_SYNTAX, "a malformed rekeying of the IKE SA");
         return;
     }
@@ -351,12 +351,12 @@ static void rekeyed_by_peer(struct ikev2_turn *t, struct ikev2_ike *ike, struct 
         own->collided = true;
         own->rival_ike_spi = work->own_ike_spi;
         own->rival_lowest = *ikev2_nonce_lower(&work->nonce_i, &work->nonce_r);
-        made->hold_ms = ikev2_after(t->now_ms, IKEV2_HOLD_MS);
+        made->hold_ms = ikev2_after(t->now_ms, IKEV2_DROP_MS);
         return;
     }
     become_current(t, made);
     /* The peer may not have our answer yet, and then would not know what we speak of. */
-    made->hold_ms = ikev2_after(t->now_ms, IKEV2_HOLD_MS);
+    made->hold_ms = ikev2_after(t->now_ms, IKEV2_DROP_MS);
     leave_to_peer(t, ike);
 }
 

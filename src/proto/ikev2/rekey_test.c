@@ -412,6 +412,84 @@ TEST(a_child_that_the_peer_forgot_is_made_anew)
     ikev2_pair_free(p);
 }
 
+TEST(a_child_whose_maker_has_no_answer_yet_is_left_alone)
+{
+    for (unsigned order = 0; order < 2; order++) {
+        struct ikev2_pair *p = up(40 + order);
+        uint32_t old = net_spi(p, 1);
+
+        ikev2_pair_rekey_child(p, 0, net_spi(p, 0));
+        CHECK(ikev2_pair_deliver_to(p, 1));
+        ikev2_pair_drop(p, ikev2_pair_find(p, 0)); /* the answer is lost */
+        CHECK_EQUAL(ikev2_pair_live_children(p, 1), 2);
+        for (size_t i = 0; i < p->side[1].child_count; i++) {
+            if (p->side[1].children[i].spi_in != old) {
+                if (order == 0) {
+                    ikev2_pair_rekey_child(p, 1, p->side[1].children[i].spi_in);
+                } else {
+                    ikev2_pair_close_child(p, 1, p->side[1].children[i].spi_in);
+                }
+            }
+        }
+        CHECK_EQUAL(p->queue_count, 0);
+        ikev2_pair_advance(p, 60000);
+        CHECK_EQUAL(p->side[0].child_failed + p->side[1].child_failed, 0);
+        CHECK_EQUAL(ikev2_pair_live_children(p, 0), order == 0 ? 1 : 0);
+        CHECK_EQUAL(ikev2_pair_live_children(p, 1), order == 0 ? 1 : 0);
+        CHECK(ikev2_pair_agrees(p));
+        ikev2_pair_free(p);
+    }
+}
+
+TEST(an_old_child_lives_on_when_its_successor_is_taken_back)
+{
+    struct ikev2_pair *p = ikev2_pair_new(42);
+
+    for (unsigned i = 0; i < 2; i++) {
+        ikev2_pair_set_esp(p, i, "aes128gcm16-x25519");
+    }
+    ikev2_pair_start(p, 0);
+    CHECK(ikev2_pair_run(p));
+    ikev2_pair_rekey_child(p, 0, net_spi(p, 0));
+    CHECK(ikev2_pair_deliver_to(p, 1));
+    p->side[0].holds_asks = true;
+    CHECK(ikev2_pair_deliver_to(p, 0));
+    CHECK_EQUAL(p->side[0].ask_count, 1);
+    /* The responder took the new one into use, as it may after a while. */
+    ikev2_pair_advance(p, 15000);
+    ikev2_pair_answer(p, 0, false);
+    p->side[0].holds_asks = false;
+    CHECK(ikev2_pair_run(p));
+    CHECK_EQUAL(p->side[0].child_failed, 1);
+    CHECK(ikev2_pair_packet(p, 0, "net") && ikev2_pair_packet(p, 1, "net"));
+    ikev2_pair_advance(p, 120000);
+    check_settled(p, 1);
+    ikev2_pair_free(p);
+}
+
+TEST(liveness_goes_through_the_old_ike_sa_until_the_new_one_is_known_to_both)
+{
+    struct ikev2_pair *p = ikev2_pair_new(43);
+
+    p->nat = true;
+    ikev2_pair_start(p, 0);
+    CHECK(ikev2_pair_run(p));
+    ikev2_pair_rekey(p, 1);
+    CHECK(ikev2_pair_deliver_to(p, 0));
+    CHECK_EQUAL(p->side[0].rekeyed, 1);
+    ikev2_pair_drop(p, 0);
+    /* The answer is lost and the mapping is another: only a message of the inner side that the
+     * outer one can read will bring them together. */
+    p->nat_port_shift = 5;
+    ikev2_pair_ask_liveness(p, 0);
+    CHECK(ikev2_pair_run(p));
+    CHECK_EQUAL(p->side[1].moved, 1);
+    ikev2_pair_advance(p, 120000);
+    CHECK_EQUAL(p->side[1].rekeyed, 1);
+    check_settled(p, 1);
+    ikev2_pair_free(p);
+}
+
 TEST(a_policy_that_is_replaced_by_an_equal_one_disturbs_nothing)
 {
     static struct ikev2_policy copy;

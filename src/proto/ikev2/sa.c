@@ -276,6 +276,29 @@ static bool peer_rekeys(const struct ikev2_ike *ike)
     return ike->answering != NULL && ike->answering->kind == IKEV2_WORK_REKEY_IKE;
 }
 
+static uint64_t liveness_deadline_ms(const struct ikev2_sa *sa)
+{
+    return sa->liveness_wanted ? 0 : ikev2_after(sa->heard_ms, sa->policy->liveness_ms);
+}
+
+static void begin_liveness(struct ikev2_turn *t, struct ikev2_ike *ike)
+{
+    t->sa->liveness_wanted = false;
+    ikev2_informational_begin(t, ike, IKEV2_WORK_LIVENESS, 0);
+}
+
+/* While it is not sure that the peer knows the current IKE SA, its predecessor is the one that both
+ * have: there he can be asked whether he lives, and there he learns where we are now. */
+static struct ikev2_ike *predecessor(const struct ikev2_sa *sa)
+{
+    for (struct ikev2_ike *ike = sa->ikes; ike != NULL; ike = ike->next) {
+        if (ike->phase == IKEV2_IKE_REPLACED && is_idle(ike)) {
+            return ike;
+        }
+    }
+    return NULL;
+}
+
 static void begin_next(struct ikev2_turn *t, struct ikev2_ike *ike)
 {
     struct ikev2_sa *sa = t->sa;
@@ -319,9 +342,19 @@ static void finish(struct ikev2_turn *t)
             ikev2_informational_begin(t, ike, IKEV2_WORK_DELETE_IKE, 0);
         }
     }
-    if (sa->state == IKEV2_STATE_UP && sa->current->phase == IKEV2_IKE_LIVE &&
-        is_idle(sa->current) && sa->current->hold_ms <= t->now_ms) {
-        begin_next(t, sa->current);
+    if (sa->state != IKEV2_STATE_UP || sa->current->phase != IKEV2_IKE_LIVE) {
+        return;
+    }
+    if (sa->current->hold_ms <= t->now_ms) {
+        if (is_idle(sa->current)) {
+            begin_next(t, sa->current);
+        }
+        return;
+    }
+    struct ikev2_ike *old = predecessor(sa);
+
+    if (old != NULL && liveness_deadline_ms(sa) <= t->now_ms) {
+        begin_liveness(t, old);
     }
 }
 
@@ -540,7 +573,8 @@ static void no_answer(struct ikev2_turn *t, struct ikev2_ike *ike)
         ikev2_init_give_up(t);
     } else if (!sa->established) {
         ikev2_over_for(t, IKEV2_FAIL_NO_ANSWER, ike->request_exchange, 0, "");
-    } else if (ike == sa->current) {
+    } else if (ike == sa->current ||
+               (ike->phase == IKEV2_IKE_REPLACED && sa->current->hold_ms > t->now_ms)) {
         ikev2_over_for(t, IKEV2_FAIL_PEER_DEAD, ike->request_exchange, 0, "");
     } else {
         ikev2_ike_forget(t, ike);
@@ -635,7 +669,7 @@ static uint64_t later(uint64_t a, uint64_t b)
 /* When an idle IKE SA will have something to do. */
 static uint64_t idle_deadline_ms(const struct ikev2_sa *sa, const struct ikev2_ike *ike)
 {
-    uint64_t at_ms = ikev2_after(sa->heard_ms, sa->policy->liveness_ms);
+    uint64_t at_ms = liveness_deadline_ms(sa);
 
     if (!ike->busy) {
         at_ms = earlier(at_ms, ike->rekey_ms);
@@ -670,6 +704,9 @@ static uint64_t ike_deadline_ms(const struct ikev2_sa *sa, const struct ikev2_ik
         at_ms = earlier(at_ms, ike->expire_ms);
         if (is_idle(ike)) {
             at_ms = earlier(at_ms, idle_deadline_ms(sa, ike));
+        }
+        if (ike->hold_ms != 0 && predecessor(sa) != NULL) {
+            at_ms = earlier(at_ms, liveness_deadline_ms(sa));
         }
     }
     return at_ms;
