@@ -364,10 +364,10 @@ size_t routes_count(const struct gateway *g);
 /* ---- identities.c ---- */
 void identities_clear(struct gateway *g);
 void identities_add(struct gateway *g, struct site *site);
-/* The sites that expect this identity, as a list by next_same_identity. */
 /* A site whose peer is given by its address and nothing else: the shared key proves the peer, so
  * any name will do that it says from that address. (With a certificate this would not hold.) */
 MUST_USE bool identity_is_implied(const struct config_site *config);
+/* The sites that expect this identity, as a list by next_same_identity. */
 struct site *identities_expecting(const struct gateway *g, const struct ike_identity *id);
 /* Which site is meant; NULL when none is. */
 struct site *identities_find(const struct gateway *g, const struct ike_identity *said,
