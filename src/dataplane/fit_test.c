@@ -549,3 +549,23 @@ TEST(a_checksum_that_was_left_to_us_is_completed)
     }
     testbed_close(&t);
 }
+
+TEST(packets_that_fall_into_many_pieces_leave_room_for_those_behind_them)
+{
+    struct testbed t;
+    struct packet *batch[BATCH_PACKETS];
+
+    testbed_open(&t, 1);
+    CHECK(testbed_join(&t, &plain));
+    dataplane_set_link_mtu(t.a.dp, 576);
+    for (size_t i = 0; i < BATCH_PACKETS; i++) {
+        batch[i] = dataplane_take_packet(t.a.worker);
+        testbed_fill(&t, batch[i], true, FAMILY_IPV4, i < 2 ? 65535 : 100, false);
+    }
+    dataplane_outbound(t.a.worker, batch, BATCH_PACKETS, t.now_ms, &t.a.out);
+    /* 135 pieces twice would be more than the output holds: the second is dropped. */
+    CHECK_EQUAL(t.a.out.to_wire_count, 135 + 62);
+    CHECK_EQUAL(testbed_dropped(&t.a, DROP_NO_BUFFER), 1);
+    CHECK(testbed_doors_add_up(&t.a));
+    testbed_close(&t);
+}

@@ -229,6 +229,10 @@ TEST(the_newest_used_sa_carries_until_it_is_stopped_then_the_one_before)
     CHECK(one_arrives(&t, 100));
     CHECK(dataplane_sa_counters(t.a.dp, spi_a[0], &c));
     CHECK_EQUAL(c.out_packets, 2);
+    for (int i = 0; i < 3; i++) {
+        dataplane_use(t.a.dp, spi_a[0]);
+    }
+    CHECK_EQUAL(atomic_load(&sad_find(t.a.dp, spi_a[0])->binding->list)->count, 3);
     dataplane_stop(t.a.dp, spi_a[0]);
     CHECK(one_arrives(&t, 100));
     CHECK(dataplane_sa_counters(t.a.dp, spi_a[2], &c));

@@ -250,10 +250,18 @@ TEST(every_verdict_about_wrong_packets_is_ours)
             print_message("%zu: %s\n", index, text_of(v, "what"));
         }
         CHECK_EQUAL(t.b.out.to_tun_count, accept ? 1 : 0);
+        if (accept) {
+            /* Padding against traffic analysis does not come out. */
+            const struct packet *p = t.b.out.to_tun[0];
+            CHECK_EQUAL(p->length, get_u16(packet_data(p) + 2));
+        }
         testbed_give(&t.b);
     }
     CHECK_EQUAL(index, 98);
     CHECK_EQUAL(testbed_dropped(&t.b, DROP_DUMMY), 2);
+    /* Before any decryption: 13 truncations of each SA below its smallest packet, and with CBC two
+     * more, an odd ciphertext and an empty one. */
+    CHECK_EQUAL(testbed_dropped(&t.b, DROP_MALFORMED_OUTER), 30);
     CHECK_EQUAL(testbed_dropped(&t.b, DROP_UNKNOWN_SPI), 4);
     CHECK_EQUAL(testbed_dropped(&t.b, DROP_SELECTOR_MISMATCH), 8);
     CHECK(testbed_doors_add_up(&t.b));
