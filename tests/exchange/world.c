@@ -415,6 +415,9 @@ static void side_done(struct world *w, struct side *s, const struct ikev2_action
 {
     bool over = false;
 
+    /* What goes out without being traced is an answer that is had again. */
+    snprintf(w->last_words[s->name], WORLD_WORDS_BYTES, "again");
+
     for (size_t i = 0; i < actions->count; i++) {
         if (over && actions->list[i].kind != IKEV2_TRACE) {
             FAIL(w, "%c acts after it is over", "AB"[s->name]);
