@@ -104,6 +104,50 @@ TEST(a_configuration_that_was_taken_outlives_its_result_and_its_text)
     config_free(c);
 }
 
+/* The indented lines of a document from one that begins with "gateway" to the end of its
+ * paragraphs; false when there is none left. */
+static bool next_example(FILE *document, char *out, size_t capacity)
+{
+    char line[512];
+    size_t used = 0;
+
+    out[0] = '\0';
+    while (fgets(line, sizeof(line), document) != NULL) {
+        bool indented = strncmp(line, "    ", 4) == 0;
+        if (used == 0 && strncmp(line, "    gateway ", 12) != 0) {
+            continue;
+        }
+        if ((!indented && line[0] != '\n') || strcmp(line, "    EOF\n") == 0) {
+            return true;
+        }
+        used += (size_t)snprintf(out + used, capacity - used, "%s", indented ? line + 4 : line);
+    }
+    return used > 0;
+}
+
+TEST(the_examples_of_the_documents_are_good)
+{
+    static const char *const documents[] = {"README.md", "docs/first-tunnel.md"};
+    static const int expected[] = {1, 2};
+
+    for (size_t i = 0; i < ARRAY_LENGTH(documents); i++) {
+        char path[512];
+        char text[2048];
+        int count = 0;
+        snprintf(path, sizeof(path), "%s/%s", TEST_SOURCES, documents[i]);
+        FILE *document = fopen(path, "r");
+        assert_non_null(document);
+        while (next_example(document, text, sizeof(text))) {
+            struct config *c = testbed_good(text);
+            CHECK_EQUAL(c->site_count, 1);
+            config_free(c);
+            count++;
+        }
+        fclose(document);
+        CHECK_EQUAL(count, expected[i]);
+    }
+}
+
 TEST(every_word_is_taken)
 {
     struct config *c =
