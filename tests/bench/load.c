@@ -25,9 +25,9 @@
 
 static volatile sig_atomic_t ending;
 
-static void end(int number)
+static void end(int signal_number)
 {
-    (void)number;
+    (void)signal_number;
     ending = 1;
 }
 
@@ -131,17 +131,30 @@ static int receive_load(uint16_t port, double patience)
     return 0;
 }
 
+/* What is no number ends the program. */
+static double number(const char *text)
+{
+    char *end_of_number;
+    double value = strtod(text, &end_of_number);
+
+    if (*text == '\0' || *end_of_number != '\0' || value < 0) {
+        fprintf(stderr, "%s is no number\n", text);
+        exit(2);
+    }
+    return value;
+}
+
 int main(int argc, char **argv)
 {
     struct sigaction action = {.sa_handler = end};
 
     sigaction(SIGTERM, &action, NULL);
     if (argc == 7 && strcmp(argv[1], "send") == 0) {
-        return send_load(argv[2], (uint16_t)atoi(argv[3]), (size_t)atoi(argv[4]), atof(argv[5]),
-                         atof(argv[6]));
+        return send_load(argv[2], (uint16_t)number(argv[3]), (size_t)number(argv[4]),
+                         number(argv[5]), number(argv[6]));
     }
     if (argc == 4 && strcmp(argv[1], "receive") == 0) {
-        return receive_load((uint16_t)atoi(argv[2]), atof(argv[3]));
+        return receive_load((uint16_t)number(argv[2]), number(argv[3]));
     }
     fprintf(stderr,
             "usage: load send ADDRESS PORT SIZE RATE SECONDS | load receive PORT SECONDS\n");
