@@ -195,19 +195,29 @@ void ikev2_over_for(struct ikev2_turn *t, enum ikev2_failure_reason reason, uint
     ikev2_over(t, &failure);
 }
 
+static void send_delete(struct ikev2_turn *t, struct ikev2_ike *ike)
+{
+    struct ikev2_outgoing o;
+
+    /* A window of one: when a request is open, the Delete takes the place after it. A peer that
+     * has not seen that request ignores this one until his own patience ends. */
+    ikev2_request_done(t, ike);
+    ikev2_out_begin(&o);
+    ikev2_out_delete_ike(&o);
+    ikev2_send_request(t, ike, IKEV2_INFORMATIONAL, &o);
+}
+
 void ikev2_over_with_delete(struct ikev2_turn *t, const struct ikev2_failure *failure)
 {
     struct ikev2_sa *sa = t->sa;
-    struct ikev2_ike *ike = sa->current;
-    struct ikev2_outgoing o;
+    bool held = sa->established && sa->current->hold_ms > t->now_ms;
 
-    if (sa->established && ike != NULL) {
-        /* A window of one: when a request is open, the Delete takes its place. The peer may have
-         * seen that request, and then ignores this one until his own patience ends. */
-        ikev2_request_done(t, ike);
-        ikev2_out_begin(&o);
-        ikev2_out_delete_ike(&o);
-        ikev2_send_request(t, ike, IKEV2_INFORMATIONAL, &o);
+    /* In the middle of a rekeying it is not sure which IKE SA the peer takes for the current one.
+     */
+    for (struct ikev2_ike *ike = sa->ikes; ike != NULL && sa->established; ike = ike->next) {
+        if (ike->phase == IKEV2_IKE_LIVE || (held && ike->phase == IKEV2_IKE_REPLACED)) {
+            send_delete(t, ike);
+        }
     }
     ikev2_over(t, failure);
 }
@@ -249,20 +259,44 @@ static struct ikev2_child *next_to_rekey(const struct ikev2_sa *sa, uint64_t now
     return NULL;
 }
 
-static bool begin_pending(struct ikev2_turn *t, struct ikev2_ike *ike)
+/* There is one already, or one on its way. */
+static bool child_is_there(const struct ikev2_sa *sa, const struct ikev2_child_policy *policy)
 {
-    struct ikev2_sa *sa = t->sa;
-
-    for (size_t i = 0; i < sa->pending_count; i++) {
-        if (sa->pending[i].at_ms <= t->now_ms) {
-            struct ikev2_pending pending = sa->pending[i];
-
-            pending_remove(sa, i);
-            ikev2_child_begin(t, ike, pending.policy, NULL, pending.retries);
+    for (const struct ikev2_child *child = sa->children; child != NULL; child = child->next) {
+        if (child->policy == policy && child->phase == IKEV2_CHILD_UP) {
             return true;
         }
     }
-    return false;
+    for (const struct ikev2_ike *ike = sa->ikes; ike != NULL; ike = ike->next) {
+        if (ike->asking != NULL && ike->asking->kind == IKEV2_WORK_CHILD &&
+            ike->asking->policy == policy) {
+            return true;
+        }
+    }
+    return sa->handshake != NULL && sa->handshake->child != NULL &&
+           sa->handshake->child->policy == policy;
+}
+
+static void begin_pending(struct ikev2_turn *t, struct ikev2_ike *ike)
+{
+    struct ikev2_sa *sa = t->sa;
+
+    size_t i = 0;
+
+    while (i < sa->pending_count) {
+        if (sa->pending[i].at_ms > t->now_ms) {
+            i++;
+        } else {
+            struct ikev2_pending pending = sa->pending[i];
+
+            pending_remove(sa, i);
+            /* Meanwhile the peer may have made it. */
+            if (!child_is_there(sa, pending.policy)) {
+                ikev2_child_begin(t, ike, pending.policy, NULL, pending.retries);
+                return;
+            }
+        }
+    }
 }
 
 static bool is_idle(const struct ikev2_ike *ike)
@@ -325,7 +359,7 @@ static void begin_next(struct ikev2_turn *t, struct ikev2_ike *ike)
         ikev2_child_begin(t, ike, child->policy, child, child->retries);
         return;
     }
-    (void)begin_pending(t, ike);
+    begin_pending(t, ike);
 }
 
 /* At the end of every event. */
@@ -884,24 +918,6 @@ void ikev2_sa_rekey_child(struct ikev2_sa *sa, uint32_t spi_in, uint64_t now_ms,
         child->rekey_ms = earlier(child->rekey_ms, now_ms);
         finish(&t);
     }
-}
-
-/* There is one already, or one on its way. */
-static bool child_is_there(const struct ikev2_sa *sa, const struct ikev2_child_policy *policy)
-{
-    for (const struct ikev2_child *child = sa->children; child != NULL; child = child->next) {
-        if (child->policy == policy && child->phase == IKEV2_CHILD_UP) {
-            return true;
-        }
-    }
-    for (const struct ikev2_ike *ike = sa->ikes; ike != NULL; ike = ike->next) {
-        if (ike->asking != NULL && ike->asking->kind == IKEV2_WORK_CHILD &&
-            ike->asking->policy == policy) {
-            return true;
-        }
-    }
-    return sa->handshake != NULL && sa->handshake->child != NULL &&
-           sa->handshake->child->policy == policy;
 }
 
 void ikev2_sa_start_child(struct ikev2_sa *sa, const struct ikev2_child_policy *child,
