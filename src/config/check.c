@@ -87,7 +87,7 @@ static void check_names(struct reading *r)
     for (size_t i = 0; i < r->site_count; i++) {
         sorted[i] = &r->config->sites[i];
     }
-    qsort(sorted, r->site_count, sizeof(*sorted), compare_names);
+    qsort(sorted, r->site_count, sizeof(void *), compare_names);
     for (size_t i = 1; i < r->site_count; i++) {
         const struct config_site *one = sorted[i - 1];
         const struct config_site *two = sorted[i];

@@ -6,6 +6,8 @@
 
 #include "config/schema.h"
 
+#define HELP_COLUMNS 78
+
 /* scdoc reads '_', '*', '\' and line beginnings as marks. */
 static void add_escaped(struct sheet *out, const char *text)
 {
@@ -160,6 +162,23 @@ static const struct schema_word *find_word(const char *words)
     return w != NULL ? w : schema_find(SCOPE_SITE, word);
 }
 
+/* A paragraph for a terminal, two spaces from its edge. */
+static void add_wrapped(struct sheet *out, const char *text)
+{
+    size_t column = 0;
+
+    while (*text != '\0') {
+        size_t length = strcspn(text, " ");
+        bool breaks = column == 0 || column + 1 + length > HELP_COLUMNS;
+        sheet_add(out, breaks ? (column == 0 ? "  " : "\n  ") : " ");
+        sheet_add_slice(out, (struct slice){(const uint8_t *)text, length});
+        column = (breaks ? 2 : column + 1) + length;
+        text += length;
+        text += strspn(text, " ");
+    }
+    sheet_add(out, "\n");
+}
+
 char *config_help(const char *word)
 {
     const struct schema_word *w = find_word(word);
@@ -168,7 +187,8 @@ char *config_help(const char *word)
     if (w == NULL) {
         return NULL;
     }
-    sheet_addf(&out, "%s %s\n  %s\n", w->word, w->arguments, w->meaning);
+    sheet_addf(&out, "%s %s\n", w->word, w->arguments);
+    add_wrapped(&out, w->meaning);
     if (w->standard != NULL) {
         sheet_addf(&out, "  Default: %s\n", w->standard);
     }

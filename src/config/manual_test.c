@@ -65,6 +65,15 @@ TEST(help_finds_words_in_both_places)
     char *lan = config_help("site lan");
     CHECK(strstr(lan, "instead of the gateway's") != NULL);
     free(lan);
+    char *identity = config_help("identity");
+    CHECK_TEXT(identity,
+               "identity IDENTITY | auto | any\n"
+               "  Who the peer must prove to be. 'auto': the host name of the first peer; a\n"
+               "  peer that is given by its address may have any name, its key proves it.\n"
+               "  'any': whoever has the key, from wherever it calls.\n"
+               "  Default: auto\n"
+               "  Example: identity gw1.partner.example\n");
+    free(identity);
     CHECK(config_help("nothing") == NULL);
     CHECK(config_help("site gateway") == NULL);
     CHECK(config_help("") == NULL);
