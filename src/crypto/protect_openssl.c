@@ -36,6 +36,8 @@ struct context {
 
 struct openssl_engine {
     struct cbc_mac_context *cbc_mac;
+    bool cbc_mac_holds; /* it was used since its last key was overwritten */
+    size_t holding; /* contexts with the schedule of a key */
     struct context contexts[CIPHER_KINDS][KEY_SIZES][2]; /* the last: open, seal */
 };
 
@@ -88,10 +90,16 @@ static void context_free(struct context *c)
     *c = (struct context){0};
 }
 
-/* Schedules of ended keys are wiped by libcrypto with the context. */
+/* Another schedule in its place; a context that will not take one is freed, which wipes it. */
 static void context_forget(struct context *c)
 {
-    if (c->serial != 0) {
+    static const uint8_t zeros[32];
+
+    if (c->serial == 0) {
+        return;
+    }
+    c->serial = 0;
+    if (EVP_CipherInit_ex2(c->evp, NULL, zeros, zeros, -1, NULL) != 1) {
         context_free(c);
     }
 }
@@ -108,8 +116,14 @@ void openssl_engine_free(struct openssl_engine *engine)
 
 void openssl_engine_forget(struct openssl_engine *engine)
 {
-    each_context(engine, context_forget);
-    cbc_mac_context_forget(engine->cbc_mac);
+    if (engine->holding > 0) {
+        each_context(engine, context_forget);
+        engine->holding = 0;
+    }
+    if (engine->cbc_mac_holds) {
+        cbc_mac_context_forget(engine->cbc_mac);
+        engine->cbc_mac_holds = false;
+    }
 }
 
 static bool is_ccm(enum cipher_kind kind)
@@ -148,8 +162,10 @@ static EVP_CIPHER_CTX *context_for(struct openssl_engine *engine, const struct p
     }
     const uint8_t *cipher_key = c->serial == key->serial ? NULL : key->cipher_key;
 
+    engine->holding += c->serial == 0 ? 1 : 0;
     c->serial = key->serial;
     if (EVP_CipherInit_ex2(c->evp, NULL, cipher_key, nonce, seal, NULL) != 1) {
+        engine->holding--;
         context_free(c);
         return NULL;
     }
@@ -249,6 +265,7 @@ static bool mac_run(struct openssl_engine *engine, const struct protect_job *job
 
     put_u32(high, job->sequence_high);
     if (!mac_digest(key->mac_kind, &digest)) {
+        engine->cbc_mac_holds = true;
         return cbc_mac(engine->cbc_mac, &key->mac.cbc, parts, ARRAY_LENGTH(parts), out);
     }
     struct hmac h;

@@ -826,6 +826,41 @@ TEST(keys_of_wrong_length_and_encryption_without_integrity_are_refused)
     CHECK(protect_key_new(&null, (struct slice){material, 0}) == NULL);
 }
 
+/* The engines overwrite what they know of a freed key; that must not disturb the keys that stay. */
+static void check_frees_between(struct protect_engine *engine)
+{
+    static struct suite suites[SUITES_MAX];
+    struct seeded_random seeded;
+    size_t count = all_suites(suites);
+
+    seeded_random_init(&seeded, 30);
+    struct random_source random = seeded_random_source(&seeded);
+
+    for (size_t i = 0; i < count; i++) {
+        uint8_t material[MATERIAL_BYTES_MAX];
+        struct protect_key *key = random_key(&suites[i], &random, material);
+        batch_message(&plain_batch, 0, key, &suites[i], &random);
+        plain_batch.jobs[0].ok = true;
+        batch_copy(&multi_batch, &plain_batch, 1);
+        size_t end = (size_t)(plain_batch.jobs[0].icv - plain_batch.messages[0].bytes);
+
+        for (size_t round = 0; round < 3; round++) {
+            protect_seal(engine, multi_batch.jobs, 1);
+            CHECK(multi_batch.jobs[0].ok);
+            protect_key_free(random_key(&suites[i], &random, material));
+            protect_open(engine, multi_batch.jobs, 1);
+            CHECK(multi_batch.jobs[0].ok);
+            CHECK_BYTES(multi_batch.messages[0].bytes, plain_batch.messages[0].bytes, end);
+        }
+        protect_key_free(key);
+    }
+}
+
+TEST(a_key_goes_on_working_while_others_are_freed)
+{
+    with_both_engines(check_frees_between);
+}
+
 TEST(no_key_takes_more_than_two_kibibytes)
 {
     static struct suite suites[SUITES_MAX];
