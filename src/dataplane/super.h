@@ -1,0 +1,35 @@
+/*
+ * Super-packets: many segments of one flow that the system hands over, and takes back, in one
+ * piece. What came in one piece from the TUN device is cut into packets that can be protected; what
+ * came out of protection is joined again. The payload is never changed, and a packet that cannot be
+ * joined with certainty stays as it is.
+ */
+#ifndef SEKISHO_DATAPLANE_SUPER_H
+#define SEKISHO_DATAPLANE_SUPER_H
+
+#include "base/packet.h"
+#include "wire/ip.h"
+
+/* A super-packet that is being cut. It borrows the packet. */
+struct cut {
+    const struct packet *super;
+    struct ip_head ip;
+    uint32_t head_bytes; /* IP and TCP or UDP; everything when nothing is to be cut */
+    uint32_t total_bytes;
+    uint32_t at; /* of the payload that is left, from the beginning of the packet */
+    uint32_t count; /* cut off so far */
+};
+
+/* Fields `segmentation`, `segment_bytes` and `checksum_*` of the packet say what it is. False when
+ * it is not what it says. */
+MUST_USE bool cut_begin(struct cut *cut, const struct packet *super);
+enum cut_result { CUT_PACKET, CUT_END, CUT_TOO_LONG };
+/* Fills `out` behind its offset, leaving the tail room; its checksums are whole. */
+MUST_USE enum cut_result cut_next(struct cut *cut, struct packet *out);
+
+/* How many packets from the first one on are one flow without a gap. When there are several, the
+ * first now has the head of them all (its fields say so) and *skip_bytes of each other must be left
+ * out; when there is one, it is as it was. count > 0. */
+size_t join_packets(struct packet *const *packets, size_t count, uint32_t *skip_bytes);
+
+#endif
