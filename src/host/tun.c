@@ -7,11 +7,22 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
+#include <linux/virtio_net.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/uio.h>
 #include <unistd.h>
+
+/* Since Linux 6.2. */
+#ifndef TUN_F_USO4
+#define TUN_F_USO4 0x20
+#define TUN_F_USO6 0x40
+#endif
+#ifndef VIRTIO_NET_HDR_GSO_UDP_L4
+#define VIRTIO_NET_HDR_GSO_UDP_L4 5
+#endif
 
 static void explain(int error, const char *name, char *why, size_t why_bytes)
 {
@@ -59,7 +70,19 @@ static void accept_own_addresses(const char *name)
     }
 }
 
-bool tun_open(struct tun *tun, const char *name, bool many, char *why, size_t why_bytes)
+/* UDP in super-packets where the kernel can; without any of it, checksums and cutting are its work.
+ */
+static void ask_for_supers(int fd)
+{
+    const unsigned tcp = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
+
+    if (ioctl(fd, TUNSETOFFLOAD, tcp | TUN_F_USO4 | TUN_F_USO6) != 0) {
+        (void)ioctl(fd, TUNSETOFFLOAD, tcp);
+    }
+}
+
+bool tun_open(struct tun *tun, const char *name, bool many, bool supers, char *why,
+              size_t why_bytes)
 {
     struct ifreq request = {0};
 
@@ -79,14 +102,19 @@ bool tun_open(struct tun *tun, const char *name, bool many, char *why, size_t wh
         }
         return false;
     }
-    request.ifr_flags = (short)(IFF_TUN | IFF_NO_PI | (many ? IFF_MULTI_QUEUE : 0));
+    request.ifr_flags =
+        (short)(IFF_TUN | IFF_NO_PI | (many ? IFF_MULTI_QUEUE : 0) | (supers ? IFF_VNET_HDR : 0));
     memcpy(request.ifr_name, name, strlen(name));
     if (ioctl(fd, TUNSETIFF, &request) != 0) {
         explain(errno, name, why, why_bytes);
         (void)close(fd);
         return false;
     }
+    if (supers) {
+        ask_for_supers(fd);
+    }
     tun->fd = fd;
+    tun->supers = supers;
     memcpy(tun->name, request.ifr_name, sizeof(tun->name));
     tun->name[sizeof(tun->name) - 1] = '\0';
     tun->interface_index = (int)if_nametoindex(tun->name);
@@ -107,28 +135,85 @@ void tun_close(struct tun *tun)
     tun->fd = -1;
 }
 
+/* False for a kind that we did not ask for. */
+static bool read_kind(const struct virtio_net_hdr *head, struct packet *packet)
+{
+    unsigned kind = head->gso_type & ~(unsigned)VIRTIO_NET_HDR_GSO_ECN;
+
+    packet->segmentation = SEGMENT_NONE;
+    packet->segment_bytes = head->gso_size;
+    packet->checksum_start = 0;
+    packet->checksum_offset = 0;
+    if ((head->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) != 0) {
+        packet->checksum_start = head->csum_start;
+        packet->checksum_offset = head->csum_offset;
+    }
+    if (kind == VIRTIO_NET_HDR_GSO_TCPV4 || kind == VIRTIO_NET_HDR_GSO_TCPV6) {
+        packet->segmentation = SEGMENT_TCP;
+    } else if (kind == VIRTIO_NET_HDR_GSO_UDP_L4) {
+        packet->segmentation = SEGMENT_UDP;
+    } else {
+        return kind == VIRTIO_NET_HDR_GSO_NONE;
+    }
+    return true;
+}
+
 enum tun_result tun_read(const struct tun *tun, struct packet *packet)
 {
+    struct virtio_net_hdr head = {0};
+    size_t head_bytes = tun->supers ? sizeof(head) : 0;
+
     assert(packet->offset + PACKET_TAILROOM_BYTES < packet->capacity);
     size_t room = packet->capacity - packet->offset - PACKET_TAILROOM_BYTES;
+    const struct iovec parts[] = {{&head, head_bytes}, {packet_data(packet), room}};
 
-    ssize_t got = read(tun->fd, packet_data(packet), room);
+    ssize_t got = readv(tun->fd, parts, ARRAY_LENGTH(parts));
     if (got < 0) {
         return errno == EAGAIN || errno == EINTR ? TUN_EMPTY : TUN_FAILED;
     }
     /* The device cuts off silently what does not fit: a full buffer is not to be trusted. */
-    if ((size_t)got == room) {
+    if ((size_t)got <= head_bytes || (size_t)got == head_bytes + room ||
+        !read_kind(&head, packet)) {
         return TUN_FAILED;
     }
-    packet->length = (uint32_t)got;
+    packet->length = (uint32_t)((size_t)got - head_bytes);
     return TUN_OK;
 }
 
-enum tun_result tun_write(const struct tun *tun, const struct packet *packet)
+static void write_kind(struct virtio_net_hdr *head, const struct packet *packet,
+                       uint32_t head_bytes)
 {
-    ssize_t put = write(tun->fd, packet_data(packet), packet->length);
+    if (packet->checksum_start != 0) {
+        head->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+        head->csum_start = packet->checksum_start;
+        head->csum_offset = packet->checksum_offset;
+    }
+    if (packet->segmentation == SEGMENT_TCP) {
+        head->gso_type =
+            packet_data(packet)[0] >> 4 == 4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6;
+        head->gso_size = packet->segment_bytes;
+        head->hdr_len = (uint16_t)head_bytes;
+    }
+}
 
-    if (put < 0) {
+enum tun_result tun_write(const struct tun *tun, struct packet *const *packets, size_t count,
+                          uint32_t skip_bytes)
+{
+    struct virtio_net_hdr head = {0};
+    struct iovec parts[1 + BATCH_PACKETS];
+
+    assert(count > 0 && count <= BATCH_PACKETS && (count == 1 || tun->supers));
+    if (count > 1) {
+        write_kind(&head, packets[0], skip_bytes);
+    }
+    parts[0] = (struct iovec){&head, tun->supers ? sizeof(head) : 0};
+    for (size_t i = 0; i < count; i++) {
+        uint32_t skip = i == 0 ? 0 : skip_bytes;
+
+        assert(packets[i]->length >= skip);
+        parts[1 + i] = (struct iovec){packet_data(packets[i]) + skip, packets[i]->length - skip};
+    }
+    if (writev(tun->fd, parts, (int)(1 + count)) < 0) {
         return errno == EAGAIN ? TUN_EMPTY : TUN_FAILED;
     }
     return TUN_OK;

@@ -10,11 +10,14 @@
 struct tun {
     int fd;
     int interface_index;
+    bool supers; /* the system hands over and takes super-packets */
     char name[TUN_NAME_BYTES];
 };
 
-/* False with a sentence. With `many` further queues of the same device can be opened. */
-MUST_USE bool tun_open(struct tun *tun, const char *name, bool many, char *why, size_t why_bytes);
+/* False with a sentence. With `many` further queues of the same device can be opened. With `supers`
+ * packets may be many segments in one piece, and checksums may be left to us: see struct packet. */
+MUST_USE bool tun_open(struct tun *tun, const char *name, bool many, bool supers, char *why,
+                       size_t why_bytes);
 void tun_close(struct tun *tun);
 
 enum tun_result {
@@ -22,8 +25,13 @@ enum tun_result {
     TUN_EMPTY, /* nothing to read, or no room to write: try again when it is ready */
     TUN_FAILED, /* this packet is lost: longer than the buffer, or refused */
 };
+#define TUN_SUPER_BYTES 65536 /* room for any super-packet, without head and tail room */
+
 /* Reads one packet behind `offset`, leaving the tail room. */
 MUST_USE enum tun_result tun_read(const struct tun *tun, struct packet *packet);
-MUST_USE enum tun_result tun_write(const struct tun *tun, const struct packet *packet);
+/* Writes `count` packets (at most BATCH_PACKETS) as one: the first with all its octets, of each
+ * other what stands behind `skip_bytes`. The fields of the first say what the whole is. */
+MUST_USE enum tun_result tun_write(const struct tun *tun, struct packet *const *packets,
+                                   size_t count, uint32_t skip_bytes);
 
 #endif

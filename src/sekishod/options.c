@@ -13,12 +13,13 @@ const char *options_usage(void)
 {
     return "usage: sekishod [-c FILE] [--run DIR] [--state DIR] [--foreground]\n"
            "                [--log-level error|warning|notice|info|debug]\n"
-           "                [--crypto automatic|openssl] [--check]\n"
+           "                [--crypto automatic|openssl] [--offload on|off] [--check]\n"
            "  -c FILE       the configuration, " DEFAULT_CONFIG "\n"
            "  --run DIR     control socket and lock, /run/sekisho\n"
            "  --state DIR   what is kept between runs, /var/lib/sekisho\n"
            "  --foreground  stay in the foreground and log to standard error\n"
            "  --crypto      use OpenSSL alone, or what is fastest (automatic)\n"
+           "  --offload     let the system hand over many packets in one piece (on)\n"
            "  --check       read the configuration, say what is wrong, and end\n";
 }
 
@@ -40,6 +41,18 @@ static void set_secrets_directory(struct options *options, bool config_was_named
              slash == NULL ? 0 : (int)(slash - options->config_path + 1), options->config_path);
 }
 
+/* Two words, of which the second sets. */
+static enum options_result read_choice(const char *word, const char *value, const char *usual,
+                                       const char *other, bool *out, char *why, size_t why_bytes)
+{
+    if (!is_word(value, usual) && !is_word(value, other)) {
+        snprintf(why, why_bytes, "%s knows %s and %s, not %.40s", word, usual, other, value);
+        return OPTIONS_WRONG;
+    }
+    *out = is_word(value, other);
+    return OPTIONS_OK;
+}
+
 static enum options_result read_value(struct options *out, const char *word, const char *value,
                                       char *why, size_t why_bytes)
 {
@@ -55,18 +68,18 @@ static enum options_result read_value(struct options *out, const char *word, con
                      "--log-level knows error, warning, notice, info and debug, not %.40s", value);
             return OPTIONS_WRONG;
         }
-    } else if (is_word(value, "openssl") || is_word(value, "automatic")) {
-        out->openssl_only = is_word(value, "openssl");
+    } else if (is_word(word, "--offload")) {
+        return read_choice(word, value, "on", "off", &out->no_offload, why, why_bytes);
     } else {
-        snprintf(why, why_bytes, "--crypto knows automatic and openssl, not %.40s", value);
-        return OPTIONS_WRONG;
+        return read_choice(word, value, "automatic", "openssl", &out->openssl_only, why, why_bytes);
     }
     return OPTIONS_OK;
 }
 
 static bool wants_value(const char *word)
 {
-    static const char *const words[] = {"-c", "--run", "--state", "--log-level", "--crypto"};
+    static const char *const words[] = {"-c",          "--run",    "--state",
+                                        "--log-level", "--crypto", "--offload"};
 
     for (size_t i = 0; i < ARRAY_LENGTH(words); i++) {
         if (is_word(word, words[i])) {

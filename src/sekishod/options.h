@@ -17,6 +17,7 @@ struct options {
     bool foreground;
     bool check_only;
     bool openssl_only;
+    bool no_offload;
 };
 
 enum options_result { OPTIONS_OK, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_WRONG };

@@ -61,6 +61,12 @@ TEST(wrong_words_are_named)
     CHECK_EQUAL(READ(&o, "--crypto", "rot13"), OPTIONS_WRONG);
     CHECK_EQUAL(READ(&o, "--crypto", "openssl", "--log-level", "debug"), OPTIONS_OK);
     CHECK(o.openssl_only);
+    CHECK(!o.no_offload);
+    CHECK_EQUAL(READ(&o, "--offload", "maybe"), OPTIONS_WRONG);
+    CHECK_TEXT(why, "--offload knows on and off, not maybe");
+    CHECK_EQUAL(READ(&o, "--offload", "off"), OPTIONS_OK);
+    CHECK(o.no_offload);
+    CHECK_EQUAL(READ(&o, "--crypto", "openssl", "--log-level", "debug"), OPTIONS_OK);
     CHECK_EQUAL(o.log_level, LOG_LEVEL_DEBUG);
     CHECK_EQUAL(READ(&o, "--help"), OPTIONS_HELP);
     CHECK_EQUAL(READ(&o, "--version"), OPTIONS_VERSION);

@@ -54,7 +54,8 @@ static bool open_device(struct daemon *daemon, const struct config *config, char
                         size_t why_bytes)
 {
     if (!netlink_open(&daemon->netlink, why, why_bytes) ||
-        !tun_open(&daemon->tun, config->device, WORKERS > 1, why, why_bytes) ||
+        !tun_open(&daemon->tun, config->device, WORKERS > 1, !daemon->options.no_offload, why,
+                  why_bytes) ||
         !netlink_link_up(&daemon->netlink, daemon->tun.interface_index, TUN_MTU, why, why_bytes) ||
         !netlink_watch(&daemon->netlink, why, why_bytes)) {
         return false;

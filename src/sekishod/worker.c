@@ -5,6 +5,7 @@
 #include "sekishod/worker.h"
 
 #include "base/ring.h"
+#include "dataplane/super.h"
 #include "host/clock.h"
 
 #include <assert.h>
@@ -36,6 +37,9 @@ struct worker {
     struct packet *stock[BATCH_PACKETS];
     size_t stock_count;
     struct dataplane_output out;
+    struct packet super; /* read from the TUN device; cut as far as the stock goes */
+    struct cut cut;
+    bool is_cutting;
     bool has_news; /* for the control thread */
     pthread_t thread;
     bool started;
@@ -116,10 +120,23 @@ static void flush_to_wire(struct worker *worker)
 static void flush_to_tun(struct worker *worker)
 {
     const struct dataplane_output *out = &worker->out;
+    const struct tun *tun = worker->settings.tun;
     uint32_t failed = 0;
+    size_t first = 0;
 
-    for (size_t i = 0; i < out->to_tun_count; i++) {
-        failed += tun_write(worker->settings.tun, out->to_tun[i]) == TUN_OK ? 0 : 1;
+    while (first < out->to_tun_count) {
+        size_t left = out->to_tun_count - first;
+        size_t count = 1;
+        uint32_t skip_bytes = 0;
+
+        if (tun->supers) {
+            count = join_packets(&out->to_tun[first], left < BATCH_PACKETS ? left : BATCH_PACKETS,
+                                 &skip_bytes);
+        }
+        if (tun_write(tun, &out->to_tun[first], count, skip_bytes) != TUN_OK) {
+            failed += (uint32_t)count;
+        }
+        first += count;
     }
     if (failed > 0) {
         dataplane_count_drop(worker->plane, DROP_TUN_FAILED, failed);
@@ -154,31 +171,54 @@ static void flush(struct worker *worker)
 
 /* ---- sources ---- */
 
+/* The next packet of the TUN device, out of a super-packet or whole. False when there is none. */
+static bool next_clear_packet(struct worker *worker, struct packet *packet)
+{
+    packet->offset = PACKET_HEADROOM_BYTES;
+    for (;;) {
+        if (worker->is_cutting) {
+            enum cut_result cut = cut_next(&worker->cut, packet);
+
+            if (cut == CUT_PACKET) {
+                return true;
+            }
+            worker->is_cutting = false;
+            if (cut == CUT_TOO_LONG) {
+                dataplane_count_drop(worker->plane, DROP_MALFORMED_INNER, 1);
+            }
+        }
+        enum tun_result result = tun_read(worker->settings.tun, &worker->super);
+        if (result == TUN_EMPTY) {
+            return false;
+        }
+        worker->is_cutting = result == TUN_OK && cut_begin(&worker->cut, &worker->super);
+        if (!worker->is_cutting) {
+            dataplane_count_drop(worker->plane, DROP_MALFORMED_INNER, 1);
+            return false;
+        }
+    }
+}
+
 static void tun_ready(void *context, unsigned events)
 {
     struct worker *worker = context;
-    size_t stock = fill_stock(worker);
-    size_t count = 0;
 
     (void)events;
-    while (count < stock) {
-        struct packet *packet = worker->stock[count];
+    do {
+        size_t stock = fill_stock(worker);
+        size_t count = 0;
 
-        packet->offset = PACKET_HEADROOM_BYTES;
-        enum tun_result result = tun_read(worker->settings.tun, packet);
-        if (result == TUN_FAILED) {
-            dataplane_count_drop(worker->plane, DROP_MALFORMED_INNER, 1);
+        while (count < stock && next_clear_packet(worker, worker->stock[count])) {
+            count++;
         }
-        if (result != TUN_OK) {
-            break;
+        if (count == 0) {
+            return;
         }
-        count++;
-    }
-    if (count > 0) {
         dataplane_outbound(worker->plane, worker->stock, count, clock_now_ms(), &worker->out);
         use_stock(worker, count);
         flush(worker);
-    }
+        /* The device does not tell of what is left of a super-packet. */
+    } while (worker->is_cutting);
 }
 
 static void take_errors(struct worker *worker, struct datagram_socket *s)
@@ -290,8 +330,13 @@ struct worker *worker_new(const struct worker_settings *settings)
     }
     memset(worker, 0, sizeof(*worker));
     worker->settings = *settings;
+    worker->super =
+        (struct packet){.capacity = PACKET_HEADROOM_BYTES + TUN_SUPER_BYTES + PACKET_TAILROOM_BYTES,
+                        .offset = PACKET_HEADROOM_BYTES};
+    worker->super.buffer = malloc(worker->super.capacity);
     worker->plane = dataplane_worker_new(settings->dataplane, settings->index);
-    worker->started = worker->plane != NULL && datagrams_init(&worker->up, RING_BYTES) &&
+    worker->started = worker->plane != NULL && worker->super.buffer != NULL &&
+                      datagrams_init(&worker->up, RING_BYTES) &&
                       ring_init(&worker->errors, sizeof(struct datagram_error), RING_ERRORS) &&
                       loop_init(&worker->loop) && wake_init(&worker->wake, wake_ready, worker) &&
                       add_sources(worker) &&
@@ -321,6 +366,7 @@ void worker_free(struct worker *worker)
         give_back(worker, worker->stock, worker->stock_count);
         dataplane_worker_free(worker->plane);
     }
+    free(worker->super.buffer);
     free(worker);
 }
 

@@ -329,15 +329,15 @@ static void check_tun(const char *space)
     char why[256] = "";
 
     enter(space);
-    bool ok =
-        netlink_open(&nl, why, sizeof(why)) && tun_open(&tun, "hst0", false, why, sizeof(why));
+    bool ok = netlink_open(&nl, why, sizeof(why)) &&
+              tun_open(&tun, "hst0", false, false, why, sizeof(why));
     check("tun: opens", ok);
     if (!ok) {
         printf("%s\n", why);
         return;
     }
-    check("tun: a name is used once",
-          !tun_open(&other, "hst0", false, why, sizeof(why)) && strstr(why, "device NAME") != NULL);
+    check("tun: a name is used once", !tun_open(&other, "hst0", false, false, why, sizeof(why)) &&
+                                          strstr(why, "device NAME") != NULL);
     check("tun: comes up", netlink_link_up(&nl, tun.interface_index, 1390, why, sizeof(why)));
     check("tun: has its MTU", netlink_link_mtu(&nl, tun.interface_index) == 1390);
     check("route: IPv4",
