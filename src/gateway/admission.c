@@ -111,13 +111,18 @@ void admission_datagram(struct gateway *g, const struct endpoint *local,
     uint8_t bytes[REPLY_BYTES];
     struct writer reply = writer_over(bytes, sizeof(bytes));
     bool cookies = admission_wants_cookies(g, &peer->address);
+    struct reader r = reader_over(message);
+    struct ikev2_header header;
 
+    if (!ikev2_read_header(&r, &header)) {
+        return;
+    }
     switch (ikev2_gate_admit(&g->gate, message, local, peer, cookies, now_ms, g->random, &reply)) {
     case IKEV2_GATE_ADMIT:
         break;
     case IKEV2_GATE_REPLY:
         actions_send(g, local, peer, writer_written(&reply));
-        g->cookies_sent += cookies;
+        g->cookies_sent += cookies && header.exchange == IKEV2_IKE_SA_INIT;
         return;
     case IKEV2_GATE_DROP:
         return;
@@ -126,10 +131,7 @@ void admission_datagram(struct gateway *g, const struct endpoint *local,
         g->refused_full++;
         return;
     }
-    struct reader r = reader_over(message);
-    struct ikev2_header header;
-
-    if (g->responder_terms == NULL || !ikev2_read_header(&r, &header)) {
+    if (g->responder_terms == NULL) {
         return;
     }
     g->responder_terms->policy.half_open_ms = half_open_ms(g);

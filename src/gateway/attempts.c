@@ -76,7 +76,8 @@ void attempts_add(struct gateway *g, const struct ike *ike, enum reason reason,
     };
 
     reason_sentence(reason, &words, &sentence);
-    if (!ike->initiator) {
+    /* Who began and did not go on may have been the slower one of two that began at once. */
+    if (!ike->initiator && reason != REASON_HALF_OPEN) {
         log_stranger(g, &attempt, now_ms);
     }
     struct status_attempt *newest = &a->list[a->newest];

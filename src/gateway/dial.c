@@ -93,6 +93,8 @@ void dial_back_off(struct site *site, uint64_t now_ms)
 
 static void round_over(struct site *site, uint64_t now_ms)
 {
+    /* Who is called for traffic only is called again when there is more of it. */
+    site->wanted_by_traffic = false;
     dial_done(site);
     dial_back_off(site, now_ms);
     site_think_later(site);

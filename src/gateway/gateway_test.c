@@ -568,3 +568,99 @@ TEST(a_network_that_loses_everything_for_a_while_is_survived)
     CHECK(gateway_pair_passes(&pair, 0));
     close_both();
 }
+
+/* ---- behind a NAT ---- */
+
+static void open_behind_nat(uint64_t seed)
+{
+    gateway_pair_open(&pair, seed);
+    pair.nodes[0].outer = address_ipv4(0xc0a80105);
+    pair.nodes[0].nat_outer = address_ipv4(0xcb007101);
+    pair.nodes[0].nat_base = 31000;
+    snprintf(pair.nodes[1].config, sizeof(pair.nodes[1].config),
+             "gateway osaka.example.jp\nlan 10.2.0.0/16\nsite tokyo {\n peer any\n"
+             " identity tokyo.example.jp\n network 10.1.0.0/16\n key @tokyo\n dpd off\n}\n");
+    gateway_pair_write_config(&pair, 0, "dpd off");
+    gateway_pair_start(&pair, 0);
+    gateway_pair_start(&pair, 1);
+    CHECK(gateway_pair_up(&pair, 5000));
+}
+
+TEST(a_mapping_of_a_nat_is_kept_alive_by_the_side_behind_it_and_only_when_idle)
+{
+    open_behind_nat(27);
+    CHECK(gateway_pair_site(&pair, 0).ike.nat_local);
+    CHECK(gateway_pair_site(&pair, 1).ike.nat_peer);
+    gateway_pair_run(&pair, 210000);
+    CHECK_EQUAL(pair.nodes[0].keepalives, 10);
+    CHECK_EQUAL(pair.nodes[1].keepalives, 0);
+    for (unsigned i = 0; i < 100; i++) {
+        CHECK(gateway_pair_passes(&pair, 0));
+        gateway_pair_run(&pair, 900);
+    }
+    CHECK(pair.nodes[0].keepalives <= 11);
+    close_both();
+}
+
+TEST(the_peer_follows_a_nat_that_forgot_its_mapping)
+{
+    open_behind_nat(28);
+    CHECK(gateway_pair_passes(&pair, 0));
+    CHECK(gateway_pair_passes(&pair, 1));
+    pair.nodes[0].nat_base = 42000;
+    CHECK(!gateway_pair_passes(&pair, 1));
+    CHECK(gateway_pair_passes(&pair, 0));
+    CHECK(gateway_pair_passes(&pair, 1));
+    check_one_sa();
+    close_both();
+}
+
+TEST(a_stranger_with_a_known_name_does_not_hide_what_is_really_wrong)
+{
+    gateway_pair_open(&pair, 29);
+    /* The real peer is silent; somebody else says its name from elsewhere without the key. */
+    pair.nodes[0].outer = address_ipv4(0xc6336407);
+    pair.nodes[0].secret = "guessed";
+    gateway_pair_start(&pair, 1);
+    gateway_pair_run(&pair, 40000);
+    CHECK_EQUAL(gateway_pair_site(&pair, 1).reason, REASON_NO_ANSWER);
+    gateway_pair_start(&pair, 0);
+    gateway_pair_run(&pair, 60000);
+    struct status_attempt attempt;
+
+    CHECK_EQUAL(gateway_pair_site(&pair, 1).reason, REASON_NO_ANSWER);
+    CHECK(gateway_attempt_at(pair.nodes[1].gateway, 0, &attempt));
+    CHECK_EQUAL(attempt.reason, REASON_AUTH_WRONG);
+    CHECK_TEXT(attempt.site, "tokyo");
+    close_both();
+}
+
+TEST(what_icmp_says_is_told)
+{
+    gateway_pair_open(&pair, 30);
+    gateway_pair_start(&pair, 0);
+    gateway_pair_run(&pair, 1000);
+    struct endpoint peer = {pair.nodes[1].outer, 500};
+
+    gateway_unreachable(pair.nodes[0].gateway, &peer, "port unreachable", pair.now_ms);
+    gateway_pair_run(&pair, 40000);
+    CHECK_EQUAL(gateway_pair_site(&pair, 0).reason, REASON_UNREACHABLE);
+    CHECK_TEXT(gateway_pair_site(&pair, 0).sentence,
+               "203.0.113.2 cannot be reached: port unreachable");
+    close_both();
+}
+
+TEST(a_route_that_cannot_be_set_is_a_problem_of_its_site)
+{
+    struct status_problem problem;
+    struct network network;
+
+    open_up(31);
+    CHECK(network_parse(SLICE_TEXT("10.2.0.0/16"), &network));
+    gateway_route_failed(pair.nodes[0].gateway, &network, "file exists");
+    CHECK_EQUAL(gateway_problems(pair.nodes[0].gateway, pair.now_ms, &problem, 1), 1);
+    CHECK_TEXT(problem.site, "osaka");
+    CHECK_TEXT(problem.sentence, "a route could not be set: 10.2.0.0/16: file exists");
+    CHECK_EQUAL(gateway_pair_site(&pair, 0).state, STATUS_UP);
+    close_both();
+}

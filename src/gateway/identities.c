@@ -94,7 +94,7 @@ struct site *identities_expecting(const struct gateway *g, const struct ike_iden
     return table_find(&g->by_identity, key_of(g, id, bytes));
 }
 
-static bool is_at(const struct site *site, const struct endpoint *peer)
+bool identities_is_at(const struct site *site, const struct endpoint *peer)
 {
     const struct config_site *c = site->config;
 
@@ -135,13 +135,13 @@ static unsigned fitness(const struct site *site, const struct ike_identity *said
 
     if (site->expected != NULL &&
         !ike_identity_matches(site->expected, said, site->config->strict_identity) &&
-        !(identity_is_implied(site->config) && is_at(site, peer))) {
+        !(identity_is_implied(site->config) && identities_is_at(site, peer))) {
         return 0;
     }
     if (requested->type != 0 && is_called(site, requested)) {
         points += 4;
     }
-    if (is_at(site, peer)) {
+    if (identities_is_at(site, peer)) {
         points += 2;
     }
     return site_is_enabled(site) ? points + 8 : points;

@@ -193,7 +193,7 @@ static void ask_peer(struct ike *ike, const struct ikev2_action *action, uint64_
     if (site != NULL) {
         site_join(site, ike);
         if (!site->secret_known || site->secret_stale) {
-            questions_ask_secret(site, now_ms);
+            questions_ask_secret_again(site, now_ms);
             if (site->secret_asked) {
                 return;
             }

@@ -329,6 +329,8 @@ uint64_t questions_ask(struct gateway *g, enum question_kind kind, struct site *
 MUST_USE bool questions_take(struct gateway *g, uint64_t id, struct question *out);
 void questions_forget(struct gateway *g, struct question **list);
 void questions_ask_secret(struct site *site, uint64_t now_ms);
+/* For a stranger: not more often than every few seconds. */
+void questions_ask_secret_again(struct site *site, uint64_t now_ms);
 
 /* ---- apply.c ---- */
 void apply_free(struct gateway *g);
@@ -356,7 +358,7 @@ void responder_terms_release(struct responder_terms *terms);
 void terms_refresh_initial_contact(struct site *site);
 
 /* ---- routes.c ---- */
-void routes_add(struct gateway *g, const struct site *site);
+void routes_add(struct gateway *g, struct site *site);
 void routes_remove(struct gateway *g, const struct config_site *site);
 void routes_remove_all(struct gateway *g);
 size_t routes_count(const struct gateway *g);
@@ -369,6 +371,8 @@ void identities_add(struct gateway *g, struct site *site);
 MUST_USE bool identity_is_implied(const struct config_site *config);
 /* The sites that expect this identity, as a list by next_same_identity. */
 struct site *identities_expecting(const struct gateway *g, const struct ike_identity *id);
+/* Whether the peer of the site is known to be at this address. */
+MUST_USE bool identities_is_at(const struct site *site, const struct endpoint *peer);
 /* Which site is meant; NULL when none is. */
 struct site *identities_find(const struct gateway *g, const struct ike_identity *said,
                              const struct ike_identity *requested, const struct endpoint *peer);

@@ -45,24 +45,15 @@ void notes_hint_ike(struct ike *ike, uint64_t now_ms)
     ike_order(ike, IKE_ORDER_LIVENESS);
 }
 
-static bool is_dialled_at(const struct site *site, const struct address *peer)
-{
-    for (size_t i = 0; i < site->config->peer_count; i++) {
-        if (address_equal(&site->config->peers[i].address, peer)) {
-            return true;
-        }
-    }
-    return address_equal(&site->last_peer.address, peer);
-}
-
 void notes_hint(struct gateway *g, const struct address *peer, uint64_t now_ms)
 {
+    const struct endpoint from = {.address = *peer};
     size_t asked = 0;
 
     for (size_t i = 0; i < g->site_count && asked < HINTED_MAX; i++) {
         struct site *site = g->sites[i];
 
-        if (!is_dialled_at(site, peer)) {
+        if (!identities_is_at(site, &from)) {
             continue;
         }
         asked++;

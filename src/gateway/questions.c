@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SECRET_AGAIN_MS 5000
+
 static struct slice key_of(const uint64_t *id)
 {
     return (struct slice){(const uint8_t *)id, sizeof(*id)};
@@ -89,6 +91,13 @@ void questions_ask_secret(struct site *site, uint64_t now_ms)
     site->secret_read_ms = now_ms;
     action->secret.question = id;
     actions_copy_words(action->secret.name, sizeof(action->secret.name), site->config->key.name);
+}
+
+void questions_ask_secret_again(struct site *site, uint64_t now_ms)
+{
+    if (site->secret_read_ms == 0 || now_ms >= site->secret_read_ms + SECRET_AGAIN_MS) {
+        questions_ask_secret(site, now_ms);
+    }
 }
 
 void gateway_resolved(struct gateway *g, uint64_t question, const struct address *addresses,

@@ -73,8 +73,10 @@ static void remove_one(struct gateway *g, const struct network *network)
     tell(g, GATEWAY_ROUTE_REMOVE, network);
 }
 
-void routes_add(struct gateway *g, const struct site *site)
+void routes_add(struct gateway *g, struct site *site)
 {
+    free(site->route_trouble);
+    site->route_trouble = NULL;
     if (!wants_routes(site->config)) {
         return;
     }

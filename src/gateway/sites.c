@@ -14,7 +14,7 @@
 
 #define SUPERSEDE_MS 60000
 #define LOG_AGAIN_MS 60000
-#define SECRET_AGAIN_MS 5000
+#define LOG_ANYTHING_MS 1000
 
 /* ---- life ---- */
 
@@ -308,7 +308,9 @@ void site_ike_ended(struct ike *ike, const struct ikev2_failure *failure, uint64
         return;
     }
     if (!ike->established) {
-        if (site->used == NULL) {
+        /* Anybody may say the peer's name: only who calls from his address is worth to be shown. */
+        if (site->used == NULL &&
+            (ike->initiator || !site_can_dial(site) || identities_is_at(site, &ike->peer))) {
             site_trouble_of_failure(site, ike, failure, now_ms);
         }
         return;
@@ -475,7 +477,7 @@ static void log_trouble(struct site *site, uint64_t now_ms)
     enum reason reason = site->trouble->reason;
     char sentence[STATUS_SENTENCE_BYTES];
 
-    if (reason == site->logged && now_ms < site->logged_ms + LOG_AGAIN_MS) {
+    if (now_ms < site->logged_ms + (reason == site->logged ? LOG_AGAIN_MS : LOG_ANYTHING_MS)) {
         site->unlogged++;
         return;
     }

@@ -19,14 +19,34 @@ static void need(bool condition, const char *what)
 
 /* ---- the network ---- */
 
-static struct gateway_pair_node *node_at(struct gateway_pair *p, const struct address *address)
+/* Whose the endpoint is, and what it is behind the NAT. */
+static struct gateway_pair_node *node_at(struct gateway_pair *p, struct endpoint *to)
 {
     for (size_t i = 0; i < 2; i++) {
-        if (p->nodes[i].gateway != NULL && address_equal(&p->nodes[i].outer, address)) {
-            return &p->nodes[i];
+        struct gateway_pair_node *n = &p->nodes[i];
+
+        if (n->gateway == NULL) {
+            continue;
+        }
+        if (n->nat_outer.family == FAMILY_NONE && address_equal(&n->outer, &to->address)) {
+            return n;
+        }
+        if (n->nat_outer.family != FAMILY_NONE && address_equal(&n->nat_outer, &to->address) &&
+            (to->port == n->nat_base || to->port == n->nat_base + 1)) {
+            *to = (struct endpoint){n->outer, to->port == n->nat_base ? 500 : 4500};
+            return n;
         }
     }
     return NULL;
+}
+
+static struct endpoint shown_as(const struct gateway_pair_node *n, const struct endpoint *from)
+{
+    if (n->nat_outer.family == FAMILY_NONE) {
+        return *from;
+    }
+    return (struct endpoint){n->nat_outer,
+                             (uint16_t)(from->port == 500 ? n->nat_base : n->nat_base + 1)};
 }
 
 static void post(struct gateway_pair *p, uint8_t protocol, const struct endpoint *from,
@@ -87,6 +107,7 @@ static void take_output(struct gateway_pair_node *n, struct dataplane_output *ou
         if (address_is_unset(&from.address)) {
             from.address = n->outer;
         }
+        from = shown_as(n, &from);
         post(p, packet->outer_protocol, &from, &packet->peer, packet_slice(packet));
         dataplane_give_packet(n->worker, packet);
     }
@@ -192,6 +213,7 @@ static void act(struct gateway_pair_node *n, const struct gateway_action *action
         }
         /* The system refuses to send from an address that is not there any more. */
         if (address_equal(&from.address, &n->outer)) {
+            from = shown_as(n, &from);
             post(p, PROTOCOL_UDP, &from, &action->send.peer, action->send.bytes);
         }
         return;
@@ -238,7 +260,7 @@ static void deliver(struct gateway_pair *p)
 {
     size_t place = soonest(p);
     struct gateway_pair_datagram d = p->queue[place];
-    struct gateway_pair_node *n = node_at(p, &d.to.address);
+    struct gateway_pair_node *n = node_at(p, &d.to);
 
     p->queue[place] = p->queue[--p->queued];
     if (n != NULL) {

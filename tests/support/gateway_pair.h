@@ -22,6 +22,8 @@ struct gateway_pair_node {
     unsigned index;
     struct address outer; /* 203.0.113.1 and .2 */
     struct address inner; /* 10.1.0.1 and 10.2.0.1 */
+    struct address nat_outer; /* family 0: no NAT in front */
+    uint16_t nat_base; /* it shows our ports 500 and 4500 as this and the next one */
     char config[GATEWAY_PAIR_TEXT_BYTES];
     const char *secret; /* NULL: it cannot be read */
     bool no_route; /* our own address is not found */
