@@ -141,7 +141,7 @@ def conversation():
     for path in sorted(VECTORS.glob("*ikev2*.json")):
         for message in json.loads(path.read_text())["messages"]:
             if message["type"] == "ike" and "fragment" not in message:
-                yield path.stem[10:13], message
+                yield path.stem[10:], message
 
 
 def machines():
@@ -149,9 +149,9 @@ def machines():
     seen = set()
     for name, message in conversation():
         raw = bytes.fromhex(message["raw"])
-        label = f"{name}-{message['n']:02}"
+        label = f"{name[:10]}-{message['n']:02}"
         if "decrypted" not in message:
-            if name == "psk":
+            if "psk" in name:
                 continue
             for wanted in (0, 1):
                 put("ikev2_gate", f"{label}-{wanted}", bytes([wanted]) + raw)
@@ -165,11 +165,18 @@ def machines():
         seen.add(shape)
         response = 1 if message["flags"] & 0x20 else 0
         kind = kinds[raw[18]] | response
+        cbc = 8 if "aes128" in name else 0
+        if response and raw[18] == 36:
+            # Asked for by an order before: 96 rekeys the IKE SA, 97 the child.
+            for ordered in (96, 97):
+                put("ikev2_authentic", f"answer-{label}-{ordered}", bytes([4 + cbc, ordered, 0x80, 0x80, kind,
+                    message["first_payload"]]) + struct.pack(">H", len(chain)) + chain)
         for stage in (2, 3, 4):
             if (raw[18] == 35) != (stage < 4):
                 continue
-            put("ikev2_authentic", f"forge-{label}-{stage}", bytes([stage, 0 if not response else 0x80, 0x80, kind,
-                message["first_payload"]]) + struct.pack(">H", len(chain)) + chain)
+            for side in (0, 0x80) if stage == 4 else (0x80 if response else 0,):
+                put("ikev2_authentic", f"forge-{label}-{stage}-{side >> 7}", bytes([stage + cbc, side, 0x80, kind,
+                    message["first_payload"]]) + struct.pack(">H", len(chain)) + chain)
     init = bytes.fromhex(next(conversation())[1]["raw"])
     put("ikev2_gate", "version", b"\0" + init[:17] + b"\x30" + init[18:])
     put("ikev2_gate", "unknown-spi", b"\0" + bytes(range(1, 17)) + bytes.fromhex("2e202508000000010000001c"))
