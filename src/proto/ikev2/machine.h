@@ -1,14 +1,18 @@
 /*
  * The inside of the IKEv2 machine: what its files share and nobody else sees.
  *
- *     sa.c             events and orders, what is due next, how it ends
- *     message.c        a chain of payloads as one value; a chain being written
+ *     sa.c             how it begins and ends, answers, orders, status
+ *     receive.c        where a message goes
+ *     schedule.c       what is next, and when
  *     exchange.c       one IKE SA's two windows: sealing, fragments, sending again, receiving
+ *     message.c        a chain of payloads as one value; a chain being written
  *     init.c           IKE_SA_INIT
  *     auth.c           IKE_AUTH
- *     work.c           what a CREATE_CHILD_SA exchange needs while it goes on
- *     child.c          children: made, rekeyed, deleted
- *     rekey.c          IKE SAs that replace one another
+ *     work.c           what an exchange needs while it goes on
+ *     child.c          the life of a child
+ *     agreement.c      what a child protects and how
+ *     create.c         CREATE_CHILD_SA for children
+ *     rekey.c          CREATE_CHILD_SA for IKE SAs: which of them is the current one
  *     informational.c  INFORMATIONAL
  *     failure.c        what is said when something goes wrong
  *
@@ -175,6 +179,7 @@ MUST_USE struct ikev2_ike *ikev2_ike_new(struct ikev2_turn *t, bool initiator, u
 /* Everything of it goes; TELL_SPI_REMOVED. */
 void ikev2_ike_forget(struct ikev2_turn *t, struct ikev2_ike *ike);
 uint64_t ikev2_ike_own_spi(const struct ikev2_ike *ike);
+struct ikev2_ike *ikev2_ike_by_own_spi(const struct ikev2_sa *sa, uint64_t spi);
 uint64_t ikev2_fresh_spi(struct ikev2_sa *sa);
 
 /* Sealed with the keys of the IKE SA, in fragments when they are allowed and needed, and traced.
@@ -327,6 +332,13 @@ void ikev2_child_write_response(struct ikev2_outgoing *o, const struct ikev2_wor
 struct ikev2_child *ikev2_child_install(struct ikev2_turn *t, struct ikev2_ike *ike,
                                         struct ikev2_work *work, const struct ikev2_nonce *nonce_i,
                                         const struct ikev2_nonce *nonce_r);
+/* The peer is to delete it, because there is another; when he forgets, we do. */
+void ikev2_child_replaced(struct ikev2_turn *t, struct ikev2_child *child);
+struct ikev2_action *ikev2_tell_child(struct ikev2_turn *t, enum ikev2_action_kind kind,
+                                      const struct ikev2_child *child);
+void ikev2_tell_child_failed_for(struct ikev2_turn *t, const struct ikev2_child_policy *policy,
+                                 enum ikev2_failure_reason reason, uint16_t notify,
+                                 const char *detail);
 void ikev2_tell_child_failed(struct ikev2_turn *t, const struct ikev2_child_policy *policy,
                              const struct ikev2_failure *failure);
 /* What the peer's error notify about a child means. */
@@ -361,8 +373,6 @@ void ikev2_rekey_agreed(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev
                         bool ok);
 /* The peer deleted this IKE SA. */
 void ikev2_rekey_deleted(struct ikev2_turn *t, struct ikev2_ike *ike);
-/* Our response to the peer's request for it is on its way out already. */
-struct ikev2_ike *ikev2_ike_by_own_spi(const struct ikev2_sa *sa, uint64_t spi);
 
 void ikev2_informational_begin(struct ikev2_turn *t, struct ikev2_ike *ike,
                                enum ikev2_work_kind kind, uint32_t spi_in);
@@ -446,7 +456,13 @@ struct ikev2_sa {
     void *buried;
 };
 
+/* The beginning and the end of every event. */
+struct ikev2_turn ikev2_turn_begin(struct ikev2_sa *sa, uint64_t now_ms,
+                                   struct ikev2_actions *actions);
+void ikev2_turn_finish(struct ikev2_turn *t);
+
 uint32_t ikev2_question(struct ikev2_sa *sa);
+uint64_t ikev2_earlier(uint64_t a, uint64_t b);
 /* 80 to 95 % of a lifetime; whoever asked for the SA rekeys it first (RFC 7296 2.8.1). */
 uint64_t ikev2_jittered(struct ikev2_sa *sa, uint64_t now_ms, uint64_t lifetime_ms, bool initiator);
 uint64_t ikev2_after(uint64_t now_ms, uint64_t wait_ms);
@@ -454,6 +470,10 @@ uint64_t ikev2_retry_ms(struct ikev2_sa *sa, uint64_t now_ms, unsigned retries);
 /* Adds a child to be made later; false when there are too many. */
 MUST_USE bool ikev2_pend(struct ikev2_sa *sa, const struct ikev2_child_policy *policy,
                          uint64_t at_ms, uint8_t retries);
+void ikev2_pending_remove(struct ikev2_sa *sa, size_t index);
+/* There is such a child, or one is being made. */
+MUST_USE bool ikev2_child_is_there(const struct ikev2_sa *sa,
+                                   const struct ikev2_child_policy *policy);
 /* It is over: FAILED before both were authenticated, CLOSED after. Says nothing on the wire. */
 void ikev2_over(struct ikev2_turn *t, const struct ikev2_failure *failure);
 void ikev2_over_for(struct ikev2_turn *t, enum ikev2_failure_reason reason, uint8_t exchange,

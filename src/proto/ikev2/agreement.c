@@ -1,0 +1,358 @@
+/*
+ * What a child protects and how (RFC 7296 2.9, 2.17, 3.3): decides which child policy fits what the
+ * peer proposes, whether his answer fits what we proposed, and makes the child out of it.
+ */
+#include "proto/ikev2/machine.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* ---- what is agreed ---- */
+
+void ikev2_child_want(struct ikev2_work *work, const struct ikev2_child_policy *policy,
+                      const struct ikev2_child *old)
+{
+    const struct selector *local = policy->local;
+    const struct selector *remote = policy->remote;
+    size_t local_count = policy->local_count;
+    size_t remote_count = policy->remote_count;
+
+    /* RFC 7296 2.8, 2.9.2: a rekeyed child has the selectors of the old one. */
+    if (old != NULL) {
+        local = old->selectors;
+        local_count = old->local_count;
+        remote = old->selectors + old->local_count;
+        remote_count = old->remote_count;
+        work->old_spi_in = old->spi_in;
+    }
+    work->policy = policy;
+    work->transport_mode = policy->transport_mode;
+    work->local_count = local_count < SELECTORS_MAX ? local_count : SELECTORS_MAX;
+    work->remote_count = remote_count < SELECTORS_MAX ? remote_count : SELECTORS_MAX;
+    memcpy(work->local, local, work->local_count * sizeof(*local));
+    memcpy(work->remote, remote, work->remote_count * sizeof(*remote));
+}
+
+static void failure_child_proposals(struct ikev2_failure *failure,
+                                    const struct ikev2_child_policy *policy,
+                                    const struct ikev2_sa_payload *theirs)
+{
+    const struct proposals *ours = &policy->proposals;
+
+    ikev2_failure_proposals(failure, &ours, 1, theirs, PROTOCOL_ESP);
+}
+
+/* How well a child policy fits; the best so far is in `work`. */
+static enum selectors_verdict match_policy(const struct ikev2_child_policy *policy,
+                                           const struct ikev2_ts_payload *tsi,
+                                           const struct ikev2_ts_payload *tsr,
+                                           enum selectors_verdict best, struct ikev2_work *work)
+{
+    struct selector local[SELECTORS_MAX];
+    struct selector remote[SELECTORS_MAX];
+    size_t local_count = 0;
+    size_t remote_count = 0;
+    enum selectors_verdict theirs = selectors_narrow(tsi->selectors, tsi->count, policy->remote,
+                                                     policy->remote_count, remote, &remote_count);
+    enum selectors_verdict ours = selectors_narrow(tsr->selectors, tsr->count, policy->local,
+                                                   policy->local_count, local, &local_count);
+    enum selectors_verdict verdict = theirs < ours ? theirs : ours;
+
+    if (verdict <= best) {
+        return best;
+    }
+    work->policy = policy;
+    work->local_count = local_count;
+    work->remote_count = remote_count;
+    memcpy(work->local, local, local_count * sizeof(*local));
+    memcpy(work->remote, remote, remote_count * sizeof(*remote));
+    return verdict;
+}
+
+static uint16_t match_selectors(struct ikev2_sa *sa, const struct ikev2_message *m,
+                                const struct ikev2_child_policy *only, struct ikev2_work *work,
+                                struct ikev2_failure *failure)
+{
+    struct ikev2_ts_payload tsi;
+    struct ikev2_ts_payload tsr;
+    enum selectors_verdict best = SELECTORS_NONE;
+
+    if (!ikev2_read_ts(m->body[IKEV2_TSI], &tsi) || !ikev2_read_ts(m->body[IKEV2_TSR], &tsr)) {
+        ikev2_failure_set(failure, IKEV2_FAIL_SYNTAX, m->header.exchange, IKEV2_INVALID_SYNTAX,
+                          "malformed traffic selectors");
+        return IKEV2_INVALID_SYNTAX;
+    }
+    if (only != NULL) {
+        best = match_policy(only, &tsi, &tsr, best, work);
+    }
+    for (size_t i = 0; only == NULL && i < sa->policy->child_count; i++) {
+        best = match_policy(&sa->policy->children[i], &tsi, &tsr, best, work);
+    }
+    if (best != SELECTORS_NONE) {
+        return 0;
+    }
+    ikev2_failure_set(failure, IKEV2_FAIL_CHILD_SELECTORS, m->header.exchange,
+                      IKEV2_TS_UNACCEPTABLE, "");
+    if (only == NULL && sa->policy->child_count > 0) {
+        only = &sa->policy->children[0];
+    }
+    if (only != NULL) {
+        work->policy = only;
+        ikev2_failure_own_selectors(failure, only->local, only->local_count, only->remote,
+                                    only->remote_count);
+    }
+    ikev2_failure_peer_selectors(failure, tsr.selectors, tsr.count, tsi.selectors, tsi.count);
+    return IKEV2_TS_UNACCEPTABLE;
+}
+
+uint16_t ikev2_child_match(struct ikev2_sa *sa, const struct ikev2_message *m,
+                           enum proposal_use use, const struct ikev2_child_policy *only,
+                           struct ikev2_work *work, struct ikev2_failure *failure)
+{
+    struct ikev2_sa_payload offer;
+    struct ikev2_ke_payload ke = {0};
+
+    if (!ikev2_read_sa(m->body[IKEV2_SA], &offer) ||
+        (m->has[IKEV2_KE] && !ikev2_message_ke(m, &ke))) {
+        ikev2_failure_set(failure, IKEV2_FAIL_SYNTAX, m->header.exchange, IKEV2_INVALID_SYNTAX,
+                          "a malformed proposal or key exchange");
+        return IKEV2_INVALID_SYNTAX;
+    }
+    uint16_t notify = match_selectors(sa, m, only, work, failure);
+
+    if (notify != 0) {
+        return notify;
+    }
+    const struct proposals *ours = &work->policy->proposals;
+
+    switch (proposal_choose(&offer, &ours, 1, PROTOCOL_ESP, 4, use, ke.group, &work->choice)) {
+    case PROPOSAL_NONE:
+        ikev2_failure_set(failure, IKEV2_FAIL_CHILD_NO_PROPOSAL, m->header.exchange,
+                          IKEV2_NO_PROPOSAL_CHOSEN, "");
+        failure_child_proposals(failure, work->policy, &offer);
+        return IKEV2_NO_PROPOSAL_CHOSEN;
+    case PROPOSAL_WRONG_GROUP:
+        ikev2_failure_set(failure, IKEV2_FAIL_NONE, m->header.exchange, IKEV2_INVALID_KE_PAYLOAD,
+                          "");
+        return IKEV2_INVALID_KE_PAYLOAD;
+    case PROPOSAL_CHOSEN:
+        break;
+    }
+    if (sa->child_count >= IKEV2_CHILDREN_MAX) {
+        ikev2_failure_set(failure, IKEV2_FAIL_RESOURCES, m->header.exchange,
+                          IKEV2_NO_ADDITIONAL_SAS, "too many children under one IKE SA");
+        return IKEV2_NO_ADDITIONAL_SAS;
+    }
+    work->group = work->choice.suite.key_exchange;
+    work->transport_mode =
+        work->policy->transport_mode && ikev2_message_notify(m, IKEV2_USE_TRANSPORT_MODE) != NULL;
+    return 0;
+}
+
+/* The selectors that the responder chose, if they are part of what was proposed. */
+static bool verify_selectors(const struct ikev2_message *m, struct ikev2_work *work,
+                             struct ikev2_failure *failure)
+{
+    struct ikev2_ts_payload tsi;
+    struct ikev2_ts_payload tsr;
+
+    if (!m->has[IKEV2_TSI] || !m->has[IKEV2_TSR] || !ikev2_read_ts(m->body[IKEV2_TSI], &tsi) ||
+        !ikev2_read_ts(m->body[IKEV2_TSR], &tsr)) {
+        ikev2_failure_set(failure, IKEV2_FAIL_SYNTAX, m->header.exchange, 0,
+                          "a child without well-formed traffic selectors");
+        return false;
+    }
+    if (!selectors_are_within(tsi.selectors, tsi.count, work->local, work->local_count) ||
+        !selectors_are_within(tsr.selectors, tsr.count, work->remote, work->remote_count) ||
+        tsi.count > SELECTORS_MAX || tsr.count > SELECTORS_MAX) {
+        ikev2_failure_set(failure, IKEV2_FAIL_CHILD_SELECTORS, m->header.exchange, 0,
+                          "the responder widened the traffic selectors");
+        ikev2_failure_own_selectors(failure, work->local, work->local_count, work->remote,
+                                    work->remote_count);
+        ikev2_failure_peer_selectors(failure, tsi.selectors, tsi.count, tsr.selectors, tsr.count);
+        return false;
+    }
+    work->local_count = tsi.count;
+    work->remote_count = tsr.count;
+    memcpy(work->local, tsi.selectors, tsi.count * sizeof(tsi.selectors[0]));
+    memcpy(work->remote, tsr.selectors, tsr.count * sizeof(tsr.selectors[0]));
+    return true;
+}
+
+bool ikev2_child_verify(struct ikev2_sa *sa, const struct ikev2_message *m, enum proposal_use use,
+                        struct ikev2_work *work, struct ikev2_failure *failure)
+{
+    struct ikev2_sa_payload answer;
+
+    if (!m->has[IKEV2_SA] || !ikev2_read_sa(m->body[IKEV2_SA], &answer)) {
+        ikev2_failure_set(failure, IKEV2_FAIL_SYNTAX, m->header.exchange, 0,
+                          "a child without a well-formed proposal");
+        return false;
+    }
+    if (!proposal_verify(&answer, &work->policy->proposals, PROTOCOL_ESP, 4, use, &work->choice)) {
+        ikev2_failure_set(failure, IKEV2_FAIL_CHILD_NO_PROPOSAL, m->header.exchange, 0,
+                          "the responder chose what was not offered");
+        failure_child_proposals(failure, work->policy, &answer);
+        return false;
+    }
+    if (sa->child_count >= IKEV2_CHILDREN_MAX) {
+        ikev2_failure_set(failure, IKEV2_FAIL_RESOURCES, m->header.exchange, 0,
+                          "too many children under one IKE SA");
+        return false;
+    }
+    work->transport_mode =
+        work->transport_mode && ikev2_message_notify(m, IKEV2_USE_TRANSPORT_MODE) != NULL;
+    return verify_selectors(m, work, failure);
+}
+
+void ikev2_child_refused(const struct ikev2_work *work, const struct ikev2_notify_payload *notify,
+                         uint8_t exchange, struct ikev2_failure *out)
+{
+    uint16_t type = notify != NULL ? notify->type : 0;
+
+    switch (type) {
+    case IKEV2_NO_PROPOSAL_CHOSEN:
+        ikev2_failure_set(out, IKEV2_FAIL_CHILD_NO_PROPOSAL, exchange, type, "");
+        failure_child_proposals(out, work->policy, NULL);
+        return;
+    case IKEV2_TS_UNACCEPTABLE:
+        ikev2_failure_set(out, IKEV2_FAIL_CHILD_SELECTORS, exchange, type, "");
+        ikev2_failure_own_selectors(out, work->local, work->local_count, work->remote,
+                                    work->remote_count);
+        return;
+    case 0:
+        ikev2_failure_set(out, IKEV2_FAIL_CHILD_REFUSED, exchange, type,
+                          "the response has no child and no reason");
+        return;
+    default:
+        ikev2_failure_set(out, IKEV2_FAIL_CHILD_REFUSED, exchange, type, "");
+        return;
+    }
+}
+
+bool ikev2_child_write_request(struct ikev2_outgoing *o, const struct ikev2_work *work,
+                               enum proposal_use use)
+{
+    struct ikev2_sa_payload offer;
+    uint8_t spi[4];
+
+    put_u32(spi, work->spi_in);
+    if (!proposal_offer(&work->policy->proposals, PROTOCOL_ESP, SLICE_OF(spi), use, &offer)) {
+        return false;
+    }
+    if (work->transport_mode) {
+        ikev2_out_notify(o, IKEV2_USE_TRANSPORT_MODE, (struct slice){NULL, 0});
+    }
+    ikev2_out_sa(o, &offer);
+    if (use == PROPOSAL_WITH_KE) {
+        ikev2_out_nonce(o, &work->nonce_i);
+        if (work->has_pair) {
+            ikev2_out_ke(o, work->group, &work->pair);
+        }
+    }
+    ikev2_out_ts(o, IKEV2_TSI, work->local, work->local_count);
+    ikev2_out_ts(o, IKEV2_TSR, work->remote, work->remote_count);
+    return true;
+}
+
+void ikev2_child_write_response(struct ikev2_outgoing *o, const struct ikev2_work *work,
+                                enum proposal_use use)
+{
+    struct ikev2_sa_payload answer;
+    uint8_t spi[4];
+
+    put_u32(spi, work->spi_in);
+    proposal_answer(&work->choice, SLICE_OF(spi), &answer);
+    if (work->transport_mode) {
+        ikev2_out_notify(o, IKEV2_USE_TRANSPORT_MODE, (struct slice){NULL, 0});
+    }
+    ikev2_out_sa(o, &answer);
+    if (use == PROPOSAL_WITH_KE) {
+        ikev2_out_nonce(o, &work->nonce_r);
+        if (work->has_pair) {
+            ikev2_out_ke(o, work->group, &work->pair);
+        }
+    }
+    ikev2_out_ts(o, IKEV2_TSI, work->remote, work->remote_count);
+    ikev2_out_ts(o, IKEV2_TSR, work->local, work->local_count);
+}
+
+/* ---- made ---- */
+
+/* The keys as CHILD_INSTALL tells them: they live until the next event. */
+static bool install_keys(struct ikev2_turn *t, const struct ikev2_ike *ike,
+                         const struct ikev2_work *work, const struct ikev2_nonce *nonce_i,
+                         const struct ikev2_nonce *nonce_r, struct slice *key_in,
+                         struct slice *key_out)
+{
+    struct secret from_initiator = {0};
+    struct secret from_responder = {0};
+    bool ok = ikev2_keys_child(&ike->keys, &work->choice.suite, secret_slice(&work->shared),
+                               ikev2_nonce_slice(nonce_i), ikev2_nonce_slice(nonce_r),
+                               &from_initiator, &from_responder) &&
+              ikev2_block_copy(secret_slice(&from_initiator), key_in) &&
+              ikev2_block_copy(secret_slice(&from_responder), key_out);
+
+    secret_wipe(&from_initiator);
+    secret_wipe(&from_responder);
+    if (!ok) {
+        return false;
+    }
+    if (work->initiator) {
+        struct slice swap = *key_in;
+
+        *key_in = *key_out;
+        *key_out = swap;
+    }
+    struct slice in = *key_in;
+    struct slice out = *key_out;
+
+    ikev2_block_drop(t->sa, &in);
+    ikev2_block_drop(t->sa, &out);
+    return true;
+}
+
+struct ikev2_child *ikev2_child_install(struct ikev2_turn *t, struct ikev2_ike *ike,
+                                        struct ikev2_work *work, const struct ikev2_nonce *nonce_i,
+                                        const struct ikev2_nonce *nonce_r)
+{
+    struct ikev2_sa *sa = t->sa;
+    size_t selectors = work->local_count + work->remote_count;
+    struct slice key_in;
+    struct slice key_out;
+    struct ikev2_child *child =
+        ikev2_block_new(sizeof(*child) + selectors * sizeof(struct selector));
+
+    if (child == NULL || !install_keys(t, ike, work, nonce_i, nonce_r, &key_in, &key_out)) {
+        ikev2_block_bury(sa, child);
+        ikev2_over_for(t, IKEV2_FAIL_RESOURCES, 0, 0, "a child could not be made");
+        return NULL;
+    }
+    child->spi_in = work->spi_in;
+    work->spi_in = 0;
+    child->spi_out = (uint32_t)work->choice.spi;
+    child->policy = work->policy;
+    child->suite = work->choice.suite;
+    child->initiator = work->initiator;
+    child->transport_mode = work->transport_mode;
+    child->encapsulated = (sa->nat_local || sa->nat_peer || sa->policy->force_encapsulation) &&
+                          sa->policy->allow_encapsulation && sa->nat_supported;
+    child->replaces_spi_in = work->old_spi_in;
+    child->rekey_ms = ikev2_jittered(sa, t->now_ms, work->policy->lifetime_ms, work->initiator);
+    child->expire_ms = ikev2_after(t->now_ms, work->policy->lifetime_ms);
+    child->use_ms = NEVER_MS;
+    child->remove_ms = NEVER_MS;
+    child->local_count = (uint16_t)work->local_count;
+    child->remote_count = (uint16_t)work->remote_count;
+    memcpy(child->selectors, work->local, work->local_count * sizeof(struct selector));
+    memcpy(child->selectors + work->local_count, work->remote,
+           work->remote_count * sizeof(struct selector));
+    child->next = sa->children;
+    sa->children = child;
+    sa->child_count++;
+    struct ikev2_action *action = ikev2_tell_child(t, IKEV2_CHILD_INSTALL, child);
+
+    action->child.key_in = key_in;
+    action->child.key_out = key_out;
+    return child;
+}
