@@ -434,3 +434,270 @@ TEST(a_long_ike_auth_travels_in_fragments)
     world_check_settled(&w, 1);
     world_fini(&w);
 }
+
+/* 2.23 */
+TEST(a_nat_is_found_and_both_go_on_at_port_4500)
+{
+    struct ikev2_sa_info info;
+
+    world_init(&w, 21);
+    world_set_nat(&w, "198.51.100.9", 40000);
+    world_connect(&w);
+    ikev2_sa_get_info(w.side[A].sa, &info);
+    CHECK(info.nat_local);
+    CHECK(!info.nat_peer);
+    CHECK_EQUAL(info.local.port, 4500);
+    CHECK_EQUAL(info.peer.port, 4500);
+    ikev2_sa_get_info(w.side[B].sa, &info);
+    CHECK(info.nat_peer);
+    CHECK(!info.nat_local);
+    CHECK_EQUAL(info.local.port, 4500);
+    CHECK_EQUAL(info.peer.port, 40001);
+    CHECK_EQUAL(w.side[A].encapsulated, 1);
+    CHECK_EQUAL(w.side[B].encapsulated, 1);
+    world_rekey_ike(&w, B);
+    world_settle(&w);
+    world_rekey_child(&w, B);
+    world_settle(&w);
+    world_check_settled(&w, 1);
+    CHECK_EQUAL(w.side[B].encapsulated, w.side[B].installs);
+    world_fini(&w);
+}
+
+TEST(without_a_nat_nothing_is_encapsulated)
+{
+    struct ikev2_sa_info info;
+
+    world_init(&w, 22);
+    world_connect(&w);
+    ikev2_sa_get_info(w.side[A].sa, &info);
+    CHECK(!info.nat_local && !info.nat_peer);
+    CHECK_EQUAL(info.local.port, 500);
+    CHECK_EQUAL(w.side[A].encapsulated + w.side[B].encapsulated, 0);
+    world_fini(&w);
+}
+
+TEST(encapsulation_can_be_forced)
+{
+    world_init(&w, 23);
+    w.side[A].policy.force_encapsulation = true;
+    world_connect(&w);
+    CHECK_EQUAL(w.side[A].encapsulated, 1);
+    CHECK_EQUAL(w.side[B].encapsulated, 1);
+    world_fini(&w);
+    world_init(&w, 24);
+    w.side[B].responder.force_encapsulation = true;
+    w.side[B].policy.force_encapsulation = true;
+    world_connect(&w);
+    CHECK_EQUAL(w.side[A].encapsulated, 1);
+    CHECK_EQUAL(w.side[B].encapsulated, 1);
+    world_fini(&w);
+}
+
+/* 2.23: the NAT was restarted; the next authentic message says where the peer is now, an old
+ * one does not. */
+TEST(a_peer_behind_a_nat_is_followed_and_replays_move_nobody)
+{
+    struct ikev2_sa_info info;
+    uint8_t copy[512];
+    size_t length;
+
+    world_init(&w, 25);
+    world_set_nat(&w, "198.51.100.9", 40000);
+    world_connect(&w);
+    world_liveness(&w, A);
+    length = w.flights[0].length;
+    CHECK(length <= sizeof(copy));
+    memcpy(copy, w.flights[0].bytes, length);
+    world_deliver_all(&w);
+    CHECK_EQUAL(w.side[B].moved, 0);
+
+    world_set_nat(&w, "198.51.100.9", 50000);
+    world_liveness(&w, A);
+    world_deliver_all(&w);
+    CHECK_EQUAL(w.side[B].moved, 1);
+    ikev2_sa_get_info(w.side[B].sa, &info);
+    CHECK_EQUAL(info.peer.port, 50001);
+
+    /* The old request, replayed from where an attacker sits. */
+    world_inject(&w, B, (struct slice){copy, length});
+    while (w.flight_count > 0) {
+        world_lose(&w, 0);
+    }
+    CHECK_EQUAL(w.side[B].moved, 1);
+    /* And one that is not authentic. */
+    copy[length - 1] ^= 1;
+    put_u32(copy + 20, get_u32(copy + 20) + 2);
+    world_inject(&w, B, (struct slice){copy, length});
+    CHECK_EQUAL(w.flight_count, 0);
+    CHECK_EQUAL(w.side[B].moved, 1);
+    ikev2_sa_get_info(w.side[B].sa, &info);
+    CHECK_EQUAL(info.peer.port, 50001);
+    world_settle(&w);
+    world_check_settled(&w, 1);
+    world_fini(&w);
+}
+
+/* Without a NAT the peer's address is fixed, whatever address an authentic message comes from
+ * (MOBIKE is something else). */
+TEST(a_peer_without_a_nat_does_not_move)
+{
+    struct ikev2_sa_info info;
+
+    world_init(&w, 26);
+    world_connect(&w);
+    world_set_nat(&w, "198.51.100.66", 40000);
+    world_liveness(&w, A);
+    world_deliver(&w, 0);
+    ikev2_sa_get_info(w.side[B].sa, &info);
+    CHECK_EQUAL(info.peer.port, 500);
+    CHECK_EQUAL(w.side[B].moved, 0);
+    world_fini(&w);
+}
+
+/* 2.4: INITIAL_CONTACT counts when it is authentic. */
+TEST(initial_contact_is_told_once)
+{
+    world_init(&w, 27);
+    w.side[A].policy.initial_contact = true;
+    world_connect(&w);
+    CHECK_EQUAL(w.side[B].initial_contact, 1);
+    CHECK_EQUAL(w.side[A].initial_contact, 0);
+    world_fini(&w);
+}
+
+/* 2.8: rekeyed by themselves before their lifetimes end, again and again, without a gap. */
+TEST(lifetimes_rekey_for_ever_without_a_gap)
+{
+    world_init(&w, 28);
+    for (size_t i = 0; i < 2; i++) {
+        w.side[i].policy.ike_lifetime_ms = 3600000;
+        w.side[i].children[0].lifetime_ms = 600000;
+    }
+    world_connect(&w);
+    w.traffic_wanted = true;
+    /* Two days of the machine's clock, in parts so that the seeds differ. */
+    for (int hour = 0; hour < 40; hour++) {
+        world_advance(&w, 3600000);
+        w.history_length = 0;
+        CHECK(w.side[A].sa != NULL);
+        CHECK(w.side[B].sa != NULL);
+        CHECK(w.side[A].installed_count <= 2);
+        CHECK(w.side[A].ike_spi_count <= 2);
+        if (w.next_esp_spi > WORLD_FIRST_ESP_SPI + WORLD_ESP_SPIS - 40) {
+            break;
+        }
+    }
+    CHECK(w.side[A].rekeyed >= 15);
+    CHECK_EQUAL(w.side[A].rekeyed, w.side[B].rekeyed);
+    CHECK(w.side[A].installs >= 100);
+    world_fini(&w);
+}
+
+/* 2.8: a lifetime ends although the peer answers nothing: the SA is not used for ever. */
+TEST(a_child_whose_rekeying_fails_is_not_used_for_ever)
+{
+    world_init(&w, 29);
+    w.side[A].children[0].lifetime_ms = 600000;
+    world_connect(&w);
+    for (unsigned i = 0; i < 400 && w.side[A].sa != NULL && w.now_ms < 1000000 + 1200000; i++) {
+        if (!world_wake(&w)) {
+            break;
+        }
+        while (w.flight_count > 0) {
+            world_lose(&w, 0);
+        }
+    }
+    CHECK_EQUAL(w.side[A].installed_count, 0);
+    world_fini(&w);
+}
+
+/* 2.21.1: anybody can forge an answer in clear; the true one that comes after it counts. */
+TEST(a_forged_refusal_does_not_end_a_beginning)
+{
+    static const uint16_t types[] = {IKEV2_NO_PROPOSAL_CHOSEN,    IKEV2_INVALID_SYNTAX,
+                                     IKEV2_AUTHENTICATION_FAILED, IKEV2_INVALID_MAJOR_VERSION,
+                                     IKEV2_INVALID_IKE_SPI,       9999};
+
+    for (size_t i = 0; i < ARRAY_LENGTH(types); i++) {
+        uint8_t bytes[64];
+        uint8_t first = 0;
+        struct writer out = writer_over(bytes, sizeof(bytes));
+        struct ikev2_notify_payload notify = {.type = types[i]};
+
+        world_init(&w, 30);
+        world_start(&w);
+        struct ikev2_header h = {.spi_i = get_u64(w.flights[0].bytes),
+                                 .next_payload = IKEV2_NOTIFY,
+                                 .version = 0x20,
+                                 .exchange = IKEV2_IKE_SA_INIT,
+                                 .flags = IKEV2_FLAG_RESPONSE};
+
+        ikev2_write_header(&out, &h);
+        struct ikev2_chain chain = ikev2_chain_over(&out, &first);
+
+        ikev2_begin_payload(&chain, IKEV2_NOTIFY, false);
+        ikev2_write_notify(&out, &notify);
+        ikev2_end_payload(&chain);
+        ikev2_finish_message(&out);
+        world_inject(&w, A, writer_written(&out));
+        CHECK(w.side[A].sa != NULL);
+        world_deliver_all(&w);
+        CHECK_EQUAL(w.side[A].established, 1);
+        CHECK_EQUAL(w.side[B].established, 1);
+        world_fini(&w);
+    }
+}
+
+/* 2.6: cookies over and over, and groups over and over, come to an end. */
+TEST(an_initiator_is_not_led_in_circles)
+{
+    static const uint16_t types[] = {IKEV2_COOKIE, IKEV2_INVALID_KE_PAYLOAD};
+
+    for (size_t i = 0; i < 3; i++) {
+        unsigned rounds = 0;
+
+        world_init(&w, 31);
+        world_start(&w);
+        while (w.flight_count > 0 && rounds < 100) {
+            uint8_t bytes[128];
+            uint8_t first = 0;
+            struct writer out = writer_over(bytes, sizeof(bytes));
+            /* A cookie that is always new; a group that was not offered; the two that were, in
+             * turn. */
+            uint8_t cookie[4] = {1, 2, 3, (uint8_t)rounds};
+            uint8_t group[2] = {0, (uint8_t)(i == 1            ? KEY_EXCHANGE_MODP_1024
+                                             : rounds % 2 == 0 ? KEY_EXCHANGE_ECP_256
+                                                               : KEY_EXCHANGE_X25519)};
+            struct ikev2_notify_payload notify = {
+                .type = types[i == 0 ? 0 : 1],
+                .data = i == 0 ? SLICE_OF(cookie) : SLICE_OF(group),
+            };
+            struct ikev2_header h = {.spi_i = get_u64(w.flights[0].bytes),
+                                     .next_payload = IKEV2_NOTIFY,
+                                     .version = 0x20,
+                                     .exchange = IKEV2_IKE_SA_INIT,
+                                     .flags = IKEV2_FLAG_RESPONSE};
+
+            world_lose(&w, 0);
+            ikev2_write_header(&out, &h);
+            struct ikev2_chain chain = ikev2_chain_over(&out, &first);
+
+            ikev2_begin_payload(&chain, IKEV2_NOTIFY, false);
+            ikev2_write_notify(&out, &notify);
+            ikev2_end_payload(&chain);
+            ikev2_finish_message(&out);
+            world_inject(&w, A, writer_written(&out));
+            rounds++;
+        }
+        CHECK(rounds < 20);
+        while (w.side[A].sa != NULL && world_wake(&w)) {
+            while (w.flight_count > 0) {
+                world_lose(&w, 0);
+            }
+        }
+        CHECK(w.side[A].sa == NULL);
+        CHECK_EQUAL(w.side[A].established, 0);
+        world_fini(&w);
+    }
+}

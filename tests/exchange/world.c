@@ -273,6 +273,7 @@ static void child_installed(struct world *w, struct side *s, const struct ikev2_
     memcpy(c->key_in, info->key_in.data, c->key_bytes);
     memcpy(c->key_out, info->key_out.data, c->key_bytes);
     s->installs++;
+    s->encapsulated += info->encapsulated;
     CHECK(c->spi_in - WORLD_FIRST_ESP_SPI < WORLD_ESP_SPIS);
     s->ever_installed[c->spi_in - WORLD_FIRST_ESP_SPI] = true;
 }
@@ -605,6 +606,35 @@ static void arrive(struct world *w, struct side *s, struct slice message,
     settle_questions(w);
 }
 
+void world_set_nat(struct world *w, const char *address, uint16_t port)
+{
+    w->nat = true;
+    CHECK(endpoint_parse(slice_of_text(address), port, &w->nat_outside));
+}
+
+/* What the NAT makes of the endpoints; false when it knows no way in. */
+static bool translate(const struct world *w, struct flight *f)
+{
+    if (!w->nat) {
+        return true;
+    }
+    if (f->from == A) {
+        uint16_t inside = f->source.port;
+
+        f->source = w->nat_outside;
+        f->source.port = (uint16_t)(f->source.port + (inside == 4500 ? 1 : 0));
+        return true;
+    }
+    uint16_t offset = (uint16_t)(f->destination.port - w->nat_outside.port);
+
+    if (!address_equal(&f->destination.address, &w->nat_outside.address) || offset > 1) {
+        return false;
+    }
+    f->destination = w->side[A].local;
+    f->destination.port = offset == 1 ? 4500 : 500;
+    return true;
+}
+
 void world_deliver(struct world *w, size_t at)
 {
     CHECK(at < w->flight_count);
@@ -621,7 +651,10 @@ void world_deliver(struct world *w, size_t at)
     }
     w->flights[at].bytes = NULL;
     flight_remove(w, at);
-    arrive(w, &w->side[1 - f.from], (struct slice){f.bytes, f.length}, &f.destination, &f.source);
+    if (translate(w, &f)) {
+        arrive(w, &w->side[1 - f.from], (struct slice){f.bytes, f.length}, &f.destination,
+               &f.source);
+    }
     free(f.bytes);
 }
 

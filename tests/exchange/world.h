@@ -72,6 +72,7 @@ struct side {
     size_t esp_spi_count;
 
     unsigned established, rekeyed, failed, closed, child_failed, initial_contact, moved;
+    unsigned encapsulated; /* of the children that were installed */
     unsigned installs; /* all that ever were */
     bool ever_installed[WORLD_ESP_SPIS]; /* by SPI - WORLD_FIRST_ESP_SPI */
     unsigned sent;
@@ -88,6 +89,10 @@ struct world {
     bool answers_wait; /* answers to questions take their turn among the messages */
     bool traffic_wanted; /* each side must have a child to send through, always */
     bool traffic_began;
+    /* A NAT before A: what A sends seems to come from here, its port 4500 from the next port
+     * up. */
+    bool nat;
+    struct endpoint nat_outside;
     uint32_t next_esp_spi;
     char last_words[2][WORLD_WORDS_BYTES];
     unsigned unknown_spi; /* messages for no machine */
@@ -108,6 +113,8 @@ void world_connect(struct world *w);
 /* Message (or answer) number `at` in flight arrives. */
 void world_deliver(struct world *w, size_t at);
 void world_lose(struct world *w, size_t at);
+/* A NAT stands before A from now on, or forgets what it knew and takes other ports. */
+void world_set_nat(struct world *w, const char *address, uint16_t port);
 /* In the order of sending, until nothing is in flight. */
 void world_deliver_all(struct world *w);
 /* The next deadline of either machine, whatever it is; false when there is none. */
