@@ -130,6 +130,15 @@ def defaults(lab, hosts):
             lab.check("and the site comes back", pair.a.pings("10.2.0.2", 20))
 
 
+MASQUERADE = """table ip nat {
+  chain post {
+    type nat hook postrouting priority 100;
+    oifname out0 masquerade random;
+  }
+}
+"""
+
+
 def behind_nat(lab):
     """We are behind a masquerading router that changes ports."""
     a, ga, nat, wan, gb, b = (lab.host(n) for n in ("na", "nga", "nnat", "nwan", "ngb", "nb"))
@@ -141,8 +150,7 @@ def behind_nat(lab):
     a.route("default", "via", "10.1.0.1")
     b.route("default", "via", "10.2.0.1")
     ga.route("default", "via", "192.168.7.1")
-    nat.run("nft", "-f", "-", text_in="table ip nat { chain post { type nat hook postrouting priority 100; "
-            "oifname out0 masquerade random; } }")
+    nat.run("nft", "-f", "-", text_in=MASQUERADE)
     ours = Sekisho(ga, CONFIG.format(peer="203.0.113.2", say="ga.example", identity="gb.example", more=""), {"peer": KEY})
     peer = Strongswan(gb, "203.0.113.2", "%any", "10.2.0.0/16", "10.1.0.0/16", local_id="gb.example",
                       remote_id="ga.example", ike="default", esp="default").start()
@@ -152,8 +160,8 @@ def behind_nat(lab):
     lab.check("behind a NAT: said in status", "nat" in str(ours.site("peer").get("ike", {}).get("nat", "")).lower()
               or ours.site("peer").get("ike", {}).get("nat"))
     nat.run("nft", "flush", "ruleset")
-    nat.run("sh", "-c", "for i in 1 2 3; do true; done; nft -f - <<'N'\ntable ip nat { chain post { type nat hook "
-            "postrouting priority 100; oifname out0 masquerade random; } }\nN")
+    nat.run("conntrack", "-F")
+    nat.run("nft", "-f", "-", text_in=MASQUERADE)
     lab.check("the NAT forgot us: traffic from our side goes on", a.pings("10.2.0.2", 15))
     lab.check("the NAT forgot us: and from the other", b.pings("10.1.0.2", 30))
     peer.kill()
