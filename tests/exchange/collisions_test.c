@@ -309,3 +309,17 @@ COLLISION(both_make_a_child_while_rekeying, {.a = {NEW_CHILD, REKEY_CHILD},
                                              .children_min = 2,
                                              .children_max = 2,
                                              .traffic = true})
+COLLISION(
+    child_rekey_meets_new_child,
+    {.a = {REKEY_CHILD}, .b = {NEW_CHILD}, .children_min = 2, .children_max = 2, .traffic = true})
+COLLISION(child_delete_meets_new_child,
+          {.a = {DELETE_CHILD}, .b = {NEW_CHILD}, .children_min = 1, .children_max = 1})
+COLLISION(
+    new_child_meets_new_child,
+    {.a = {NEW_CHILD}, .b = {NEW_CHILD}, .children_min = 2, .children_max = 3, .traffic = true})
+COLLISION(
+    child_rekey_meets_liveness,
+    {.a = {REKEY_CHILD}, .b = {LIVENESS}, .children_min = 1, .children_max = 1, .traffic = true})
+COLLISION(ike_delete_meets_liveness, {.a = {DELETE_IKE}, .b = {LIVENESS}, .gone = true})
+COLLISION(a_busy_side_is_deleted,
+          {.a = {REKEY_CHILD, DELETE_IKE}, .b = {REKEY_IKE, REKEY_CHILD}, .gone = true})
