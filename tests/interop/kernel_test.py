@@ -65,12 +65,13 @@ class Rig:
         peer.kill()
 
     def rekeys(self, name, gateway, peer):
-        sent = []
+        """The packets that arrive decrypted are counted by the guest's packet filter: its one slow processor may keep a
+        program from reading them in time, which is nobody's loss."""
+        self.guest.sh("iptables-legacy -F INPUT; iptables-legacy -A INPUT -p udp --dport 9 -j DROP")
+        self.wan.ip("link", "set", "gb0", "txqueuelen", 20000)
+        program = pathlib.Path(__file__).resolve().parent / "flow.py"
+        stop = self.lab.folder / f"stop-{time.monotonic_ns()}"
         with Sniffer(self.wan, "br0", "net 10.0.0.0/8 or net fd00::/8") as clear:
-            self.guest.sh("cd /tmp; rm -f flow.json flow.stop; python3 - <<'P' >/tmp/flow.out 2>&1 &\n"
-                                     + RECEIVER + "\nP\nsleep 1")
-            program = pathlib.Path(__file__).resolve().parent / "flow.py"
-            stop = self.lab.folder / f"stop-{time.monotonic_ns()}"
             sending = self.a.start("python3", program, "send", "10.2.0.2", "9", "1000", "64", stop)
             for _ in range(2):
                 time.sleep(1)
@@ -82,30 +83,13 @@ class Rig:
             time.sleep(1.5)
             stop.write_text("")
             sending.wait(10)
-            sent.append(int(stop.read_text()))
-            time.sleep(1)
-        seen = int(self.guest.sh("touch /tmp/flow.stop; for i in 1 2 3 4 5 6 7 8 9 10; do "
-                                 "[ -s /tmp/flow.json ] && break; sleep 0.3; done; cat /tmp/flow.json").stdout or 0)
-        self.lab.check(f"{name}: rekeys by both sides under 1,000 packets/s lose nothing", seen == sent[0],
-                       f"{sent[0]} sent, {sent[0] - seen} lost")
+            time.sleep(2)
+        sent = int(stop.read_text())
+        seen = int(self.guest.sh("iptables-legacy -nvxL INPUT | awk '/dpt:9/ {print $1}'").stdout or 0)
+        told = self.guest.sh("grep -v ' 0$' /proc/net/xfrm_stat; ip -s link show vec0 | tail -6", check=False).stdout
+        self.lab.check(f"{name}: rekeys by both sides under 1,000 packets/s lose nothing", seen == sent,
+                       f"{sent} sent, {sent - seen} lost" + ("" if seen == sent else f"; {told}"))
         self.lab.check(f"{name}: nothing in clear", not clear.seen, clear.seen[:2])
-
-
-RECEIVER = """
-import os
-import socket
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
-s.bind(("10.2.0.2", 9))
-s.settimeout(0.1)
-seen = set()
-while not os.path.exists("/tmp/flow.stop"):
-    try:
-        seen.add(s.recv(2048)[:8])
-    except TimeoutError:
-        pass
-open("/tmp/flow.json", "w").write(str(len(seen)))
-"""
 
 
 def main():
