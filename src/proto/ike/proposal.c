@@ -80,7 +80,7 @@ static bool wire_proposal_look(const struct ikev2_sa_payload *sa,
         if (!type_belongs(protocol, t->type)) {
             return false;
         }
-        bool none = t->id == 0 && !t->unknown_attribute;
+        bool none = t->id == 0 && t->key_bits == 0 && !t->unknown_attribute;
 
         facts->has_integrity |= t->type == TRANSFORM_INTEGRITY;
         facts->has_integrity_none |= t->type == TRANSFORM_INTEGRITY && none;

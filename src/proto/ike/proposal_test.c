@@ -225,6 +225,29 @@ TEST(an_unknown_attribute_makes_that_transform_unusable_and_no_other)
                 PROPOSAL_NONE);
 }
 
+/* RFC 7296 3.3.5: a key length has no place there, and what is chosen is returned unmodified. */
+TEST(a_key_length_makes_none_and_no_esn_unusable)
+{
+    static const struct ikev2_wire_transform nones[] = {
+        {.type = TRANSFORM_ESN, .id = ESN_NO},
+        {.type = TRANSFORM_INTEGRITY, .id = INTEGRITY_NONE},
+        {.type = TRANSFORM_KEY_EXCHANGE, .id = KEY_EXCHANGE_NONE},
+    };
+    struct proposal_choice choice;
+
+    for (size_t i = 0; i < ARRAY_LENGTH(nones); i++) {
+        struct ikev2_sa_payload offer = offer_of(PROTOCOL_ESP, "aes256gcm16-noesn", SPI);
+
+        remove_type(&offer, nones[i].type);
+        add_transform(&offer, 0, nones[i]);
+        CHECK_EQUAL(choose_esp(&offer, "aes256gcm16-noesn", PROPOSAL_WITH_KE, 0, &choice),
+                    PROPOSAL_CHOSEN);
+        offer.transforms[offer.transform_count - 1].key_bits = 128;
+        CHECK_EQUAL(choose_esp(&offer, "aes256gcm16-noesn", PROPOSAL_WITH_KE, 0, &choice),
+                    PROPOSAL_NONE);
+    }
+}
+
 TEST(a_missing_type_makes_a_proposal_unusable)
 {
     static const uint8_t types[] = {TRANSFORM_ENCRYPTION, TRANSFORM_PRF, TRANSFORM_INTEGRITY,
