@@ -153,6 +153,24 @@ TEST(pure_garbage_gets_an_answer)
     free(t);
 }
 
+TEST(a_large_file_of_nonsense_is_given_up)
+{
+    struct testbed *t = malloc(sizeof(*t));
+    size_t length = 4000000;
+    uint8_t *text = malloc(length);
+
+    testbed_init(t);
+    for (size_t i = 0; i < length; i++) {
+        text[i] = i % 2 == 0 ? 'a' : '\n';
+    }
+    struct config_result *r = testbed_read_slice(t, (struct slice){text, length});
+    CHECK_EQUAL(r->error_count, ERRORS_MAX + 2);
+    CHECK_EQUAL(r->diagnostic_count, DIAGNOSTICS_MAX);
+    config_result_free(r);
+    free(text);
+    free(t);
+}
+
 TEST(braces_without_end_neither_recurse_nor_hang)
 {
     struct testbed *t = malloc(sizeof(*t));

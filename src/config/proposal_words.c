@@ -107,7 +107,10 @@ static void complain_unknown_algorithm(struct reading *r, struct slice word,
     size_t count = 0;
     const struct algorithm *a;
 
-    for (size_t i = 0; (a = algorithm_at(i)) != NULL; i++) {
+    /* What is counted and not told needs no advice. */
+    bool told = r->diagnoses.count < DIAGNOSTICS_MAX;
+
+    for (size_t i = 0; told && (a = algorithm_at(i)) != NULL; i++) {
         if (legacy_only && a->strength != STRENGTH_LEGACY) {
             continue;
         }

@@ -405,10 +405,20 @@ static void close_block(struct reading *r)
     }
 }
 
-static void read_files(struct reading *r)
+/* False when reading ended before the end of the files. */
+static bool read_files(struct reading *r)
 {
-    while (r->depth > 0 && !r->notes->exhausted && !r->arena->exhausted) {
+    while (r->depth > 0) {
         struct level *level = top(r);
+        if (r->notes->exhausted || r->arena->exhausted) {
+            return false;
+        }
+        if (r->diagnoses.errors > ERRORS_MAX) {
+            const struct config_place here = {
+                .file = level->file, .line = level->lexer.line, .column = 1};
+            COMPLAIN(r, here, NULL, "more than %d errors: reading ended here", ERRORS_MAX);
+            return false;
+        }
         if (level->pending_next < level->pending_count) {
             const char *path = level->pending[level->pending_next++];
             struct config_place place = level->pending_place;
@@ -427,6 +437,7 @@ static void read_files(struct reading *r)
             break;
         }
     }
+    return true;
 }
 
 /* ---- the whole ---- */
@@ -483,11 +494,8 @@ struct config_result *config_read_within(const char *path, const struct config_l
     table_init(&r->variables, table_key, VARIABLES_MAX);
     table_init(&r->proposals, table_key, 0);
     schema_set_defaults_of_gateway(r->config);
-    if (push_file(r, path, NULL)) {
-        read_files(r);
-        if (!r->notes->exhausted && !r->arena->exhausted) {
-            check_all(r);
-        }
+    if (push_file(r, path, NULL) && read_files(r)) {
+        check_all(r);
     }
     table_fini(&r->variables);
     table_fini(&r->proposals);

@@ -13,6 +13,8 @@
 
 #define FILES_MAX 1000
 #define FILES_BYTES_MAX ((size_t)64 << 20)
+/* A file of nonsense is given up here. */
+#define ERRORS_MAX 100000
 #define INCLUDE_DEPTH_MAX 16
 #define BLOCK_DEPTH_MAX 8
 #define STATEMENT_WORDS_MAX 4096

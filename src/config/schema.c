@@ -572,7 +572,8 @@ void schema_complain_unknown(struct reading *r, enum schema_scope scope, const s
     }
     const char *meant = find_synonym(scope, w->text);
 
-    if (meant == NULL) {
+    /* What is counted and not told needs no advice: a large file of nonsense ends soon. */
+    if (meant == NULL && r->diagnoses.count < DIAGNOSTICS_MAX) {
         meant = find_nearest(scope, w->text);
     }
     value_shown(w->text, shown);
