@@ -250,6 +250,12 @@ site x { legacy ike des-md5-modp768 } }
     for name, request in {"verb": '{"verb":7}', "words": '{"verb":"status","words":[1]}', "empty": "{}", "array": "[]",
                           "twice": '{"verb":"status","verb":"up"}', "options": '{"options":{"json":true},"words":["a"]}'}.items():
         put("management", name, request.encode())
+    for verb in ("status", "explain", "up", "down", "restart", "apply", "check", "sas", "drops", "log", "trace", "show",
+                 "version"):
+        put("management", verb, json.dumps({"verb": verb, "words": [], "options": {}}).encode())
+        put("management", f"{verb}-site", json.dumps({
+            "verb": verb, "words": ["right" if verb == "up" else "config"],
+            "options": {"verbose": True, "all": True, "dry_run": True, "rekey": True, "after": 3}}).encode())
 
 
 def tunnels():
@@ -259,6 +265,14 @@ def tunnels():
         put("dataplane_outbound", f"{name}6", b"\0" + out6)
         put("dataplane_inbound", f"{name}4", b"\1\4" + ipv4(*payload, sites=(2, 1)))
         put("dataplane_inbound", f"{name}6", b"\1\x29" + ipv6(*payload, sites=(0x0B, 0x0A)))
+    flow = tcp(bytes.fromhex("0101080a0000000100000002"), 0x18) + bytes(range(256)) * 4
+    for name, packet in {"tcp4": ipv4(6, flow), "tcp6": ipv6(6, flow, sites=(0x0A, 0x0B))}.items():
+        put("dataplane_super", name, b"\1" + struct.pack(">HHB", 100, len(packet) - len(flow), 16) + packet)
+        put("dataplane_super", f"{name}-uneven", b"\1" + struct.pack(">HHB", 333, len(packet) - len(flow), 16) + packet)
+        put("dataplane_super", f"{name}-whole", b"\0" + struct.pack(">HHB", 0, len(packet) - len(flow), 16) + packet)
+    datagram = struct.pack(">HHHH", 40000, 443, 8 + 1024, 0) + bytes(range(256)) * 4
+    put("dataplane_super", "udp4", b"\2" + struct.pack(">HHB", 200, 20, 6) + ipv4(17, datagram))
+    put("dataplane_super", "udp6", b"\2" + struct.pack(">HHB", 200, 40, 6) + ipv6(17, datagram, sites=(0x0A, 0x0B)))
     put("dataplane_outbound", "big-may-fragment", b"\1" + ipv4(17, UDP + bytes(1480), 0))
     put("dataplane_outbound", "fragment", b"\1" + ipv4(17, UDP * 8, 0x2001))
     put("dataplane_outbound", "back", b"\3" + ipv4(17, UDP, sites=(2, 1)))
