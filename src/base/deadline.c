@@ -1,5 +1,6 @@
 /*
- * A binary heap of deadlines, soonest at place 1. Every member knows its place, so moving and removing need no search.
+ * A binary heap of deadlines, soonest at place 1. Every member knows its place, so moving and
+ * removing need no search.
  */
 #include "base/deadline.h"
 

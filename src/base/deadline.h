@@ -1,6 +1,6 @@
 /*
- * Deadlines of up to hundreds of thousands of objects, soonest first: a heap whose members know their place, so that
- * moving and removing cost O(log n) and nothing is allocated per change.
+ * Deadlines of up to hundreds of thousands of objects, soonest first: a heap whose members know
+ * their place, so that moving and removing cost O(log n) and nothing is allocated per change.
  */
 #ifndef SEKISHO_BASE_DEADLINE_H
 #define SEKISHO_BASE_DEADLINE_H
@@ -28,8 +28,8 @@ MUST_USE bool deadlines_set(struct deadlines *d, struct deadline *deadline, uint
 void deadlines_remove(struct deadlines *d, struct deadline *deadline);
 /* NEVER_MS when there is none. */
 uint64_t deadlines_next_ms(const struct deadlines *d);
-/* Takes out and returns one whose time has come, NULL when there is none. Equal times leave in any order, but the
- * same order for the same history. */
+/* Takes out and returns one whose time has come, NULL when there is none. Equal times leave in any
+ * order, but the same order for the same history. */
 struct deadline *deadlines_take_due(struct deadlines *d, uint64_t now_ms);
 
 #endif

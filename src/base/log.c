@@ -5,7 +5,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-/* Control characters and all that is not ASCII would let a stranger write lines or colours of his own. */
+/* Control characters and all that is not ASCII would let a stranger write lines or colours of his
+ * own. */
 static bool is_harmless(unsigned char c)
 {
     return c >= 0x20 && c < 0x7f;

@@ -16,15 +16,15 @@ enum log_level {
 
 #define LOG_LINE_BYTES 512
 
-/* `about` names the site or part (never NULL), `line` is whole, terminated and escaped. A sink without a `write`
- * drops everything: every place that logs may be given one. */
+/* `about` names the site or part (never NULL), `line` is whole, terminated and escaped. A sink
+ * without a `write` drops everything: every place that logs may be given one. */
 struct log_sink {
     void (*write)(void *context, enum log_level level, const char *about, const char *line);
     void *context;
 };
 
-void log_line(struct log_sink *sink, enum log_level level, const char *about, const char *format, ...)
-    PRINTF_LIKE(4, 5);
+void log_line(struct log_sink *sink, enum log_level level, const char *about, const char *format,
+              ...) PRINTF_LIKE(4, 5);
 const char *log_level_name(enum log_level level);
 
 #endif

@@ -1,4 +1,5 @@
-/* Chains in buckets, chosen by SipHash-2-4 under a secret key; twice the buckets when there are more entries than those. */
+/* Chains in buckets, chosen by SipHash-2-4 under a secret key; twice the buckets when there are
+ * more entries than those. */
 #include "base/table.h"
 
 #include <assert.h>
@@ -105,7 +106,8 @@ void table_fini(struct table *t)
     t->count = 0;
 }
 
-/* Where the pointer to the entry of this key is, or the NULL that ends its chain. NULL when there are no buckets. */
+/* Where the pointer to the entry of this key is, or the NULL that ends its chain. NULL when there
+ * are no buckets. */
 static struct table_entry **find_link(const struct table *t, struct slice key, uint64_t hash)
 {
     assert(key.length <= TABLE_KEY_BYTES_MAX);

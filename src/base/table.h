@@ -1,6 +1,7 @@
 /*
- * A hash table from short byte keys to pointers, keyed with a random 128-bit value (SipHash-2-4), so that a stranger
- * cannot choose keys that collide. Grows as needed; does not own what it points to.
+ * A hash table from short byte keys to pointers, keyed with a random 128-bit value (SipHash-2-4),
+ * so that a stranger cannot choose keys that collide. Grows as needed; does not own what it points
+ * to.
  */
 #ifndef SEKISHO_BASE_TABLE_H
 #define SEKISHO_BASE_TABLE_H
@@ -29,7 +30,8 @@ MUST_USE bool table_add(struct table *t, struct slice key, void *value);
 /* What was there, or NULL. */
 void *table_remove(struct table *t, struct slice key);
 /* Visits all; `visit` may remove the entry it is given and no other. */
-void table_each(struct table *t, void (*visit)(void *context, struct slice key, void *value), void *context);
+void table_each(struct table *t, void (*visit)(void *context, struct slice key, void *value),
+                void *context);
 
 uint64_t siphash24(const uint8_t key[16], struct slice bytes);
 

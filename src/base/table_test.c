@@ -1,10 +1,12 @@
-/* The table against an array that is searched from end to end, and SipHash against the vectors of its authors. */
+/* The table against an array that is searched from end to end, and SipHash against the vectors of
+ * its authors. */
 #include "base/table.h"
 
 #include "base/random.h"
 #include "tests/support/test.h"
 
-/* Appendix A of the SipHash paper gives length 15; the others are the first lines of the authors' vectors.h. */
+/* Appendix A of the SipHash paper gives length 15; the others are the first lines of the authors'
+ * vectors.h. */
 TEST(siphash_gives_the_published_values)
 {
     static const uint64_t expected[] = {

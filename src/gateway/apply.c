@@ -129,10 +129,10 @@ static bool agrees(const struct config *old_config, const struct config_site *a,
            same_text(config_site_identity(a), config_site_identity(b)) &&
            a->identity_any == b->identity_any && a->strict_identity == b->strict_identity &&
            same_peers(a, b) && same_text(a->key.name, b->key.name) &&
-           memcmp(a->ike, b->ike, sizeof(*a->ike)) == 0 &&
-           memcmp(a->esp, b->esp, sizeof(*a->esp)) == 0 && a->pfs == b->pfs &&
-           a->encapsulate == b->encapsulate && a->replay_window == b->replay_window &&
-           a->lifetime_bytes == b->lifetime_bytes && a->lifetime_packets == b->lifetime_packets;
+           terms_same_proposals(a->ike, b->ike) && terms_same_proposals(a->esp, b->esp) &&
+           a->pfs == b->pfs && a->encapsulate == b->encapsulate &&
+           a->replay_window == b->replay_window && a->lifetime_bytes == b->lifetime_bytes &&
+           a->lifetime_packets == b->lifetime_packets;
 }
 
 /* ---- one site ---- */
@@ -253,7 +253,7 @@ static bool make_plan(struct gateway *g, const struct config *config, struct pla
     size_t count = config->site_count;
 
     *plan = (struct plan){.count = count};
-    plan->sites = calloc(count > 0 ? count : 1, sizeof(*plan->sites));
+    plan->sites = calloc(count > 0 ? count : 1, sizeof(struct site *));
     plan->is_new = calloc(count > 0 ? count : 1, sizeof(*plan->is_new));
     if (plan->sites == NULL || plan->is_new == NULL) {
         return false;
@@ -357,7 +357,7 @@ void gateway_configure(struct gateway *g, struct config *config, uint64_t now_ms
 {
     struct plan plan;
     const struct config_site **before =
-        calloc(config->site_count > 0 ? config->site_count : 1, sizeof(*before));
+        calloc(config->site_count > 0 ? config->site_count : 1, sizeof(const struct config_site *));
 
     g->now_ms = now_ms;
     if (before == NULL || g->stopping || !make_plan(g, config, &plan)) {

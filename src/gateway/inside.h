@@ -351,6 +351,7 @@ MUST_USE bool policies_publish(struct gateway *g);
 MUST_USE struct terms *terms_new(const struct gateway *g, const struct site *site);
 struct terms *terms_hold(struct terms *terms);
 void terms_release(struct terms *terms); /* NULL is allowed */
+MUST_USE bool terms_same_proposals(const struct proposals *a, const struct proposals *b);
 MUST_USE struct responder_terms *responder_terms_new(struct site *const *sites, size_t count);
 struct responder_terms *responder_terms_hold(struct responder_terms *terms);
 void responder_terms_release(struct responder_terms *terms);

@@ -99,11 +99,38 @@ void terms_release(struct terms *terms)
     free(terms);
 }
 
+bool terms_same_proposals(const struct proposals *a, const struct proposals *b)
+{
+    if (a == b) {
+        return true;
+    }
+    if (a->count != b->count) {
+        return false;
+    }
+    for (size_t i = 0; i < a->count; i++) {
+        const struct proposal *one = &a->list[i];
+        const struct proposal *two = &b->list[i];
+
+        if (one->protocol != two->protocol || one->count != two->count) {
+            return false;
+        }
+        for (size_t j = 0; j < one->count; j++) {
+            const struct transform *s = &one->transforms[j];
+            const struct transform *t = &two->transforms[j];
+
+            if (s->type != t->type || s->id != t->id || s->key_bits != t->key_bits) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 /* Most sites share their proposals: each different list is offered to strangers once. */
 static bool is_known(const struct responder_terms *t, const struct proposals *list)
 {
     for (size_t i = 0; i < t->policy.ike_count; i++) {
-        if (memcmp(&t->copies[i], list, sizeof(*list)) == 0) {
+        if (terms_same_proposals(&t->copies[i], list)) {
             return true;
         }
     }
@@ -151,7 +178,8 @@ static bool fill_responder(struct responder_terms *t, struct site *const *sites,
         }
     }
     t->policy.force_encapsulation = all_encapsulate;
-    t->lists = calloc(t->policy.ike_count > 0 ? t->policy.ike_count : 1, sizeof(*t->lists));
+    t->lists =
+        calloc(t->policy.ike_count > 0 ? t->policy.ike_count : 1, sizeof(const struct proposals *));
     if (t->lists == NULL) {
         return false;
     }

@@ -401,7 +401,7 @@ static const struct reason_entry entries[REASON_COUNT] = {
                        "The peer allows one pair of networks for each tunnel only."},
             .steps =
                 {"Make lan and network here the mirror image of the peer's.",
-                 "Split the site into one site for each pair of networks if the peer needs it."},
+                 "If the peer knows one pair of networks for each tunnel only, name one pair."},
         },
     [REASON_CHILD_REFUSED] =
         {
