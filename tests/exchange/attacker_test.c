@@ -1337,6 +1337,48 @@ TEST(answers_that_come_too_late_are_harmless)
     }
 }
 
+/* No memory, no SPI, a refused value: each question answered with no, once; nothing is left over.
+ */
+TEST(every_question_may_be_answered_with_no)
+{
+    for (unsigned deed = 0; deed < 5; deed++) {
+        for (unsigned refuse = 1; refuse < 8; refuse++) {
+            world_init(&w, deed * 10 + refuse);
+            for (size_t i = 0; i < 2; i++) {
+                w.side[i].policy.liveness_ms = 60000;
+            }
+            if (deed == 0) {
+                w.refuse_question = refuse;
+                world_start(&w);
+            } else {
+                world_connect(&w);
+                w.refuse_question = w.questions + refuse;
+            }
+            if (deed == 1) {
+                world_rekey_child(&w, A);
+            } else if (deed == 2) {
+                world_rekey_ike(&w, A);
+            } else if (deed == 3) {
+                world_rekey_child(&w, A);
+                world_rekey_child(&w, B);
+            } else if (deed == 4) {
+                world_rekey_ike(&w, A);
+                world_rekey_ike(&w, B);
+            }
+            world_deliver_all(&w);
+            CHECK(refuse > 2 || w.questions >= w.refuse_question);
+            world_advance(&w, 600000);
+            if (w.side[A].sa == NULL || w.side[B].sa == NULL) {
+                world_check_gone(&w);
+            } else {
+                CHECK(w.side[A].installed_count <= 1);
+                world_check_settled(&w, w.side[A].installed_count);
+            }
+            world_fini(&w);
+        }
+    }
+}
+
 /* Every deadline may come at any moment, however early. */
 TEST(being_woken_too_early_is_harmless)
 {

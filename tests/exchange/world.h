@@ -87,6 +87,7 @@ struct world {
     struct flight flights[WORLD_FLIGHTS_MAX];
     size_t flight_count;
     bool answers_wait; /* answers to questions take their turn among the messages */
+    unsigned questions, refuse_question; /* which question, counted from 1, is answered with no */
     bool traffic_wanted; /* each side must have a child to send through, always */
     bool traffic_began;
     /* A NAT before A: what A sends seems to come from here, its port 4500 from the next port

@@ -296,6 +296,8 @@ static bool install_keys(struct ikev2_turn *t, const struct ikev2_ike *ike,
     secret_wipe(&from_initiator);
     secret_wipe(&from_responder);
     if (!ok) {
+        ikev2_block_drop(t->sa, key_in);
+        ikev2_block_drop(t->sa, key_out);
         return false;
     }
     if (work->initiator) {
@@ -318,8 +320,8 @@ struct ikev2_child *ikev2_child_install(struct ikev2_turn *t, struct ikev2_ike *
 {
     struct ikev2_sa *sa = t->sa;
     size_t selectors = work->local_count + work->remote_count;
-    struct slice key_in;
-    struct slice key_out;
+    struct slice key_in = {NULL, 0};
+    struct slice key_out = {NULL, 0};
     struct ikev2_child *child =
         ikev2_block_new(sizeof(*child) + selectors * sizeof(struct selector));
 

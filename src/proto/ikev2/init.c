@@ -593,8 +593,15 @@ void ikev2_init_receive(struct ikev2_turn *t, const struct ikev2_header *header,
     bool response = (header->flags & IKEV2_FLAG_RESPONSE) != 0;
     bool from_initiator = (header->flags & IKEV2_FLAG_INITIATOR) != 0;
 
+    if (m == NULL) {
+        /* A responder that could not read its first message would wait for ever. */
+        if (sa->state == IKEV2_STATE_NEW) {
+            ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_IKE_SA_INIT, 0, "no memory");
+        }
+        return;
+    }
     /* RFC 7296 3.1: both flags must say that the message is for somebody in our role. */
-    if (m == NULL || response != sa->initiator || from_initiator == sa->initiator) {
+    if (response != sa->initiator || from_initiator == sa->initiator) {
         return;
     }
     m->header = *header;
