@@ -490,6 +490,82 @@ TEST(liveness_goes_through_the_old_ike_sa_until_the_new_one_is_known_to_both)
     ikev2_pair_free(p);
 }
 
+/* A peer that is always in the middle of something: every answer is put off. */
+TEST(temporary_failure_is_retried_with_growing_waits_and_not_for_ever)
+{
+    struct ikev2_pair *p = up(44);
+    unsigned sends = p->side[0].sends;
+
+    /* Side 1 rekeys the IKE SA and never gets our answer: whoever asks is put off. */
+    p->side[1].sa->current->phase = IKEV2_IKE_REPLACED;
+    ikev2_pair_rekey_child(p, 0, net_spi(p, 0));
+    CHECK(ikev2_pair_run(p));
+    CHECK_EQUAL(p->side[0].sends, sends + 1);
+    ikev2_pair_advance(p, 900);
+    CHECK_EQUAL(p->side[0].sends, sends + 1); /* never at once (RFC 7296 2.25) */
+    ikev2_pair_advance(p, 60000);
+    CHECK(p->side[0].sends >= sends + 4 && p->side[0].sends <= sends + 8);
+    CHECK_EQUAL(p->side[0].closed, 0);
+    ikev2_pair_advance(p, 20 * 60000);
+    CHECK_EQUAL(p->side[0].closed, 1);
+    CHECK_EQUAL(p->side[0].failure.notify, IKEV2_TEMPORARY_FAILURE);
+    CHECK(p->side[0].sends < sends + 16);
+    ikev2_pair_free(p);
+}
+
+TEST(children_are_counted)
+{
+    struct ikev2_pair *p = up(45);
+
+    /* The same again and again: RFC 7296 2.8 allows it, memory does not. */
+    for (unsigned i = 0; i < 2 * IKEV2_CHILDREN_MAX; i++) {
+        ikev2_pair_start_child(p, 0, 0);
+        p->side[0].sa->children->policy = NULL; /* it does not remember that it has one */
+        for (struct ikev2_child *c = p->side[0].sa->children; c != NULL; c = c->next) {
+            c->policy = &p->side[0].children_policy[1];
+        }
+        CHECK(ikev2_pair_run(p));
+    }
+    CHECK_EQUAL(ikev2_pair_live_children(p, 1), IKEV2_CHILDREN_MAX);
+    CHECK_EQUAL(p->side[0].child_failure.notify, IKEV2_NO_ADDITIONAL_SAS);
+    CHECK_EQUAL(p->side[1].closed, 0);
+    /* And all of them go in one event. */
+    ikev2_pair_close(p, 0);
+    CHECK(ikev2_pair_run(p));
+    CHECK_EQUAL(ikev2_pair_live_children(p, 1), 0);
+    ikev2_pair_free(p);
+}
+
+TEST(a_close_in_the_middle_of_a_rekeying_reaches_the_peer)
+{
+    for (unsigned by = 0; by < 2; by++) {
+        for (unsigned steps = 0; steps < 4; steps++) {
+            struct ikev2_pair *p = ikev2_pair_new(46);
+
+            p->side[1].policy.liveness_ms = 30000;
+            ikev2_pair_start(p, 0);
+            CHECK(ikev2_pair_run(p));
+            ikev2_pair_rekey(p, 0);
+            for (unsigned i = 0; i < steps && p->queue_count > 0; i++) {
+                ikev2_pair_deliver(p, 0);
+            }
+            ikev2_pair_close(p, by);
+            CHECK(ikev2_pair_run(p));
+            if (by == 0 && steps < 2) {
+                /* Who closes does not know the SPI of the new IKE SA yet, and a Delete for the old
+                 * one is what a rekeying ends with: only silence tells. */
+                ikev2_pair_advance(p, 10 * 60000);
+                CHECK_EQUAL(p->side[1].failure.reason, IKEV2_FAIL_PEER_DEAD);
+            } else {
+                CHECK_EQUAL(p->side[1 - by].failure.reason, IKEV2_FAIL_PEER_DELETED);
+            }
+            CHECK_EQUAL(p->side[1 - by].closed, 1);
+            CHECK_EQUAL(p->side[0].ike_spi_count + p->side[1].ike_spi_count, 0);
+            ikev2_pair_free(p);
+        }
+    }
+}
+
 TEST(a_policy_that_is_replaced_by_an_equal_one_disturbs_nothing)
 {
     static struct ikev2_policy copy;

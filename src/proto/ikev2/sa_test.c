@@ -1,5 +1,6 @@
 /* Two machines: handshakes, and all that can be wrong with one. */
 #include "proto/ikev2/machine.h"
+#include "proto/ikev2/sk.h"
 #include "tests/support/ikev2_pair.h"
 #include "tests/support/test.h"
 
@@ -553,6 +554,181 @@ TEST(nothing_but_ike_auth_is_heard_before_both_are_authenticated)
     }
     d.bytes[18] = IKEV2_IKE_AUTH;
     CHECK(ikev2_pair_run(p));
+    CHECK(is_up(p));
+    ikev2_pair_free(p);
+}
+
+TEST(an_initiator_that_finds_auth_wrong_says_so_and_stops)
+{
+    struct ikev2_pair *p = ikev2_pair_new(30);
+
+    ikev2_pair_start(p, 0);
+    CHECK(ikev2_pair_deliver_to(p, 1));
+    CHECK(ikev2_pair_deliver_to(p, 0));
+    p->side[1].holds_asks = true;
+    CHECK(ikev2_pair_deliver_to(p, 1));
+    ikev2_pair_answer(p, 1, true); /* the initiator's AUTH is right; the SPI is asked for */
+    CHECK(secret_set(&p->side[1].policy.shared_key, SLICE_TEXT("not what he knows")));
+    p->side[1].holds_asks = false;
+    ikev2_pair_answer(p, 1, true);
+    CHECK_EQUAL(p->side[1].established, 1);
+    CHECK(ikev2_pair_run(p));
+    CHECK_EQUAL(p->side[0].established, 0);
+    CHECK_EQUAL(p->side[0].failure.reason, IKEV2_FAIL_PEER_AUTH);
+    CHECK_EQUAL(p->side[0].esp_spis_given, p->side[0].esp_spis_unused);
+    CHECK_EQUAL(p->side[1].closed, 1);
+    CHECK_EQUAL(p->side[1].failure.reason, IKEV2_FAIL_AUTH_REFUSED);
+    CHECK_EQUAL(p->side[0].ike_spi_count + p->side[1].ike_spi_count, 0);
+    ikev2_pair_free(p);
+}
+
+/* An IKE_AUTH of our own making under the keys that side 0 has. */
+static void inject_auth(struct ikev2_pair *p, struct ikev2_outgoing *o)
+{
+    struct ikev2_ike *ike = p->side[0].sa->current;
+    struct ikev2_header h = {
+        .spi_i = ike->spi_i,
+        .spi_r = ike->spi_r,
+        .version = 0x20,
+        .exchange = IKEV2_IKE_AUTH,
+        .flags = IKEV2_FLAG_INITIATOR,
+        .message_id = 1,
+    };
+    uint8_t bytes[4096];
+    struct writer w = writer_over(bytes, sizeof(bytes));
+
+    CHECK(ikev2_sk_seal(&ike->keys, true, &h, o->first, writer_written(&o->w), &p->side[0].random,
+                        &w));
+    ikev2_pair_inject(p, 1, &p->side[1].endpoint, &p->side[0].endpoint, writer_written(&w));
+}
+
+TEST(ike_auth_without_what_must_stand_in_it_establishes_nothing)
+{
+    enum { NOTHING, ONLY_ID, OTHER_METHOD, SHORT_AUTH, NO_SELECTORS, CRITICAL, CASES };
+    static const enum ikev2_failure_reason reasons[CASES] = {
+        [NOTHING] = IKEV2_FAIL_SYNTAX,           [ONLY_ID] = IKEV2_FAIL_AUTH_METHOD,
+        [OTHER_METHOD] = IKEV2_FAIL_AUTH_METHOD, [SHORT_AUTH] = IKEV2_FAIL_PEER_AUTH,
+        [NO_SELECTORS] = IKEV2_FAIL_SYNTAX,      [CRITICAL] = IKEV2_FAIL_CRITICAL_PAYLOAD,
+    };
+
+    for (unsigned what = 0; what < CASES; what++) {
+        struct ikev2_pair *p = ikev2_pair_new(31 + what);
+        struct ikev2_outgoing o;
+
+        ikev2_pair_start(p, 0);
+        CHECK(ikev2_pair_deliver_to(p, 1));
+        CHECK(ikev2_pair_deliver_to(p, 0));
+        ikev2_out_begin(&o);
+        if (what == CRITICAL) {
+            ikev2_begin_payload(&o.chain, 99, true);
+            ikev2_end_payload(&o.chain);
+        }
+        if (what != NOTHING) {
+            ikev2_out_id(&o, IKEV2_IDI, &p->side[0].policy.local_id);
+        }
+        if (what == OTHER_METHOD) {
+            static const uint8_t rsa[8] = {IKEV2_AUTH_RSA_SIGNATURE, 0, 0, 0, 1, 2, 3, 4};
+
+            ikev2_write_payload(&o.chain, IKEV2_AUTH, SLICE_OF(rsa));
+        } else if (what != ONLY_ID) {
+            ikev2_out_auth(&o, SLICE_TEXT("short"));
+        }
+        if (what == NO_SELECTORS) {
+            static const uint8_t nothing[4] = {0};
+
+            ikev2_write_payload(&o.chain, IKEV2_SA, SLICE_OF(nothing));
+        }
+        inject_auth(p, &o);
+        CHECK_EQUAL(p->side[1].established, 0);
+        CHECK_EQUAL(p->side[1].failed, 1);
+        CHECK_EQUAL(p->side[1].failure.reason, reasons[what]);
+        CHECK_EQUAL(p->side[1].ike_spi_count, 0);
+        CHECK(ikev2_pair_run(p));
+        CHECK_EQUAL(p->side[0].established, 0);
+        ikev2_pair_free(p);
+    }
+}
+
+TEST(transport_mode_needs_both)
+{
+    for (unsigned by = 0; by < 3; by++) {
+        struct ikev2_pair *p = ikev2_pair_new(40 + by);
+        struct ikev2_child_info info;
+
+        p->side[0].children_policy[0].transport_mode = by != 1;
+        p->side[1].children_policy[0].transport_mode = by != 0;
+        ikev2_pair_start(p, 0);
+        CHECK(ikev2_pair_run(p));
+        CHECK(is_up(p));
+        for (unsigned i = 0; i < 2; i++) {
+            CHECK(ikev2_sa_child_at(p->side[i].sa, 0, &info));
+            CHECK_EQUAL(info.transport_mode, by == 2);
+        }
+        ikev2_pair_free(p);
+    }
+}
+
+TEST(no_free_spi_leaves_the_ike_sa_up_at_the_responder)
+{
+    struct ikev2_pair *p = ikev2_pair_new(44);
+
+    p->side[1].no_spi = true;
+    ikev2_pair_start(p, 0);
+    CHECK(ikev2_pair_run(p));
+    CHECK_EQUAL(p->side[0].established, 1);
+    CHECK_EQUAL(p->side[1].established, 1);
+    CHECK_EQUAL(p->side[0].child_failure.notify, IKEV2_NO_ADDITIONAL_SAS);
+    CHECK_EQUAL(p->side[1].child_failure.reason, IKEV2_FAIL_RESOURCES);
+    CHECK_EQUAL(p->side[0].esp_spis_given, p->side[0].esp_spis_unused);
+    p->side[1].no_spi = false;
+    ikev2_pair_start_child(p, 0, 0);
+    CHECK(ikev2_pair_run(p));
+    CHECK(ikev2_pair_packet(p, 0, "net") && ikev2_pair_packet(p, 1, "net"));
+    ikev2_pair_free(p);
+}
+
+TEST(orders_before_the_ike_sa_is_up_are_remembered_or_harmless)
+{
+    struct ikev2_pair *p = ikev2_pair_new(45);
+
+    ikev2_pair_start(p, 0);
+    ikev2_pair_start_child(p, 0, 0);
+    ikev2_pair_rekey(p, 0);
+    ikev2_pair_ask_liveness(p, 0);
+    ikev2_pair_rekey_child(p, 0, 1);
+    ikev2_pair_close_child(p, 0, 1);
+    CHECK(ikev2_pair_run(p));
+    CHECK(is_up(p)); /* one child, not two */
+    ikev2_pair_free(p);
+    p = ikev2_pair_new(46);
+    ikev2_pair_start(p, 0);
+    ikev2_pair_close(p, 0);
+    CHECK_EQUAL(p->side[0].failed, 1);
+    CHECK_EQUAL(p->side[0].failure.reason, IKEV2_FAIL_ORDERED);
+    CHECK_EQUAL(p->side[0].sends, 1);
+    ikev2_pair_free(p);
+}
+
+TEST(late_answers_change_nothing)
+{
+    struct ikev2_pair *p = started(47);
+    struct secret shared = {0};
+
+    CHECK(is_up(p));
+    for (uint32_t id = 0; id < 2000; id++) {
+        p->actions->count = 0;
+        ikev2_sa_answer_spi(p->side[0].sa, id, 0, p->now_ms, p->actions);
+        ikev2_sa_answer_peer(p->side[0].sa, id, NULL, p->now_ms, p->actions);
+        ikev2_sa_answer_key_exchange(p->side[0].sa, id, false, NULL, &shared, p->now_ms,
+                                     p->actions);
+        CHECK_EQUAL(p->actions->count, 0);
+    }
+    /* An SPI that nobody waits for any more goes back. */
+    ikev2_sa_answer_spi(p->side[0].sa, 1, 0x1234, p->now_ms, p->actions);
+    CHECK_EQUAL(p->actions->count, 1);
+    CHECK_EQUAL(p->actions->list[0].kind, IKEV2_SPI_UNUSED);
+    CHECK_EQUAL(p->actions->list[0].esp_spi, 0x1234);
+    p->actions->count = 0;
     CHECK(is_up(p));
     ikev2_pair_free(p);
 }
