@@ -98,23 +98,26 @@ static uint16_t wire_key_bits(const struct transform *t, const struct algorithm 
     return algorithm->key_bits_on_wire ? t->key_bits : 0;
 }
 
-static bool wire_transform_is(const struct ikev2_wire_transform *wire, const struct transform *t,
-                              const struct algorithm *algorithm)
+/* The algorithm of a transform of the policy when the wire proposal has it with the same key size;
+ * else NULL. The catalog is asked only about what both have: a stranger may list hundreds. */
+static const struct algorithm *wire_proposal_find(const struct ikev2_sa_payload *sa,
+                                                  const struct ikev2_wire_proposal *proposal,
+                                                  const struct transform *t)
 {
-    return !wire->unknown_attribute && wire->type == t->type && wire->id == t->id &&
-           wire->key_bits == wire_key_bits(t, algorithm);
-}
+    const struct algorithm *algorithm = NULL;
 
-static bool wire_proposal_has(const struct ikev2_sa_payload *sa,
-                              const struct ikev2_wire_proposal *proposal, const struct transform *t,
-                              const struct algorithm *algorithm)
-{
     for (size_t i = 0; i < proposal->count; i++) {
-        if (wire_transform_is(&sa->transforms[proposal->first + i], t, algorithm)) {
-            return true;
+        const struct ikev2_wire_transform *wire = &sa->transforms[proposal->first + i];
+
+        if (wire->id != t->id || wire->type != t->type || wire->unknown_attribute) {
+            continue;
+        }
+        algorithm = algorithm != NULL ? algorithm : algorithm_find(t->type, t->id);
+        if (algorithm != NULL && wire->key_bits == wire_key_bits(t, algorithm)) {
+            return algorithm;
         }
     }
-    return false;
+    return NULL;
 }
 
 static bool is_stronger(const struct transform *t, const struct algorithm *algorithm,
@@ -199,9 +202,9 @@ static struct policy_facts find_common(const struct ikev2_sa_payload *sa,
         }
         facts.has_key_exchange |= t->type == TRANSFORM_KEY_EXCHANGE;
 
-        const struct algorithm *algorithm = algorithm_find(t->type, t->id);
+        const struct algorithm *algorithm = wire_proposal_find(sa, proposal, t);
 
-        if (algorithm == NULL || !wire_proposal_has(sa, proposal, t, algorithm)) {
+        if (algorithm == NULL) {
             continue;
         }
         common_note(&common[kind_of(t, algorithm)], t, algorithm);
