@@ -1,10 +1,11 @@
 /*
- * The IKEv2 machine (RFC 7296): one IKE SA with its children and with the IKE SAs that replace it by rekeying.
+ * The IKEv2 machine (RFC 7296): one IKE SA with its children and with the IKE SAs that replace it
+ * by rekeying.
  *
- * Each function below is one event; it appends to a bounded list of actions what must be done now, in that order.
- * The machine never calls anyone, keeps no clock and touches no socket: what it needs is an ASK, and the answer is
- * another event. Being woken too early, an answer to a question that is no longer open, and any bytes at all in
- * ikev2_sa_receive() are harmless.
+ * Each function below is one event; it appends to a bounded list of actions what must be done now,
+ * in that order. The machine never calls anyone, keeps no clock and touches no socket: what it
+ * needs is an ASK, and the answer is another event. Being woken too early, an answer to a question
+ * that is no longer open, and any bytes at all in ikev2_sa_receive() are harmless.
  */
 #ifndef SEKISHO_PROTO_IKEV2_SA_H
 #define SEKISHO_PROTO_IKEV2_SA_H
@@ -24,34 +25,36 @@
 
 struct ikev2_child_policy {
     char name[IKEV2_CHILD_NAME_BYTES];
-    uint32_t policy_id;              /* the gateway's own number, given back with each child */
+    uint32_t policy_id; /* the gateway's own number, given back with each child */
     const struct selector *local;
     size_t local_count;
     const struct selector *remote;
     size_t remote_count;
-    struct proposals proposals;      /* ESP; key exchanges in it are PFS, strongest first; none means no PFS */
+    struct proposals
+        proposals; /* ESP; key exchanges in it are PFS, strongest first; none means no PFS */
     bool transport_mode;
-    uint64_t lifetime_ms;            /* rekeyed before this, with jitter; NEVER_MS never */
-    bool start;                      /* brought up by the initiator without being asked */
+    uint64_t lifetime_ms; /* rekeyed before this, with jitter; NEVER_MS never */
+    bool start; /* brought up by the initiator without being asked */
 };
 
 struct ikev2_policy {
     struct proposals ike;
     struct ike_identity local_id;
-    struct ike_identity peer_id;     /* type 0: whatever it says */
-    bool strict_id_types;            /* else identities are matched by value across types */
+    struct ike_identity peer_id; /* type 0: whatever it says */
+    bool strict_id_types; /* else identities are matched by value across types */
     struct secret shared_key;
-    uint64_t ike_lifetime_ms;        /* rekeyed before this, with jitter; NEVER_MS never */
-    uint64_t liveness_ms;            /* silence after which the peer is asked; NEVER_MS off */
-    uint64_t retransmit_first_ms;    /* then grows by 1.8 up to retransmit_max_ms */
+    uint64_t ike_lifetime_ms; /* rekeyed before this, with jitter; NEVER_MS never */
+    uint64_t liveness_ms; /* silence after which the peer is asked; NEVER_MS off */
+    uint64_t retransmit_first_ms; /* then grows by 1.8 up to retransmit_max_ms */
     uint64_t retransmit_max_ms;
     unsigned retransmit_tries;
-    uint64_t grace_ms;               /* how long an old inbound SA is kept after its replacement */
-    bool force_encapsulation;        /* UDP even without a NAT: our NAT_DETECTION_SOURCE_IP is made to differ */
-    bool allow_encapsulation;        /* false: never send ESP in UDP */
+    uint64_t grace_ms; /* how long an old inbound SA is kept after its replacement */
+    bool force_encapsulation; /* UDP even without a NAT: our NAT_DETECTION_SOURCE_IP is made to
+                                 differ */
+    bool allow_encapsulation; /* false: never send ESP in UDP */
     bool fragmentation;
-    uint16_t fragment_bytes;         /* of the IP packet; 1280 by default */
-    bool initial_contact;            /* we have no other SA with this peer */
+    uint16_t fragment_bytes; /* of the IP packet; 1280 by default */
+    bool initial_contact; /* we have no other SA with this peer */
     const struct ikev2_child_policy *children;
     size_t child_count;
 };
@@ -63,94 +66,102 @@ struct ikev2_responder_policy {
     bool force_encapsulation;
     bool fragmentation;
     uint16_t fragment_bytes;
-    uint64_t half_open_ms;           /* the IKE SA is given up when it is not authenticated by then */
+    uint64_t half_open_ms; /* the IKE SA is given up when it is not authenticated by then */
 };
 
 /* ---- actions ---- */
 
 enum ikev2_action_kind {
-    IKEV2_SEND,             /* datagram */
+    IKEV2_SEND, /* datagram */
     IKEV2_ASK_KEY_EXCHANGE, /* exchange: answered by ikev2_sa_answer_key_exchange() */
-    IKEV2_ASK_SPI,          /* an inbound ESP SPI: ikev2_sa_answer_spi() */
-    IKEV2_ASK_PEER,         /* responder: who is this and what may he do: ikev2_sa_answer_peer() */
-    IKEV2_TELL_SPI_ADDED,   /* local IKE SPI under which messages for this machine arrive */
+    IKEV2_ASK_SPI, /* an inbound ESP SPI: ikev2_sa_answer_spi() */
+    IKEV2_ASK_PEER, /* responder: who is this and what may he do: ikev2_sa_answer_peer() */
+    IKEV2_TELL_SPI_ADDED, /* local IKE SPI under which messages for this machine arrive */
     IKEV2_TELL_SPI_REMOVED,
     IKEV2_TELL_ESTABLISHED, /* both sides are authenticated */
-    IKEV2_TELL_REKEYED,     /* the IKE SA was replaced: spi_i, spi_r, suite are the new ones */
+    IKEV2_TELL_REKEYED, /* the IKE SA was replaced: spi_i, spi_r, suite are the new ones */
     IKEV2_TELL_INITIAL_CONTACT, /* the authenticated peer has no other SA with us */
-    IKEV2_TELL_MOVED,       /* the peer's address or port changed (NAT): peer */
-    IKEV2_CHILD_INSTALL,    /* child: inbound at once; outbound is made but not used before IKEV2_CHILD_USE */
-    IKEV2_CHILD_USE,        /* child: what is sent under its policy goes through it from now on */
-    IKEV2_CHILD_STOP,       /* child: nothing is sent through it any more; inbound goes on */
-    IKEV2_CHILD_REMOVE,     /* child: all of it is gone */
-    IKEV2_SPI_UNUSED,       /* esp_spi: one that ikev2_sa_answer_spi() gave and no child was installed with */
-    IKEV2_TELL_CHILD_FAILED,/* failure, child_name: the IKE SA stays up */
-    IKEV2_TELL_FAILED,      /* failure: this SA is over and was never established; reason NONE: nothing went wrong, the
-                               peer was asked to begin anew with another group, and nothing is kept for him */
-    IKEV2_TELL_CLOSED,      /* failure says why: this SA is over; children have been removed before */
-    IKEV2_TRACE,            /* a message in clear, for whoever watches */
+    IKEV2_TELL_MOVED, /* the peer's address or port changed (NAT): peer */
+    IKEV2_CHILD_INSTALL, /* child: inbound at once; outbound is made but not used before
+                            IKEV2_CHILD_USE */
+    IKEV2_CHILD_USE, /* child: what is sent under its policy goes through it from now on; after a
+                        CHILD_STOP when what replaced it was taken back */
+    IKEV2_CHILD_STOP, /* child: nothing is sent through it any more; inbound goes on */
+    IKEV2_CHILD_REMOVE, /* child: all of it is gone */
+    IKEV2_SPI_UNUSED, /* esp_spi: one that ikev2_sa_answer_spi() gave and no child was installed
+                         with */
+    IKEV2_TELL_CHILD_FAILED, /* failure, child_name: the IKE SA stays up */
+    IKEV2_TELL_FAILED, /* failure: this SA is over and was never established; reason NONE: nothing
+                          went wrong, the peer was asked to begin anew with another group, and
+                          nothing is kept for him */
+    IKEV2_TELL_CLOSED, /* failure says why: this SA is over; children have been removed before */
+    IKEV2_TRACE, /* a message in clear, for whoever watches */
 };
 
 struct ikev2_key_exchange_question {
     uint32_t id;
     uint16_t group;
-    const struct key_pair *pair;  /* ours when it was made before, else NULL: make one */
-    struct slice peer_public;     /* empty: only make a pair */
+    const struct key_pair *pair; /* ours when it was made before, else NULL: make one */
+    struct slice peer_public; /* empty: only make a pair */
 };
 
 struct ikev2_child_info {
-    uint32_t spi_in;              /* ours */
+    uint32_t spi_in; /* ours */
     uint32_t spi_out;
     const struct ikev2_child_policy *policy;
     struct suite suite;
-    bool encapsulated;            /* ESP in UDP */
-    bool initiator;               /* we asked for it */
-    uint32_t replaces_spi_in;     /* of the child that it rekeys, 0 for a new one */
+    bool encapsulated; /* ESP in UDP */
+    bool initiator; /* we asked for it */
+    uint32_t replaces_spi_in; /* of the child that it rekeys, 0 for a new one */
     bool transport_mode;
     struct endpoint local, peer;
     const struct selector *local_selectors; /* after narrowing */
     size_t local_count;
     const struct selector *remote_selectors;
     size_t remote_count;
-    struct slice key_in;          /* suite_encryption_key_bytes() + suite_integrity_key_bytes(); with CHILD_INSTALL */
+    /* With CHILD_INSTALL: suite_encryption_key_bytes() + suite_integrity_key_bytes(). */
+    struct slice key_in;
     struct slice key_out;
-    uint64_t rekey_ms;            /* when it will be rekeyed by us */
+    uint64_t rekey_ms; /* when it will be rekeyed by us */
 };
 
 enum ikev2_failure_reason {
     IKEV2_FAIL_NONE,
-    IKEV2_FAIL_NO_ANSWER,            /* all retransmissions unanswered; `exchange` says in which */
-    IKEV2_FAIL_NO_PROPOSAL,          /* IKE: nothing in common; ours, theirs */
-    IKEV2_FAIL_KE_GROUP_LOOP,        /* INVALID_KE_PAYLOAD over and over, or with a group that we never offered */
+    IKEV2_FAIL_NO_ANSWER, /* all retransmissions unanswered; `exchange` says in which */
+    IKEV2_FAIL_NO_PROPOSAL, /* IKE: nothing in common; ours, theirs */
+    IKEV2_FAIL_KE_GROUP_LOOP, /* INVALID_KE_PAYLOAD over and over, or with a group that we never
+                                 offered */
     IKEV2_FAIL_COOKIE_LOOP,
-    IKEV2_FAIL_BAD_PUBLIC_VALUE,     /* RFC 6989 */
-    IKEV2_FAIL_PEER_UNKNOWN,         /* we know nobody of that identity; theirs */
-    IKEV2_FAIL_PEER_IDENTITY,        /* the peer proved another identity than the one expected; ours, theirs */
-    IKEV2_FAIL_PEER_AUTH,            /* the peer's AUTH is wrong: the shared keys differ */
-    IKEV2_FAIL_AUTH_REFUSED,         /* the peer answered AUTHENTICATION_FAILED to ours */
-    IKEV2_FAIL_AUTH_METHOD,          /* the peer wants to authenticate by something that we do not do */
-    IKEV2_FAIL_SUITE_NOT_ALLOWED,    /* the suite agreed in IKE_SA_INIT is not in the policy of this very peer */
-    IKEV2_FAIL_CHILD_NO_PROPOSAL,    /* ESP: nothing in common; ours, theirs */
-    IKEV2_FAIL_CHILD_SELECTORS,      /* networks do not meet; ours, theirs */
-    IKEV2_FAIL_CHILD_REFUSED,        /* another notify */
-    IKEV2_FAIL_SYNTAX,               /* the peer sent something that RFC 7296 forbids; detail */
-    IKEV2_FAIL_CRITICAL_PAYLOAD,     /* unknown critical payload */
-    IKEV2_FAIL_VERSION,              /* peer speaks another major version */
-    IKEV2_FAIL_PEER_ERROR,           /* another error notify, see notify */
+    IKEV2_FAIL_BAD_PUBLIC_VALUE, /* RFC 6989 */
+    IKEV2_FAIL_PEER_UNKNOWN, /* we know nobody of that identity; theirs */
+    IKEV2_FAIL_PEER_IDENTITY, /* the peer proved another identity than the one expected; ours,
+                                 theirs */
+    IKEV2_FAIL_PEER_AUTH, /* the peer's AUTH is wrong: the shared keys differ */
+    IKEV2_FAIL_AUTH_REFUSED, /* the peer answered AUTHENTICATION_FAILED to ours */
+    IKEV2_FAIL_AUTH_METHOD, /* the peer wants to authenticate by something that we do not do */
+    IKEV2_FAIL_SUITE_NOT_ALLOWED, /* the suite agreed in IKE_SA_INIT is not in the policy of this
+                                     very peer */
+    IKEV2_FAIL_CHILD_NO_PROPOSAL, /* ESP: nothing in common; ours, theirs */
+    IKEV2_FAIL_CHILD_SELECTORS, /* networks do not meet; ours, theirs */
+    IKEV2_FAIL_CHILD_REFUSED, /* another notify */
+    IKEV2_FAIL_SYNTAX, /* the peer sent something that RFC 7296 forbids; detail */
+    IKEV2_FAIL_CRITICAL_PAYLOAD, /* unknown critical payload */
+    IKEV2_FAIL_VERSION, /* peer speaks another major version */
+    IKEV2_FAIL_PEER_ERROR, /* another error notify, see notify */
     IKEV2_FAIL_PEER_DELETED,
-    IKEV2_FAIL_PEER_DEAD,            /* established, and then liveness unanswered */
-    IKEV2_FAIL_ORDERED,              /* we were told to close */
+    IKEV2_FAIL_PEER_DEAD, /* established, and then liveness unanswered */
+    IKEV2_FAIL_ORDERED, /* we were told to close */
     IKEV2_FAIL_HALF_OPEN_TIMEOUT,
-    IKEV2_FAIL_REPLACED,             /* by INITIAL_CONTACT or another SA with the same peer */
-    IKEV2_FAIL_RESOURCES,            /* memory, SPIs, a failing crypto library */
+    IKEV2_FAIL_REPLACED, /* by INITIAL_CONTACT or another SA with the same peer */
+    IKEV2_FAIL_RESOURCES, /* memory, SPIs, a failing crypto library */
 };
 
 struct ikev2_failure {
     enum ikev2_failure_reason reason;
-    uint8_t exchange;                /* in which, 0 when none */
-    uint16_t notify;                 /* received or sent, 0 when none */
-    char ours[384];                  /* in words of the configuration; empty when it does not apply */
-    char theirs[384];                /* escaped */
+    uint8_t exchange; /* in which, 0 when none */
+    uint16_t notify; /* received or sent, 0 when none */
+    char ours[384]; /* in words of the configuration; empty when it does not apply */
+    char theirs[384]; /* escaped */
     char detail[160];
 };
 
@@ -159,7 +170,8 @@ struct ikev2_action {
     union {
         struct {
             struct endpoint local, peer;
-            struct slice bytes;      /* the IKE message without non-ESP marker; borrowed until the next event */
+            struct slice
+                bytes; /* the IKE message without non-ESP marker; borrowed until the next event */
         } send;
         struct ikev2_key_exchange_question key_exchange;
         struct {
@@ -167,7 +179,7 @@ struct ikev2_action {
         } spi;
         struct {
             uint32_t id;
-            struct ike_identity peer_id;      /* what he says to be; not proven yet */
+            struct ike_identity peer_id; /* what he says to be; not proven yet */
             struct ike_identity requested_id; /* IDr, type 0 when he sent none */
         } peer;
         uint64_t ike_spi;
@@ -175,10 +187,10 @@ struct ikev2_action {
         struct {
             uint64_t spi_i, spi_r;
             struct suite suite;
-            struct ike_identity peer_id;      /* proven */
-            bool nat_local, nat_peer;         /* who is behind a NAT */
+            struct ike_identity peer_id; /* proven */
+            bool nat_local, nat_peer; /* who is behind a NAT */
             bool initiator;
-        } established;                        /* ESTABLISHED and REKEYED */
+        } established; /* ESTABLISHED and REKEYED */
         struct endpoint moved;
         struct ikev2_child_info child;
         struct {
@@ -186,11 +198,11 @@ struct ikev2_action {
             char child_name[IKEV2_CHILD_NAME_BYTES];
         } failed;
         struct {
-            bool sent;                        /* else received */
+            bool sent; /* else received */
             bool retransmitted;
             struct ikev2_header header;
-            uint8_t first;                    /* of the payloads in clear */
-            struct slice payloads;            /* borrowed until the next event; no keys in it */
+            uint8_t first; /* of the payloads in clear */
+            struct slice payloads; /* borrowed until the next event; no keys in it */
         } trace;
     };
 };
@@ -207,12 +219,15 @@ struct ikev2_actions {
 struct ikev2_sa;
 
 /* NULL when there is no memory. `random` is borrowed for life. */
-MUST_USE struct ikev2_sa *ikev2_sa_new_initiator(const struct ikev2_policy *policy, const struct endpoint *local,
-                                                 const struct endpoint *peer, struct random_source *random);
-/* A responder is made after ikev2_gate_admit() let an IKE_SA_INIT request pass; that message then goes into
- * ikev2_sa_receive(). `policy` is read during the first exchange only. */
+MUST_USE struct ikev2_sa *ikev2_sa_new_initiator(const struct ikev2_policy *policy,
+                                                 const struct endpoint *local,
+                                                 const struct endpoint *peer,
+                                                 struct random_source *random);
+/* A responder is made after ikev2_gate_admit() let an IKE_SA_INIT request pass; that message then
+ * goes into ikev2_sa_receive(). `policy` is read during the first exchange only. */
 MUST_USE struct ikev2_sa *ikev2_sa_new_responder(const struct ikev2_responder_policy *policy,
-                                                 const struct endpoint *local, const struct endpoint *peer,
+                                                 const struct endpoint *local,
+                                                 const struct endpoint *peer,
                                                  struct random_source *random);
 void ikev2_sa_free(struct ikev2_sa *sa);
 
@@ -223,31 +238,40 @@ void ikev2_sa_time(struct ikev2_sa *sa, uint64_t now_ms, struct ikev2_actions *a
 /* When ikev2_sa_time() is wanted next. */
 uint64_t ikev2_sa_deadline_ms(const struct ikev2_sa *sa);
 
-/* `pair` (when one was to be made) and `shared` are moved from. ok false: the peer's value is refused. */
+/* `pair` (when one was to be made) and `shared` are moved from. ok false: the peer's value is
+ * refused. */
 void ikev2_sa_answer_key_exchange(struct ikev2_sa *sa, uint32_t id, bool ok, struct key_pair *pair,
-                                  struct secret *shared, uint64_t now_ms, struct ikev2_actions *actions);
+                                  struct secret *shared, uint64_t now_ms,
+                                  struct ikev2_actions *actions);
 /* spi 0: none is free. */
 void ikev2_sa_answer_spi(struct ikev2_sa *sa, uint32_t id, uint32_t spi, uint64_t now_ms,
                          struct ikev2_actions *actions);
-/* NULL policy: nobody of that name; answered like a wrong key, in the same time (SECURITY: no user enumeration). */
-void ikev2_sa_answer_peer(struct ikev2_sa *sa, uint32_t id, const struct ikev2_policy *policy, uint64_t now_ms,
-                          struct ikev2_actions *actions);
+/* NULL policy: nobody of that name; answered like a wrong key, in the same time (SECURITY: no user
+ * enumeration). */
+void ikev2_sa_answer_peer(struct ikev2_sa *sa, uint32_t id, const struct ikev2_policy *policy,
+                          uint64_t now_ms, struct ikev2_actions *actions);
 
-/* Orders. Those that cannot be obeyed in the present state are remembered or have no effect, as their names say. */
-void ikev2_sa_close(struct ikev2_sa *sa, enum ikev2_failure_reason why, uint64_t now_ms,
-                    struct ikev2_actions *actions); /* Delete is sent once, TELL_CLOSED comes at once */
+/* Orders. Those that cannot be obeyed in the present state are remembered or have no effect, as
+ * their names say. */
+void ikev2_sa_close(
+    struct ikev2_sa *sa, enum ikev2_failure_reason why, uint64_t now_ms,
+    struct ikev2_actions *actions); /* Delete is sent once, TELL_CLOSED comes at once */
 void ikev2_sa_rekey(struct ikev2_sa *sa, uint64_t now_ms, struct ikev2_actions *actions);
-void ikev2_sa_rekey_child(struct ikev2_sa *sa, uint32_t spi_in, uint64_t now_ms, struct ikev2_actions *actions);
-void ikev2_sa_start_child(struct ikev2_sa *sa, const struct ikev2_child_policy *child, uint64_t now_ms,
+void ikev2_sa_rekey_child(struct ikev2_sa *sa, uint32_t spi_in, uint64_t now_ms,
                           struct ikev2_actions *actions);
-void ikev2_sa_close_child(struct ikev2_sa *sa, uint32_t spi_in, uint64_t now_ms, struct ikev2_actions *actions);
+void ikev2_sa_start_child(struct ikev2_sa *sa, const struct ikev2_child_policy *child,
+                          uint64_t now_ms, struct ikev2_actions *actions);
+void ikev2_sa_close_child(struct ikev2_sa *sa, uint32_t spi_in, uint64_t now_ms,
+                          struct ikev2_actions *actions);
 void ikev2_sa_ask_liveness(struct ikev2_sa *sa, uint64_t now_ms, struct ikev2_actions *actions);
-/* The policy was replaced by one that is equal in all that is agreed already (configuration reload). Children find
- * theirs again by name; one whose name is gone is closed. */
+/* The policy was replaced by one that is equal in all that is agreed already (configuration
+ * reload). Children find theirs again by name; one whose name is gone is closed. */
 void ikev2_sa_set_policy(struct ikev2_sa *sa, const struct ikev2_policy *policy);
 
-/* From the data plane: an authentic packet came in through this child (liveness, and the peer uses the new child). */
-void ikev2_sa_child_heard(struct ikev2_sa *sa, uint32_t spi_in, uint64_t now_ms, struct ikev2_actions *actions);
+/* From the data plane: an authentic packet came in through this child (liveness, and the peer uses
+ * the new child). */
+void ikev2_sa_child_heard(struct ikev2_sa *sa, uint32_t spi_in, uint64_t now_ms,
+                          struct ikev2_actions *actions);
 
 /* For status. */
 struct ikev2_sa_info {
@@ -259,12 +283,13 @@ struct ikev2_sa_info {
     struct ike_identity peer_id;
     uint64_t rekey_ms;
     unsigned child_count;
-    unsigned retransmissions;   /* of the open request */
-    uint8_t open_exchange;      /* 0 when no request of ours is open */
-    const char *state;          /* one word for trace and logs */
+    unsigned retransmissions; /* of the open request */
+    uint8_t open_exchange; /* 0 when no request of ours is open */
+    const char *state; /* one word for trace and logs */
 };
 void ikev2_sa_get_info(const struct ikev2_sa *sa, struct ikev2_sa_info *out);
 /* Children in order; false behind the last. Keys are not shown. */
-MUST_USE bool ikev2_sa_child_at(const struct ikev2_sa *sa, size_t index, struct ikev2_child_info *out);
+MUST_USE bool ikev2_sa_child_at(const struct ikev2_sa *sa, size_t index,
+                                struct ikev2_child_info *out);
 
 #endif
