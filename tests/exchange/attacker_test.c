@@ -1093,6 +1093,51 @@ TEST(malformed_selectors_of_an_authenticated_peer_are_refused)
     }
 }
 
+/* As many children as a peer can have, then all of them deleted in one message; and with the IKE
+ * SA. */
+TEST(as_many_children_as_there_can_be_are_deleted_at_once)
+{
+    static struct stranger x;
+    static struct draft d;
+
+    for (unsigned with_ike_sa = 0; with_ike_sa < 2; with_ike_sa++) {
+        uint8_t spis[4 * 300];
+        uint32_t id = 2;
+        unsigned made = 1;
+
+        become_peer(&x, 20);
+        put_u32(spis, 0x01020304);
+        for (; made < 300; made++) {
+            put_u32(spis + (size_t)4 * made, 0x02000000 + made);
+            draft_begin(&d);
+            draft_sa(&d, &w.side[A].children[0].proposals, PROTOCOL_ESP,
+                     (struct slice){spis + (size_t)4 * made, 4}, PROPOSAL_WITH_KE);
+            ikev2_write_payload(&d.chain, IKEV2_NONCE, SLICE_OF(x.nonce));
+            draft_ke(&d, KEY_EXCHANGE_X25519, own_public(&x));
+            draft_ts(&d, IKEV2_TSI, &w.side[A].local_selector, 1);
+            draft_ts(&d, IKEV2_TSR, &w.side[A].remote_selector, 1);
+            if (strcmp(say(&x, IKEV2_CREATE_CHILD_SA, id++, &d),
+                       "HDR, SK {SA, Nr, KEr, TSi, TSr}") != 0) {
+                break;
+            }
+        }
+        CHECK_EQUAL(w.side[B].installed_count, made);
+        CHECK(made >= 16);
+        CHECK(made < 64);
+        draft_begin(&d);
+        if (with_ike_sa == 1) {
+            draft_delete(&d, PROTOCOL_IKE, 0, 0, (struct slice){0});
+        } else {
+            draft_delete(&d, PROTOCOL_ESP, 4, (uint16_t)made,
+                         (struct slice){spis, (size_t)4 * made});
+        }
+        send_sealed(&x, IKEV2_INFORMATIONAL, false, id, d.first, writer_written(&d.w));
+        CHECK_EQUAL(w.side[B].installed_count, 0);
+        (void)take_all(&x);
+        leave(&x);
+    }
+}
+
 /* RFC 7296 2.5: an unknown payload is ignored, an unknown critical one refused; CVE-2015-3991:
  * those of IKEv1 as well. */
 TEST(unknown_payloads_are_ignored_unless_critical)

@@ -13,6 +13,9 @@
 #define SETTLE_STEPS_MAX 3000
 #define QUIET_MS UINT64_C(3600000)
 
+/* Those of the event that goes on: too large to be cleared for each. */
+static struct ikev2_actions actions;
+
 static struct side *other(struct world *w, const struct side *s)
 {
     return &w->side[1 - s->name];
@@ -414,18 +417,18 @@ static bool side_acts(struct world *w, struct side *s, const struct ikev2_action
 static void answer(struct world *w, size_t at);
 
 /* Questions are answered at once, unless they wait for their turn. */
-static void side_done(struct world *w, struct side *s, const struct ikev2_actions *actions)
+static void side_done(struct world *w, struct side *s)
 {
     bool over = false;
 
     /* What goes out without being traced is an answer that is had again. */
     snprintf(w->last_words[s->name], WORLD_WORDS_BYTES, "again");
 
-    for (size_t i = 0; i < actions->count; i++) {
-        if (over && actions->list[i].kind != IKEV2_TRACE) {
+    for (size_t i = 0; i < actions.count; i++) {
+        if (over && actions.list[i].kind != IKEV2_TRACE) {
             FAIL(w, "%c acts after it is over", "AB"[s->name]);
         }
-        over = !side_acts(w, s, &actions->list[i]) || over;
+        over = !side_acts(w, s, &actions.list[i]) || over;
     }
     if (over) {
         side_end(s);
@@ -487,7 +490,6 @@ static void answer(struct world *w, size_t at)
 {
     struct flight f = w->flights[at];
     struct side *s = &w->side[f.from];
-    struct ikev2_actions actions = {.count = 0};
     struct key_pair pair = {0};
     struct secret shared = {0};
 
@@ -495,6 +497,7 @@ static void answer(struct world *w, size_t at)
     if (s->sa == NULL) {
         return;
     }
+    actions.count = 0;
     if (++w->questions == w->refuse_question) {
         note(w, "that answer is no", "");
         if (f.kind == IKEV2_ASK_SPI) {
@@ -504,7 +507,7 @@ static void answer(struct world *w, size_t at)
         } else {
             ikev2_sa_answer_key_exchange(s->sa, f.id, false, NULL, NULL, w->now_ms, &actions);
         }
-        side_done(w, s, &actions);
+        side_done(w, s);
         return;
     }
     if (f.kind == IKEV2_ASK_SPI) {
@@ -527,7 +530,7 @@ static void answer(struct world *w, size_t at)
         key_pair_wipe(&pair);
         secret_wipe(&shared);
     }
-    side_done(w, s, &actions);
+    side_done(w, s);
 }
 
 /* ---- messages arrive ---- */
@@ -610,12 +613,12 @@ static struct ikev2_sa *find_machine(struct world *w, struct side *s, struct sli
 static void arrive(struct world *w, struct side *s, struct slice message,
                    const struct endpoint *local, const struct endpoint *peer)
 {
-    struct ikev2_actions actions = {.count = 0};
     struct ikev2_sa *sa = find_machine(w, s, message, local, peer);
 
+    actions.count = 0;
     if (sa != NULL) {
         ikev2_sa_receive(sa, message, local, peer, w->now_ms, &actions);
-        side_done(w, s, &actions);
+        side_done(w, s);
     }
     settle_questions(w);
 }
@@ -695,11 +698,11 @@ static uint64_t side_deadline(const struct side *s)
 
 static void side_time(struct world *w, struct side *s)
 {
-    struct ikev2_actions actions = {.count = 0};
 
+    actions.count = 0;
     if (s->sa != NULL && side_deadline(s) <= w->now_ms) {
         ikev2_sa_time(s->sa, w->now_ms, &actions);
-        side_done(w, s, &actions);
+        side_done(w, s);
         if (s->sa != NULL && side_deadline(s) <= w->now_ms && actions.count == 0) {
             FAIL(w, "%c did nothing at its deadline and has not moved it", "AB"[s->name]);
         }
@@ -760,10 +763,10 @@ void world_advance(struct world *w, uint64_t ms)
 
 #define ORDER(w, side_name, call)                                                                  \
     struct side *s = &(w)->side[side_name];                                                        \
-    struct ikev2_actions actions = {.count = 0};                                                   \
+    actions.count = 0;                                                                             \
     CHECK(s->sa != NULL);                                                                          \
     call;                                                                                          \
-    side_done(w, s, &actions);                                                                     \
+    side_done(w, s);                                                                               \
     settle_questions(w)
 
 void world_start(struct world *w)
