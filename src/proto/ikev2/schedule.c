@@ -230,6 +230,7 @@ void ikev2_turn_finish(struct ikev2_turn *t)
         return;
     }
     if (sa->current->hold_ms <= t->now_ms) {
+        sa->current->hold_ms = 0;
         if (is_idle(sa->current)) {
             begin_next(t, sa->current);
         }
