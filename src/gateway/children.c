@@ -92,6 +92,8 @@ void children_install(struct ike *ike, const struct ikev2_child_info *info, uint
     if (info->replaces_spi_in != 0) {
         g->child_rekeys++;
         ike->site->rekeys++;
+    } else {
+        duplicates_child(child, now_ms);
     }
 }
 
@@ -102,10 +104,13 @@ static struct child *of_ike(struct ike *ike, uint32_t spi_in)
     return child != NULL && child->ike == ike ? child : NULL;
 }
 
+/* The data plane remembers the order: what does not fit the one said last goes through an earlier
+ * one. */
 static void use(struct site *site, struct child *child, uint64_t now_ms)
 {
     site->used = child;
     if (child != NULL) {
+        child->in_use = true;
         dataplane_use(site->gateway->dataplane, child->spi_in);
     }
     site_used_changed(site, now_ms);
@@ -118,6 +123,16 @@ void children_use(struct ike *ike, uint32_t spi_in, uint64_t now_ms)
     if (child != NULL && child->installed && !child->stopped) {
         use(ike->site, child, now_ms);
     }
+}
+
+bool children_info(const struct child *child, struct ikev2_child_info *out)
+{
+    for (size_t i = 0; ikev2_sa_child_at(child->ike->machine, i, out); i++) {
+        if (out->spi_in == child->spi_in) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static struct child *newest_usable_of(const struct ike *ike, const struct child *except)
@@ -170,6 +185,7 @@ void children_stop(struct ike *ike, uint32_t spi_in, uint64_t now_ms)
         return;
     }
     child->stopped = true;
+    child->in_use = false;
     if (ike->site->used == child) {
         use(ike->site, newest_usable(ike->site, child), now_ms);
     }

@@ -7,6 +7,9 @@
  * another make may not care) and then decides as well. What stays is the IKE SA through which the
  * peer sends; if he is silent, the newest.
  *
+ * Two children of one IKE SA for the same networks (both sides asked at once) are decided on in the
+ * same way.
+ *
  * INITIAL_CONTACT (RFC 7296 2.4) closes at once what was established with the same authenticated
  * identity before the new IKE SA was begun, and nothing else: of two that cross each other on the
  * way, none must close the other.
@@ -17,6 +20,8 @@
 
 #define DECIDE_MS 2000
 #define OTHER_DECIDES_MS 20000
+#define SETTLED_MS 5000 /* a younger child may be half of a rekeying */
+#define CHILDREN_COMPARED_MAX 48
 #define STRAY_MS 500 /* packets that were on their way when the newest was established */
 
 static int compare_identities(const struct ike_identity *a, const struct ike_identity *b)
@@ -30,7 +35,7 @@ static int compare_identities(const struct ike_identity *a, const struct ike_ide
     return a->length < b->length ? -1 : a->length > b->length;
 }
 
-static bool we_decide(const struct ike *newest)
+bool duplicates_we_decide(const struct ike *newest)
 {
     struct ikev2_sa_info info;
 
@@ -52,7 +57,7 @@ void duplicates_established(struct ike *ike, uint64_t now_ms)
         }
     }
     if (has_rival) {
-        site->duplicates_ms = now_ms + (we_decide(ike) ? DECIDE_MS : OTHER_DECIDES_MS);
+        site->duplicates_ms = now_ms + (duplicates_we_decide(ike) ? DECIDE_MS : OTHER_DECIDES_MS);
     }
     if (has_superseded && (!has_rival || site->duplicates_ms > now_ms + DECIDE_MS)) {
         site->duplicates_ms = now_ms + DECIDE_MS;
@@ -104,6 +109,115 @@ static bool is_candidate(const struct ike *ike)
     return ike->established && !ike->superseded && (ike->orders & IKE_ORDER_CLOSE) == 0;
 }
 
+/* ---- children ---- */
+
+void duplicates_child(struct child *child, uint64_t now_ms)
+{
+    struct ike *ike = child->ike;
+    struct site *site = ike->site;
+    uint64_t at_ms = now_ms + SETTLED_MS;
+
+    if (!ike->established || site->child_count < 2) {
+        return;
+    }
+    at_ms += duplicates_we_decide(ike) ? DECIDE_MS : OTHER_DECIDES_MS;
+    if (site->duplicates_ms == NEVER_MS || site->duplicates_ms < at_ms) {
+        site->duplicates_ms = at_ms;
+    }
+    site_think_later(site);
+}
+
+struct compared {
+    struct child *child;
+    struct ikev2_child_info info;
+    uint64_t heard_ms;
+    bool being_replaced;
+};
+
+static bool same_list(const struct selector *a, size_t a_count, const struct selector *b,
+                      size_t b_count)
+{
+    if (a_count != b_count) {
+        return false;
+    }
+    for (size_t i = 0; i < a_count; i++) {
+        if (!selector_equal(&a[i], &b[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool same_networks(const struct ikev2_child_info *a, const struct ikev2_child_info *b)
+{
+    return same_list(a->local_selectors, a->local_count, b->local_selectors, b->local_count) &&
+           same_list(a->remote_selectors, a->remote_count, b->remote_selectors, b->remote_count);
+}
+
+static size_t collect(struct ike *ike, struct compared *list)
+{
+    size_t count = 0;
+
+    for (struct child *c = ike->children; c != NULL && count < CHILDREN_COMPARED_MAX; c = c->next) {
+        struct compared *one = &list[count];
+        struct sa_counters counters;
+
+        *one = (struct compared){.child = c};
+        if (c->stopped || !c->installed || !children_info(c, &one->info)) {
+            continue;
+        }
+        if (dataplane_sa_counters(ike->gateway->dataplane, c->spi_in, &counters)) {
+            one->heard_ms = counters.last_in_ms;
+        }
+        count++;
+    }
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; j < count; j++) {
+            list[i].being_replaced =
+                list[i].being_replaced || list[j].info.replaces_spi_in == list[i].child->spi_in;
+        }
+    }
+    return count;
+}
+
+/* Whether the peer sends through a, and not through b, since both are there. */
+static bool is_better(const struct compared *a, const struct compared *b)
+{
+    uint64_t both_ms =
+        (a->child->since_ms > b->child->since_ms ? a : b)->child->since_ms + STRAY_MS;
+    uint64_t a_ms = a->heard_ms > both_ms ? a->heard_ms : 0;
+    uint64_t b_ms = b->heard_ms > both_ms ? b->heard_ms : 0;
+
+    return a_ms != b_ms ? a_ms > b_ms : a->child->installed_number > b->child->installed_number;
+}
+
+/* False: one is too young, it must be looked at again. */
+static bool decide_children(struct ike *ike, uint64_t now_ms)
+{
+    struct compared list[CHILDREN_COMPARED_MAX];
+    size_t count = collect(ike, list);
+    bool settled = true;
+
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; j < count; j++) {
+            if (i == j || list[i].being_replaced || list[j].being_replaced ||
+                !same_networks(&list[i].info, &list[j].info) || !is_better(&list[i], &list[j])) {
+                continue;
+            }
+            if (list[i].child->since_ms + SETTLED_MS > now_ms ||
+                list[j].child->since_ms + SETTLED_MS > now_ms) {
+                settled = false;
+                continue;
+            }
+            list[j].child->redundant = true;
+            ike_order(ike, IKE_ORDER_CLOSE_REDUNDANT);
+        }
+    }
+    return settled;
+}
+
+/* ---- both ---- */
+
 void duplicates_decide(struct site *site, uint64_t now_ms)
 {
     struct ike *newest = NULL;
@@ -138,4 +252,7 @@ void duplicates_decide(struct site *site, uint64_t now_ms)
         }
     }
     site->supersede_ms = NEVER_MS;
+    if (!decide_children(keep, now_ms)) {
+        site->duplicates_ms = now_ms + SETTLED_MS;
+    }
 }

@@ -157,6 +157,40 @@ TEST(a_peer_that_is_dead_is_noticed_and_called_again)
     close_both();
 }
 
+TEST(a_peer_that_forgot_us_is_called_anew_as_soon_as_traffic_is_not_answered)
+{
+    open_up(32);
+    gateway_pair_run(&pair, 30000);
+    gateway_pair_crash(&pair, 1);
+    gateway_pair_write_config(&pair, 1, "start wait");
+    gateway_pair_start(&pair, 1);
+    bool passed = false;
+    uint64_t began_ms = pair.now_ms;
+
+    while (!passed && pair.now_ms < began_ms + 15000) {
+        passed = gateway_pair_passes(&pair, 0);
+    }
+    CHECK(passed);
+    gateway_pair_run(&pair, 40000);
+    check_one_sa();
+    close_both();
+}
+
+TEST(a_flow_that_is_one_way_by_nature_is_left_alone)
+{
+    open_up(33);
+    gateway_pair_run(&pair, 30000);
+    uint64_t spi = gateway_pair_site(&pair, 0).ike.spi_i;
+    unsigned sends = pair.nodes[0].sends;
+
+    for (unsigned i = 0; i < 1200; i++) {
+        CHECK(gateway_pair_passes(&pair, 0));
+    }
+    CHECK(gateway_pair_site(&pair, 0).ike.spi_i == spi);
+    CHECK(pair.nodes[0].sends < sends + 12);
+    close_both();
+}
+
 TEST(a_wrong_key_is_said_on_both_sides)
 {
     gateway_pair_open(&pair, 7);

@@ -577,6 +577,25 @@ static bool rekey_children(struct ike *ike, uint64_t now_ms)
     return true;
 }
 
+static bool close_redundant(struct ike *ike, uint64_t now_ms)
+{
+    for (;;) {
+        struct child *child = ike->children;
+
+        while (child != NULL && !child->redundant) {
+            child = child->next;
+        }
+        if (child == NULL) {
+            return true;
+        }
+        child->redundant = false;
+        ikev2_sa_close_child(ike->machine, child->spi_in, now_ms, fresh_actions(ike));
+        if (!settle(ike, now_ms)) {
+            return false;
+        }
+    }
+}
+
 static bool is_ordered(struct ike *ike, enum ike_order order)
 {
     bool ordered = (ike->orders & (unsigned)order) != 0;
@@ -606,6 +625,9 @@ void ike_obey(struct ike *ike, uint64_t now_ms)
         if (!settle(ike, now_ms)) {
             return;
         }
+    }
+    if (is_ordered(ike, IKE_ORDER_CLOSE_REDUNDANT) && !close_redundant(ike, now_ms)) {
+        return;
     }
     if (is_ordered(ike, IKE_ORDER_LIVENESS)) {
         ikev2_sa_ask_liveness(ike->machine, now_ms, fresh_actions(ike));

@@ -103,7 +103,9 @@ struct child {
     struct ike *ike;
     uint32_t spi_in;
     bool installed;
+    bool in_use;
     bool stopped;
+    bool redundant; /* to be closed: another one does the same */
     uint64_t since_ms;
     uint64_t installed_number; /* grows: the newest is the greatest */
     uint64_t told_in_ms; /* inbound traffic that the machine was told about */
@@ -117,6 +119,7 @@ enum ike_order {
     IKE_ORDER_LIVENESS = 4,
     IKE_ORDER_REKEY = 8,
     IKE_ORDER_REKEY_CHILDREN = 16,
+    IKE_ORDER_CLOSE_REDUNDANT = 64,
     IKE_ORDER_ANSWER_PEER = 32, /* the site's secret is there, or will not come */
 };
 
@@ -230,6 +233,8 @@ struct site {
     struct child *used; /* what is sent goes through it */
     uint64_t duplicates_ms; /* when it is decided which IKE SA stays */
     uint64_t supersede_ms; /* when superseded ones are closed, whatever happens */
+    uint64_t silence_look_ms, silence_ask_ms, silence_wait_ms;
+    bool silent; /* the peer does not answer our open request */
 
     /* For people. */
     struct trouble *trouble;
@@ -422,6 +427,7 @@ struct child *children_find(const struct gateway *g, uint32_t spi_in);
 /* What is sent goes through the child of this IKE SA, if it has one. */
 void children_prefer(struct ike *ike, uint64_t now_ms);
 MUST_USE bool children_any_usable(const struct ike *ike);
+MUST_USE bool children_info(const struct child *child, struct ikev2_child_info *out);
 /* The latest packet that came in or went out; 0 never. */
 uint64_t children_last_in_ms(const struct ike *ike);
 uint64_t children_last_out_ms(const struct ike *ike);
@@ -442,6 +448,10 @@ void site_leave(struct ike *ike);
 void site_established(struct ike *ike, uint64_t now_ms);
 void site_ike_ended(struct ike *ike, const struct ikev2_failure *failure, uint64_t now_ms);
 void site_child_failed(struct ike *ike, const struct ikev2_failure *failure, uint64_t now_ms);
+/* A peer that is sent to and says nothing. */
+void silence_begin(struct site *site, uint64_t now_ms);
+void silence_end(struct site *site);
+void silence_look(struct site *site, uint64_t now_ms);
 /* After `used` changed. */
 void site_used_changed(struct site *site, uint64_t now_ms);
 void site_trouble(struct site *site, enum reason reason, const struct endpoint *peer,
@@ -480,7 +490,10 @@ void dial_back_off(struct site *site, uint64_t now_ms);
 /* ---- duplicates.c ---- */
 void duplicates_established(struct ike *ike, uint64_t now_ms);
 void duplicates_initial_contact(struct ike *ike);
+void duplicates_child(struct child *child, uint64_t now_ms);
 void duplicates_decide(struct site *site, uint64_t now_ms);
+/* Of the two sides the one that acts first where both could. */
+MUST_USE bool duplicates_we_decide(const struct ike *ike);
 
 /* ---- notes.c ---- */
 void notes_take(struct gateway *g, uint64_t now_ms);

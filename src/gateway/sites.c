@@ -32,6 +32,7 @@ struct site *site_new(struct gateway *g, const struct config_site *config, uint3
     site->timer.kind = TIMER_SITE;
     site->duplicates_ms = NEVER_MS;
     site->supersede_ms = NEVER_MS;
+    site->silence_look_ms = NEVER_MS;
     site->changed_ms = g->now_ms;
     return site;
 }
@@ -206,6 +207,7 @@ static void arm(struct site *site, bool waits_to_dial, bool waits_for_child)
     }
     sooner(&at_ms, site->duplicates_ms);
     sooner(&at_ms, site->supersede_ms);
+    sooner(&at_ms, site->silence_look_ms);
     gateway_set_timer(site->gateway, &site->timer, at_ms);
 }
 
@@ -217,8 +219,8 @@ void site_think(struct site *site, uint64_t now_ms)
     if (site->dial == DIAL_NEXT) {
         dial_next(site, now_ms);
     }
-    bool waits_to_dial =
-        site_is_wanted(site) && site_can_dial(site) && ike == NULL && site->dial == DIAL_IDLE;
+    bool waits_to_dial = site_is_wanted(site) && site_can_dial(site) &&
+                         (ike == NULL || site->silent) && site->dial == DIAL_IDLE;
 
     if (waits_to_dial && site->next_try_ms <= now_ms) {
         dial_begin(site, now_ms);
@@ -240,6 +242,9 @@ void site_time(struct site *site, uint64_t now_ms)
         dial_release_slot(site);
     }
     dial_unanswered(site, now_ms);
+    if (site->silence_look_ms <= now_ms) {
+        silence_look(site, now_ms);
+    }
     if (site->duplicates_ms <= now_ms) {
         site->duplicates_ms = NEVER_MS;
         duplicates_decide(site, now_ms);
@@ -264,6 +269,8 @@ void site_established(struct ike *ike, uint64_t now_ms)
     site->child_backoff_ms = 0;
     site->child_try_ms = now_ms;
     site->reached = REASON_CHECK_NETWORKS;
+    /* He speaks: the next silence is another one. */
+    silence_begin(site, now_ms);
     suite_title(&ike->suite, suite, sizeof(suite));
     log_line(site->gateway->log, LOG_LEVEL_INFO, site->name, "IKE SA established with %s: %s%s",
              endpoint_format(&ike->peer, peer), suite,
@@ -341,6 +348,14 @@ void site_child_failed(struct ike *ike, const struct ikev2_failure *failure, uin
     site_think_later(site);
 }
 
+/* Both sides miss the child at the same moment: one of them asks for it a little later. */
+static uint64_t wait_for_peer_ms(const struct site *site)
+{
+    const struct ike *ike = current_ike(site);
+
+    return ike != NULL && !duplicates_we_decide(ike) ? 2 * BACKOFF_FIRST_MS : 0;
+}
+
 static void tell_changed(struct site *site)
 {
     struct gateway_action *action = actions_add(site->gateway, GATEWAY_SITE_CHANGED);
@@ -366,12 +381,14 @@ void site_used_changed(struct site *site, uint64_t now_ms)
     site->changed_ms = now_ms;
     if (up) {
         site->up_ms = now_ms;
+        silence_begin(site, now_ms);
         site_trouble_clear(site);
         site->logged = REASON_NONE;
         log_line(site->gateway->log, LOG_LEVEL_NOTICE, site->name, "up");
     } else {
+        silence_end(site);
         site->wanted_by_traffic = false;
-        site->child_try_ms = now_ms + BACKOFF_FIRST_MS;
+        site->child_try_ms = now_ms + BACKOFF_FIRST_MS + wait_for_peer_ms(site);
         log_line(site->gateway->log, LOG_LEVEL_NOTICE, site->name, "not up any more");
     }
     tell_changed(site);

@@ -386,16 +386,6 @@ static const struct child *child_numbered(const struct site *site, size_t number
     return NULL;
 }
 
-static bool info_of(const struct child *child, struct ikev2_child_info *out)
-{
-    for (size_t i = 0; ikev2_sa_child_at(child->ike->machine, i, out); i++) {
-        if (out->spi_in == child->spi_in) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static size_t copy_selectors(const struct selector *from, size_t count,
                              struct selector to[STATUS_SELECTORS_MAX])
 {
@@ -417,12 +407,12 @@ bool gateway_child_at(const struct gateway *g, size_t index, size_t number,
     }
     *out = (struct status_child){
         .name = site->name,
-        .in_use = site->used == child,
+        .in_use = child->in_use,
         .since_ms = child->since_ms,
         .spi_in = child->spi_in,
         .rekey_ms = NEVER_MS,
     };
-    if (info_of(child, &info)) {
+    if (children_info(child, &info)) {
         out->spi_out = info.spi_out;
         suite_title(&info.suite, out->suite, sizeof(out->suite));
         out->legacy = is_legacy(&info.suite);
