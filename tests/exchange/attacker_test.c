@@ -1284,6 +1284,139 @@ TEST(nonsense_of_an_authenticated_peer_stays_within_bounds)
     leave(&x);
 }
 
+/* One suite out of what the victim offers. */
+static void draft_chosen_sa(struct draft *d, const struct proposals *policy, uint8_t protocol,
+                            struct slice spi)
+{
+    const struct proposals *lists[] = {policy};
+    struct ikev2_sa_payload sa;
+    struct proposal_choice choice;
+
+    CHECK(proposal_offer(policy, protocol, spi, PROPOSAL_WITH_KE, &sa));
+    CHECK_EQUAL(proposal_choose(&sa, lists, 1, protocol, spi.length, PROPOSAL_WITH_KE,
+                                KEY_EXCHANGE_X25519, &choice),
+                PROPOSAL_CHOSEN);
+    proposal_answer(&choice, spi, &sa);
+    ikev2_begin_payload(&d->chain, IKEV2_SA, false);
+    ikev2_write_sa(&d->w, &sa);
+    ikev2_end_payload(&d->chain);
+}
+
+/* An answer that is nearly right: the parts of a true one, some of them missing, doubled or of
+ * a wrong kind. */
+static void nearly_an_answer(struct stranger *x, struct draft *d)
+{
+    bool ike = random_below(&x->random, 2) == 0;
+    uint8_t spi[8];
+    struct slice spi_slice = {spi, ike ? 8 : 4};
+
+    random_fill(&x->random, spi, sizeof(spi));
+    if (random_below(&x->random, 10) != 0) {
+        draft_chosen_sa(d, ike ? &w.side[A].policy.ike : &w.side[A].children[0].proposals,
+                        ike ? PROTOCOL_IKE : PROTOCOL_ESP, spi_slice);
+    }
+    if (random_below(&x->random, 10) != 0) {
+        ikev2_write_payload(&d->chain, IKEV2_NONCE,
+                            random_below(&x->random, 8) == 0 ? random_octets(x, 64)
+                                                             : SLICE_OF(x->nonce));
+    }
+    if (random_below(&x->random, 10) != 0) {
+        draft_ke(d, KEY_EXCHANGE_X25519, own_public(x));
+    }
+    if (!ike && random_below(&x->random, 10) != 0) {
+        const struct selector *mine = &w.side[A].local_selector;
+        const struct selector *his = &w.side[A].remote_selector;
+
+        /* The victim asks, so TSi is his side. */
+        draft_ts(d, IKEV2_TSI, random_below(&x->random, 10) == 0 ? mine : his, 1);
+        draft_ts(d, IKEV2_TSR, random_below(&x->random, 10) == 0 ? his : mine, 1);
+    }
+    if (random_below(&x->random, 4) == 0) {
+        random_payload(x, d);
+    }
+}
+
+static void order_at_random(struct stranger *x)
+{
+    switch (random_below(&x->random, 5)) {
+    case 0:
+        world_rekey_ike(&w, B);
+        break;
+    case 1:
+        world_new_child(&w, B, 0);
+        break;
+    case 2:
+        world_liveness(&w, B);
+        break;
+    default:
+        if (w.side[B].installed_count > 0 && w.side[B].installed[0].used &&
+            !w.side[B].installed[0].stopped) {
+            world_rekey_child(&w, B);
+        }
+        break;
+    }
+}
+
+/* A peer with the key who answers what the victim asks with nonsense. */
+TEST(nonsense_answers_of_an_authenticated_peer_stay_within_bounds)
+{
+    static struct stranger x;
+    static struct draft d;
+    uint64_t seed = 500;
+    unsigned peers = 1;
+    unsigned answered = 0;
+    unsigned installs = 0;
+
+    become_peer(&x, seed);
+    for (unsigned i = 0; i < MESSAGES / 10; i++) {
+        struct side *victim = &w.side[B];
+
+        if (victim->sa == NULL || victim->installs > 300) {
+            installs += victim->installs;
+            leave(&x);
+            become_peer(&x, ++seed);
+            peers++;
+        }
+        order_at_random(&x);
+        while (w.flight_count > 0) {
+            struct reader r = reader_over((struct slice){w.flights[0].bytes, w.flights[0].length});
+            struct ikev2_header h = {0};
+            bool request;
+
+            CHECK(ikev2_read_header(&r, &h));
+            request = (h.flags & IKEV2_FLAG_RESPONSE) == 0 && h.spi_i == x.spi_i;
+            world_lose(&w, 0);
+            if (!request) {
+                continue;
+            }
+            draft_begin(&d);
+            if (random_below(&x.random, 3) == 0) {
+                for (uint32_t n = random_below(&x.random, 5); n > 0; n--) {
+                    random_payload(&x, &d);
+                }
+            } else {
+                nearly_an_answer(&x, &d);
+            }
+            answered++;
+            send_sealed(&x, h.exchange, true, h.message_id, d.first, writer_written(&d.w));
+            if (w.side[B].sa == NULL) {
+                break;
+            }
+        }
+        (void)take_all(&x);
+        CHECK(victim->installed_count <= 48);
+        CHECK(victim->ike_spi_count <= 8);
+        if (victim->sa != NULL && random_below(&x.random, 10) == 0) {
+            (void)world_wake(&w);
+            (void)take_all(&x);
+        }
+    }
+    CHECK(peers > 3);
+    CHECK(answered > 1000);
+    CHECK(installs > peers);
+    leave(&x);
+}
+
 /* CVE-2016-3071, CVE-2024-3652: whatever the catalog has and a policy names is carried out, in
  * IKE and for a child. */
 TEST(every_suite_that_can_be_offered_works)
