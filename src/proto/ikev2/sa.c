@@ -380,6 +380,20 @@ void ikev2_sa_child_heard(struct ikev2_sa *sa, uint32_t spi_in, uint64_t now_ms,
     ikev2_turn_finish(&t);
 }
 
+void ikev2_sa_child_moved(struct ikev2_sa *sa, uint32_t spi_in, const struct endpoint *peer,
+                          uint64_t now_ms, struct ikev2_actions *actions)
+{
+    struct ikev2_turn t = ikev2_turn_begin(sa, now_ms, actions);
+    const struct ikev2_child *child = ikev2_child_by_spi_in(sa, spi_in);
+
+    if (sa->state != IKEV2_STATE_UP || child == NULL || !child->encapsulated || !sa->nat_peer ||
+        endpoint_equal(&sa->peer, peer)) {
+        return;
+    }
+    sa->peer = *peer;
+    ikev2_act(&t, IKEV2_TELL_MOVED)->moved = *peer;
+}
+
 /* Where a child stands whose policy is gone: it has a name for nobody and is about to be closed. */
 static const struct ikev2_child_policy no_policy = {.lifetime_ms = NEVER_MS};
 

@@ -273,6 +273,12 @@ void ikev2_sa_set_policy(struct ikev2_sa *sa, const struct ikev2_policy *policy)
 void ikev2_sa_child_heard(struct ikev2_sa *sa, uint32_t spi_in, uint64_t now_ms,
                           struct ikev2_actions *actions);
 
+/* From the data plane: the newest authentic packet that came in through this child came from there
+ * in UDP. A peer behind a NAT is there now (RFC 7296 2.23): what we send goes there from now on,
+ * and TELL_MOVED says so. */
+void ikev2_sa_child_moved(struct ikev2_sa *sa, uint32_t spi_in, const struct endpoint *peer,
+                          uint64_t now_ms, struct ikev2_actions *actions);
+
 /* For status. */
 struct ikev2_sa_info {
     uint64_t spi_i, spi_r;

@@ -430,6 +430,32 @@ TEST(the_responder_follows_a_new_mapping_only_for_authentic_new_messages)
     ikev2_pair_free(p);
 }
 
+TEST(ike_follows_the_esp_of_a_peer_behind_a_nat)
+{
+    for (unsigned nat = 0; nat < 2; nat++) {
+        struct ikev2_pair *p = ikev2_pair_new(48);
+
+        p->nat = nat == 1;
+        ikev2_pair_start(p, 0);
+        CHECK(ikev2_pair_run(p));
+        CHECK(is_up(p));
+        struct endpoint there = {.address = address_ipv4(0xc6336401), .port = 14509};
+
+        p->nat_port_shift = 9;
+        ikev2_sa_child_moved(p->side[1].sa, p->side[1].children[0].spi_in, &there, p->now_ms,
+                             p->actions);
+        CHECK_EQUAL(p->actions->count, nat);
+        p->actions->count = 0;
+        ikev2_pair_ask_liveness(p, 1);
+        CHECK(ikev2_pair_run(p));
+        struct ikev2_sa_info info;
+
+        ikev2_sa_get_info(p->side[1].sa, &info);
+        CHECK_EQUAL(info.open_exchange, 0); /* it was answered */
+        ikev2_pair_free(p);
+    }
+}
+
 TEST(a_peer_that_is_not_behind_a_nat_does_not_move)
 {
     struct ikev2_pair *p = started(20);
