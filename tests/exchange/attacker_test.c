@@ -1412,8 +1412,8 @@ TEST(nonsense_answers_of_an_authenticated_peer_stay_within_bounds)
         }
     }
     CHECK(peers > 3);
-    CHECK(answered > 1000);
-    CHECK(installs > peers);
+    CHECK(answered > MESSAGES / 200);
+    CHECK(installs + w.side[B].installs > peers);
     leave(&x);
 }
 
