@@ -17,7 +17,7 @@
 #include "sekishod/sockets.h"
 #include "sekishod/worker.h"
 
-#define DAEMON_WORKERS_MAX 16
+#define DAEMON_WORKERS_MAX 2
 #define DAEMON_PROBLEMS_MAX 16
 
 struct daemon_problem {
@@ -43,7 +43,7 @@ struct daemon {
     struct resolve *resolve;
     struct jobs *jobs;
     struct worker *workers[DAEMON_WORKERS_MAX];
-    size_t worker_count;
+    size_t workers_wanted, worker_count;
     struct control_server *server;
 
     struct dataplane *dataplane;

@@ -4,6 +4,7 @@
 #include "host/clock.h"
 #include "host/entropy.h"
 #include "host/privileges.h"
+#include "host/processors.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -11,7 +12,6 @@
 #include <string.h>
 
 #define JOB_THREADS 1
-#define WORKERS 1
 #define TUN_MTU 1500
 
 static void wake_ready(void *context, unsigned events)
@@ -54,7 +54,7 @@ static bool open_device(struct daemon *daemon, const struct config *config, char
                         size_t why_bytes)
 {
     if (!netlink_open(&daemon->netlink, why, why_bytes) ||
-        !tun_open(&daemon->tun, config->device, WORKERS > 1, !daemon->options.no_offload, why,
+        !tun_open(&daemon->tun, config->device, false, !daemon->options.no_offload, why,
                   why_bytes) ||
         !netlink_link_up(&daemon->netlink, daemon->tun.interface_index, TUN_MTU, why, why_bytes) ||
         !netlink_watch(&daemon->netlink, why, why_bytes)) {
@@ -82,8 +82,11 @@ static bool open_sockets(struct daemon *daemon, const struct config *config, cha
 
 static bool make_rooms(struct daemon *daemon, char *why, size_t why_bytes)
 {
-    struct dataplane_settings plane = {.worker_count = WORKERS, .random = &daemon->random};
+    /* With two processors a thread for each direction. */
+    uint32_t workers = processors_count() > 1 ? 2 : 1;
+    struct dataplane_settings plane = {.worker_count = workers, .random = &daemon->random};
 
+    daemon->workers_wanted = workers;
     daemon->dataplane = dataplane_new(&plane);
     if (daemon->dataplane == NULL) {
         snprintf(why, why_bytes, "no memory for the data plane");
@@ -98,6 +101,22 @@ static bool make_rooms(struct daemon *daemon, char *why, size_t why_bytes)
     return daemon->gateway != NULL;
 }
 
+static bool start_worker(struct daemon *daemon, enum worker_reads reads)
+{
+    struct worker_settings settings = {.dataplane = daemon->dataplane,
+                                       .index = (uint32_t)daemon->worker_count,
+                                       .reads = reads,
+                                       .sockets = &daemon->sockets,
+                                       .tun = &daemon->tun,
+                                       .control = &daemon->wake};
+    struct worker *worker = worker_new(&settings);
+
+    if (worker != NULL) {
+        daemon->workers[daemon->worker_count++] = worker;
+    }
+    return worker != NULL;
+}
+
 static bool start_threads(struct daemon *daemon, char *why, size_t why_bytes)
 {
     daemon->jobs = jobs_new(JOB_THREADS, actions_do_job, &daemon->wake);
@@ -106,21 +125,13 @@ static bool start_threads(struct daemon *daemon, char *why, size_t why_bytes)
         snprintf(why, why_bytes, "the system gives no threads");
         return false;
     }
-    for (uint32_t i = 0; i < WORKERS; i++) {
-        struct worker_settings settings = {.dataplane = daemon->dataplane,
-                                           .index = i,
-                                           .sockets = &daemon->sockets,
-                                           .tun = &daemon->tun,
-                                           .control = &daemon->wake};
-
-        daemon->workers[i] = worker_new(&settings);
-        if (daemon->workers[i] == NULL) {
-            snprintf(why, why_bytes, "no memory for a worker");
-            return false;
-        }
-        daemon->worker_count++;
+    bool ok = daemon->workers_wanted == 1 ? start_worker(daemon, WORKER_READS_BOTH)
+                                          : start_worker(daemon, WORKER_READS_WIRE) &&
+                                                start_worker(daemon, WORKER_READS_TUN);
+    if (!ok) {
+        snprintf(why, why_bytes, "no memory for a worker");
     }
-    return true;
+    return ok;
 }
 
 bool daemon_start(struct daemon *daemon, const struct config *config, char *why, size_t why_bytes)

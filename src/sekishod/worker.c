@@ -295,16 +295,10 @@ static void *worker_run(void *context)
 
 /* ---- life ---- */
 
-static bool add_sources(struct worker *worker)
+static bool add_sockets(struct worker *worker)
 {
     struct sockets *sockets = worker->settings.sockets;
 
-    worker->tun =
-        (struct loop_source){.fd = worker->settings.tun->fd, .ready = tun_ready, .context = worker};
-    if (!loop_add(&worker->loop, &worker->tun, LOOP_READ) ||
-        !loop_add(&worker->loop, &worker->wake.source, LOOP_READ)) {
-        return false;
-    }
     for (size_t i = 0; i < sockets->count; i++) {
         struct worker_source *source = &worker->sockets[i];
 
@@ -318,6 +312,17 @@ static bool add_sources(struct worker *worker)
         }
     }
     return true;
+}
+
+static bool add_sources(struct worker *worker)
+{
+    unsigned reads = worker->settings.reads;
+
+    worker->tun =
+        (struct loop_source){.fd = worker->settings.tun->fd, .ready = tun_ready, .context = worker};
+    return loop_add(&worker->loop, &worker->wake.source, LOOP_READ) &&
+           ((reads & WORKER_READS_TUN) == 0 || loop_add(&worker->loop, &worker->tun, LOOP_READ)) &&
+           ((reads & WORKER_READS_WIRE) == 0 || add_sockets(worker));
 }
 
 struct worker *worker_new(const struct worker_settings *settings)

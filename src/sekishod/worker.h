@@ -15,9 +15,18 @@
 
 struct worker;
 
+/* One worker for both directions, or one for each: an SA's state of one direction is only ever
+ * touched by one of them. */
+enum worker_reads {
+    WORKER_READS_TUN = 1,
+    WORKER_READS_WIRE = 2,
+    WORKER_READS_BOTH = WORKER_READS_TUN | WORKER_READS_WIRE,
+};
+
 struct worker_settings {
     struct dataplane *dataplane; /* borrowed, like all here */
     uint32_t index;
+    enum worker_reads reads;
     struct sockets *sockets;
     const struct tun *tun;
     const struct wake *control; /* woken when there is something to take */
