@@ -1,6 +1,7 @@
 /*
- * A packet on its way through the data plane: bytes with room before and after them, and what is known about them.
- * The fields `segment_*` belong to super-packets (virtio_net_hdr): segment_bytes is zero for a plain packet.
+ * A packet on its way through the data plane: bytes with room before and after them, and what is
+ * known about them. The fields `segment_*` belong to super-packets (virtio_net_hdr): segment_bytes
+ * is zero for a plain packet.
  */
 #ifndef SEKISHO_BASE_PACKET_H
 #define SEKISHO_BASE_PACKET_H
@@ -23,16 +24,17 @@ struct packet {
     uint32_t offset; /* of the first byte in the buffer */
     uint32_t length;
 
-    /* The outer addresses: where it came from and to (inbound), where it must go from and to (outbound). */
+    /* The outer addresses: where it came from and to (inbound), where it must go from and to
+     * (outbound). */
     struct endpoint local;
     struct endpoint peer;
-    uint8_t tos;              /* outer DSCP and ECN, received or to be sent */
-    uint8_t outer_protocol;   /* 17 UDP or 50 ESP */
-    uint8_t dont_fragment;    /* of the outer header to be sent */
+    uint8_t tos; /* outer DSCP and ECN, received or to be sent */
+    uint8_t outer_protocol; /* 17 UDP or 50 ESP */
+    uint8_t dont_fragment; /* of the outer header to be sent */
 
-    uint8_t segmentation;     /* enum packet_segmentation */
+    uint8_t segmentation; /* enum packet_segmentation */
     uint16_t segment_bytes;
-    uint16_t checksum_start;  /* 0 when the checksum is complete */
+    uint16_t checksum_start; /* 0 when the checksum is complete */
     uint16_t checksum_offset;
 };
 

@@ -1,4 +1,6 @@
-/* One allocation cut into equal objects; the free ones are a list through their own first bytes. */
+/*
+ * One allocation cut into equal objects; the free ones are a list through their own first bytes.
+ */
 #include "base/pool.h"
 
 #include <assert.h>

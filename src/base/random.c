@@ -88,8 +88,8 @@ void seeded_random_init(struct seeded_random *seeded, uint64_t seed)
     }
 }
 
-/* Eight octets of each number, lowest first; what a fill does not need of its last number is thrown
- * away. */
+/* Eight octets of each number, lowest first; what a fill does not need of its last number is
+ * thrown away. */
 static void seeded_fill(void *context, uint8_t *out, size_t length)
 {
     uint64_t number = 0;

@@ -8,8 +8,8 @@
 
 TEST(the_generator_is_xoshiro256_starstar)
 {
-    /* From the state 1, 2, 3, 4 the first outputs are 11520, 0, 1509978240, 1215971899390074240: by
-     * hand, rotl(2*5, 7) * 9 = 11520, then s1 = 0 and so on. */
+    /* From the state 1, 2, 3, 4 the first outputs are 11520, 0, 1509978240, 1215971899390074240:
+     * by hand, rotl(2*5, 7) * 9 = 11520, then s1 = 0 and so on. */
     struct seeded_random seeded = {{1, 2, 3, 4}};
     struct random_source source = seeded_random_source(&seeded);
     const uint64_t expected[4] = {11520, 0, 1509978240, 1215971899390074240};
