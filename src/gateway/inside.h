@@ -15,6 +15,7 @@
  *     sites.c       when a site is up, and what is done when it is not
  *     dial.c        one try after the other to reach a site's peer
  *     duplicates.c  two IKE SAs with one peer
+ *     silence.c     a peer that is sent to and says nothing
  *     notes.c       what the data plane has to say
  *     orders.c      what the administrator wants
  *     attempts.c    failures of strangers
