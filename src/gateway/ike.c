@@ -374,6 +374,7 @@ static bool settle(struct ike *ike, uint64_t now_ms)
         ikev2_sa_answer_spi(ike->machine, question, dataplane_reserve_spi(g->dataplane), now_ms,
                             fresh_actions(ike));
     }
+    ikev2_sa_rest(ike->machine);
     gateway_set_timer(g, &ike->timer, ikev2_sa_deadline_ms(ike->machine));
     return true;
 }

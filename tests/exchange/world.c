@@ -430,7 +430,9 @@ static void side_done(struct world *w, struct side *s)
         }
         over = !side_acts(w, s, &actions.list[i]) || over;
     }
-    if (over) {
+    if (!over) {
+        ikev2_sa_rest(s->sa);
+    } else {
         side_end(s);
         for (size_t i = w->flight_count; i > 0; i--) {
             if (w->flights[i - 1].question && w->flights[i - 1].from == s->name) {

@@ -162,6 +162,11 @@ void ikev2_sa_free(struct ikev2_sa *sa)
     free(sa);
 }
 
+void ikev2_sa_rest(struct ikev2_sa *sa)
+{
+    ikev2_turn_clear(sa);
+}
+
 struct ikev2_turn ikev2_turn_begin(struct ikev2_sa *sa, uint64_t now_ms,
                                    struct ikev2_actions *actions)
 {

@@ -237,6 +237,9 @@ void ikev2_sa_receive(struct ikev2_sa *sa, struct slice message, const struct en
 void ikev2_sa_time(struct ikev2_sa *sa, uint64_t now_ms, struct ikev2_actions *actions);
 /* When ikev2_sa_time() is wanted next. */
 uint64_t ikev2_sa_deadline_ms(const struct ikev2_sa *sa);
+/* Nobody looks any more at what the actions of the last event borrowed: it is wiped and freed, as
+ * the next event would do, so that an SA at rest keeps only what it needs. */
+void ikev2_sa_rest(struct ikev2_sa *sa);
 
 /* `pair` (when one was to be made) and `shared` are moved from. ok false: the peer's value is
  * refused. */
