@@ -2,6 +2,7 @@
 #include "sekishod/daemon.h"
 
 #include "host/clock.h"
+#include "host/confine.h"
 #include "host/entropy.h"
 #include "host/privileges.h"
 #include "host/processors.h"
@@ -134,13 +135,25 @@ static bool start_threads(struct daemon *daemon, char *why, size_t why_bytes)
     return ok;
 }
 
+/* A kernel without filters is no reason to have no tunnels. */
+static bool confine(const struct daemon *daemon)
+{
+    char why[160];
+
+    if (!confine_system_calls(why, sizeof(why))) {
+        log_line(daemon->log, LOG_LEVEL_WARNING, "machine", "%s", why);
+    }
+    return true;
+}
+
 bool daemon_start(struct daemon *daemon, const struct config *config, char *why, size_t why_bytes)
 {
     daemon->random = entropy_source();
     /* Rights belong to threads, so they are given up before there are others. */
     return start_loop(daemon, why, why_bytes) && open_device(daemon, config, why, why_bytes) &&
            open_sockets(daemon, config, why, why_bytes) && privileges_drop(why, why_bytes) &&
-           make_rooms(daemon, why, why_bytes) && start_threads(daemon, why, why_bytes);
+           confine(daemon) && make_rooms(daemon, why, why_bytes) &&
+           start_threads(daemon, why, why_bytes);
 }
 
 void daemon_stop(struct daemon *daemon)

@@ -91,6 +91,7 @@ def running(lab, host, gateway):
     # NET_BIND_SERVICE, NET_ADMIN, NET_RAW: bits 10, 12, 13
     check("every thread has three capabilities", threads(pid, "CapEff") == {"0000000000003400"}, threads(pid, "CapEff"))
     check("no thread can get more", threads(pid, "CapBnd") == {"0000000000000000"} and threads(pid, "NoNewPrivs") == {"1"})
+    check("system calls that it never makes are refused to all", threads(pid, "Seccomp") == {"2"})
     check("no core dump", "Max core file size        0                    0" in
           pathlib.Path(f"/proc/{pid}/limits").read_text())
     mode = (gateway.run_folder / "control.sock").stat().st_mode & 0o777
