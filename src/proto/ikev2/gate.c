@@ -200,6 +200,9 @@ static enum ikev2_gate_verdict admit_init(const struct ikev2_gate *gate,
 {
     struct init_request request;
 
+    if (message.length > IKEV2_GATE_INIT_BYTES_MAX) {
+        return IKEV2_GATE_DROP;
+    }
     if ((header->flags & IKEV2_FLAG_INITIATOR) == 0 || header->message_id != 0 ||
         header->spi_i == 0 || header->spi_r != 0 ||
         !read_init_request(r, header->next_payload, &request)) {

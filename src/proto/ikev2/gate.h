@@ -9,6 +9,10 @@
 #include "base/random.h"
 #include "wire/ikev2.h"
 
+/* A responder keeps the first message until IKE_AUTH, so its length is bounded: RFC 7296 2 wants
+ * 3000 octets to be accepted. */
+#define IKEV2_GATE_INIT_BYTES_MAX 4096
+
 struct ikev2_gate {
     uint8_t secrets[2][32]; /* newest first; rotated every 120 s, two generations are good */
     uint64_t rotated_ms;

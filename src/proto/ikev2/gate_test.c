@@ -37,7 +37,7 @@ struct request {
     uint8_t nonce_fill;
     size_t ke_bytes;
     bool no_sa, no_ke, two_nonces;
-    uint8_t bytes[1024];
+    uint8_t bytes[8192];
 };
 
 static struct request plain(void)
@@ -55,7 +55,7 @@ static struct request plain(void)
 
 static struct slice written(struct request *q)
 {
-    static const uint8_t zeros[512];
+    static const uint8_t zeros[8192];
     uint8_t nonce[300];
     struct writer w = writer_over(q->bytes, sizeof(q->bytes));
     uint8_t first = 0;
@@ -283,6 +283,22 @@ TEST(requests_that_are_no_beginning_are_dropped)
         q.header.version = 0x25;
         CHECK_EQUAL(admit(&s, written(&q), false, 1000), IKEV2_GATE_ADMIT);
     }
+}
+
+TEST(a_first_message_may_be_long_but_not_endless)
+{
+    struct scene s;
+    struct request q = plain();
+    size_t around = written(&q).length - q.ke_bytes;
+
+    begin(&s);
+    q.ke_bytes = 3000 - around;
+    CHECK_EQUAL(admit(&s, written(&q), false, 1000), IKEV2_GATE_ADMIT);
+    q.ke_bytes = IKEV2_GATE_INIT_BYTES_MAX - around;
+    CHECK_EQUAL(admit(&s, written(&q), false, 1000), IKEV2_GATE_ADMIT);
+    q.ke_bytes++;
+    CHECK_EQUAL(admit(&s, written(&q), false, 1000), IKEV2_GATE_DROP);
+    CHECK_EQUAL(admit(&s, written(&q), true, 1000), IKEV2_GATE_DROP);
 }
 
 TEST(every_truncation_is_dropped)
