@@ -101,7 +101,7 @@ static void complain_unknown_algorithm(struct reading *r, struct slice word,
 {
     /* Words with a key size stand in the catalog once; here each size is a word of its own. */
     char sized[ALGORITHM_WORDS_MAX][ALGORITHM_WORD_BYTES];
-    const char *words[ALGORITHM_WORDS_MAX];
+    const char *words[ALGORITHM_WORDS_MAX] = {NULL};
     char shown[VALUE_SHOWN_BYTES + 4];
     char advice[160];
     size_t count = 0;
