@@ -600,10 +600,13 @@ bool datagram_send_one(struct datagram_socket *s, const struct address *local,
     write_control(&message, s->family, local, 0);
     (void)pthread_mutex_lock(&s->lock);
     bool ok = set_dont_fragment(s, false);
-    ok = ok && (sendmsg(s->fd, &message, MSG_DONTWAIT) >= 0 ||
-                sendmsg(s->fd, &message, MSG_DONTWAIT) >= 0);
+    ssize_t sent = -1;
+    /* As in send_until_refused(): the first answer may be about an earlier datagram. */
+    for (unsigned tries = 0; ok && sent < 0 && tries < 2; tries++) {
+        sent = sendmsg(s->fd, &message, MSG_DONTWAIT);
+    }
     (void)pthread_mutex_unlock(&s->lock);
-    return ok;
+    return sent >= 0;
 }
 
 /* ---- errors ---- */

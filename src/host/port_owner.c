@@ -12,6 +12,27 @@
 
 #define LINE_BYTES 512
 
+/* sl local:port remote:port state queues timer retransmit uid timeout inode */
+#define FIELD_LOCAL 1
+#define FIELD_INODE 9
+
+/* The inode of a line that is about this port, else 0. */
+static uint64_t read_line(char *line, uint16_t port)
+{
+    char *rest = NULL;
+    char *field = strtok_r(line, " ", &rest);
+
+    for (unsigned i = 0; field != NULL && i < FIELD_INODE; i++) {
+        const char *colon = strchr(field, ':');
+
+        if (i == FIELD_LOCAL && (colon == NULL || strtoul(colon + 1, NULL, 16) != port)) {
+            return 0;
+        }
+        field = strtok_r(NULL, " ", &rest);
+    }
+    return field == NULL ? 0 : strtoull(field, NULL, 10);
+}
+
 static uint64_t find_inode(const char *table, uint16_t port)
 {
     char line[LINE_BYTES];
@@ -22,15 +43,7 @@ static uint64_t find_inode(const char *table, uint16_t port)
         return 0;
     }
     while (inode == 0 && fgets(line, sizeof(line), file) != NULL) {
-        unsigned local_port = 0;
-        uint64_t found = 0;
-
-        /* sl local:port remote:port state queues timer retransmit uid timeout inode */
-        int fields = sscanf(line, "%*s %*[0-9A-Fa-f]:%X %*s %*s %*s %*s %*s %*s %*s %" SCNu64,
-                            &local_port, &found);
-        if (fields == 2 && local_port == port) {
-            inode = found;
-        }
+        inode = read_line(line, port);
     }
     (void)fclose(file);
     return inode;
