@@ -171,8 +171,9 @@ static void flush(struct worker *worker)
 
 /* ---- sources ---- */
 
-/* The next packet of the TUN device, out of a super-packet or whole. False when there is none. */
-static bool next_clear_packet(struct worker *worker, struct packet *packet)
+/* The next packet of the TUN device, out of a super-packet or whole. False when there is none, or
+ * when another would have to be read and `may_read` forbids it. */
+static bool next_clear_packet(struct worker *worker, bool may_read, struct packet *packet)
 {
     packet->offset = PACKET_HEADROOM_BYTES;
     for (;;) {
@@ -186,6 +187,9 @@ static bool next_clear_packet(struct worker *worker, struct packet *packet)
             if (cut == CUT_TOO_LONG) {
                 dataplane_count_drop(worker->plane, DROP_MALFORMED_INNER, 1);
             }
+        }
+        if (!may_read) {
+            return false;
         }
         enum tun_result result = tun_read(worker->settings.tun, &worker->super);
         if (result == TUN_EMPTY) {
@@ -202,22 +206,25 @@ static bool next_clear_packet(struct worker *worker, struct packet *packet)
 static void tun_ready(void *context, unsigned events)
 {
     struct worker *worker = context;
+    bool may_read = true;
 
     (void)events;
     do {
         size_t stock = fill_stock(worker);
         size_t count = 0;
 
-        while (count < stock && next_clear_packet(worker, worker->stock[count])) {
+        while (count < stock && next_clear_packet(worker, may_read, worker->stock[count])) {
             count++;
         }
+        /* What is left of the last super-packet, of which the device does not tell, and no more:
+         * a sender that never pauses would keep all others from having their turn. */
+        may_read = false;
         if (count == 0) {
             return;
         }
         dataplane_outbound(worker->plane, worker->stock, count, clock_now_ms(), &worker->out);
         use_stock(worker, count);
         flush(worker);
-        /* The device does not tell of what is left of a super-packet. */
     } while (worker->is_cutting);
 }
 
