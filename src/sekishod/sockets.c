@@ -56,8 +56,8 @@ static bool add_everywhere(struct sockets *sockets, const struct config *config,
     return true;
 }
 
-bool sockets_open(struct sockets *sockets, const struct config *config, struct log_sink *log,
-                  char *why, size_t why_bytes)
+bool sockets_open(struct sockets *sockets, const struct config *config, bool supers,
+                  struct log_sink *log, char *why, size_t why_bytes)
 {
     *sockets = (struct sockets){0};
     if (!add_everywhere(sockets, config, config->port, log, why, why_bytes) ||
@@ -68,8 +68,11 @@ bool sockets_open(struct sockets *sockets, const struct config *config, struct l
     }
     /* ESP in UDP comes to this port, and so do the packets that are many. */
     for (size_t i = 0; i < sockets->count; i++) {
-        if (sockets->list[i].port == config->nat_port) {
-            datagram_join(&sockets->list[i]);
+        struct datagram_socket *s = &sockets->list[i];
+
+        s->segments = s->segments && supers;
+        if (supers && s->port == config->nat_port) {
+            datagram_join(s);
         }
     }
     add_raw(sockets, FAMILY_IPV4, log);

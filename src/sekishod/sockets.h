@@ -16,8 +16,9 @@ struct sockets {
 };
 
 /* Opens what the configuration wants. A family that this machine does not have, and raw sockets
- * without the right to them, are told in the log and left out. False with a sentence. */
-MUST_USE bool sockets_open(struct sockets *sockets, const struct config *config,
+ * without the right to them, are told in the log and left out. `supers`: the system may cut and
+ * join datagrams. False with a sentence. */
+MUST_USE bool sockets_open(struct sockets *sockets, const struct config *config, bool supers,
                            struct log_sink *log, char *why, size_t why_bytes);
 void sockets_close(struct sockets *sockets);
 /* By protocol (17 or 50), port (of UDP) and the local address or, when that is unset, the peer's

@@ -78,7 +78,8 @@ static bool open_sockets(struct daemon *daemon, const struct config *config, cha
     memcpy(daemon->listen, config->listen, sizeof(daemon->listen));
     daemon->port = config->port;
     daemon->nat_port = config->nat_port;
-    return sockets_open(&daemon->sockets, config, daemon->log, why, why_bytes);
+    return sockets_open(&daemon->sockets, config, !daemon->options.no_offload, daemon->log, why,
+                        why_bytes);
 }
 
 static bool make_rooms(struct daemon *daemon, char *why, size_t why_bytes)

@@ -129,7 +129,14 @@ def variant(lab, hosts, number, check, rates):
     udp = ((a, b, there, 1200, 1100), (b, a, back, 4000, 900),
            (ga, b, there, 1300, 1400 if number % 4 < 2 and not inner6 else 1200))
     payload = Payload(lab, a, b, name, number)
-    rate = payload.check(check, there, udp)
+    if number < 2:
+        with Sniffer(ga, "wan", "udp and greater 1600") as outside, Sniffer(ga, "sekisho0", "greater 1600") as inside:
+            rate = payload.check(check, there, udp)
+        for where, sniffer in (("outside", outside), ("device", inside)):
+            check(f"{name}: packets in one piece, {where}: {'none' if options else 'some'}",
+                  bool(sniffer.seen) != bool(options), sniffer.seen[:2])
+    else:
+        rate = payload.check(check, there, udp)
     rates.setdefault("off" if options else "on", []).append(rate)
     lost = refused(tokyo), refused(osaka)
     # What did not fit before the path's MTU was learnt is all that may have been refused.
@@ -141,7 +148,7 @@ def variant(lab, hosts, number, check, rates):
 
 
 def starvation(lab, hosts, check):
-    """A sender that never pauses on the inside: what comes from outside and the control thread still have their turn."""
+    """A sender that never pauses on the inside: the wire and the control thread still have their turn."""
     a, ga, wan, gb, b = hosts
     link(ga, wan, gb, 1500, ())
     gb.ip("route", "replace", "blackhole", "10.2.0.77/32")
