@@ -264,7 +264,7 @@ static const struct {
     {"esp null-sha256", "9:5", "null needs the word 'legacy'"},
     {"esp aes128-sha1", "9:12", "sha1 needs the word 'legacy'"},
     {"pfs yes", "9:5", "did you mean 'on' ?"},
-    {"pfs", "9:1", "'pfs' needs on | off behind it"},
+    {"pfs", "9:1", "'pfs' needs prefer | on | off behind it"},
     {"lifetime ike", "9:1", "'lifetime' needs"},
     {"lifetime ike 5", "9:14", "did you mean 5s, 5m or 5h ?"},
     {"lifetime ike 1s", "9:14", "from 10s to 30d"},

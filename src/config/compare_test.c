@@ -63,7 +63,7 @@ TEST(what_is_shown_reads_as_the_same)
 TEST(show_says_only_what_differs_from_the_defaults_unless_all_is_wanted)
 {
     struct config *c =
-        testbed_good(GATEWAY SITE("osaka", "10.2.0.0/16", "pfs on; dpd 30s; mtu auto"));
+        testbed_good(GATEWAY SITE("osaka", "10.2.0.0/16", "pfs prefer; dpd 30s; mtu auto"));
     char *text = config_show(c, false);
     char *all = config_show(c, true);
 

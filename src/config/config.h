@@ -36,7 +36,7 @@ struct config_secret_name {
 
 enum config_encapsulate { ENCAPSULATE_AUTO, ENCAPSULATE_ALWAYS, ENCAPSULATE_NEVER };
 enum config_start { START_NOW, START_ON_TRAFFIC, START_WAIT };
-enum config_pfs { PFS_ON, PFS_OFF };
+enum config_pfs { PFS_PREFER, PFS_ON, PFS_OFF };
 
 struct config_site {
     struct config_place place;

@@ -61,7 +61,7 @@ TEST(seven_lines_are_a_configuration_with_the_defaults_that_are_promised)
     CHECK(s->say == NULL && s->identity == NULL);
     CHECK_TEXT(config_site_identity(s), "osaka.example.jp");
     CHECK(s->ike_is_default && s->esp_is_default);
-    CHECK_EQUAL(s->pfs, PFS_ON);
+    CHECK_EQUAL(s->pfs, PFS_PREFER);
     CHECK_EQUAL(s->ike_lifetime_ms, 4 * 3600 * 1000);
     CHECK_EQUAL(s->child_lifetime_ms, 3600 * 1000);
     CHECK_EQUAL(s->lifetime_bytes, 0);

@@ -14,6 +14,7 @@
 #define MANY STATEMENT_WORDS_MAX
 
 static const char *const on_off[] = {"on", "off", NULL};
+static const char *const pfs_words[] = {"prefer", "on", "off", NULL};
 static const char *const encapsulate_words[] = {"auto", "always", "never", NULL};
 static const char *const start_words[] = {"now", "on-traffic", "wait", NULL};
 
@@ -251,20 +252,22 @@ static const struct schema_word schema[] = {
      .arguments = "PROPOSAL...",
      .standard = "AES-GCM, ChaCha20-Poly1305 or AES-CBC with SHA-2",
      .example = "esp aes256gcm16-x25519",
-     .meaning = "What may protect the traffic. A key exchange in it is used for each new key when "
-                "pfs is on; without one, those of ike are."},
+     .meaning =
+         "What may protect the traffic. A key exchange in it is used for each new key unless "
+         "pfs is off; without one, those of ike are."},
     {.word = "pfs",
      AT_SITE(pfs),
      .kind = KIND_CHOICE,
-     .choices = on_off,
+     .choices = pfs_words,
      .effect = EFFECT_CHILD,
      .least = 1,
      .most = 1,
-     .arguments = "on | off",
-     .standard = "on",
-     .example = "pfs off",
+     .arguments = "prefer | on | off",
+     .standard = "prefer",
+     .example = "pfs on",
      .meaning = "Each new key of the traffic comes from a key exchange of its own, so that one "
-                "stolen key opens no older traffic."},
+                "stolen key opens no older traffic. 'prefer': when the peer can (many clients and "
+                "gateways cannot, or are configured without); 'on': or not at all."},
     {.word = "lifetime",
      .scope = SCOPE_SITE,
      .effect = EFFECT_NOW,
@@ -623,7 +626,7 @@ static void take_choice(struct reading *r, const struct schema_word *w, const st
         size_t used = strlen(advice);
         snprintf(advice + used, sizeof(advice) - used, " %s", w->choices[count]);
     }
-    if (w->choices == on_off) {
+    if (w->choices == on_off || w->choices == pfs_words) {
         struct complaint c;
         bool value;
         if (!value_switch(word->text, &value, &c) && c.advice[0] != '\0') {

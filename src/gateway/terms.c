@@ -20,6 +20,26 @@ static bool set_identity(struct ike_identity *out, const char *word)
     return ike_identity_parse(slice_of_text(word), out);
 }
 
+/* A peer that knows no PFS, or is configured without, must still be able to renew its keys: the
+ * same proposals again, after the others and without their key exchanges. */
+static void add_without_exchange(struct proposals *list)
+{
+    size_t count = list->count;
+
+    for (size_t i = 0; i < count && list->count < PROPOSALS_MAX; i++) {
+        const struct proposal *with = &list->list[i];
+        struct proposal *without = &list->list[list->count];
+
+        *without = (struct proposal){.protocol = with->protocol};
+        for (size_t j = 0; j < with->count; j++) {
+            if (with->transforms[j].type != TRANSFORM_KEY_EXCHANGE) {
+                without->transforms[without->count++] = with->transforms[j];
+            }
+        }
+        list->count += without->count < with->count;
+    }
+}
+
 static bool fill(struct terms *t, const struct gateway *g, const struct site *site)
 {
     const struct config_site *c = site->config;
@@ -44,6 +64,9 @@ static bool fill(struct terms *t, const struct gateway *g, const struct site *si
     t->child.remote = t->selectors + s->local_count;
     t->child.remote_count = s->remote_count;
     t->child.proposals = *c->esp;
+    if (c->pfs == PFS_PREFER) {
+        add_without_exchange(&t->child.proposals);
+    }
     t->child.lifetime_ms = c->child_lifetime_ms;
     t->child.start = true;
 
