@@ -43,7 +43,9 @@ TEST(a_request_without_a_verb_or_with_strange_words_is_a_usage_error)
     CHECK_EQUAL(exit_of("{}"), 2);
     CHECK_EQUAL(exit_of("{\"verb\":7}"), 2);
     CHECK_EQUAL(exit_of("{\"verb\":\"status\",\"words\":[1]}"), 2);
-    CHECK_EQUAL(exit_of("{\"verb\":\"status\",\"words\":[\"a\",\"b\",\"c\",\"d\",\"e\",\"f\",\"g\",\"h\",\"i\"]}"), 2);
+    CHECK_EQUAL(exit_of("{\"verb\":\"status\",\"words\":[\"a\",\"b\",\"c\",\"d\",\"e\",\"f\",\"g\","
+                        "\"h\",\"i\"]}"),
+                2);
 }
 
 TEST(an_unknown_verb_is_named_in_the_answer)

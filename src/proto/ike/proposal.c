@@ -557,7 +557,7 @@ static bool offer_add(const struct proposal *policy, bool aead, struct slice spi
         return false;
     }
     sa_begin_proposal(out, (uint8_t)(out->proposal_count + 1), policy->protocol, spi);
-    for (uint8_t type = TRANSFORM_ENCRYPTION; type <= TRANSFORM_ESN; type++) {
+    for (int type = TRANSFORM_ENCRYPTION; type <= TRANSFORM_ESN; type++) {
         for (size_t i = 0; i < policy->count; i++) {
             const struct transform *t = &policy->transforms[i];
 
@@ -748,7 +748,7 @@ bool proposal_verify(const struct ikev2_sa_payload *answer, const struct proposa
         types_seen |= 1u << t->type;
         choice_add(&result, t->type, t->id, t->key_bits);
     }
-    for (uint8_t type = TRANSFORM_ENCRYPTION; type <= TRANSFORM_ESN; type++) {
+    for (int type = TRANSFORM_ENCRYPTION; type <= TRANSFORM_ESN; type++) {
         if ((types_seen & (1u << type)) == 0 && !missing_type_is_good(&offer, offered, type)) {
             return false;
         }
