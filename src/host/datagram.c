@@ -410,6 +410,7 @@ struct send_batch {
     struct mmsghdr messages[BATCH_PACKETS];
     struct outgoing outgoing[BATCH_PACKETS];
     size_t count;
+    bool has_waited; /* for room in the socket's buffer: once, not for each packet */
 };
 
 static bool same_road(const struct packet *a, const struct packet *b)
@@ -480,6 +481,12 @@ static void make_messages(struct send_batch *batch, const struct datagram_socket
     }
 }
 
+/* The buffer of the socket or a queue on the way out is full. */
+static bool is_congestion(int error)
+{
+    return error == EAGAIN || error == ENOBUFS;
+}
+
 static void wait_for_room(const struct datagram_socket *s)
 {
     struct pollfd room = {.fd = s->fd, .events = POLLOUT};
@@ -504,10 +511,11 @@ static size_t send_until_refused(const struct datagram_socket *s, struct send_ba
         }
         /* An ICMP error about an earlier datagram comes back as this one's, once: the second try
          * tells. */
-        if (++tries > 1) {
+        if (++tries > 1 || (is_congestion(errno) && batch->has_waited)) {
             return at;
         }
-        if (errno == EAGAIN || errno == ENOBUFS) {
+        if (is_congestion(errno)) {
+            batch->has_waited = true;
             wait_for_room(s);
         }
     }
@@ -520,6 +528,7 @@ static size_t send_singly(struct datagram_socket *s, struct packet *const *packe
     size_t refused = 0;
 
     batch.packets = packets;
+    batch.has_waited = false;
     for (size_t i = 0; i < count; i++) {
         batch.parts[i] = (struct iovec){packet_data(packets[i]), packets[i]->length};
     }
@@ -546,8 +555,8 @@ static size_t send_run(struct datagram_socket *s, struct send_batch *batch, size
             break;
         }
         const struct outgoing *one = &batch->outgoing[at];
-        if (one->count == 1) {
-            refused++;
+        if (one->count == 1 || is_congestion(errno)) {
+            refused += one->count;
             continue;
         }
         /* EIO: a device on the way out cannot checksum, so it cannot cut. Else one of them is too
@@ -566,6 +575,7 @@ size_t datagram_send(struct datagram_socket *s, struct packet *const *packets, s
 
     assert(count <= BATCH_PACKETS);
     batch.packets = packets;
+    batch.has_waited = false;
     for (size_t i = 0; i < count; i++) {
         assert(packets[i]->peer.address.family == s->family);
         batch.parts[i] = (struct iovec){packet_data(packets[i]), packets[i]->length};

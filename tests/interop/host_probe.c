@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE 1 /* setns() */
 
+#include "host/clock.h"
 #include "host/netlink.h"
 #include "host/raw.h"
 #include "host/tun.h"
@@ -18,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define PACKET_BYTES 4096
@@ -374,10 +376,49 @@ static void check_tun(const char *space)
     netlink_close(&nl);
 }
 
+/* The way out of this namespace takes a thousand octets a second, and the buffer is small. */
+static void check_stalled(const char *space, const char *from, const char *to)
+{
+    struct endpoint any = {{.family = FAMILY_IPV4}, 4500};
+    struct endpoint local = {address_of(from), 4500}, peer = {address_of(to), 4500};
+    struct datagram_socket s;
+    char why[256] = "";
+    bool absent;
+    int small = 20000;
+
+    enter(space);
+    bool ok = udp_open(&s, &any, &absent, why, sizeof(why)) &&
+              setsockopt(s.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)) == 0;
+    check("stalled: opens", ok);
+    if (!ok) {
+        return;
+    }
+    for (int turn = 0; turn < 3; turn++) {
+        reset();
+        for (size_t i = 0; i < BATCH_PACKETS; i++) {
+            /* The last turn can be cut by the system. */
+            fill(i, turn < 2 ? 800 + (uint32_t)i : 900, &local, &peer, 0, true);
+        }
+        uint64_t began_ms = clock_now_ms();
+        size_t refused = datagram_send(&s, out, BATCH_PACKETS);
+        uint64_t took_ms = clock_now_ms() - began_ms;
+
+        if (turn > 0) {
+            check("stalled: all that does not fit is refused", refused >= BATCH_PACKETS - 1);
+            check("stalled: and nobody waits for it long", took_ms < 40);
+        }
+    }
+    datagram_close(&s);
+}
+
 int main(int argc, char **argv)
 {
+    if (argc == 2) {
+        check_stalled(argv[1], "203.0.113.1", "198.51.100.2");
+        return failures == 0 ? 0 : 1;
+    }
     if (argc != 3) {
-        fprintf(stderr, "usage: host_probe SPACE_A SPACE_B\n");
+        fprintf(stderr, "usage: host_probe SPACE_A SPACE_B, or host_probe STALLED_SPACE\n");
         return 2;
     }
     check_tun(argv[1]);

@@ -5,6 +5,17 @@ import subprocess
 from lab import BUILD, Lab, call
 
 
+def probe(lab, *spaces):
+    done = subprocess.run([BUILD / "tests/interop/host_probe", *spaces], capture_output=True, text=True, timeout=60)
+    for line in done.stdout.splitlines():
+        word, _, what = line.partition(" ")
+        if word in ("ok", "FAIL"):
+            lab.check(what, word == "ok")
+        else:
+            print(line)
+    lab.check("the probe ran to its end", done.returncode in (0, 1), done.stderr)
+
+
 def main():
     with Lab("hst") as lab:
         a, router, b = lab.host("a"), lab.host("r"), lab.host("b")
@@ -23,15 +34,17 @@ def main():
         a.ip("-6", "route", "add", "default", "via", "2001:db8:a::fe")
         b.ip("route", "add", "default", "via", "198.51.100.254")
         b.ip("-6", "route", "add", "default", "via", "2001:db8:b::fe")
-        done = subprocess.run([BUILD / "tests/interop/host_probe", a.space, b.space], capture_output=True, text=True,
-                              timeout=60)
-        for line in done.stdout.splitlines():
-            word, _, what = line.partition(" ")
-            if word in ("ok", "FAIL"):
-                lab.check(what, word == "ok")
-            else:
-                print(line)
-        lab.check("the probe ran to its end", done.returncode in (0, 1), done.stderr)
+        probe(lab, a.space, b.space)
+        # The way out takes a thousand octets a second.
+        stalled = lab.host("s")
+        stalled.ip("link", "add", "out", "type", "veth", "peer", "name", "end")
+        for interface in ("out", "end"):
+            stalled.ip("link", "set", interface, "up")
+        stalled.address("out", "203.0.113.1/24")
+        stalled.ip("neigh", "add", "203.0.113.254", "lladdr", "02:00:00:00:00:01", "dev", "out")
+        stalled.ip("route", "add", "default", "via", "203.0.113.254")
+        stalled.run("tc", "qdisc", "add", "dev", "out", "root", "tbf", "rate", "8kbit", "burst", "2kb", "limit", "100mb")
+        probe(lab, stalled.space)
 
 
 if __name__ == "__main__":
