@@ -244,6 +244,8 @@ static void established(struct ike *ike, const struct ikev2_action *action, uint
     ike->established_ms = now_ms;
     responder_terms_release(ike->responder_terms);
     ike->responder_terms = NULL;
+    free(ike->said);
+    ike->said = NULL;
     admission_end(ike);
     *(ike->initiator ? &g->initiated_ok : &g->answered_ok) += 1;
     if (ike->nat_local) {

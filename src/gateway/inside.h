@@ -7,6 +7,7 @@
  *     apply.c       from one configuration to the next
  *     policies.c    selectors of a site, and the security policy database made of them
  *     terms.c       what the IKEv2 machine is told about a site
+ *     proposals.c   lists of proposals, each kept once
  *     routes.c      networks that lead to the TUN device
  *     identities.c  which site a stranger means
  *     admission.c   which strangers get an IKE SA at all
@@ -83,8 +84,15 @@ struct question {
 
 /* ---- terms: what a machine borrows as long as it lives ---- */
 
+struct shared_proposals {
+    struct shared_proposals *next, **link;
+    size_t references;
+    struct proposals list;
+};
+
 struct terms {
     size_t references;
+    struct shared_proposals *ike, *esp;
     struct ikev2_policy policy;
     struct ikev2_child_policy child;
     struct selector *selectors; /* local, then remote */
@@ -289,6 +297,7 @@ struct gateway {
     size_t ike_count, half_open_count, child_count;
     uint64_t next_ike, next_child;
     struct responder_terms *responder_terms;
+    struct shared_proposals *proposals;
     struct ikev2_gate gate;
     struct ikev2_actions *machine_actions;
     struct ike *ike_todo;
@@ -363,6 +372,11 @@ struct responder_terms *responder_terms_hold(struct responder_terms *terms);
 void responder_terms_release(struct responder_terms *terms);
 /* Whether we have another IKE SA with the peer of this site (RFC 7296 2.4). */
 void terms_refresh_initial_contact(struct site *site);
+
+/* ---- proposals.c ---- */
+/* NULL when there is no memory. */
+MUST_USE struct shared_proposals *proposals_share(struct gateway *g, const struct proposals *list);
+void proposals_release(struct shared_proposals *s); /* NULL is allowed */
 
 /* ---- routes.c ---- */
 void routes_add(struct gateway *g, struct site *site);

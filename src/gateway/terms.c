@@ -46,8 +46,16 @@ static bool fill(struct terms *t, const struct gateway *g, const struct site *si
     const struct selectors *s = &site->selectors;
     size_t count = s->local_count + s->remote_count;
 
+    struct proposals esp = *c->esp;
+
+    if (c->pfs == PFS_PREFER) {
+        add_without_exchange(&esp);
+    }
+    t->ike = proposals_share(site->gateway, c->ike);
+    t->esp = proposals_share(site->gateway, &esp);
     t->selectors = calloc(count > 0 ? count : 1, sizeof(struct selector));
-    if (t->selectors == NULL || !secret_copy(&t->policy.shared_key, &site->secret)) {
+    if (t->ike == NULL || t->esp == NULL || t->selectors == NULL ||
+        !secret_copy(&t->policy.shared_key, &site->secret)) {
         return false;
     }
     memcpy(t->selectors, s->list, count * sizeof(struct selector));
@@ -63,14 +71,11 @@ static bool fill(struct terms *t, const struct gateway *g, const struct site *si
     t->child.local_count = s->local_count;
     t->child.remote = t->selectors + s->local_count;
     t->child.remote_count = s->remote_count;
-    t->child.proposals = *c->esp;
-    if (c->pfs == PFS_PREFER) {
-        add_without_exchange(&t->child.proposals);
-    }
+    t->child.proposals = &t->esp->list;
     t->child.lifetime_ms = c->child_lifetime_ms;
     t->child.start = true;
 
-    t->policy.ike = *c->ike;
+    t->policy.ike = &t->ike->list;
     t->policy.strict_id_types = c->strict_identity;
     t->policy.ike_lifetime_ms = c->ike_lifetime_ms;
     t->policy.liveness_ms = c->dpd_ms;
@@ -118,6 +123,8 @@ void terms_release(struct terms *terms)
         return;
     }
     secret_wipe(&terms->policy.shared_key);
+    proposals_release(terms->ike);
+    proposals_release(terms->esp);
     free(terms->selectors);
     free(terms);
 }

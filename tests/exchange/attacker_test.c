@@ -279,7 +279,7 @@ static bool call_responder(struct stranger *x)
     x->spi_i = random_u64(&x->random) | 1;
     x->spi_r = 0;
     draft_begin(&d);
-    draft_sa(&d, &w.side[A].policy.ike, PROTOCOL_IKE, (struct slice){0}, PROPOSAL_WITH_KE);
+    draft_sa(&d, &w.side[A].ike_proposals, PROTOCOL_IKE, (struct slice){0}, PROPOSAL_WITH_KE);
     draft_ke(&d, KEY_EXCHANGE_X25519, own_public(x));
     ikev2_write_payload(&d.chain, IKEV2_NONCE, SLICE_OF(x->nonce));
     send_to_victim(x, write_clear(x, &d, IKEV2_IKE_SA_INIT, false, 0));
@@ -307,15 +307,15 @@ static void answer_initiator(struct stranger *x)
     struct ikev2_sa_payload offer;
     struct proposal_choice choice;
     struct ikev2_sa_payload answer;
-    const struct proposals *lists[] = {&w.side[B].policy.ike};
+    const struct proposals *lists[] = {&w.side[B].ike_proposals};
 
     stranger_fini(x);
     world_start(&w);
     CHECK_EQUAL(w.flight_count, 1);
     x->spi_r = random_u64(&x->random) | 1;
     read_init(x, (struct slice){w.flights[0].bytes, w.flights[0].length}, &public_value, &nonce);
-    CHECK(proposal_offer(&w.side[A].policy.ike, PROTOCOL_IKE, (struct slice){0}, PROPOSAL_WITH_KE,
-                         &offer));
+    CHECK(proposal_offer(&w.side[A].ike_proposals, PROTOCOL_IKE, (struct slice){0},
+                         PROPOSAL_WITH_KE, &offer));
     CHECK_EQUAL(proposal_choose(&offer, lists, 1, PROTOCOL_IKE, 0, PROPOSAL_WITH_KE,
                                 KEY_EXCHANGE_X25519, &choice),
                 PROPOSAL_CHOSEN);
@@ -426,11 +426,12 @@ static void random_payload(struct stranger *x, struct draft *d)
     spis.length = (size_t)4 * random_below(&x->random, 3);
     switch (random_below(&x->random, 13)) {
     case 0:
-        draft_sa(d, &w.side[A].children[0].proposals, PROTOCOL_ESP, (struct slice){spi, 4},
+        draft_sa(d, &w.side[A].child_proposals[0], PROTOCOL_ESP, (struct slice){spi, 4},
                  PROPOSAL_WITHOUT_KE);
         break;
     case 1:
-        draft_sa(d, &w.side[A].policy.ike, PROTOCOL_IKE, (struct slice){spi, 8}, PROPOSAL_WITH_KE);
+        draft_sa(d, &w.side[A].ike_proposals, PROTOCOL_IKE, (struct slice){spi, 8},
+                 PROPOSAL_WITH_KE);
         break;
     case 2:
         draft_ke(d, (uint16_t)random_below(&x->random, 40), random_octets(x, 64));
@@ -473,7 +474,7 @@ static void almost_right(struct stranger *x, struct draft *d)
 {
     draft_id(d, x->initiator ? IKEV2_IDI : IKEV2_IDR, &w.side[x->side].policy.local_id);
     draft_auth(d, IKEV2_AUTH_SHARED_KEY, random_octets(x, 64));
-    draft_sa(d, &w.side[A].children[0].proposals, PROTOCOL_ESP, SLICE_TEXT("\x01\x02\x03\x04"),
+    draft_sa(d, &w.side[A].child_proposals[0], PROTOCOL_ESP, SLICE_TEXT("\x01\x02\x03\x04"),
              PROPOSAL_WITHOUT_KE);
     draft_ts(d, IKEV2_TSI, &w.side[A].local_selector, 1);
     draft_ts(d, IKEV2_TSR, &w.side[A].remote_selector, 1);
@@ -682,7 +683,7 @@ static void write_auth(struct stranger *x, struct draft *d, enum auth_part witho
         draft_auth(d, method, auth);
     }
     if (without != PART_SA) {
-        draft_sa(d, &w.side[A].children[0].proposals, PROTOCOL_ESP, SLICE_TEXT("\x01\x02\x03\x04"),
+        draft_sa(d, &w.side[A].child_proposals[0], PROTOCOL_ESP, SLICE_TEXT("\x01\x02\x03\x04"),
                  PROPOSAL_WITHOUT_KE);
     }
     if (without != PART_TSI) {
@@ -840,7 +841,7 @@ TEST(nothing_but_ike_auth_is_answered_before_authentication)
             CHECK(call_responder(&x));
             /* A rekeying of the IKE SA, well formed. */
             draft_begin(&d);
-            draft_sa(&d, &w.side[A].policy.ike, PROTOCOL_IKE,
+            draft_sa(&d, &w.side[A].ike_proposals, PROTOCOL_IKE,
                      SLICE_TEXT("\x01\x02\x03\x04\x05\x06\x07\x08"), PROPOSAL_WITH_KE);
             ikev2_write_payload(&d.chain, IKEV2_NONCE, SLICE_OF(x.nonce));
             draft_ke(&d, KEY_EXCHANGE_X25519, own_public(&x));
@@ -865,7 +866,7 @@ TEST(an_initiator_takes_no_request_before_authentication)
     stranger_init(&x, B, 3);
     answer_initiator(&x);
     draft_begin(&d);
-    draft_sa(&d, &w.side[A].policy.ike, PROTOCOL_IKE,
+    draft_sa(&d, &w.side[A].ike_proposals, PROTOCOL_IKE,
              SLICE_TEXT("\x01\x02\x03\x04\x05\x06\x07\x08"), PROPOSAL_WITH_KE);
     ikev2_write_payload(&d.chain, IKEV2_NONCE, SLICE_OF(x.nonce));
     draft_ke(&d, KEY_EXCHANGE_X25519, own_public(&x));
@@ -903,7 +904,7 @@ TEST(key_exchange_payloads_of_any_length_and_group)
             world_init(&w, g);
             stranger_init(&x, A, g);
             x.spi_i = 77;
-            send_to_victim(&x, init_with(&x, &d, &w.side[A].policy.ike, groups[g],
+            send_to_victim(&x, init_with(&x, &d, &w.side[A].ike_proposals, groups[g],
                                          (struct slice){value, lengths[i]}));
             const char *words = heard(&x);
 
@@ -927,7 +928,7 @@ TEST(ike_proposals_without_a_needed_transform_are_refused)
         world_init(&w, without);
         stranger_init(&x, A, without);
         x.spi_i = 77;
-        CHECK(proposal_offer(&w.side[A].policy.ike, PROTOCOL_IKE, (struct slice){0},
+        CHECK(proposal_offer(&w.side[A].ike_proposals, PROTOCOL_IKE, (struct slice){0},
                              PROPOSAL_WITH_KE, &sa));
         uint16_t kept = 0;
 
@@ -1020,7 +1021,7 @@ TEST(rekey_notifies_of_any_protocol_and_spi)
             draft_begin(&d);
             draft_notify(&d, protocol, (struct slice){spi, length}, IKEV2_REKEY_SA,
                          (struct slice){0});
-            draft_sa(&d, &w.side[A].children[0].proposals, PROTOCOL_ESP,
+            draft_sa(&d, &w.side[A].child_proposals[0], PROTOCOL_ESP,
                      SLICE_TEXT("\x0a\x02\x03\x04"), PROPOSAL_WITH_KE);
             ikev2_write_payload(&d.chain, IKEV2_NONCE, SLICE_OF(x.nonce));
             draft_ke(&d, KEY_EXCHANGE_X25519, own_public(&x));
@@ -1079,7 +1080,7 @@ TEST(malformed_selectors_of_an_authenticated_peer_are_refused)
                 }
                 become_peer(&x, 9);
                 draft_begin(&d);
-                draft_sa(&d, &w.side[A].children[0].proposals, PROTOCOL_ESP,
+                draft_sa(&d, &w.side[A].child_proposals[0], PROTOCOL_ESP,
                          SLICE_TEXT("\x0a\x02\x03\x04"), PROPOSAL_WITH_KE);
                 ikev2_write_payload(&d.chain, IKEV2_NONCE, SLICE_OF(x.nonce));
                 draft_ke(&d, KEY_EXCHANGE_X25519, own_public(&x));
@@ -1110,7 +1111,7 @@ TEST(as_many_children_as_there_can_be_are_deleted_at_once)
         for (; made < 300; made++) {
             put_u32(spis + (size_t)4 * made, 0x02000000 + made);
             draft_begin(&d);
-            draft_sa(&d, &w.side[A].children[0].proposals, PROTOCOL_ESP,
+            draft_sa(&d, &w.side[A].child_proposals[0], PROTOCOL_ESP,
                      (struct slice){spis + (size_t)4 * made, 4}, PROPOSAL_WITH_KE);
             ikev2_write_payload(&d.chain, IKEV2_NONCE, SLICE_OF(x.nonce));
             draft_ke(&d, KEY_EXCHANGE_X25519, own_public(&x));
@@ -1312,7 +1313,7 @@ static void nearly_an_answer(struct stranger *x, struct draft *d)
 
     random_fill(&x->random, spi, sizeof(spi));
     if (random_below(&x->random, 10) != 0) {
-        draft_chosen_sa(d, ike ? &w.side[A].policy.ike : &w.side[A].children[0].proposals,
+        draft_chosen_sa(d, ike ? &w.side[A].ike_proposals : &w.side[A].child_proposals[0],
                         ike ? PROTOCOL_IKE : PROTOCOL_ESP, spi_slice);
     }
     if (random_below(&x->random, 10) != 0) {
@@ -1453,9 +1454,9 @@ TEST(every_suite_that_can_be_offered_works)
             world_init(&w, suites);
             for (size_t i = 0; i < 2; i++) {
                 if (ike_may) {
-                    w.side[i].policy.ike.list[0] = ike;
+                    w.side[i].ike_proposals.list[0] = ike;
                 }
-                w.side[i].children[0].proposals.list[0] = esp;
+                w.side[i].child_proposals[0].list[0] = esp;
             }
             world_connect(&w);
             world_rekey_ike(&w, B);

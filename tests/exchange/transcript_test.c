@@ -56,7 +56,7 @@ static void allow_only(struct proposals *policy, const char *words)
 TEST(another_group_is_asked_for)
 {
     world_init(&w, 3);
-    allow_only(&w.side[B].policy.ike, "aes128gcm16-prfsha256-ecp256");
+    allow_only(&w.side[B].ike_proposals, "aes128gcm16-prfsha256-ecp256");
     world_start(&w);
     world_expect(&w, A, "HDR, " INIT_REQUEST);
     world_expect(&w, B, "HDR, N(INVALID_KE_PAYLOAD)");
@@ -73,7 +73,7 @@ TEST(another_group_is_asked_for)
 TEST(cookie_and_another_group)
 {
     world_init(&w, 4);
-    allow_only(&w.side[B].policy.ike, "aes128gcm16-prfsha256-ecp256");
+    allow_only(&w.side[B].ike_proposals, "aes128gcm16-prfsha256-ecp256");
     w.side[B].cookies_wanted = true;
     world_start(&w);
     world_expect(&w, A, "HDR, " INIT_REQUEST);
@@ -92,7 +92,7 @@ TEST(cookie_and_another_group)
 TEST(nothing_in_common_is_said_and_nothing_kept)
 {
     world_init(&w, 5);
-    allow_only(&w.side[B].policy.ike, "aes256-sha384-modp4096");
+    allow_only(&w.side[B].ike_proposals, "aes256-sha384-modp4096");
     world_start(&w);
     world_expect(&w, A, "HDR, " INIT_REQUEST);
     world_expect(&w, B, "HDR, N(NO_PROPOSAL_CHOSEN)");
@@ -152,7 +152,7 @@ TEST(a_refused_child_leaves_the_ike_sa)
     char why[200];
 
     CHECK(proposal_parse(PROTOCOL_ESP, SLICE_TEXT("aes256-sha256"),
-                         &w.side[B].children[0].proposals.list[0], why, sizeof(why)));
+                         &w.side[B].child_proposals[0].list[0], why, sizeof(why)));
     world_start(&w);
     world_expect(&w, A, "HDR, " INIT_REQUEST);
     world_expect(&w, B, INIT_RESPONSE);
@@ -262,9 +262,9 @@ TEST(another_group_is_asked_for_by_a_child)
 
     world_init(&w, 13);
     CHECK(proposal_parse(PROTOCOL_ESP, SLICE_TEXT("aes128gcm16-x25519-ecp256"),
-                         &w.side[A].children[0].proposals.list[0], why, sizeof(why)));
+                         &w.side[A].child_proposals[0].list[0], why, sizeof(why)));
     CHECK(proposal_parse(PROTOCOL_ESP, SLICE_TEXT("aes128gcm16-ecp256"),
-                         &w.side[B].children[0].proposals.list[0], why, sizeof(why)));
+                         &w.side[B].child_proposals[0].list[0], why, sizeof(why)));
     world_connect(&w);
     w.traffic_wanted = true;
     world_rekey_child(&w, A);

@@ -100,15 +100,17 @@ static void side_init(struct world *w, enum world_side_name name)
         child->remote_count = 1;
         child->lifetime_ms = NEVER_MS;
         child->start = i == 0;
-        child->proposals.count = 1;
+        child->proposals = &s->child_proposals[i];
+        s->child_proposals[i].count = 1;
         CHECK(proposal_parse(PROTOCOL_ESP, SLICE_TEXT("aes128gcm16-x25519"),
-                             &child->proposals.list[0], why, sizeof(why)));
+                             &s->child_proposals[i].list[0], why, sizeof(why)));
     }
     struct ikev2_policy *p = &s->policy;
 
-    p->ike.count = 1;
+    p->ike = &s->ike_proposals;
+    s->ike_proposals.count = 1;
     CHECK(proposal_parse(PROTOCOL_IKE, SLICE_TEXT("aes128gcm16-prfsha256-x25519-ecp256"),
-                         &p->ike.list[0], why, sizeof(why)));
+                         &s->ike_proposals.list[0], why, sizeof(why)));
     CHECK(ike_identity_parse(slice_of_text(identities[name]), &p->local_id));
     CHECK(ike_identity_parse(slice_of_text(identities[1 - name]), &p->peer_id));
     CHECK(secret_set(&p->shared_key, SLICE_TEXT("a key that both know")));
@@ -124,7 +126,7 @@ static void side_init(struct world *w, enum world_side_name name)
     p->children = s->children;
     p->child_count = 1;
 
-    s->ike_lists[0] = &p->ike;
+    s->ike_lists[0] = p->ike;
     s->responder.ike = s->ike_lists;
     s->responder.ike_count = 1;
     s->responder.fragmentation = true;

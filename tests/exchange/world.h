@@ -55,6 +55,7 @@ struct side {
     struct random_source random;
     struct ikev2_gate gate;
     struct endpoint local;
+    struct proposals ike_proposals, child_proposals[3]; /* of the policies */
     struct ikev2_policy policy;
     struct ikev2_responder_policy responder;
     const struct proposals *ike_lists[1];

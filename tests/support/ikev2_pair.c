@@ -33,7 +33,7 @@ static void set_proposal(struct proposals *out, uint8_t protocol, const char *wo
 
 void ikev2_pair_set_ike(struct ikev2_pair *pair, unsigned side, const char *words)
 {
-    set_proposal(&pair->side[side].policy.ike, PROTOCOL_IKE, words);
+    set_proposal(&pair->side[side].ike_proposals, PROTOCOL_IKE, words);
 }
 
 void ikev2_pair_set_esp(struct ikev2_pair *pair, unsigned side, const char *words)
@@ -41,7 +41,7 @@ void ikev2_pair_set_esp(struct ikev2_pair *pair, unsigned side, const char *word
     struct pair_side *s = &pair->side[side];
 
     for (size_t i = 0; i < PAIR_POLICIES_MAX; i++) {
-        set_proposal(&s->children_policy[i].proposals, PROTOCOL_ESP, words);
+        set_proposal(&s->child_proposals[i], PROTOCOL_ESP, words);
     }
 }
 
@@ -96,7 +96,8 @@ static void set_side(struct ikev2_pair *pair, unsigned index, uint64_t seed)
     s->next_spi = 0x10000000u * (index + 1) + 1;
     s->endpoint.address = address_ipv4(index == 0 ? 0xc0000201u : 0xcb007102u);
     s->endpoint.port = 500;
-    proposals_default(PROTOCOL_IKE, &p->ike);
+    proposals_default(PROTOCOL_IKE, &s->ike_proposals);
+    p->ike = &s->ike_proposals;
     if (!ike_identity_parse(slice_of_text(index == 0 ? "left.example" : "right.example"),
                             &p->local_id) ||
         !ike_identity_parse(slice_of_text(index == 0 ? "right.example" : "left.example"),
@@ -115,10 +116,11 @@ static void set_side(struct ikev2_pair *pair, unsigned index, uint64_t seed)
     p->fragment_bytes = 1280;
     p->children = s->children_policy;
     for (size_t i = 0; i < PAIR_POLICIES_MAX; i++) {
-        proposals_default(PROTOCOL_ESP, &s->children_policy[i].proposals);
+        proposals_default(PROTOCOL_ESP, &s->child_proposals[i]);
+        s->children_policy[i].proposals = &s->child_proposals[i];
     }
     set_child(s, 0, "net", network_selector(own, 16), network_selector(other, 16), true);
-    s->ike_lists[0] = &p->ike;
+    s->ike_lists[0] = p->ike;
     s->responder.ike = s->ike_lists;
     s->responder.ike_count = 1;
     s->responder.fragmentation = true;

@@ -51,6 +51,7 @@ struct pair_side {
     /* Set by ikev2_pair_init() to a simple policy; the test changes what it wants before it starts.
      */
     struct ikev2_policy policy;
+    struct proposals ike_proposals, child_proposals[PAIR_POLICIES_MAX]; /* of the policies */
     struct ikev2_responder_policy responder;
     const struct proposals *ike_lists[1];
     struct ikev2_child_policy children_policy[PAIR_POLICIES_MAX];

@@ -37,7 +37,7 @@ static void failure_child_proposals(struct ikev2_failure *failure,
                                     const struct ikev2_child_policy *policy,
                                     const struct ikev2_sa_payload *theirs)
 {
-    const struct proposals *ours = &policy->proposals;
+    const struct proposals *ours = policy->proposals;
 
     ikev2_failure_proposals(failure, &ours, 1, theirs, PROTOCOL_ESP);
 }
@@ -123,7 +123,7 @@ uint16_t ikev2_child_match(struct ikev2_sa *sa, const struct ikev2_message *m,
     if (notify != 0) {
         return notify;
     }
-    const struct proposals *ours = &work->policy->proposals;
+    const struct proposals *ours = work->policy->proposals;
 
     switch (proposal_choose(&offer, &ours, 1, PROTOCOL_ESP, 4, use, ke.group, &work->choice)) {
     case PROPOSAL_NONE:
@@ -189,7 +189,7 @@ bool ikev2_child_verify(struct ikev2_sa *sa, const struct ikev2_message *m, enum
                           "a child without a well-formed proposal");
         return false;
     }
-    if (!proposal_verify(&answer, &work->policy->proposals, PROTOCOL_ESP, 4, use, &work->choice)) {
+    if (!proposal_verify(&answer, work->policy->proposals, PROTOCOL_ESP, 4, use, &work->choice)) {
         ikev2_failure_set(failure, IKEV2_FAIL_CHILD_NO_PROPOSAL, m->header.exchange, 0,
                           "the responder chose what was not offered");
         failure_child_proposals(failure, work->policy, &answer);
@@ -237,7 +237,7 @@ bool ikev2_child_write_request(struct ikev2_outgoing *o, const struct ikev2_work
     uint8_t spi[4];
 
     put_u32(spi, work->spi_in);
-    if (!proposal_offer(&work->policy->proposals, PROTOCOL_ESP, SLICE_OF(spi), use, &offer)) {
+    if (!proposal_offer(work->policy->proposals, PROTOCOL_ESP, SLICE_OF(spi), use, &offer)) {
         return false;
     }
     if (work->transport_mode) {

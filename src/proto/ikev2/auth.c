@@ -406,10 +406,10 @@ static bool auth_check_initiator(struct ikev2_turn *t, const struct ikev2_policy
         refuse(t, ike, IKEV2_AUTHENTICATION_FAILED, &failure);
         return false;
     }
-    if (!proposal_allows_suite(&policy->ike, PROTOCOL_IKE, &ike->keys.suite, PROPOSAL_WITH_KE)) {
+    if (!proposal_allows_suite(policy->ike, PROTOCOL_IKE, &ike->keys.suite, PROPOSAL_WITH_KE)) {
         struct ikev2_failure failure;
         struct text theirs;
-        const struct proposals *ours = &policy->ike;
+        const struct proposals *ours = policy->ike;
 
         ikev2_failure_set(&failure, IKEV2_FAIL_SUITE_NOT_ALLOWED, IKEV2_IKE_AUTH,
                           IKEV2_AUTHENTICATION_FAILED, "");

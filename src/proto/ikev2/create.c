@@ -26,10 +26,10 @@ void ikev2_child_begin(struct ikev2_turn *t, struct ikev2_ike *ike,
     ikev2_child_want(work, policy, old);
     work->retries = retries;
     ike->asking = work;
-    work->group = proposal_first_group(&policy->proposals);
+    work->group = proposal_first_group(policy->proposals);
     /* What was agreed before saves a round of INVALID_KE_PAYLOAD. */
     if (old != NULL && old->suite.key_exchange != KEY_EXCHANGE_NONE &&
-        proposal_has_group(&policy->proposals, old->suite.key_exchange)) {
+        proposal_has_group(policy->proposals, old->suite.key_exchange)) {
         work->group = old->suite.key_exchange;
     }
     ikev2_work_ask_spi(t, work);
@@ -119,7 +119,7 @@ static bool child_try_group(struct ikev2_turn *t, struct ikev2_work *work,
     uint16_t group;
 
     if (error->type != IKEV2_INVALID_KE_PAYLOAD ||
-        !ikev2_group_may_be_tried(error, &work->policy->proposals, work->tried, &work->tried_count,
+        !ikev2_group_may_be_tried(error, work->policy->proposals, work->tried, &work->tried_count,
                                   &group)) {
         return false;
     }

@@ -313,7 +313,7 @@ TEST(a_rekeying_of_a_child_that_does_not_exist_is_answered_with_its_spi)
     static const uint8_t spi[4] = {1, 2, 3, 4};
     const struct ikev2_child_policy *policy = &p->side[0].children_policy[0];
 
-    CHECK(proposal_offer(&policy->proposals, PROTOCOL_ESP, SLICE_OF(spi), PROPOSAL_WITHOUT_KE,
+    CHECK(proposal_offer(policy->proposals, PROTOCOL_ESP, SLICE_OF(spi), PROPOSAL_WITHOUT_KE,
                          &offer));
     ikev2_nonce_make(&p->side[0].random, &nonce);
     ikev2_out_begin(&o);

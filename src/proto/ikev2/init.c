@@ -148,7 +148,7 @@ static void init_refused_for(struct ikev2_turn *t, enum ikev2_failure_reason rea
 
     ikev2_failure_set(&failure, reason, IKEV2_IKE_SA_INIT, notify, detail);
     if (reason == IKEV2_FAIL_NO_PROPOSAL) {
-        const struct proposals *ours = &t->sa->policy->ike;
+        const struct proposals *ours = t->sa->policy->ike;
 
         ikev2_failure_proposals(&failure, &ours, 1, NULL, PROTOCOL_IKE);
     }
@@ -167,7 +167,7 @@ void ikev2_init_start(struct ikev2_turn *t)
         return;
     }
     ikev2_nonce_make(sa->random, &h->nonce_i);
-    h->group = proposal_first_group(&sa->policy->ike);
+    h->group = proposal_first_group(sa->policy->ike);
     if (h->group == KEY_EXCHANGE_NONE) {
         ikev2_over_for(t, IKEV2_FAIL_NO_PROPOSAL, IKEV2_IKE_SA_INIT, 0,
                        "the policy names no key exchange");
@@ -184,7 +184,7 @@ static void init_send(struct ikev2_turn *t)
     struct ikev2_sa_payload offer;
     struct init_message out;
 
-    if (!proposal_offer(&sa->policy->ike, PROTOCOL_IKE, (struct slice){NULL, 0}, PROPOSAL_WITH_KE,
+    if (!proposal_offer(sa->policy->ike, PROTOCOL_IKE, (struct slice){NULL, 0}, PROPOSAL_WITH_KE,
                         &offer)) {
         ikev2_over_for(t, IKEV2_FAIL_NO_PROPOSAL, IKEV2_IKE_SA_INIT, 0,
                        "the policy has nothing to offer");
@@ -236,7 +236,7 @@ static void init_invalid_ke(struct ikev2_turn *t, const struct ikev2_notify_payl
     struct ikev2_handshake *h = t->sa->handshake;
     uint16_t group;
 
-    if (!ikev2_group_may_be_tried(n, &t->sa->policy->ike, h->tried, &h->tried_count, &group)) {
+    if (!ikev2_group_may_be_tried(n, t->sa->policy->ike, h->tried, &h->tried_count, &group)) {
         /* A late answer to the request before is no reason to doubt the present one. */
         if (n->data.length != 2 || get_u16(n->data.data) != h->group) {
             init_refused_for(t, IKEV2_FAIL_KE_GROUP_LOOP, IKEV2_INVALID_KE_PAYLOAD,
@@ -283,11 +283,10 @@ static void init_take_response(struct ikev2_turn *t, const struct ikev2_message 
         init_refused_for(t, IKEV2_FAIL_SYNTAX, 0, "the response to IKE_SA_INIT is malformed");
         return;
     }
-    if (!proposal_verify(&answer, &sa->policy->ike, PROTOCOL_IKE, 0, PROPOSAL_WITH_KE,
-                         &h->choice) ||
+    if (!proposal_verify(&answer, sa->policy->ike, PROTOCOL_IKE, 0, PROPOSAL_WITH_KE, &h->choice) ||
         h->choice.suite.key_exchange != h->group || ke.group != h->group) {
         struct ikev2_failure failure;
-        const struct proposals *ours = &sa->policy->ike;
+        const struct proposals *ours = sa->policy->ike;
 
         ikev2_failure_set(&failure, IKEV2_FAIL_NO_PROPOSAL, IKEV2_IKE_SA_INIT, 0,
                           "the responder chose what was not offered");

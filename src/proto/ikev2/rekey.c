@@ -103,8 +103,8 @@ void ikev2_rekey_begin(struct ikev2_turn *t, struct ikev2_ike *ike)
     work->own_ike_spi = ikev2_fresh_spi(sa);
     /* The group that both sides took last time (some peers know no INVALID_KE_PAYLOAD here). */
     work->group = ike->keys.suite.key_exchange;
-    if (!proposal_has_group(&sa->policy->ike, work->group)) {
-        work->group = proposal_first_group(&sa->policy->ike);
+    if (!proposal_has_group(sa->policy->ike, work->group)) {
+        work->group = proposal_first_group(sa->policy->ike);
     }
     work->tried[work->tried_count++] = work->group;
     ikev2_work_ask_key_exchange(t, work, (struct slice){NULL, 0});
@@ -130,7 +130,7 @@ void ikev2_rekey_send(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev2_
     }
     put_u64(spi, work->own_ike_spi);
     if (!ok ||
-        !proposal_offer(&sa->policy->ike, PROTOCOL_IKE, SLICE_OF(spi), PROPOSAL_WITH_KE, &offer)) {
+        !proposal_offer(sa->policy->ike, PROTOCOL_IKE, SLICE_OF(spi), PROPOSAL_WITH_KE, &offer)) {
         rekey_later(t, ike, ikev2_after(t->now_ms, IKEV2_RETRY_MAX_MS));
         return;
     }
@@ -163,8 +163,7 @@ static void not_rekeyed(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev
     uint16_t group;
 
     if (type == IKEV2_INVALID_KE_PAYLOAD &&
-        ikev2_group_may_be_tried(error, &sa->policy->ike, work->tried, &work->tried_count,
-                                 &group)) {
+        ikev2_group_may_be_tried(error, sa->policy->ike, work->tried, &work->tried_count, &group)) {
         work->group = group;
         key_pair_wipe(&work->pair);
         work->has_pair = false;
@@ -204,7 +203,7 @@ void ikev2_rekey_response(struct ikev2_turn *t, struct ikev2_ike *ike,
         return;
     }
     if (!ikev2_read_sa(m->body[IKEV2_SA], &answer) ||
-        !proposal_verify(&answer, &t->sa->policy->ike, PROTOCOL_IKE, 8, PROPOSAL_WITH_KE,
+        !proposal_verify(&answer, t->sa->policy->ike, PROTOCOL_IKE, 8, PROPOSAL_WITH_KE,
                          &work->choice) ||
         !ikev2_message_nonce(m, &work->nonce_r) || !m->has[IKEV2_KE] || !ikev2_message_ke(m, &ke) ||
         ke.group != work->group || work->choice.suite.key_exchange != work->group) {
@@ -291,7 +290,7 @@ static void invalid_syntax(struct ikev2_turn *t, struct ikev2_ike *ike,
 static void rekey_choose(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev2_work *work,
                          const struct ikev2_message *m)
 {
-    const struct proposals *ours = &t->sa->policy->ike;
+    const struct proposals *ours = t->sa->policy->ike;
     struct ikev2_sa_payload offer;
     struct ikev2_ke_payload ke;
     uint8_t group[2];

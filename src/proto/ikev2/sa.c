@@ -400,7 +400,9 @@ void ikev2_sa_child_moved(struct ikev2_sa *sa, uint32_t spi_in, const struct end
 }
 
 /* Where a child stands whose policy is gone: it has a name for nobody and is about to be closed. */
-static const struct ikev2_child_policy no_policy = {.lifetime_ms = NEVER_MS};
+static const struct proposals no_proposals;
+static const struct ikev2_child_policy no_policy = {.proposals = &no_proposals,
+                                                    .lifetime_ms = NEVER_MS};
 
 static const struct ikev2_child_policy *same_policy(const struct ikev2_policy *policy,
                                                     const struct ikev2_child_policy *old)

@@ -30,15 +30,15 @@ struct ikev2_child_policy {
     size_t local_count;
     const struct selector *remote;
     size_t remote_count;
-    struct proposals
-        proposals; /* ESP; key exchanges in it are PFS, strongest first; none means no PFS */
+    const struct proposals
+        *proposals; /* ESP; key exchanges in it are PFS, strongest first; none means no PFS */
     bool transport_mode;
     uint64_t lifetime_ms; /* rekeyed before this, with jitter; NEVER_MS never */
     bool start; /* brought up by the initiator without being asked */
 };
 
 struct ikev2_policy {
-    struct proposals ike;
+    const struct proposals *ike; /* often shared by many policies */
     struct ike_identity local_id;
     struct ike_identity peer_id; /* type 0: whatever it says */
     bool strict_id_types; /* else identities are matched by value across types */

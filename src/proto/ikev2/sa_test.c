@@ -490,7 +490,7 @@ TEST(a_suite_that_this_very_peer_may_not_use_is_refused)
 
     ikev2_pair_set_ike(p, 0, "aes128-sha1-modp2048");
     ikev2_pair_set_ike(p, 1, "aes128-sha1-modp2048");
-    any = p->side[1].policy.ike;
+    any = p->side[1].ike_proposals;
     p->side[1].ike_lists[0] = &any; /* another site allows it */
     ikev2_pair_set_ike(p, 1, "aes256gcm16-sha384-x25519");
     ikev2_pair_start(p, 0);
