@@ -152,7 +152,7 @@ bool signals_init(struct signals *signals, const int *numbers, size_t count,
     for (size_t i = 0; i < count; i++) {
         sigaddset(&set, numbers[i]);
     }
-    if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0) {
+    if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR) {
         return false;
     }
     signals->source = (struct loop_source){

@@ -53,7 +53,7 @@ void wake_up(const struct wake *wake);
 void wake_clear(const struct wake *wake);
 
 /* Signals arrive as readable events; they are blocked in every thread that is started afterwards.
- */
+ * SIGPIPE is ignored: writing to somebody who is gone is an error like others. */
 struct signals {
     struct loop_source source;
 };

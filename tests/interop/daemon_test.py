@@ -136,6 +136,31 @@ def cpu_ticks(pid):
     return int(fields[11]) + int(fields[12])
 
 
+def unheard(lab, host):
+    """Nobody reads what the daemon says any more."""
+    gateway = Sekisho(host, CONFIG, {"peer": KEY}, name="unheard")
+    reader, writer = os.pipe()
+    process = subprocess.Popen(
+        ["ip", "netns", "exec", host.space, BUILD / "sekishod", "-c", gateway.config, "--run", gateway.run_folder,
+         "--state", gateway.folder / "state", "--foreground"], stdout=writer, stderr=writer)
+    os.close(writer)
+    told = b""
+    while b"is ready" not in told:
+        more = os.read(reader, 1000)
+        told += more
+        if not more:
+            break
+    lab.check("a daemon whose output is read", b"is ready" in told)
+    os.close(reader)
+    gateway.process = process
+    process.send_signal(1)
+    time.sleep(0.3)
+    lab.check("goes on when nobody reads it any more", process.poll() is None
+              and gateway.command("status", check=False).returncode in (0, 4))
+    process.terminate()
+    lab.check("and ends like any other", process.wait(5) == 0)
+
+
 def ending(lab, host, gateway):
     check = lab.check
     gateway.kill()
@@ -184,6 +209,7 @@ def main():
         running(lab, host, gateway)
         ending(lab, host, gateway)
         notified(lab, host, gateway)
+        unheard(lab, host)
 
 
 if __name__ == "__main__":
