@@ -130,6 +130,63 @@ def defaults(lab, hosts):
             lab.check("and the site comes back", pair.a.pings("10.2.0.2", 20))
 
 
+def several_children(lab, hosts):
+    """The peer keeps one child for each network (as Cisco, Check Point and Fortinet do)."""
+    a, ga, wan, gb, b = hosts
+    b.address("eth0", "10.3.0.2/16")
+    gb.address("lan", "10.3.0.1/16")  # its kernel-libipsec wants an address of its own in each network
+    with Pair(lab, "network 10.3.0.0/16\n  start wait", hosts=hosts, ike="default", esp="default") as pair:
+        pair.peer.children = {"net": {"local_ts": "10.2.0.0/16", "remote_ts": "10.1.0.0/16"},
+                              "other": {"local_ts": "10.3.0.0/16", "remote_ts": "10.1.0.0/16"}}
+        pair.peer.reload()
+        pair.peer.initiate("net", check=False)
+        pair.peer.initiate("other", check=False)
+        lab.check("a child for each network: both carry traffic", a.pings("10.2.0.2") and a.pings("10.3.0.2")
+                  and b.pings("10.1.0.2") and b.ping("10.1.0.2", source="10.3.0.2"))
+        lab.check("a child for each network: two children in one IKE SA",
+                  len(pair.ours.site("peer").get("children", [])) == 2, len(pair.ours.site("peer").get("children", [])))
+        with Flow(a, b, "10.2.0.2") as one, Flow(a, b, "10.3.0.2", port=10) as two:
+            for child in ("net", "other", "net"):
+                time.sleep(0.7)
+                pair.peer.rekey_child(child)
+            pair.peer.rekey_ike()
+            time.sleep(1)
+        lab.check("a child for each network: rekeys lose nothing", one.lost == 0 and two.lost == 0,
+                  f"{one.told()}; {two.told()}")
+
+
+def narrowed(lab, hosts):
+    a, ga, wan, gb, b = hosts
+    for role in ("initiator", "responder"):
+        with Pair(lab, f"start {'now' if role == 'initiator' else 'wait'}", hosts=hosts, ike="default", esp="default") as pair:
+            pair.peer.children = {"net": {"local_ts": "10.2.0.0/24", "remote_ts": "10.1.0.0/24"}}
+            pair.peer.reload()
+            pair.peer.initiate(check=False) if role == "responder" else pair.ours.command("restart", "peer", check=False)
+            lab.check(f"narrowed by the peer, we are {role}: traffic inside", a.pings("10.2.0.2"))
+            children = pair.ours.site("peer").get("children", [{}])
+            lab.check(f"narrowed by the peer, we are {role}: shown", children and children[0].get("remote") == ["10.2.0.0/24"],
+                      children and children[0].get("remote"))
+
+
+def ports(lab, hosts):
+    """Only TCP to port 5001 behind the peer goes through the tunnel; nothing else leaves."""
+    a, ga, wan, gb, b = hosts
+    with Pair(lab, "only tcp 5001", hosts=hosts, ike="default", esp="default") as pair:
+        pair.peer.children = {"net": {"local_ts": "10.2.0.0/16[tcp/5001]", "remote_ts": "10.1.0.0/16[tcp]"}}
+        pair.peer.reload()
+        pair.ours.command("restart", "peer", check=False)
+        up = pair.ours.wait_up("peer")
+        lab.check("only tcp 5001: up", up, "" if up else pair.ours.explain("peer"))
+        server = b.start("python3", "-c", "import socket; s = socket.create_server(('10.2.0.2', 5001)); "
+                         "c = s.accept()[0]; c.sendall(c.recv(100)); c.close()")
+        time.sleep(0.5)
+        told = a.run("python3", "-c", "import socket; c = socket.create_connection(('10.2.0.2', 5001), 5); "
+                     "c.sendall(b'hello'); print(c.recv(100))", check=False).stdout
+        lab.check("only tcp 5001: TCP to it passes", "hello" in told, told)
+        lab.check("only tcp 5001: a ping does not", not a.ping("10.2.0.2"))
+        server.wait(10)
+
+
 MASQUERADE = """table ip nat {
   chain post {
     type nat hook postrouting priority 100;
@@ -204,6 +261,9 @@ def main():
         hosts = two_sites(lab)
         defaults(lab, hosts)
         invalid_ke(lab, hosts)
+        several_children(lab, hosts)
+        narrowed(lab, hosts)
+        ports(lab, hosts)
         suites(lab, hosts)
         mismatches(lab, hosts)
         behind_nat(lab)
