@@ -314,6 +314,17 @@ static bool install_keys(struct ikev2_turn *t, const struct ikev2_ike *ike,
     return true;
 }
 
+/* On port 500 there is no ESP in UDP (RFC 3948 2): the peer did not find out, and does not want it
+ * either. */
+static bool is_encapsulated(const struct ikev2_sa *sa)
+{
+    bool wanted =
+        sa->nat_local || sa->nat_peer || sa->udp_agreed || sa->policy->force_encapsulation;
+
+    return wanted && sa->policy->allow_encapsulation && sa->nat_supported &&
+           sa->local.port != IKEV2_PORT;
+}
+
 struct ikev2_child *ikev2_child_install(struct ikev2_turn *t, struct ikev2_ike *ike,
                                         struct ikev2_work *work, const struct ikev2_nonce *nonce_i,
                                         const struct ikev2_nonce *nonce_r)
@@ -337,8 +348,7 @@ struct ikev2_child *ikev2_child_install(struct ikev2_turn *t, struct ikev2_ike *
     child->suite = work->choice.suite;
     child->initiator = work->initiator;
     child->transport_mode = work->transport_mode;
-    child->encapsulated = (sa->nat_local || sa->nat_peer || sa->policy->force_encapsulation) &&
-                          sa->policy->allow_encapsulation && sa->nat_supported;
+    child->encapsulated = is_encapsulated(sa);
     child->replaces_spi_in = work->old_spi_in;
     child->rekey_ms = ikev2_jittered(sa, t->now_ms, work->policy->lifetime_ms, work->initiator);
     child->expire_ms = ikev2_after(t->now_ms, work->policy->lifetime_ms);

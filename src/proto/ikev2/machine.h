@@ -30,6 +30,8 @@
 #include "proto/ikev2/sa.h"
 
 #define IKEV2_VERSION_2_0 0x20
+#define IKEV2_PORT 500 /* RFC 3948 2: no ESP there */
+#define IKEV2_NAT_PORT 4500
 #define IKEV2_CHILDREN_MAX 48
 #define IKEV2_PENDING_MAX 48
 #define IKEV2_IKES_MAX 8 /* the current one and those on their way out */
@@ -95,6 +97,8 @@ MUST_USE bool ikev2_message_read(struct ikev2_message *m);
 /* NULL when it is not there. */
 const struct ikev2_notify_payload *ikev2_message_notify(const struct ikev2_message *m,
                                                         uint16_t type);
+/* Whether one of its Vendor IDs (RFC 7296 3.12) is this one. */
+MUST_USE bool ikev2_message_vendor(const struct ikev2_message *m, struct slice id);
 /* The first error notify, NULL when there is none. */
 const struct ikev2_notify_payload *ikev2_message_error(const struct ikev2_message *m);
 MUST_USE bool ikev2_message_nonce(const struct ikev2_message *m, struct ikev2_nonce *out);
@@ -410,6 +414,7 @@ struct ikev2_handshake {
     struct proposal_choice choice;
     struct natd natd;
     bool peer_fragments; /* he can put fragments together */
+    bool prefers_udp, peer_prefers_udp; /* ESP in UDP even without a NAT: said by us, by him */
     bool refused; /* by somebody who need not be the peer (RFC 7296 2.21.1) */
     uint64_t refused_ms; /* until then a better answer is waited for */
     struct ikev2_failure refusal;
@@ -437,6 +442,7 @@ struct ikev2_sa {
     bool initiator; /* of the first IKE SA */
     bool established;
     bool nat_local, nat_peer, nat_supported;
+    bool udp_agreed; /* both sides prefer ESP in UDP; what replaces this IKE SA inherits it */
     bool fragmentation;
     bool liveness_wanted;
     uint16_t fragment_bytes;

@@ -79,6 +79,20 @@ const struct ikev2_notify_payload *ikev2_message_notify(const struct ikev2_messa
     return NULL;
 }
 
+bool ikev2_message_vendor(const struct ikev2_message *m, struct slice id)
+{
+    struct reader r = reader_over(m->chain);
+    uint8_t next = m->first;
+    struct ikev2_payload p;
+
+    while (ikev2_read_payload(&r, &next, &p)) {
+        if (p.type == IKEV2_VENDOR_ID && slice_equal(p.body, id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 const struct ikev2_notify_payload *ikev2_message_error(const struct ikev2_message *m)
 {
     for (size_t i = 0; i < m->notify_count; i++) {

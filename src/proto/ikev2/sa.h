@@ -51,7 +51,8 @@ struct ikev2_policy {
     uint64_t grace_ms; /* how long an old inbound SA is kept after its replacement */
     bool force_encapsulation; /* UDP even without a NAT: our NAT_DETECTION_SOURCE_IP is made to
                                  differ */
-    bool allow_encapsulation; /* false: never send ESP in UDP */
+    bool allow_encapsulation; /* ESP in UDP behind a NAT, and with a peer that prefers it as we do;
+                                 false: never send ESP in UDP */
     bool fragmentation;
     uint16_t fragment_bytes; /* of the IP packet; 1280 by default */
     bool initial_contact; /* we have no other SA with this peer */
@@ -64,6 +65,9 @@ struct ikev2_responder_policy {
     const struct proposals *const *ike; /* one list per different site policy */
     size_t ike_count;
     bool force_encapsulation;
+    bool prefer_encapsulation; /* with a peer that prefers UDP even without a NAT; false when it may
+                                  be one of those with whom that is not allowed. Read with the
+                                  first message */
     bool fragmentation;
     uint16_t fragment_bytes;
     uint64_t half_open_ms; /* the IKE SA is given up when it is not authenticated by then */

@@ -1,4 +1,5 @@
 /* Two machines: handshakes, and all that can be wrong with one. */
+#include "crypto/prf.h"
 #include "proto/ikev2/machine.h"
 #include "proto/ikev2/sk.h"
 #include "tests/support/ikev2_pair.h"
@@ -397,6 +398,281 @@ TEST(without_leave_to_encapsulate_it_is_not_offered)
     CHECK(is_up(p));
     CHECK(!p->side[0].children[0].encapsulated && !p->side[1].children[0].encapsulated);
     ikev2_pair_free(p);
+}
+
+/* ---- ESP in UDP without a NAT ---- */
+
+static struct ikev2_pair *pair_that_prefers_udp(uint64_t seed)
+{
+    struct ikev2_pair *p = ikev2_pair_new(seed);
+
+    p->side[0].responder.prefer_encapsulation = true;
+    p->side[1].responder.prefer_encapsulation = true;
+    return p;
+}
+
+/* How many times our Vendor ID stands in an IKE_SA_INIT; it is made here once more. */
+static size_t vendor_ids_in(const struct pair_datagram *d)
+{
+    const struct slice words = SLICE_TEXT("Sekisho: ESP in UDP without a NAT, 1");
+    struct reader r = reader_over((struct slice){d->bytes, d->length});
+    struct ikev2_header header;
+    struct ikev2_payload payload;
+    uint8_t digest[32];
+    size_t count = 0;
+
+    sha256(&words, 1, digest);
+    CHECK(ikev2_read_header(&r, &header));
+    CHECK_EQUAL(header.exchange, IKEV2_IKE_SA_INIT);
+    for (uint8_t next = header.next_payload; ikev2_read_payload(&r, &next, &payload);) {
+        count += payload.type == IKEV2_VENDOR_ID &&
+                 slice_equal(payload.body, (struct slice){digest, 16});
+    }
+    CHECK(reader_done(&r));
+    return count;
+}
+
+static void check_udp_without_nat(struct ikev2_pair *p)
+{
+    struct ikev2_sa_info info;
+
+    CHECK(is_up(p));
+    for (unsigned i = 0; i < 2; i++) {
+        CHECK(!p->side[i].nat_local && !p->side[i].nat_peer);
+        for (size_t j = 0; j < p->side[i].child_count; j++) {
+            CHECK(p->side[i].children[j].encapsulated);
+        }
+        ikev2_sa_get_info(p->side[i].sa, &info);
+        CHECK(!info.nat_local && !info.nat_peer);
+        CHECK_EQUAL(info.local.port, 4500);
+        CHECK_EQUAL(info.peer.port, 4500);
+    }
+}
+
+static void check_native(struct ikev2_pair *p)
+{
+    struct ikev2_sa_info info;
+
+    CHECK(is_up(p));
+    for (unsigned i = 0; i < 2; i++) {
+        CHECK(!p->side[i].nat_local && !p->side[i].nat_peer);
+        CHECK(!p->side[i].children[0].encapsulated);
+        ikev2_sa_get_info(p->side[i].sa, &info);
+        CHECK_EQUAL(info.local.port, 500);
+        CHECK_EQUAL(info.peer.port, 500);
+    }
+}
+
+TEST(two_sides_that_prefer_udp_take_it_and_claim_no_nat)
+{
+    for (unsigned first = 0; first < 2; first++) {
+        struct ikev2_pair *p = pair_that_prefers_udp(300 + first);
+
+        ikev2_pair_start(p, first);
+        CHECK_EQUAL(vendor_ids_in(&p->queue[0]), 1);
+        CHECK(ikev2_pair_deliver_to(p, 1 - first));
+        CHECK_EQUAL(vendor_ids_in(&p->queue[0]), 1);
+        CHECK(ikev2_pair_run(p));
+        check_udp_without_nat(p);
+        ikev2_pair_free(p);
+    }
+}
+
+TEST(a_responder_volunteers_no_vendor_id)
+{
+    struct ikev2_pair *p = pair_that_prefers_udp(302);
+
+    p->side[0].policy.allow_encapsulation = false;
+    ikev2_pair_start(p, 0);
+    CHECK_EQUAL(vendor_ids_in(&p->queue[0]), 0);
+    CHECK(ikev2_pair_deliver_to(p, 1));
+    CHECK_EQUAL(vendor_ids_in(&p->queue[0]), 0);
+    CHECK(ikev2_pair_run(p));
+    check_native(p);
+    ikev2_pair_free(p);
+}
+
+TEST(a_responder_that_may_not_says_nothing_and_it_stays_native)
+{
+    struct ikev2_pair *p = ikev2_pair_new(303);
+
+    p->side[1].policy.allow_encapsulation = false;
+    ikev2_pair_start(p, 0);
+    CHECK_EQUAL(vendor_ids_in(&p->queue[0]), 1);
+    CHECK(ikev2_pair_deliver_to(p, 1));
+    CHECK_EQUAL(vendor_ids_in(&p->queue[0]), 0);
+    CHECK(ikev2_pair_run(p));
+    check_native(p);
+    ikev2_pair_free(p);
+}
+
+/* The responder found out too late who asks: what it sends is native, what it gets is in UDP, and
+ * without a NAT both arrive. */
+TEST(who_must_never_encapsulate_does_not_even_when_it_was_agreed)
+{
+    struct ikev2_pair *p = pair_that_prefers_udp(304);
+
+    p->side[1].policy.allow_encapsulation = false;
+    ikev2_pair_start(p, 0);
+    CHECK(ikev2_pair_run(p));
+    CHECK(p->side[0].established == 1 && p->side[1].established == 1);
+    CHECK(p->side[0].children[0].encapsulated);
+    CHECK(!p->side[1].children[0].encapsulated);
+    ikev2_pair_free(p);
+}
+
+TEST(a_nat_is_told_where_both_prefer_udp)
+{
+    struct ikev2_pair *p = pair_that_prefers_udp(305);
+
+    p->nat = true;
+    ikev2_pair_start(p, 0);
+    CHECK(ikev2_pair_run(p));
+    CHECK(is_up(p));
+    CHECK(p->side[0].nat_local && !p->side[0].nat_peer);
+    CHECK(!p->side[1].nat_local && p->side[1].nat_peer);
+    CHECK(p->side[0].children[0].encapsulated && p->side[1].children[0].encapsulated);
+    ikev2_pair_free(p);
+}
+
+/* A responder that wants UDP in any case need not claim a NAT to a peer that says he wants it. */
+TEST(a_responder_that_forces_udp_claims_no_nat_to_a_peer_that_prefers_it)
+{
+    struct ikev2_pair *p = pair_that_prefers_udp(306);
+
+    p->side[1].policy.force_encapsulation = true;
+    p->side[1].responder.force_encapsulation = true;
+    ikev2_pair_start(p, 0);
+    CHECK(ikev2_pair_run(p));
+    check_udp_without_nat(p);
+    ikev2_pair_free(p);
+}
+
+/* The peer did not hear of it in time, so there is no port for ESP in UDP. */
+TEST(what_is_forced_after_the_ports_are_chosen_does_not_part_the_sides)
+{
+    struct ikev2_pair *p = ikev2_pair_new(307);
+
+    p->side[1].policy.force_encapsulation = true;
+    ikev2_pair_start(p, 0);
+    CHECK(ikev2_pair_run(p));
+    check_native(p);
+    ikev2_pair_free(p);
+}
+
+TEST(what_replaces_an_sa_in_udp_is_in_udp)
+{
+    for (unsigned by = 0; by < 2; by++) {
+        struct ikev2_pair *p = pair_that_prefers_udp(308 + by);
+
+        ikev2_pair_start(p, 0);
+        CHECK(ikev2_pair_run(p));
+        ikev2_pair_rekey_child(p, by, p->side[by].children[0].spi_in);
+        CHECK(ikev2_pair_run(p));
+        ikev2_pair_rekey(p, by);
+        CHECK(ikev2_pair_run(p));
+        ikev2_pair_rekey_child(p, 1 - by, p->side[1 - by].children[1].spi_in);
+        CHECK(ikev2_pair_run(p));
+        ikev2_pair_advance(p, 20000);
+        CHECK_EQUAL(p->side[0].rekeyed, 1);
+        CHECK_EQUAL(p->side[0].child_count, 3);
+        CHECK_EQUAL(p->side[1].child_count, 3);
+        check_udp_without_nat(p);
+        ikev2_pair_free(p);
+    }
+}
+
+TEST(udp_is_agreed_over_a_cookie_another_group_and_lost_messages)
+{
+    struct ikev2_pair *p = pair_that_prefers_udp(310);
+
+    ikev2_pair_set_ike(p, 0, "aes128gcm16-sha256-x25519-ecp256");
+    ikev2_pair_set_ike(p, 1, "aes128gcm16-sha256-ecp256");
+    p->side[1].cookies_wanted = true;
+    ikev2_pair_start(p, 0);
+    /* The answers: a cookie, INVALID_KE_PAYLOAD, the real one; the first of each is lost. */
+    for (unsigned round = 0; round < 3; round++) {
+        CHECK_EQUAL(vendor_ids_in(&p->queue[0]), 1);
+        CHECK(ikev2_pair_deliver_to(p, 1));
+        CHECK_EQUAL(p->queue_count, 1);
+        CHECK_EQUAL(vendor_ids_in(&p->queue[0]), round == 2);
+        ikev2_pair_drop(p, 0);
+        while (p->queue_count == 0) {
+            p->now_ms += 100;
+            ikev2_pair_time(p);
+        }
+        CHECK_EQUAL(vendor_ids_in(&p->queue[0]), 1);
+        CHECK(ikev2_pair_deliver_to(p, 1));
+        CHECK_EQUAL(vendor_ids_in(&p->queue[0]), round == 2);
+        CHECK(ikev2_pair_deliver_to(p, 0));
+    }
+    CHECK(ikev2_pair_run(p));
+    check_udp_without_nat(p);
+    ikev2_pair_free(p);
+}
+
+/* There is only one port then, and it is not 4500. */
+TEST(a_peer_at_a_port_of_its_own_is_not_asked_for_udp)
+{
+    struct ikev2_pair *p = pair_that_prefers_udp(311);
+
+    p->side[1].endpoint.port = 5500;
+    ikev2_pair_start(p, 0);
+    CHECK_EQUAL(p->queue_count, 1);
+    CHECK_EQUAL(p->queue[0].local.port, 5500);
+    CHECK_EQUAL(vendor_ids_in(&p->queue[0]), 0);
+    ikev2_pair_free(p);
+}
+
+/* Another product's Vendor IDs, before and behind ours, and what only begins like ours. */
+TEST(our_vendor_id_is_found_among_others_and_nothing_else_is_taken_for_it)
+{
+    static const struct {
+        size_t cut; /* octets of ours that are sent */
+        bool agreed;
+    } cases[] = {{16, true}, {15, false}, {0, false}};
+
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        struct ikev2_pair *p = pair_that_prefers_udp(312 + i);
+
+        ikev2_pair_start(p, 0);
+        struct pair_datagram *d = &p->queue[0];
+        uint8_t ours[16];
+        uint8_t changed[2048];
+        struct writer w = writer_over(changed, sizeof(changed));
+        /* Ours stands at the end. */
+        size_t before = d->length - 20;
+        size_t last = 0;
+
+        memcpy(ours, d->bytes + d->length - 16, 16);
+        for (size_t at = 28; at < before; at += get_u16(d->bytes + at + 2)) {
+            last = at;
+        }
+        CHECK_EQUAL(d->bytes[last], IKEV2_VENDOR_ID);
+        write_slice(&w, (struct slice){d->bytes, before});
+        const struct slice list[] = {
+            SLICE_TEXT("another"), {ours, cases[i].cut}, SLICE_TEXT("a third")};
+
+        for (size_t j = 0; j < ARRAY_LENGTH(list); j++) {
+            write_u8(&w, j + 1 < ARRAY_LENGTH(list) ? IKEV2_VENDOR_ID : 0);
+            write_u8(&w, 0);
+            write_u16(&w, (uint16_t)(4 + list[j].length));
+            write_slice(&w, list[j]);
+        }
+        CHECK(writer_ok(&w));
+        put_u32(changed + 24, (uint32_t)w.length);
+        struct endpoint local = d->local;
+        struct endpoint peer = d->peer;
+
+        ikev2_pair_drop(p, 0);
+        ikev2_pair_inject(p, 1, &local, &peer, writer_written(&w));
+        CHECK_EQUAL(p->queue_count, 1);
+        CHECK_EQUAL(vendor_ids_in(&p->queue[0]), cases[i].agreed);
+        /* It was not what the initiator sent: AUTH finds that out. */
+        CHECK(ikev2_pair_run(p));
+        CHECK(p->side[0].established == 0 && p->side[1].established == 0);
+        ikev2_pair_free(p);
+    }
 }
 
 TEST(the_responder_follows_a_new_mapping_only_for_authentic_new_messages)
