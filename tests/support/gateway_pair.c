@@ -185,6 +185,9 @@ static void change_route(struct gateway_pair_node *n, const struct gateway_actio
 {
     size_t place = find_route(n, &action->route.network);
 
+    if (n->large_config != NULL) {
+        return;
+    }
     if (action->kind == GATEWAY_ROUTE_ADD) {
         need(place == n->route_count, "a route is added twice");
         need(n->route_count < GATEWAY_PAIR_ROUTES_MAX, "too many routes");
@@ -420,7 +423,7 @@ static bool read_text(void *context, const char *path, struct slice *text, char 
     (void)path;
     (void)why;
     (void)why_bytes;
-    *text = slice_of_text(n->config);
+    *text = slice_of_text(n->large_config != NULL ? n->large_config : n->config);
     return true;
 }
 
@@ -445,9 +448,12 @@ void gateway_pair_reload(struct gateway_pair *p, unsigned node)
 void gateway_pair_start(struct gateway_pair *p, unsigned node)
 {
     struct gateway_pair_node *n = &p->nodes[node];
-    struct dataplane_settings plane = {.sa_max = 256, .policy_max = 64, .random = &n->random};
+    bool large = n->large_config != NULL;
+    struct dataplane_settings plane = {
+        .sa_max = large ? 0 : 256, .policy_max = large ? 0 : 64, .random = &n->random};
 
-    need(protect_start(PROTECT_OPENSSL), "the crypto library does not work");
+    need(protect_start(large ? PROTECT_AUTOMATIC : PROTECT_OPENSSL),
+         "the crypto library does not work");
     n->dataplane = dataplane_new(&plane);
     need(n->dataplane != NULL, "no data plane");
     n->worker = dataplane_worker_new(n->dataplane, 0);

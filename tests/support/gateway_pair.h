@@ -27,6 +27,7 @@ struct gateway_pair_node {
     char config[GATEWAY_PAIR_TEXT_BYTES];
     const char *secret; /* NULL: it cannot be read */
     bool no_route; /* our own address is not found */
+    const char *large_config; /* instead of `config`: thousands of sites; routes are not recorded */
     const char *host; /* the one name that is known; NULL none */
     struct address host_address;
 
