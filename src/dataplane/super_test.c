@@ -2,6 +2,7 @@
  */
 #include "tests/support/test.h"
 
+#include "base/random.h"
 #include "dataplane/super.h"
 #include "wire/tcp.h"
 
@@ -323,4 +324,343 @@ TEST(never_more_than_an_ip_packet_holds)
     CHECK_EQUAL(count, 47);
     CHECK_EQUAL(join_packets(list, count, &skip), 47);
     CHECK_EQUAL(get_u16(packet_data(&pieces[0]) + 2), 65052);
+}
+
+/* ---- random packets against a plain reference ---- */
+
+#define ROUNDS 3000
+#define PIECES_MAX 64
+
+static struct seeded_random dice;
+
+static uint32_t throw_below(uint32_t limit)
+{
+    struct random_source source = seeded_random_source(&dice);
+    uint8_t bytes[4];
+
+    random_fill(&source, bytes, sizeof(bytes));
+    return get_u32(bytes) % limit;
+}
+
+struct flow {
+    bool four, udp, options, extension, dont_fragment;
+    uint32_t upper, head; /* where TCP or UDP begins, and where the payload does */
+    uint32_t payload;
+    uint16_t segment;
+    uint16_t id;
+    uint32_t sequence;
+    uint8_t flags;
+};
+
+static void throw_flow(struct flow *f)
+{
+    const uint8_t flags[] = {TCP_ACK, TCP_ACK, TCP_ACK | TCP_PSH, TCP_ACK | TCP_PSH | TCP_FIN,
+                             TCP_ACK | TCP_CWR};
+
+    *f = (struct flow){
+        .four = throw_below(2) != 0,
+        .udp = throw_below(4) == 0,
+        .options = throw_below(2) != 0,
+        .extension = throw_below(8) == 0,
+        .dont_fragment = throw_below(2) != 0,
+        .segment = (uint16_t)(1 + throw_below(throw_below(2) != 0 ? 1460 : 60)),
+        .id = (uint16_t)throw_below(65536),
+        .sequence = throw_below(2) != 0 ? UINT32_MAX - throw_below(5000) : throw_below(UINT32_MAX),
+        .flags = flags[throw_below(5)],
+    };
+    f->payload = 1 + throw_below((uint32_t)f->segment * 40);
+    f->upper = (f->four ? 20 : 40) + (f->extension ? 8 : 0);
+    f->head = f->upper + (f->udp ? 8 : f->options ? 32 : 20);
+}
+
+static uint8_t payload_octet(uint32_t at)
+{
+    return (uint8_t)(at * 31 + (at >> 8) * 7);
+}
+
+/* The packet that holds `length` octets of the payload from `from` on: written field by field. */
+static uint32_t write_plain(const struct flow *f, uint8_t *out, uint32_t from, uint32_t length,
+                            uint32_t number, uint8_t flags)
+{
+    uint32_t total = f->head + length;
+    uint8_t protocol = f->udp ? 17 : 6;
+
+    memset(out, 0, f->head);
+    if (f->four) {
+        out[0] = (uint8_t)(0x40 | f->upper / 4);
+        out[1] = 0x02;
+        put_u16(out + 2, (uint16_t)total);
+        put_u16(out + 4, (uint16_t)(f->id + number));
+        out[6] = f->dont_fragment ? 0x40 : 0;
+        out[8] = 63;
+        out[9] = protocol;
+        put_u32(out + 12, 0x0a010002);
+        put_u32(out + 16, 0x0a020003);
+        if (f->extension) {
+            memset(out + 20, 1, 8); /* no-operations */
+        }
+        put_u16(out + 10, (uint16_t)~plain_sum(out, f->upper, 0));
+    } else {
+        put_u32(out, 0x60212345);
+        put_u16(out + 4, (uint16_t)(total - 40));
+        out[6] = f->extension ? 60 : protocol;
+        out[7] = 63;
+        out[8] = 0xfd;
+        out[23] = 1;
+        out[24] = 0xfd;
+        out[39] = 2;
+        if (f->extension) {
+            out[40] = protocol;
+            out[42] = 1; /* PadN of four */
+            out[43] = 4;
+        }
+    }
+    uint8_t *upper = out + f->upper;
+    put_u16(upper, 40000);
+    put_u16(upper + 2, 443);
+    if (f->udp) {
+        put_u16(upper + 4, (uint16_t)(total - f->upper));
+    } else {
+        put_u32(upper + 4, f->sequence + from);
+        put_u32(upper + 8, 0x01020304);
+        upper[12] = f->options ? 0x80 : 0x50;
+        upper[13] = flags;
+        put_u16(upper + 14, 512);
+        if (f->options) {
+            put_u32(upper + 20, 0x0101080a);
+            put_u32(upper + 24, 0x11223344);
+            put_u32(upper + 28, 0x55667788);
+        }
+    }
+    for (uint32_t i = 0; i < length; i++) {
+        out[f->head + i] = payload_octet(from + i);
+    }
+    uint32_t pseudo = protocol + (total - f->upper);
+    for (uint32_t i = f->four ? 12 : 8; i < (f->four ? 20u : 40u); i += 2) {
+        pseudo += get_u16(out + i);
+    }
+    uint16_t sum = (uint16_t)~plain_sum(upper, total - f->upper, pseudo);
+    put_u16(upper + (f->udp ? 6 : 16), f->udp && sum == 0 ? 0xffff : sum);
+    return total;
+}
+
+static uint32_t write_reference(const struct flow *f, uint8_t *out, uint32_t number)
+{
+    uint32_t from = number * f->segment;
+    uint32_t left = f->payload - from;
+    bool last = left <= f->segment;
+    uint8_t flags = f->flags;
+
+    if (!last) {
+        flags &= (uint8_t) ~(TCP_PSH | TCP_FIN);
+    }
+    if (number > 0) {
+        flags &= (uint8_t)~TCP_CWR;
+    }
+    return write_plain(f, out, from, last ? left : f->segment, number, flags);
+}
+
+TEST(random_super_packets_are_cut_like_the_reference)
+{
+    static uint8_t expected[4096];
+
+    seeded_random_init(&dice, 20260701);
+    for (size_t round = 0; round < ROUNDS; round++) {
+        struct flow f;
+        struct cut cut;
+        uint32_t count = 0;
+
+        throw_flow(&f);
+        start();
+        super.length = write_plain(&f, super_buffer + 128, 0, f.payload, 0, f.flags);
+        super.segmentation = f.udp ? SEGMENT_UDP : SEGMENT_TCP;
+        super.segment_bytes = f.segment;
+        CHECK(cut_begin(&cut, &super));
+        while (cut_next(&cut, &pieces[0]) == CUT_PACKET) {
+            uint32_t length = write_reference(&f, expected, count);
+
+            CHECK_EQUAL(pieces[0].length, length);
+            CHECK_BYTES(packet_data(&pieces[0]), expected, length);
+            count++;
+        }
+        CHECK_EQUAL(count, (f.payload + f.segment - 1) / f.segment);
+    }
+}
+
+static void repair(struct packet *p, const struct flow *f)
+{
+    uint8_t *data = packet_data(p);
+    struct ip_head ip;
+
+    if (f->four) {
+        put_u16(data + 10, 0);
+        put_u16(data + 10, (uint16_t)~plain_sum(data, f->upper, 0));
+    }
+    if (!f->udp && ip_read(packet_slice(p), &ip) && ip.protocol == 6 &&
+        ip.upper_offset == f->upper) {
+        put_u16(data + f->upper + 16,
+                tcp_checksum(&ip.source, &ip.destination,
+                             (struct slice){data + f->upper, p->length - f->upper}));
+    }
+}
+
+/* A burst in which something is wrong with some packets: any octet of a head, the order, one too
+ * few, one twice. */
+static size_t throw_burst(struct flow *f)
+{
+    throw_flow(f);
+    start();
+    uint32_t all = (f->payload + f->segment - 1) / f->segment;
+    size_t count = all;
+
+    for (uint32_t i = 0; i < all; i++) {
+        pieces[i].length = write_reference(f, packet_data(&pieces[i]), i);
+    }
+    for (uint32_t faults = throw_below(4); faults > 0; faults--) {
+        struct packet *p = &pieces[throw_below(all)];
+
+        switch (throw_below(4)) {
+        case 0:
+            packet_data(p)[throw_below(f->head)] ^= (uint8_t)(1 << throw_below(8));
+            if (throw_below(4) > 0) {
+                repair(p, f);
+            }
+            break;
+        case 1:
+            packet_data(p)[f->upper + throw_below(f->head - f->upper)] ^= 0x10;
+            repair(p, f);
+            break;
+        case 2: {
+            size_t a = throw_below((uint32_t)count), b = throw_below((uint32_t)count);
+            struct packet *one = list[a];
+            list[a] = list[b];
+            list[b] = one;
+            break;
+        }
+        default: {
+            size_t gone = throw_below((uint32_t)count);
+            for (size_t i = gone; count > 1 && i + 1 < count; i++) {
+                list[i] = list[i + 1];
+            }
+            count -= count > 1 ? 1 : 0;
+            break;
+        }
+        }
+    }
+    return count;
+}
+
+/* Whatever is joined, cut again it is what it was, but for the identification of packets that are
+ * not to be fragmented, which has no meaning. */
+TEST(what_is_joined_and_cut_again_is_the_same)
+{
+    static uint8_t before[PIECES_MAX][4096];
+    static uint32_t lengths[PIECES_MAX];
+    size_t joined_bursts = 0;
+
+    seeded_random_init(&dice, 20260702);
+    for (size_t round = 0; round < ROUNDS; round++) {
+        struct flow f;
+        size_t count = throw_burst(&f);
+
+        for (size_t i = 0; i < count; i++) {
+            memcpy(before[i], packet_data(list[i]), list[i]->length);
+            lengths[i] = list[i]->length;
+        }
+        for (size_t first = 0; first < count;) {
+            uint32_t skip = 0;
+            size_t joined = join_packets(list + first, count - first, &skip);
+
+            CHECK(joined >= 1 && joined <= count - first);
+            joined_bursts += joined > 1;
+            super = *list[first];
+            super.buffer = super_buffer;
+            super.capacity = CAPACITY;
+            super.length = 0;
+            for (size_t i = 0; i < joined; i++) {
+                uint32_t from = i == 0 ? 0 : skip;
+                CHECK(from < list[first + i]->length);
+                memcpy(packet_data(&super) + super.length, packet_data(list[first + i]) + from,
+                       list[first + i]->length - from);
+                super.length += list[first + i]->length - from;
+            }
+            struct cut cut;
+            struct packet piece = {
+                .buffer = buffers[63], .capacity = sizeof(buffers[63]), .offset = 128};
+            CHECK(cut_begin(&cut, &super));
+            for (size_t i = 0; i < joined; i++) {
+                CHECK_EQUAL(cut_next(&cut, &piece), CUT_PACKET);
+                uint8_t *expected = before[first + i];
+                if (joined > 1 && f.four && (expected[6] & 0x40) != 0) {
+                    memcpy(packet_data(&piece) + 4, expected + 4, 2);
+                    memcpy(packet_data(&piece) + 10, expected + 10, 2);
+                }
+                CHECK_EQUAL(piece.length, lengths[first + i]);
+                CHECK_BYTES(packet_data(&piece), expected, piece.length);
+            }
+            CHECK_EQUAL(cut_next(&cut, &piece), CUT_END);
+            first += joined;
+        }
+    }
+    CHECK(joined_bursts > ROUNDS / 4);
+}
+
+static size_t joined_of_two(uint32_t first_bytes, uint32_t second_bytes)
+{
+    struct flow f = {.four = true, .upper = 20, .head = 40, .sequence = 7, .flags = TCP_ACK};
+    uint32_t skip = 0;
+
+    start();
+    pieces[0].length = write_plain(&f, packet_data(&pieces[0]), 0, first_bytes, 0, TCP_ACK);
+    pieces[1].length =
+        write_plain(&f, packet_data(&pieces[1]), first_bytes, second_bytes, 1, TCP_ACK);
+    return join_packets(list, 2, &skip);
+}
+
+/* The system cuts in equal pieces and makes no empty ones. */
+TEST(longer_and_empty_ones_are_not_joined)
+{
+    CHECK_EQUAL(joined_of_two(1000, 1000), 2);
+    CHECK_EQUAL(joined_of_two(1000, 999), 2);
+    CHECK_EQUAL(joined_of_two(999, 1000), 1);
+    CHECK_EQUAL(joined_of_two(1000, 0), 1);
+    CHECK_EQUAL(joined_of_two(0, 1000), 1);
+    CHECK_EQUAL(joined_of_two(0, 0), 1);
+}
+
+/* RFC 768: a sum of zero is written as all ones. */
+TEST(a_datagram_cut_off_never_looks_as_if_it_had_no_checksum)
+{
+    static uint8_t whole[4096];
+
+    for (int four = 0; four < 2; four++) {
+        struct flow f = {.four = four != 0, .udp = true, .segment = 100, .payload = 200};
+
+        f.upper = f.four ? 20 : 40;
+        f.head = f.upper + 8;
+        /* Two octets of each datagram make its sum what is wanted. */
+        for (uint32_t i = 0; i < 2; i++) {
+            uint32_t length = write_plain(&f, whole, i * 100, 100, i, 0);
+            put_u16(whole + f.head + 20, 0);
+            put_u16(whole + f.upper + 6, 0);
+            uint32_t pseudo = 17 + 108;
+            for (uint32_t at = f.four ? 12 : 8; at < f.upper; at += 2) {
+                pseudo += get_u16(whole + at);
+            }
+            uint16_t rest = plain_sum(whole + f.upper, length - f.upper, pseudo);
+            put_u16(super_buffer + 128 + 1000 + i * 2, (uint16_t)~rest);
+        }
+        uint16_t fill[2] = {get_u16(super_buffer + 1128), get_u16(super_buffer + 1130)};
+
+        start();
+        super.length = write_plain(&f, super_buffer + 128, 0, 200, 0, 0);
+        super.segmentation = SEGMENT_UDP;
+        super.segment_bytes = 100;
+        put_u16(super_buffer + 128 + f.head + 20, fill[0]);
+        put_u16(super_buffer + 128 + f.head + 120, fill[1]);
+        CHECK_EQUAL(cut_all(), 2);
+        for (size_t i = 0; i < 2; i++) {
+            CHECK_EQUAL(get_u16(packet_data(&pieces[i]) + f.upper + 6), 0xffff);
+        }
+    }
 }
