@@ -188,6 +188,26 @@ static void tell_machines(struct site *site)
     terms_refresh_initial_contact(site);
 }
 
+/* The configuration is the same, but what is wrong may have been put right outside of it, the key
+ * first of all. */
+static void try_again(struct site *site, uint64_t now_ms)
+{
+    const struct trouble *t = site->trouble;
+
+    if (site->used != NULL || site->established_count > 0) {
+        return;
+    }
+    if (t != NULL &&
+        (t->reason == REASON_NO_SECRET || reason_get(t->reason)->group == REASON_GROUP_IDENTITY)) {
+        /* A try that is under way has the old key. */
+        dial_cancel(site);
+    }
+    site->backoff_ms = 0;
+    if (site->dial == DIAL_IDLE) {
+        site->next_try_ms = now_ms;
+    }
+}
+
 static void change(struct site *site, const struct config *old_config, const struct config_site *c,
                    uint64_t now_ms)
 {
@@ -206,7 +226,10 @@ static void change(struct site *site, const struct config *old_config, const str
 
     policies_free_selectors(&site->selectors);
     site->selectors = selectors;
+    /* Its file may hold another one now: the next authentication reads it, even if it was read a
+     * moment ago. What is up stays. */
     site->secret_stale = true;
+    site->secret_read_ms = 0;
     if (!same_text(before->key.name, c->key.name)) {
         site->secret_known = false;
         secret_wipe(&site->secret);
@@ -218,6 +241,7 @@ static void change(struct site *site, const struct config *old_config, const str
         log_line(g->log, LOG_LEVEL_ERROR, c->name, "its identity cannot be used");
     }
     if (same) {
+        try_again(site, now_ms);
         return;
     }
     if (before->enabled && !c->enabled) {

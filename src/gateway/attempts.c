@@ -46,9 +46,10 @@ static void log_stranger(struct gateway *g, const struct status_attempt *attempt
     g->strangers_unlogged = 0;
 }
 
-void attempts_add(struct gateway *g, const struct ike *ike, enum reason reason,
+void attempts_add(const struct ike *ike, const struct site *site, enum reason reason,
                   const struct ikev2_failure *failure, uint64_t now_ms)
 {
+    struct gateway *g = ike->gateway;
     struct attempts *a = g->attempts;
     struct status_attempt attempt = {
         .at_ms = now_ms,
@@ -64,8 +65,8 @@ void attempts_add(struct gateway *g, const struct ike *ike, enum reason reason,
     if (ike->said != NULL) {
         ike_identity_describe(ike->said, &identity);
     }
-    if (ike->site != NULL) {
-        actions_copy_words(attempt.site, sizeof(attempt.site), ike->site->name);
+    if (site != NULL) {
+        actions_copy_words(attempt.site, sizeof(attempt.site), site->name);
     }
     struct reason_words words = {
         .site = attempt.site,

@@ -177,6 +177,12 @@ void children_prefer(struct ike *ike, uint64_t now_ms)
     }
 }
 
+static void use_another(struct site *site, const struct child *child, uint64_t now_ms)
+{
+    use(site, newest_usable(site, child), now_ms);
+    site->child_lost = site->used == NULL && !child->closing;
+}
+
 void children_stop(struct ike *ike, uint32_t spi_in, uint64_t now_ms)
 {
     struct child *child = of_ike(ike, spi_in);
@@ -187,7 +193,7 @@ void children_stop(struct ike *ike, uint32_t spi_in, uint64_t now_ms)
     child->stopped = true;
     child->in_use = false;
     if (ike->site->used == child) {
-        use(ike->site, newest_usable(ike->site, child), now_ms);
+        use_another(ike->site, child, now_ms);
     }
     if (child->installed) {
         dataplane_stop(ike->gateway->dataplane, spi_in);
@@ -224,7 +230,7 @@ static void remove_child(struct child *child, uint64_t now_ms)
 
     count_what_passed(ike->site, child);
     if (ike->site->used == child) {
-        use(ike->site, newest_usable(ike->site, child), now_ms);
+        use_another(ike->site, child, now_ms);
     }
     if (child->installed) {
         dataplane_remove(g->dataplane, child->spi_in);

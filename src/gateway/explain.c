@@ -5,6 +5,9 @@
 #include <assert.h>
 #include <string.h>
 
+#define QUIET_MS 30000
+#define NARROW_MTU_BYTES 1280 /* RFC 8200 5: what every line of IPv6 takes */
+
 const char *status_check_result_name(enum status_check_result result)
 {
     switch (result) {
@@ -54,7 +57,9 @@ static void say_name(const struct site *site, struct text *out)
 
 static void say_reach(const struct site *site, const struct status_site *s, struct text *out)
 {
-    if (s->has_ike && !s->ike.initiator) {
+    bool by_peer = site->trouble != NULL && site->trouble->by_peer && s->state != STATUS_UP;
+
+    if (by_peer || (s->has_ike && !s->ike.initiator)) {
         text_add(out, "the messages of the peer arrive");
     } else if (site->answer_ms > 0) {
         text_addf(out, "answers in %u ms", site->answer_ms);
@@ -91,6 +96,32 @@ static void say_networks(const struct gateway *g, const struct site *site, struc
         text_addf(out, "%s%s", i > 0 ? ", " : "",
                   selector_format(&child.remote_selectors[i], words));
     }
+    if (child.narrowed) {
+        text_addf(out, ", which is only a part of ours (%s)", reason_code(REASON_NARROWED));
+    }
+}
+
+/* Remarks, no troubles: flows may be one-way by nature, and lines may be narrow. */
+static void say_data(const struct gateway *g, const struct site *site, const struct status_site *s,
+                     struct text *out)
+{
+    struct status_child child;
+    uint64_t in_ms = s->last_in_ms > site->up_ms ? s->last_in_ms : site->up_ms;
+
+    text_addf(out, "%llu packets came in, %llu went out", (unsigned long long)s->in_packets,
+              (unsigned long long)s->out_packets);
+    if (site->used != NULL && s->last_out_ms > in_ms + QUIET_MS &&
+        site->used->ike->heard_ms > in_ms) {
+        text_addf(out,
+                  "; none came in for the last %llu s of sending, though the peer answers (%s)",
+                  (unsigned long long)(s->last_out_ms - in_ms) / 1000, reason_code(REASON_ONE_WAY));
+    }
+    if (gateway_child_at(g, site->index, 0, &child) && child.counters.outer_mtu > 0 &&
+        child.counters.outer_mtu < NARROW_MTU_BYTES) {
+        text_addf(out, "; the path takes %u octets only, so %u inside (%s)",
+                  (unsigned)child.counters.outer_mtu, (unsigned)child.counters.inner_mtu,
+                  reason_code(REASON_MTU));
+    }
 }
 
 static void say_ok(const struct gateway *g, const struct site *site, const struct status_site *s,
@@ -119,8 +150,7 @@ static void say_ok(const struct gateway *g, const struct site *site, const struc
         say_networks(g, site, out);
         return;
     case REASON_CHECK_DATA:
-        text_addf(out, "%llu packets came in, %llu went out", (unsigned long long)s->in_packets,
-                  (unsigned long long)s->out_packets);
+        say_data(g, site, s, out);
         return;
     case REASON_CHECK_COUNT:
         return;
@@ -158,10 +188,12 @@ static size_t fill_lines(const char *const lines[REASON_LINES_MAX],
 {
     size_t count = 0;
 
-    for (; count < REASON_LINES_MAX && lines[count] != NULL; count++) {
-        struct text line = text_over(out[count], STATUS_SENTENCE_BYTES);
+    for (size_t i = 0; i < REASON_LINES_MAX && lines[i] != NULL; i++) {
+        if (reason_line_applies(lines[i], words)) {
+            struct text line = text_over(out[count++], STATUS_SENTENCE_BYTES);
 
-        reason_fill(lines[count], words, &line);
+            reason_fill(lines[i], words, &line);
+        }
     }
     return count;
 }

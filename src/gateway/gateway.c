@@ -188,10 +188,7 @@ void gateway_datagram(struct gateway *g, const struct endpoint *local, const str
     if (ike != NULL) {
         ike_receive(ike, message, &from, peer, now_ms);
     } else if (is_hint(&header)) {
-        if (now_ms >= g->hinted_ms + 1000) {
-            g->hinted_ms = now_ms;
-            notes_hint(g, &peer->address, now_ms);
-        }
+        notes_hint(g, LOOK_HINT, peer, now_ms);
     } else {
         admission_datagram(g, &from, peer, message, now_ms);
     }

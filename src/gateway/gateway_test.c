@@ -649,6 +649,27 @@ TEST(the_peer_follows_a_nat_that_forgot_its_mapping)
     close_both();
 }
 
+TEST(ike_follows_the_data_of_a_peer_whose_nat_forgot_it)
+{
+    open_behind_nat(34);
+    CHECK(gateway_pair_passes(&pair, 0));
+    pair.nodes[0].nat_base = 42000;
+    /* Data alone comes from the new place; our next question goes there and is answered. */
+    CHECK(gateway_pair_passes(&pair, 0));
+    struct endpoint from = {pair.nodes[0].nat_outer, 31001};
+
+    CHECK_EQUAL(gateway_pair_site(&pair, 1).ike.peer.port, 42001);
+    gateway_unreachable(pair.nodes[1].gateway, &from, "port unreachable", pair.now_ms);
+    unsigned sends = pair.nodes[0].sends;
+
+    gateway_pair_run(&pair, 60000);
+    CHECK_EQUAL(pair.nodes[0].sends, sends + 1);
+    CHECK_EQUAL(pair.nodes[1].downs, 0);
+    check_one_sa();
+    CHECK(gateway_pair_passes(&pair, 1));
+    close_both();
+}
+
 TEST(a_stranger_with_a_known_name_does_not_hide_what_is_really_wrong)
 {
     gateway_pair_open(&pair, 29);

@@ -267,7 +267,10 @@ static void ended(struct ike *ike, const struct ikev2_failure *failure, uint64_t
     if (!ike->established) {
         *(ike->initiator ? &g->initiated_failed : &g->answered_failed) += 1;
         if (failure->reason != IKEV2_FAIL_ORDERED) {
-            attempts_add(g, ike, site_reason_of_failure(ike, failure), failure, now_ms);
+            enum reason reason = site_reason_of_failure(ike, failure);
+
+            attempts_add(ike, hearsay_failure(ike, reason, failure, now_ms), reason, failure,
+                         now_ms);
         }
     }
     if (ike->site != NULL) {
@@ -314,6 +317,9 @@ static void carry_out(struct ike *ike, const struct ikev2_action *action, struct
         break;
     case IKEV2_TELL_MOVED:
         ike->peer = action->moved;
+        if (ike->site != NULL && ike->established) {
+            ike->site->last_peer = ike->peer;
+        }
         children_move(ike, &ike->local, &ike->peer);
         break;
     case IKEV2_CHILD_INSTALL:
@@ -511,6 +517,13 @@ void ike_child_heard(struct ike *ike, uint32_t spi_in, uint64_t now_ms)
     (void)settle(ike, now_ms);
 }
 
+/* RFC 7296 2.23: only who is behind a NAT may move without saying so; the machine knows. */
+void ike_child_moved(struct ike *ike, uint32_t spi_in, const struct endpoint *peer, uint64_t now_ms)
+{
+    ikev2_sa_child_moved(ike->machine, spi_in, peer, now_ms, fresh_actions(ike));
+    (void)settle(ike, now_ms);
+}
+
 void ike_rekey_child(struct ike *ike, uint32_t spi_in, uint64_t now_ms)
 {
     ikev2_sa_rekey_child(ike->machine, spi_in, now_ms, fresh_actions(ike));
@@ -519,6 +532,11 @@ void ike_rekey_child(struct ike *ike, uint32_t spi_in, uint64_t now_ms)
 
 void ike_close_child(struct ike *ike, uint32_t spi_in, uint64_t now_ms)
 {
+    struct child *child = children_find(ike->gateway, spi_in);
+
+    if (child != NULL) {
+        child->closing = true;
+    }
     ikev2_sa_close_child(ike->machine, spi_in, now_ms, fresh_actions(ike));
     (void)settle(ike, now_ms);
 }
@@ -592,6 +610,7 @@ static bool close_redundant(struct ike *ike, uint64_t now_ms)
             return true;
         }
         child->redundant = false;
+        child->closing = true;
         ikev2_sa_close_child(ike->machine, child->spi_in, now_ms, fresh_actions(ike));
         if (!settle(ike, now_ms)) {
             return false;

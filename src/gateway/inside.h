@@ -18,6 +18,7 @@
  *     duplicates.c  two IKE SAs with one peer
  *     silence.c     a peer that is sent to and says nothing
  *     notes.c       what the data plane has to say
+ *     hearsay.c     what those say about a site who proved nothing
  *     orders.c      what the administrator wants
  *     attempts.c    failures of strangers
  *     trace.c       the last messages of each site
@@ -114,6 +115,7 @@ struct child {
     bool installed;
     bool in_use;
     bool stopped;
+    bool closing; /* by us */
     bool redundant; /* to be closed: another one does the same */
     uint64_t since_ms;
     uint64_t installed_number; /* grows: the newest is the greatest */
@@ -183,6 +185,8 @@ enum dial_step {
 struct trouble {
     enum reason reason;
     uint64_t at_ms;
+    bool hearsay; /* from somebody who proved nothing */
+    bool by_peer; /* he began */
     uint8_t exchange;
     uint16_t notify;
     struct endpoint peer;
@@ -243,6 +247,8 @@ struct site {
     uint64_t duplicates_ms; /* when it is decided which IKE SA stays */
     uint64_t supersede_ms; /* when superseded ones are closed, whatever happens */
     uint64_t silence_look_ms, silence_ask_ms, silence_wait_ms;
+    bool
+        child_lost; /* the last child was closed, and not by us: looked at when the event is over */
     bool silent; /* the peer does not answer our open request */
 
     /* For people. */
@@ -267,6 +273,16 @@ struct site {
 
 struct queued_action;
 struct attempts;
+
+/* Why sites are looked for by an address. */
+enum look {
+    LOOK_FAILURE,
+    LOOK_HINT,
+    LOOK_UNKNOWN_SPI,
+    LOOK_UNREACHABLE,
+};
+
+#define LOOK_SLOTS 64
 
 struct gateway {
     struct dataplane *dataplane;
@@ -305,7 +321,9 @@ struct gateway {
 
     struct site *queue_first, *queue_last;
     size_t queue_count, dials_in_flight;
-    uint64_t addresses_ms, stranger_logged_ms, hinted_ms;
+    uint64_t addresses_ms, stranger_logged_ms;
+    uint64_t looks_since_ms, looked_ms[LOOK_SLOTS];
+    unsigned looks;
     unsigned strangers_unlogged;
 
     struct attempts *attempts;
@@ -422,6 +440,9 @@ void ike_keepalive(struct ike *ike, uint64_t now_ms);
 void ike_key_exchange_done(struct ike *ike, uint32_t question, bool ok, struct key_pair *pair,
                            struct secret *shared, uint64_t now_ms);
 void ike_child_heard(struct ike *ike, uint32_t spi_in, uint64_t now_ms);
+/* The peer's ESP came from elsewhere. */
+void ike_child_moved(struct ike *ike, uint32_t spi_in, const struct endpoint *peer,
+                     uint64_t now_ms);
 void ike_rekey_child(struct ike *ike, uint32_t spi_in, uint64_t now_ms);
 void ike_close_child(struct ike *ike, uint32_t spi_in, uint64_t now_ms);
 /* Done by gateway_settle(). */
@@ -473,6 +494,10 @@ void site_trouble(struct site *site, enum reason reason, const struct endpoint *
                   const char *detail, uint64_t now_ms);
 void site_trouble_of_failure(struct site *site, struct ike *ike,
                              const struct ikev2_failure *failure, uint64_t now_ms);
+/* For a trouble with more words than these: begun, filled in, logged. NULL: no memory. */
+MUST_USE struct trouble *site_trouble_begin(struct site *site, enum reason reason,
+                                            const struct endpoint *peer, uint64_t now_ms);
+void site_trouble_log(struct site *site, uint64_t now_ms);
 void site_trouble_clear(struct site *site);
 enum reason site_reason_of_failure(const struct ike *ike, const struct ikev2_failure *failure);
 void site_close_all(struct site *site, enum ikev2_failure_reason why);
@@ -514,15 +539,25 @@ MUST_USE bool duplicates_we_decide(const struct ike *ike);
 void notes_take(struct gateway *g, uint64_t now_ms);
 /* Somebody at this address does not know an SA of ours, or we none of his: not to be believed, but
  * a reason to ask. */
-void notes_hint(struct gateway *g, const struct address *peer, uint64_t now_ms);
+void notes_hint(struct gateway *g, enum look why, const struct endpoint *peer, uint64_t now_ms);
 void notes_hint_ike(struct ike *ike, uint64_t now_ms);
 void notes_addresses_changed(struct gateway *g, uint64_t now_ms);
 void notes_source_again(struct ike *ike, const struct address *local, uint64_t now_ms);
 
+/* ---- hearsay.c ---- */
+/* Looking for sites by an address costs a walk over all of them: not for everybody. */
+MUST_USE bool hearsay_may_look(struct gateway *g, enum look why, const struct address *from,
+                               uint64_t now_ms);
+/* A responder failed; the site that it is about, as far as that can be known, NULL otherwise. */
+struct site *hearsay_failure(struct ike *ike, enum reason reason,
+                             const struct ikev2_failure *failure, uint64_t now_ms);
+void hearsay_unknown_spi(struct site *site, const struct endpoint *peer, uint64_t now_ms);
+
 /* ---- attempts.c ---- */
 MUST_USE struct attempts *attempts_new(void);
 void attempts_free(struct attempts *a);
-void attempts_add(struct gateway *g, const struct ike *ike, enum reason reason,
+/* `site`: whom it is about, NULL when that is not known. */
+void attempts_add(const struct ike *ike, const struct site *site, enum reason reason,
                   const struct ikev2_failure *failure, uint64_t now_ms);
 
 /* ---- trace.c ---- */

@@ -12,17 +12,6 @@
 #define NOTES_A_TURN_MAX 4096
 #define ADDRESSES_SETTLE_MS 500
 
-static void peer_moved(struct child *child, const struct dataplane_note *note)
-{
-    struct ike *ike = child->ike;
-
-    /* RFC 7296 2.23: only who is behind a NAT may move without saying so. */
-    if (!ike->established || !ike->nat_peer) {
-        return;
-    }
-    children_move(ike, &ike->local, &note->peer);
-}
-
 static void acquire(struct gateway *g, uint32_t policy_id)
 {
     if (policy_id == 0 || policy_id > g->number_capacity || g->by_number[policy_id - 1] == NULL) {
@@ -45,18 +34,24 @@ void notes_hint_ike(struct ike *ike, uint64_t now_ms)
     ike_order(ike, IKE_ORDER_LIVENESS);
 }
 
-void notes_hint(struct gateway *g, const struct address *peer, uint64_t now_ms)
+void notes_hint(struct gateway *g, enum look why, const struct endpoint *peer, uint64_t now_ms)
 {
-    const struct endpoint from = {.address = *peer};
     size_t asked = 0;
+
+    if (!hearsay_may_look(g, why, &peer->address, now_ms)) {
+        return;
+    }
 
     for (size_t i = 0; i < g->site_count && asked < HINTED_MAX; i++) {
         struct site *site = g->sites[i];
 
-        if (!identities_is_at(site, &from)) {
+        if (!identities_is_at(site, peer)) {
             continue;
         }
         asked++;
+        if (why == LOOK_UNKNOWN_SPI) {
+            hearsay_unknown_spi(site, peer, now_ms);
+        }
         if (site->used == NULL && site->dial == DIAL_IDLE && site->next_try_ms > now_ms) {
             /* He is there: no reason to wait longer. */
             site->next_try_ms = now_ms;
@@ -90,14 +85,14 @@ static void take(struct gateway *g, const struct dataplane_note *note, uint64_t 
         break;
     case NOTE_PEER_MOVED:
         if (child != NULL) {
-            peer_moved(child, note);
+            ike_child_moved(child->ike, note->spi_in, &note->peer, now_ms);
         }
         break;
     case NOTE_ACQUIRE:
         acquire(g, note->policy_id);
         break;
     case NOTE_UNKNOWN_SPI:
-        notes_hint(g, &note->peer.address, now_ms);
+        notes_hint(g, LOOK_UNKNOWN_SPI, &note->peer, now_ms);
         break;
     }
 }
@@ -168,14 +163,11 @@ void gateway_addresses_changed(struct gateway *g, uint64_t now_ms)
     gateway_settle(g, now_ms);
 }
 
-void gateway_unreachable(struct gateway *g, const struct endpoint *peer, const char *why,
-                         uint64_t now_ms)
+static void unreachable(struct site *site, const struct endpoint *peer, const char *why,
+                        uint64_t now_ms)
 {
-    g->now_ms = now_ms;
-    for (struct ike *ike = g->ikes; ike != NULL; ike = ike->next) {
-        struct site *site = ike->site;
-
-        if (site == NULL || !address_equal(&ike->peer.address, &peer->address)) {
+    for (struct ike *ike = site->ikes; ike != NULL; ike = ike->next_of_site) {
+        if (!address_equal(&ike->peer.address, &peer->address)) {
             continue;
         }
         if (ike->established) {
@@ -183,6 +175,19 @@ void gateway_unreachable(struct gateway *g, const struct endpoint *peer, const c
         } else if (site->dialled == ike) {
             free(site->icmp_why);
             site->icmp_why = strdup(why);
+        }
+    }
+}
+
+void gateway_unreachable(struct gateway *g, const struct endpoint *peer, const char *why,
+                         uint64_t now_ms)
+{
+    g->now_ms = now_ms;
+    if (hearsay_may_look(g, LOOK_UNREACHABLE, &peer->address, now_ms)) {
+        for (size_t i = 0; i < g->site_count; i++) {
+            if (identities_is_at(g->sites[i], peer)) {
+                unreachable(g->sites[i], peer, why, now_ms);
+            }
         }
     }
     gateway_settle(g, now_ms);

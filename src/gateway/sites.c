@@ -216,6 +216,10 @@ void site_think(struct site *site, uint64_t now_ms)
     struct ike *ike = current_ike(site);
     bool waits_for_child = false;
 
+    if (site->child_lost && site->used == NULL && ike != NULL && site->trouble == NULL) {
+        site_trouble(site, REASON_CHILD_GONE, &ike->peer, "", now_ms);
+    }
+    site->child_lost = false;
     if (site->dial == DIAL_NEXT) {
         dial_next(site, now_ms);
     }
@@ -489,7 +493,7 @@ void site_trouble_clear(struct site *site)
 }
 
 /* The same thing once a minute, a new one at once. */
-static void log_trouble(struct site *site, uint64_t now_ms)
+void site_trouble_log(struct site *site, uint64_t now_ms)
 {
     enum reason reason = site->trouble->reason;
     char sentence[STATUS_SENTENCE_BYTES];
@@ -506,8 +510,8 @@ static void log_trouble(struct site *site, uint64_t now_ms)
     site->unlogged = 0;
 }
 
-static struct trouble *fresh_trouble(struct site *site, enum reason reason,
-                                     const struct endpoint *peer, uint64_t now_ms)
+struct trouble *site_trouble_begin(struct site *site, enum reason reason,
+                                   const struct endpoint *peer, uint64_t now_ms)
 {
     if (site->trouble == NULL) {
         site->trouble = malloc(sizeof(*site->trouble));
@@ -525,13 +529,13 @@ static struct trouble *fresh_trouble(struct site *site, enum reason reason,
 void site_trouble(struct site *site, enum reason reason, const struct endpoint *peer,
                   const char *detail, uint64_t now_ms)
 {
-    struct trouble *t = fresh_trouble(site, reason, peer, now_ms);
+    struct trouble *t = site_trouble_begin(site, reason, peer, now_ms);
 
     if (t == NULL) {
         return;
     }
     actions_copy_words(t->detail, sizeof(t->detail), detail);
-    log_trouble(site, now_ms);
+    site_trouble_log(site, now_ms);
 }
 
 static enum reason reason_of_silence(const struct ike *ike, const struct ikev2_failure *failure)
@@ -611,6 +615,21 @@ enum reason site_reason_of_failure(const struct ike *ike, const struct ikev2_fai
     return REASON_RESOURCES;
 }
 
+/* What we say to be, and whom we ask for (IDr, RFC 7296 3.5) where we do. */
+static void name_both(const struct ike *ike, struct trouble *t)
+{
+    struct text ours = text_over(t->ours, sizeof(t->ours));
+    struct text theirs = text_over(t->theirs, sizeof(t->theirs));
+
+    if (ike->terms == NULL) {
+        return;
+    }
+    ike_identity_describe(&ike->terms->policy.local_id, &ours);
+    if (ike->initiator && ike->terms->policy.peer_id.type != 0) {
+        ike_identity_describe(&ike->terms->policy.peer_id, &theirs);
+    }
+}
+
 void site_trouble_of_failure(struct site *site, struct ike *ike,
                              const struct ikev2_failure *failure, uint64_t now_ms)
 {
@@ -623,11 +642,12 @@ void site_trouble_of_failure(struct site *site, struct ike *ike,
         return;
     }
     ikev2_sa_get_info(ike->machine, &info);
-    struct trouble *t = fresh_trouble(site, reason, &info.peer, now_ms);
+    struct trouble *t = site_trouble_begin(site, reason, &info.peer, now_ms);
 
     if (t == NULL) {
         return;
     }
+    t->by_peer = !ike->initiator;
     t->exchange = failure->exchange;
     t->notify = failure->notify;
     actions_copy_words(t->ours, sizeof(t->ours), failure->ours);
@@ -637,14 +657,12 @@ void site_trouble_of_failure(struct site *site, struct ike *ike,
         actions_copy_words(t->detail, sizeof(t->detail), site->icmp_why);
     } else if (reason == REASON_PEER_ERROR && t->detail[0] == '\0') {
         actions_copy_words(t->detail, sizeof(t->detail), ikev2_notify_name(failure->notify));
-    } else if (reason == REASON_AUTH_REFUSED && t->ours[0] == '\0') {
-        actions_copy_words(t->ours, sizeof(t->ours),
-                           site->config->say != NULL ? site->config->say
-                                                     : site->gateway->config->gateway);
+    } else if (reason == REASON_AUTH_REFUSED) {
+        name_both(ike, t);
     } else if (reason == REASON_AUTH_WRONG && t->theirs[0] == '\0' && ike->said != NULL) {
         struct text theirs = text_over(t->theirs, sizeof(t->theirs));
 
         ike_identity_describe(ike->said, &theirs);
     }
-    log_trouble(site, now_ms);
+    site_trouble_log(site, now_ms);
 }

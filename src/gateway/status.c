@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "proto/ike/selectors.h"
+
 #define ONE_WAY_MS 15000
 #define ONE_WAY_PACKETS 10
 #define NOTICEABLE_DROPS 100 /* and more than one in a hundred of what came in */
@@ -395,6 +397,17 @@ static size_t copy_selectors(const struct selector *from, size_t count,
     return copied;
 }
 
+static bool is_narrowed(const struct site *site, const struct ikev2_child_info *info)
+{
+    const struct selectors *wanted = &site->selectors;
+
+    return site->child_count == 1 &&
+           !(selectors_are_within(wanted->list, wanted->local_count, info->local_selectors,
+                                  info->local_count) &&
+             selectors_are_within(wanted->list + wanted->local_count, wanted->remote_count,
+                                  info->remote_selectors, info->remote_count));
+}
+
 bool gateway_child_at(const struct gateway *g, size_t index, size_t number,
                       struct status_child *out)
 {
@@ -425,6 +438,7 @@ bool gateway_child_at(const struct gateway *g, size_t index, size_t number,
         out->remote_count =
             copy_selectors(info.remote_selectors, info.remote_count, out->remote_selectors);
         out->rekey_ms = info.rekey_ms;
+        out->narrowed = is_narrowed(site, &info);
     }
     if (!dataplane_sa_counters(g->dataplane, child->spi_in, &out->counters)) {
         out->counters = (struct sa_counters){0};

@@ -73,6 +73,7 @@ struct status_ike {
 struct status_child {
     const char *name; /* that of the site */
     bool in_use; /* what is sent goes through it */
+    bool narrowed; /* the peer agreed to a part of the networks only (SEK-N004) */
     uint64_t since_ms;
     uint32_t spi_in, spi_out;
     char suite[STATUS_SUITE_BYTES];

@@ -79,12 +79,13 @@ static const struct reason_entry entries[REASON_COUNT] = {
             .code = "SEK-R004",
             .sentence = "{peer|the peer} answers on UDP 500, but not on UDP 4500",
             .explanation =
-                "There is a NAT between us, so both sides change to UDP port 4500 after the first "
-                "exchange. Nothing came back from there.",
+                "There is a NAT between us, or both sides prefer ESP in UDP, so both change to UDP "
+                "port 4500 after the first exchange. Nothing came back from there.",
             .causes = {"A firewall or the NAT in front of the peer forwards UDP 500 only.",
                        "The peer has NAT traversal switched off."},
             .steps = {"Allow and forward UDP 4500 beside UDP 500.",
-                      "Switch NAT traversal on at the peer."},
+                      "Switch NAT traversal on at the peer.",
+                      "Where no NAT is between, add to site {site|NAME}: encapsulate never"},
         },
     [REASON_UNREACHABLE] =
         {
@@ -315,6 +316,8 @@ static const struct reason_entry entries[REASON_COUNT] = {
                 "answered AUTHENTICATION_FAILED. It does not say why.",
             .causes = {"The shared keys differ.",
                        "The peer expects another name from us. We say \"{ours|our name}\".",
+                       "{?theirs}We ask for \"{theirs|the name that we expect}\"; perhaps the "
+                       "peer has another name: line identity of site {site|NAME}.",
                        "The peer has no entry for our address."},
             .steps = {"Compare: sekisho secret fingerprint NAME on both sides.",
                       "To say another name, add \"say NAME\" to site {site|NAME}.",
@@ -362,8 +365,9 @@ static const struct reason_entry entries[REASON_COUNT] = {
             .trouble = true,
             .code = "SEK-A015",
             .sentence =
-                "the peer proved to be \"{theirs|somebody else}\", expected was \"{ours|another}\"",
-            .explanation = "The key is right, but the name is not the one that this site expects.",
+                "the peer says to be \"{theirs|somebody else}\", expected was \"{ours|another}\"",
+            .explanation = "The name is not the one that this site expects. {detail|The key is "
+                           "right.}",
             .causes = {"The peer's local ID is set to another name.",
                        "Behind that address another gateway answers."},
             .steps = {"Add to site {site|NAME}: identity {theirs|NAME}",
@@ -437,7 +441,6 @@ static const struct reason_entry entries[REASON_COUNT] = {
             .reason = REASON_NARROWED,
             .group = REASON_GROUP_NETWORKS,
             .check = REASON_CHECK_NONE,
-            .trouble = true,
             .code = "SEK-N004",
             .sentence = "the peer agreed to a part of the networks only: {theirs|less than asked}",
             .explanation =
@@ -543,7 +546,7 @@ static const struct reason_entry entries[REASON_COUNT] = {
         {
             .reason = REASON_UNKNOWN_SPI,
             .group = REASON_GROUP_DATA,
-            .check = REASON_CHECK_DATA,
+            .check = REASON_CHECK_NONE,
             .trouble = true,
             .code = "SEK-D007",
             .sentence = "{peer|somebody} sends packets for a tunnel that is not there any more",
@@ -819,6 +822,16 @@ static const char *word_named(struct slice name, const struct reason_words *word
     return word == NULL ? "" : word;
 }
 
+bool reason_line_applies(const char *line, const struct reason_words *words)
+{
+    if (line[0] != '{' || line[1] != '?') {
+        return true;
+    }
+    struct slice name = {(const uint8_t *)line + 2, strcspn(line + 2, "}")};
+
+    return word_named(name, words)[0] != '\0';
+}
+
 void reason_fill(const char *pattern, const struct reason_words *words, struct text *out)
 {
     while (*pattern != '\0') {
@@ -834,6 +847,10 @@ void reason_fill(const char *pattern, const struct reason_words *words, struct t
         size_t whole = strcspn(pattern, "}");
 
         assert(pattern[whole] == '}');
+        if (*pattern == '?') {
+            pattern += whole + 1;
+            continue;
+        }
         const char *word = word_named((struct slice){(const uint8_t *)pattern, name}, words);
 
         if (word[0] != '\0') {

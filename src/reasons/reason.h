@@ -127,6 +127,8 @@ const char *reason_code(enum reason reason);
 const char *reason_group_name(enum reason_group group); /* reach, offer, ... */
 const char *reason_check_name(enum reason_check check); /* name, reach, ... */
 
+/* A line that begins with `{?peer}` is to be said only when that word is known. */
+MUST_USE bool reason_line_applies(const char *line, const struct reason_words *words);
 /* `{peer}` becomes the word, `{peer|the peer}` has what to say when it is unknown. */
 void reason_fill(const char *pattern, const struct reason_words *words, struct text *out);
 void reason_sentence(enum reason reason, const struct reason_words *words, struct text *out);

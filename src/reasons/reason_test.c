@@ -56,6 +56,21 @@ TEST(words_are_filled_in_and_unknown_ones_are_said_otherwise)
     CHECK_TEXT(buffer, "at 203.0.113.9: kyoto nothing.");
 }
 
+TEST(a_line_about_a_word_that_is_not_known_can_be_left_out)
+{
+    char buffer[100];
+    struct text out = text_over(buffer, sizeof(buffer));
+    struct reason_words none = {0};
+    struct reason_words some = {.theirs = "kyoto"};
+
+    CHECK(reason_line_applies("plain {theirs|x}", &none));
+    CHECK(!reason_line_applies("{?theirs}asked for {theirs|x}", &none));
+    CHECK(!reason_line_applies("{?ours}we say {ours|x}", &some));
+    CHECK(reason_line_applies("{?theirs}asked for {theirs|x}", &some));
+    reason_fill("{?theirs}asked for {theirs|x}", &some, &out);
+    CHECK_TEXT(buffer, "asked for kyoto");
+}
+
 static void fills_without_braces(const char *pattern, const struct reason_words *words)
 {
     char buffer[2000];

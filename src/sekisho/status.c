@@ -120,6 +120,9 @@ static void show_child(const struct command *command, const json_t *child)
            text_of(child, "suite"));
     show_list("ours", json_object_get(child, "local"));
     show_list("theirs", json_object_get(child, "remote"));
+    if (is_true(child, "narrowed")) {
+        printf("    %-10sthe peer agreed to a part of our networks only (SEK-N004)\n", "");
+    }
     printf("    %-10sin %s, %.0f packets   out %s, %.0f packets\n", "traffic",
            show_bytes(number_of(child, "in_bytes"), in), number_of(child, "in_packets"),
            show_bytes(number_of(child, "out_bytes"), out), number_of(child, "out_packets"));
