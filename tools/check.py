@@ -28,6 +28,15 @@ LINE_FAIL = re.compile(r"^FAIL ", re.M)
 PRINT = threading.Lock()
 
 
+# Programs and the cases in them that have threads.
+WITH_THREADS = [
+    ("base_test", "*two_threads*"),
+    ("dataplane_test", "*under_threads*"),
+    ("dataplane_test", "*workers*"),
+    ("sekishod_test", "*two_threads*"),
+]
+
+
 class Step:
     def __init__(self, name, command, seconds=600, environment=None, alone=False, counted=None):
         self.name = name
@@ -107,14 +116,22 @@ def steps_of_all():
         Step("build: clang, thread sanitizer", ["ninja", "-C", racing], 1500),
     ]
     tests = meson_tests(release, "gcc", ["unit", "exchange", "sim", "fuzz", "command"])
-    tests += meson_tests(release, "gcc openssl", ["engine"], {"SEKISHO_TEST_CRYPTO": "openssl"})
     # After the release flavour: the same programs under the sanitizers.
     options = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0", "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
     tests += meson_tests(sanitized, "asan", ["unit", "exchange", "sim", "fuzz", "command"], options)
-    tests += meson_tests(racing, "tsan", ["threads"], {"TSAN_OPTIONS": "halt_on_error=1"})
+    races = {"TSAN_OPTIONS": "halt_on_error=1"}
+    tests += [Step(f"tsan {program} {pattern}", [racing / program, pattern], 300, races)
+              for program, pattern in WITH_THREADS]
     lint = [Step("linter", ["sh", "tools/lint"], 1200)]
     interop = [Step(f"interop {script.stem}", ["python3", script], 900, alone=True)
                for script in sorted((ROOT / "tests" / "interop").glob("*_test.py"))]
+    # The daemon itself, with its threads, under the sanitizers. (It cannot be traced, so leaks are not looked for here.)
+    interop += [Step(f"interop demo, {folder.name}", ["python3", "tests/interop/demo.py"], 900,
+                     {**checked, "SEKISHO_BUILD": str(folder)}, alone=True)
+                for folder, checked in ((release, {}), (racing, races),
+                                        (sanitized, {**options, "ASAN_OPTIONS": "detect_leaks=0"}))]
+    interop.append(Step("interop demo, OpenSSL alone", ["python3", "tests/interop/demo.py"], 300,
+                        {"SEKISHO_OPTIONS": "--crypto openssl"}, alone=True))
     return [quick, build, tests, lint, interop]
 
 

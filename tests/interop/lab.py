@@ -117,7 +117,7 @@ class Sekisho:
         self.write(config)
         for secret, value in (secrets or {}).items():
             self.secret(secret, value)
-        self.options = options
+        self.options = [*options, *os.environ.get("SEKISHO_OPTIONS", "").split()]
         self.process = None
 
     def write(self, config):
