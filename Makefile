@@ -21,7 +21,7 @@ build: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) --quiet
 
 demo:
-	@sh tools/setup build
+	@sh tools/setup demo
 	@$(MAKE) --no-print-directory build
 	@python3 tests/interop/demo.py
 
