@@ -719,3 +719,69 @@ TEST(a_route_that_cannot_be_set_is_a_problem_of_its_site)
     CHECK_EQUAL(gateway_pair_site(&pair, 0).state, STATUS_UP);
     close_both();
 }
+
+TEST(networks_that_were_narrowed_are_a_remark_and_no_trouble)
+{
+    struct status_explanation e;
+    struct status_child child;
+
+    gateway_pair_open(&pair, 37);
+    gateway_pair_write_config(&pair, 1, "start wait\n  lan 10.2.0.0/24");
+    gateway_pair_start(&pair, 0);
+    gateway_pair_start(&pair, 1);
+    CHECK(gateway_pair_up(&pair, 5000));
+    CHECK_EQUAL(gateway_pair_site(&pair, 0).reason, REASON_NONE);
+    CHECK(gateway_child_at(pair.nodes[0].gateway, 0, 0, &child));
+    CHECK(child.narrowed);
+    CHECK(gateway_child_at(pair.nodes[1].gateway, 0, 0, &child));
+    CHECK(!child.narrowed);
+    CHECK(gateway_explain(pair.nodes[0].gateway, "osaka", pair.now_ms, &e));
+    CHECK_TEXT(e.checks[REASON_CHECK_NETWORKS].sentence,
+               "agreed: 10.1.0.0/16 === 10.2.0.0/24, which is only a part of ours (SEK-N004)");
+    CHECK(gateway_pair_passes(&pair, 0));
+    close_both();
+}
+
+TEST(a_secret_that_changed_is_used_after_a_reload_and_disturbs_nothing_that_is_up)
+{
+    open_up(38);
+    gateway_pair_run(&pair, 30000);
+    uint64_t spi = gateway_pair_site(&pair, 0).ike.spi_i;
+
+    pair.nodes[0].secret = "a newer key";
+    gateway_pair_reload(&pair, 0);
+    gateway_pair_run(&pair, 5000);
+    check_one_sa();
+    CHECK(gateway_pair_site(&pair, 0).ike.spi_i == spi);
+    CHECK(gateway_pair_passes(&pair, 0));
+    /* The other side still has the old one. */
+    char why[100];
+
+    CHECK(gateway_restart(pair.nodes[0].gateway, "osaka", pair.now_ms, why, sizeof(why)));
+    gateway_pair_run(&pair, 60000);
+    CHECK_EQUAL(gateway_pair_site(&pair, 0).state, STATUS_DOWN);
+    CHECK_EQUAL(reason_get(gateway_pair_site(&pair, 0).reason)->group, REASON_GROUP_IDENTITY);
+    pair.nodes[1].secret = pair.nodes[0].secret;
+    gateway_pair_reload(&pair, 1);
+    CHECK(gateway_pair_up(&pair, 2000));
+    CHECK(gateway_pair_passes(&pair, 1));
+    close_both();
+}
+
+TEST(a_side_that_only_answers_uses_the_secret_that_a_reload_found)
+{
+    char why[100];
+
+    gateway_pair_open(&pair, 39);
+    gateway_pair_write_config(&pair, 1, "start wait");
+    pair.nodes[1].secret = "another key";
+    gateway_pair_start(&pair, 0);
+    gateway_pair_start(&pair, 1);
+    gateway_pair_run(&pair, 3000);
+    CHECK_TEXT(gateway_pair_site(&pair, 0).code, "SEK-A012");
+    pair.nodes[1].secret = pair.nodes[0].secret;
+    gateway_pair_reload(&pair, 1);
+    CHECK(gateway_up(pair.nodes[0].gateway, "osaka", pair.now_ms, why, sizeof(why)));
+    CHECK(gateway_pair_up(&pair, 1000));
+    close_both();
+}

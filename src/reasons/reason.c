@@ -159,7 +159,7 @@ static const struct reason_entry entries[REASON_COUNT] = {
             .trouble = true,
             .code = "SEK-O001",
             .sentence = "no common IKE proposal; we allow {ours|something else}; the peer "
-                        "{theirs|refused all of it}",
+                        "wants {theirs|none of it}",
             .explanation =
                 "Both sides must agree on a cipher, a hash and a key-exchange group for the IKE "
                 "SA. "
@@ -177,7 +177,7 @@ static const struct reason_entry entries[REASON_COUNT] = {
             .trouble = true,
             .code = "SEK-O002",
             .sentence = "no common ESP proposal; we allow {ours|something else}; the peer "
-                        "{theirs|refused all of it}",
+                        "wants {theirs|none of it}",
             .explanation =
                 "The peers know each other, but agree on no cipher for the data. We allow: "
                 "{ours|see sekisho show config --all}. The peer: {theirs|did not say}.",
