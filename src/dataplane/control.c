@@ -7,6 +7,7 @@
 
 #define POLICY_MAX_DEFAULT 65536
 #define LINK_MTU_DEFAULT 1500
+#define IKE_PORT_DEFAULT 500
 #define INNER_MTU_LEAST 576
 
 struct dataplane *dataplane_new(const struct dataplane_settings *settings)
@@ -25,6 +26,7 @@ struct dataplane *dataplane_new(const struct dataplane_settings *settings)
     dp->random = settings->random;
     dp->sa_max = settings->sa_max;
     dp->policy_max = settings->policy_max == 0 ? POLICY_MAX_DEFAULT : settings->policy_max;
+    dp->ike_port = settings->ike_port == 0 ? IKE_PORT_DEFAULT : settings->ike_port;
     dp->worker_count = settings->worker_count == 0 ? 1 : settings->worker_count;
     dp->shared = dp->worker_count > 1;
     dp->link_mtu = LINK_MTU_DEFAULT;

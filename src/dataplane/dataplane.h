@@ -26,6 +26,7 @@ struct dataplane_settings {
     uint32_t sa_max; /* SA pairs; 0: 131,072 */
     uint32_t policy_max; /* 0: 65,536 */
     uint32_t worker_count; /* 0: 1 */
+    uint16_t ike_port; /* ours, on which there is never ESP; 0: 500 */
     struct random_source
         *random; /* control thread only: SPI generations; workers get IV seeds from it */
 };
@@ -174,8 +175,9 @@ void dataplane_give_packet(struct dataplane_worker *worker, struct packet *packe
 /* Clear packets read from the TUN device; count <= BATCH_PACKETS. */
 void dataplane_outbound(struct dataplane_worker *worker, struct packet *const *packets,
                         size_t count, uint64_t now_ms, struct dataplane_output *out);
-/* Datagrams from the wire: outer_protocol 17 with what stood behind the UDP header of port 500 or
- * 4500 (local.port says which), or outer_protocol 50 with what stood behind the IP header. */
+/* Datagrams from the wire: outer_protocol 17 with what stood behind the UDP header of the port of
+ * IKE or the other one (local.port says which), or outer_protocol 50 with what stood behind the IP
+ * header. */
 void dataplane_inbound(struct dataplane_worker *worker, struct packet *const *packets, size_t count,
                        uint64_t now_ms, struct dataplane_output *out);
 /* What the caller lost: SEND_FAILED, TUN_FAILED and CONTROL_FULL of packets that had gone through

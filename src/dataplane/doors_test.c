@@ -254,3 +254,45 @@ TEST(workers_carry_while_sas_and_policies_come_and_go)
     dataplane_free(dp);
     testbed_close(&names);
 }
+
+/* RFC 7296 3.1, RFC 3948 2: without a marker on the port of IKE, whatever its number is. */
+static bool goes_to_control(struct dataplane_worker *worker, uint16_t port)
+{
+    struct packet *p = dataplane_take_packet(worker);
+    static struct dataplane_output out;
+
+    CHECK(p != NULL);
+    memset(packet_data(p), 0x5a, 28);
+    p->length = 28;
+    p->outer_protocol = IP_PROTOCOL_UDP;
+    p->local = (struct endpoint){{FAMILY_IPV4, {192, 0, 2, 2}}, port};
+    p->peer = (struct endpoint){{FAMILY_IPV4, {192, 0, 2, 1}}, port};
+    dataplane_inbound(worker, &p, 1, 1000, &out);
+    for (size_t i = 0; i < out.to_control_count; i++) {
+        dataplane_give_packet(worker, out.to_control[i]);
+    }
+    dataplane_quiet(worker);
+    return out.to_control_count == 1;
+}
+
+TEST(the_port_of_ike_is_the_one_that_was_chosen)
+{
+    const uint16_t chosen[] = {0, 5500};
+
+    for (size_t i = 0; i < 2; i++) {
+        struct seeded_random seeded;
+        seeded_random_init(&seeded, 3);
+        struct random_source random = seeded_random_source(&seeded);
+        struct dataplane_settings settings = {
+            .sa_max = 16, .ike_port = chosen[i], .random = &random};
+        struct dataplane *dp = dataplane_new(&settings);
+        CHECK(dp != NULL);
+        struct dataplane_worker *worker = dataplane_worker_new(dp, 0);
+        CHECK(worker != NULL);
+        CHECK(goes_to_control(worker, 500) == (chosen[i] == 0));
+        CHECK(goes_to_control(worker, 5500) == (chosen[i] == 5500));
+        CHECK(!goes_to_control(worker, 4500));
+        dataplane_worker_free(worker);
+        dataplane_free(dp);
+    }
+}

@@ -5,7 +5,6 @@
 #include "dataplane/plane.h"
 #include "dataplane/ecn.h"
 
-#define PORT_IKE 500
 #define IKE_HEAD_BYTES 28
 #define UNKNOWN_SPI_INTERVAL_MS 1000
 
@@ -30,7 +29,7 @@ static bool classify(struct dataplane_worker *worker, struct packet *packet)
         worker_drop(worker, packet, DROP_WRONG_ENCAPSULATION);
         return false;
     }
-    if (packet->local.port == PORT_IKE) {
+    if (packet->local.port == worker->dp->ike_port) {
         /* RFC 3948 2: no ESP on this port. */
         to_control(worker, packet);
         return false;

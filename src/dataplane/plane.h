@@ -50,6 +50,7 @@ struct dataplane {
     uint32_t sa_max;
     uint32_t index_mask;
     uint32_t policy_max;
+    uint16_t ike_port;
     bool shared; /* more than one worker: counters need atomic additions */
 
     /* control thread only */

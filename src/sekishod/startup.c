@@ -86,7 +86,8 @@ static bool make_rooms(struct daemon *daemon, char *why, size_t why_bytes)
 {
     /* With two processors a thread for each direction. */
     uint32_t workers = processors_count() > 1 ? 2 : 1;
-    struct dataplane_settings plane = {.worker_count = workers, .random = &daemon->random};
+    struct dataplane_settings plane = {
+        .worker_count = workers, .ike_port = daemon->port, .random = &daemon->random};
 
     daemon->workers_wanted = workers;
     daemon->dataplane = dataplane_new(&plane);
