@@ -303,8 +303,9 @@ static const struct schema_word schema[] = {
      .arguments = "auto | always | never",
      .standard = "auto",
      .example = "encapsulate always",
-     .meaning = "Whether ESP travels in UDP: when a NAT needs it, always (where something on the "
-                "way blocks ESP), or never."},
+     .meaning = "Whether ESP travels in UDP, on port 4500: when a NAT needs it or the peer is a "
+                "Sekisho that prefers it too (it is faster), always (where something on the way "
+                "blocks ESP), or never."},
     {.word = "start",
      AT_SITE(start),
      .kind = KIND_CHOICE,

@@ -104,6 +104,14 @@ void admission_end(struct ike *ike)
     }
 }
 
+/* Who comes through port 500 goes on through 4500, and must find us there. */
+static bool prefers_udp(const struct gateway *g, const struct endpoint *local,
+                        const struct address *peer)
+{
+    return (local->port == IKE_NAT_PORT || g->config->nat_port == IKE_NAT_PORT) &&
+           responder_terms_prefer_udp(g->responder_terms, peer);
+}
+
 /* A message for which there is no IKE SA. */
 void admission_datagram(struct gateway *g, const struct endpoint *local,
                         const struct endpoint *peer, struct slice message, uint64_t now_ms)
@@ -135,5 +143,6 @@ void admission_datagram(struct gateway *g, const struct endpoint *local,
         return;
     }
     g->responder_terms->policy.half_open_ms = half_open_ms(g);
+    g->responder_terms->policy.prefer_encapsulation = prefers_udp(g, local, &peer->address);
     ike_answer(g, local, peer, header.spi_i, message, now_ms);
 }

@@ -104,6 +104,10 @@ struct responder_terms {
     struct ikev2_responder_policy policy;
     const struct proposals **lists;
     struct proposals *copies;
+    /* Peers that may be anywhere, or are at these addresses, with whom ESP in UDP is not allowed. */
+    bool never_anywhere;
+    struct table never_at;
+    struct table others_at; /* the other peers' addresses, if anybody may be anywhere */
 };
 
 /* ---- an SA for data ---- */
@@ -386,6 +390,10 @@ struct terms *terms_hold(struct terms *terms);
 void terms_release(struct terms *terms); /* NULL is allowed */
 MUST_USE bool terms_same_proposals(const struct proposals *a, const struct proposals *b);
 MUST_USE struct responder_terms *responder_terms_new(struct site *const *sites, size_t count);
+/* Whether ESP may go in UDP without a NAT with whoever is at this address. A peer that is known to
+ * be there is meant before those who may be anywhere. */
+MUST_USE bool responder_terms_prefer_udp(const struct responder_terms *terms,
+                                         const struct address *peer);
 struct responder_terms *responder_terms_hold(struct responder_terms *terms);
 void responder_terms_release(struct responder_terms *terms);
 /* Whether we have another IKE SA with the peer of this site (RFC 7296 2.4). */

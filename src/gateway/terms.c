@@ -183,6 +183,69 @@ static bool add_list(struct responder_terms *t, const struct proposals *list, si
     return true;
 }
 
+#define ADDRESS_KEY_BYTES 17
+
+static struct slice key_of(const struct address *a, uint8_t key[ADDRESS_KEY_BYTES])
+{
+    key[0] = a->family;
+    memcpy(key + 1, a->bytes, sizeof(a->bytes));
+    return (struct slice){key, ADDRESS_KEY_BYTES};
+}
+
+static bool add_address(struct responder_terms *t, struct table *table, const struct address *a)
+{
+    uint8_t bytes[ADDRESS_KEY_BYTES];
+    struct slice key = key_of(a, bytes);
+
+    return table_find(table, key) != NULL || table_add(table, key, t);
+}
+
+/* Where the peers are whose sites say "encapsulate never", or those of all other sites. */
+static bool add_addresses(struct responder_terms *t, struct site *const *sites, size_t count,
+                          bool never)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct config_site *c = sites[i]->config;
+
+        if (!c->enabled || (c->encapsulate == ENCAPSULATE_NEVER) != never) {
+            continue;
+        }
+        for (size_t j = 0; j < c->peer_count; j++) {
+            const struct config_host *host = &c->peers[j];
+
+            if (host->any || address_is_unset(&host->address)) {
+                t->never_anywhere = t->never_anywhere || never;
+            } else if (!add_address(t, never ? &t->never_at : &t->others_at, &host->address)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static bool fill_addresses(struct responder_terms *t, struct site *const *sites, size_t count)
+{
+    if (count == 0) {
+        return true;
+    }
+    table_init(&t->never_at, sites[0]->gateway->identity_key, 0);
+    table_init(&t->others_at, sites[0]->gateway->identity_key, 0);
+    return add_addresses(t, sites, count, true) &&
+           (!t->never_anywhere || add_addresses(t, sites, count, false));
+}
+
+bool responder_terms_prefer_udp(const struct responder_terms *terms, const struct address *peer)
+{
+    uint8_t bytes[ADDRESS_KEY_BYTES];
+    struct slice key = key_of(peer, bytes);
+
+    if (terms->never_at.count > 0 && table_find(&terms->never_at, key) != NULL) {
+        return false;
+    }
+    return !terms->never_anywhere ||
+           (terms->others_at.count > 0 && table_find(&terms->others_at, key) != NULL);
+}
+
 static bool fill_responder(struct responder_terms *t, struct site *const *sites, size_t count)
 {
     const struct proposals *newest = NULL;
@@ -228,7 +291,7 @@ struct responder_terms *responder_terms_new(struct site *const *sites, size_t co
         return NULL;
     }
     t->references = 1;
-    if (!fill_responder(t, sites, count)) {
+    if (!fill_responder(t, sites, count) || !fill_addresses(t, sites, count)) {
         responder_terms_release(t);
         return NULL;
     }
@@ -250,6 +313,8 @@ void responder_terms_release(struct responder_terms *terms)
     if (--terms->references > 0) {
         return;
     }
+    table_fini(&terms->never_at);
+    table_fini(&terms->others_at);
     free(terms->lists);
     free(terms->copies);
     free(terms);
