@@ -169,6 +169,9 @@ enum tun_result tun_read(const struct tun *tun, struct packet *packet)
 
     ssize_t got = readv(tun->fd, parts, ARRAY_LENGTH(parts));
     if (got < 0) {
+        if (errno == EBADFD) {
+            return TUN_GONE;
+        }
         return errno == EAGAIN || errno == EINTR ? TUN_EMPTY : TUN_FAILED;
     }
     /* The device cuts off silently what does not fit: a full buffer is not to be trusted. */

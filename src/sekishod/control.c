@@ -160,6 +160,17 @@ static void take_address_changes(struct daemon *daemon, uint64_t now_ms)
     }
 }
 
+/* Without its device it is of no use: whoever started it starts it again. */
+static void look_at_device(struct daemon *daemon, const struct worker *worker)
+{
+    if (worker_device_is_gone(worker) && !daemon->ends) {
+        log_line(daemon->log, LOG_LEVEL_ERROR, "daemon",
+                 "ends: somebody deleted the device %s; start sekishod again", daemon->device);
+        daemon->ends = true;
+        daemon->failed = true;
+    }
+}
+
 /* Returns true when something was left for the next turn. */
 static bool run_turn(struct daemon *daemon)
 {
@@ -171,6 +182,7 @@ static bool run_turn(struct daemon *daemon)
     for (size_t i = 0; i < daemon->worker_count; i++) {
         more = take_datagrams(daemon, daemon->workers[i], now_ms) || more;
         take_errors(daemon, daemon->workers[i], now_ms);
+        look_at_device(daemon, daemon->workers[i]);
     }
     actions_take_answers(daemon, now_ms);
     gateway_notes(daemon->gateway, now_ms);

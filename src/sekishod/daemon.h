@@ -65,6 +65,7 @@ struct daemon {
     size_t problem_count;
 
     bool ends;
+    bool failed; /* it ends because it cannot go on */
     bool addresses_changed;
 };
 

@@ -107,7 +107,7 @@ static int run(struct daemon *daemon, struct config *config)
     }
     daemon_stop(daemon);
     run_directory_leave(&daemon->run);
-    return up ? EXIT_SUCCESS : EXIT_FAILURE;
+    return up && !daemon->failed ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 int main(int argc, char **argv)

@@ -41,6 +41,7 @@ struct worker {
     struct cut cut;
     bool is_cutting;
     bool has_news; /* for the control thread */
+    atomic_bool device_is_gone;
     pthread_t thread;
     bool started;
     atomic_bool ends;
@@ -193,6 +194,13 @@ static bool next_clear_packet(struct worker *worker, bool may_read, struct packe
         }
         enum tun_result result = tun_read(worker->settings.tun, &worker->super);
         if (result == TUN_EMPTY) {
+            return false;
+        }
+        if (result == TUN_GONE) {
+            /* Its descriptor would report an error for ever. */
+            loop_remove(&worker->loop, &worker->tun);
+            atomic_store(&worker->device_is_gone, true);
+            worker->has_news = true;
             return false;
         }
         worker->is_cutting = result == TUN_OK && cut_begin(&worker->cut, &worker->super);
@@ -390,6 +398,11 @@ bool worker_peek_datagram(struct worker *worker, struct datagram *out)
 void worker_drop_datagram(struct worker *worker)
 {
     datagrams_drop(&worker->up);
+}
+
+bool worker_device_is_gone(const struct worker *worker)
+{
+    return atomic_load(&worker->device_is_gone);
 }
 
 bool worker_next_error(struct worker *worker, struct datagram_error *out)

@@ -40,6 +40,8 @@ void worker_free(struct worker *worker);
 /* For the control thread. */
 MUST_USE bool worker_peek_datagram(struct worker *worker, struct datagram *out);
 void worker_drop_datagram(struct worker *worker);
+/* Somebody deleted the TUN device. */
+MUST_USE bool worker_device_is_gone(const struct worker *worker);
 MUST_USE bool worker_next_error(struct worker *worker, struct datagram_error *out);
 
 #endif

@@ -212,6 +212,19 @@ def starvation(lab, hosts, check):
     osaka.stop()
 
 
+def removal(lab, hosts, check):
+    """Somebody deletes the device: the daemon says so and ends, so that it is started again."""
+    tokyo = Sekisho(hosts[1], TOKYO, {"osaka": KEY}, name="tr").start()
+    hosts[1].ip("link", "delete", "sekisho0")
+    try:
+        status = tokyo.process.wait(3)
+    except subprocess.TimeoutExpired:
+        status = "still there"
+        tokyo.kill()
+    check("device deleted: the daemon ends with an error", status == 1, status)
+    check("device deleted: and says why", "sekisho0" in tokyo.log().splitlines()[-1], tokyo.log().splitlines()[-1])
+
+
 def main():
     began = time.monotonic()
     chosen = [int(word) for word in sys.argv[1:]] or range(len(VARIANTS))
@@ -222,10 +235,12 @@ def main():
             for number in chosen:
                 if number == len(VARIANTS) - 2 and not sys.argv[1:]:
                     starvation(lab, hosts, lab.check)
+                    removal(lab, hosts, lab.check)
                 if number < len(VARIANTS):
                     variant(lab, hosts, number, lab.check, rates)
             if len(VARIANTS) in chosen:
                 starvation(lab, hosts, lab.check)
+                removal(lab, hosts, lab.check)
         lab.check("nothing in clear", not clear.seen, clear.seen[:3])
         told = {k: f"{statistics.median(v):.0f} Mbit/s" for k, v in rates.items()}
         lab.check(f"{time.monotonic() - began:.0f} s, median rate with offloads", True, told)
