@@ -313,6 +313,8 @@ static void set_routes(struct gateway *g, struct plan *plan, const struct config
     for (size_t i = 0; i < plan->count; i++) {
         if (before[i] == NULL || before[i]->hash != plan->sites[i]->config->hash) {
             routes_add(g, plan->sites[i]);
+        } else {
+            routes_try_again(g, plan->sites[i]);
         }
     }
     for (size_t i = 0; i < plan->count; i++) {

@@ -717,6 +717,11 @@ TEST(a_route_that_cannot_be_set_is_a_problem_of_its_site)
     CHECK_TEXT(problem.site, "osaka");
     CHECK_TEXT(problem.sentence, "a route could not be set: 10.2.0.0/16: file exists");
     CHECK_EQUAL(gateway_pair_site(&pair, 0).state, STATUS_UP);
+    /* What was in its way is gone. */
+    pair.nodes[0].route_count = 0;
+    gateway_pair_reload(&pair, 0);
+    CHECK(gateway_pair_has_route(&pair, 0, "10.2.0.0/16"));
+    CHECK_EQUAL(gateway_problems(pair.nodes[0].gateway, pair.now_ms, &problem, 1), 0);
     close_both();
 }
 

@@ -406,6 +406,8 @@ void proposals_release(struct shared_proposals *s); /* NULL is allowed */
 
 /* ---- routes.c ---- */
 void routes_add(struct gateway *g, struct site *site);
+/* A route that could not be set: what was in its way may be gone. One that stands is harmless. */
+void routes_try_again(struct gateway *g, struct site *site);
 void routes_remove(struct gateway *g, const struct config_site *site);
 void routes_remove_all(struct gateway *g);
 size_t routes_count(const struct gateway *g);

@@ -85,6 +85,18 @@ void routes_add(struct gateway *g, struct site *site)
     }
 }
 
+void routes_try_again(struct gateway *g, struct site *site)
+{
+    if (site->route_trouble == NULL || !wants_routes(site->config)) {
+        return;
+    }
+    free(site->route_trouble);
+    site->route_trouble = NULL;
+    for (size_t i = 0; i < site->config->network_count; i++) {
+        tell(g, GATEWAY_ROUTE_ADD, &site->config->networks[i]);
+    }
+}
+
 void routes_remove(struct gateway *g, const struct config_site *site)
 {
     if (!wants_routes(site)) {

@@ -739,7 +739,9 @@ static const struct reason_entry entries[REASON_COUNT] = {
             .explanation = "Without the route, packets for the site do not reach the tunnel.",
             .causes = {"Another program owns a route to the same network.",
                        "The service may not change routes (container without NET_ADMIN)."},
-            .steps = {"Run: ip route show table all", "Remove the other route, or say routes off."},
+            .steps = {"Run: ip route show table all",
+                      "Remove the other route and run: sekisho apply",
+                      "Or say routes off in site {site|NAME}."},
         },
 };
 
