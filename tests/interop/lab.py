@@ -156,6 +156,10 @@ class Sekisho:
     def command(self, *words, check=True, seconds=30):
         return call(BUILD / "sekisho", "--run", self.run_folder, *words, check=check, seconds=seconds)
 
+    def set_secret(self, name, value):
+        """As an administrator does it."""
+        return call(BUILD / "sekisho", "-c", self.config, "secret", "set", name, check=False, text_in=value + "\n")
+
     def status(self):
         done = self.command("status", "--json", check=False)
         return json.loads(done.stdout) if done.stdout.strip().startswith("{") else {}

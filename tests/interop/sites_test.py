@@ -162,6 +162,59 @@ def commands(lab, check):
                                                                "problems"} <= set(total))
 
 
+def changed_key(lab, check):
+    """A wrong key, put right by `secret set` and `apply` on the other side; then one that changes while the site is up."""
+    with NoExit(lab, "key") as inner:
+        hosts = two_sites(inner)
+        a = hosts[0]
+        tokyo = Sekisho(hosts[1], TOKYO, {"osaka": KEY}).start()
+        osaka = Sekisho(hosts[3], OSAKA, {"tokyo": "another-" + KEY}).start()
+        told = wait_for(lambda: "SEK-A012" in tokyo.explain("osaka") + osaka.explain("tokyo"), 10)
+        check("key: a wrong one is said with its code", told, "" if told else tokyo.explain("osaka"))
+        time.sleep(4)  # the waits between tries have grown
+        done = osaka.set_secret("tokyo", KEY)
+        check("key: secret set", done.returncode == 0, done.stdout + done.stderr)
+        check("key: apply", osaka.command("apply", check=False).returncode == 0)
+        began = time.monotonic()
+        check("key: the site comes up at once", tokyo.wait_up("osaka", 4) and osaka.wait_up("tokyo", 4),
+              f"{time.monotonic() - began:.1f} s")
+        check("key: traffic", a.pings("10.2.0.2"))
+        spi = tokyo.site("osaka")["ike"]["spi_i"]
+        newer = "newer-" + KEY
+        for place, name in ((tokyo, "osaka"), (osaka, "tokyo")):
+            place.set_secret(name, newer)
+            place.command("apply", check=False)
+        time.sleep(1)
+        check("key: changed on both sides while up: nothing is disturbed", tokyo.site("osaka")["ike"]["spi_i"] == spi
+              and a.ping("10.2.0.2"))
+        tokyo.command("restart", "osaka", check=False)
+        check("key: the next connection uses it", wait_for(
+            lambda: tokyo.is_up("osaka") and tokyo.site("osaka")["ike"]["spi_i"] != spi, 5) and a.pings("10.2.0.2"))
+        check("key: it is nowhere in the log", newer not in tokyo.log() + osaka.log())
+
+
+def conflict(lab, check):
+    """The network of a site has a route of somebody else already."""
+    with NoExit(lab, "conflict") as inner:
+        hosts = two_sites(inner)
+        hosts[1].ip("route", "add", "10.2.0.0/16", "dev", "lan")
+        tokyo = Sekisho(hosts[1], TOKYO, {"osaka": KEY}).start()
+        osaka = Sekisho(hosts[3], OSAKA, {"tokyo": KEY}).start()
+        check("conflict: the site comes up", tokyo.wait_up("osaka"))
+        told = tokyo.command("status", check=False).stdout
+        check("conflict: status shows it as a problem, with what to do", "1 problem" in told
+              and "over lan already" in told and "ip route del 10.2.0.0/16 dev lan" in told, told)
+        check("conflict: explain has its code", "SEK-H004" in tokyo.explain("osaka"), tokyo.explain("osaka"))
+        check("conflict: the route of the other is left alone", "dev lan" in
+              hosts[1].ip("route", "show", "10.2.0.0/16").stdout)
+        hosts[1].ip("route", "del", "10.2.0.0/16", "dev", "lan")
+        tokyo.command("apply", check=False)
+        check("conflict: removed and applied: it passes", hosts[0].pings("10.2.0.2", 5)
+              and "problem" not in tokyo.command("status", check=False).stdout,
+              tokyo.command("status", check=False).stdout)
+        osaka.stop()
+
+
 def many(lab, check):
     """10,000 sites: checked and started in about a second; status stays fast."""
     with NoExit(lab, "many") as inner:
@@ -192,6 +245,8 @@ def main():
         families(lab, 6, check)
         life(lab, check)
         commands(lab, check)
+        changed_key(lab, check)
+        conflict(lab, check)
         many(lab, check)
 
 
