@@ -141,18 +141,20 @@ static void go(struct site *site, const struct address *local, uint64_t now_ms)
     site_think_later(site);
 }
 
-/* The first address that we listen on and from which the peer can be reached; false when there is
- * none. */
+/* Whether peers of this family can be reached from what we listen on. `out` is the address when
+ * there is only one; of several, the system's routes choose. */
 static bool listens_on(const struct gateway *g, enum family family, const struct address **out)
 {
+    size_t count = 0;
+
     *out = NULL;
     for (size_t i = 0; i < g->config->listen_count; i++) {
         if (g->config->listen[i].family == family) {
-            *out = &g->config->listen[i];
-            return true;
+            *out = count == 0 ? &g->config->listen[i] : NULL;
+            count++;
         }
     }
-    return g->config->listen_count == 0;
+    return count > 0 || g->config->listen_count == 0;
 }
 
 static void next_host(struct site *site, uint64_t now_ms);

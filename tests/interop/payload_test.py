@@ -180,14 +180,16 @@ def starvation(lab, hosts, check):
     link(ga, wan, gb, 1500, ())
     gb.ip("route", "replace", "blackhole", "10.2.0.77/32")
     text_t, text_o = texts("always", 4)
-    text_t = "port 5500 nat 5501\n" + text_t
+    text_t = "listen 10.1.0.1 203.0.113.1 2001:db8:f::1\nport 5500 nat 5501\n" + text_t
+    text_o = text_o.replace("  key ", "  start wait\n  key ")
     # On one processor it has one thread for both directions; the other processor makes more than it can carry.
     every = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(every)})
     tokyo = Sekisho(ga, text_t, {"osaka": KEY}, name="ts", options=("--crypto", "openssl")).start()
     os.sched_setaffinity(0, every)
     osaka = Sekisho(gb, text_o, {"tokyo": KEY}, name="os").start()
-    if not check("flood: up, from ports of our own", tokyo.wait_up("osaka") and osaka.wait_up("tokyo")):
+    if not check("flood: up, from addresses and ports of our own",
+                 tokyo.wait_up("osaka") and osaka.wait_up("tokyo"), tokyo.log()[-900:] + tokyo.explain("osaka")):
         return
     with Flow(b, a, "10.1.0.2", rate=200) as flow:
         time.sleep(0.3)
