@@ -725,6 +725,41 @@ TEST(a_route_that_cannot_be_set_is_a_problem_of_its_site)
     close_both();
 }
 
+TEST(a_flow_that_became_one_way_is_a_remark_in_explain)
+{
+    struct status_explanation e;
+
+    open_up(35);
+    CHECK(gateway_pair_passes(&pair, 1));
+    for (unsigned i = 0; i < 60; i++) {
+        CHECK(gateway_pair_passes(&pair, 0));
+        gateway_pair_run(&pair, 900);
+    }
+    CHECK_EQUAL(gateway_pair_site(&pair, 0).reason, REASON_NONE);
+    CHECK(gateway_explain(pair.nodes[0].gateway, "osaka", pair.now_ms, &e));
+    CHECK(strstr(e.checks[REASON_CHECK_DATA].sentence, "though the peer answers (SEK-D001)"));
+    CHECK_EQUAL(e.checks[REASON_CHECK_DATA].result, STATUS_CHECK_OK);
+    CHECK(gateway_explain(pair.nodes[1].gateway, "tokyo", pair.now_ms, &e));
+    CHECK_TEXT(e.checks[REASON_CHECK_DATA].sentence, "60 packets came in, 1 went out");
+    close_both();
+}
+
+TEST(a_narrow_path_is_a_remark_in_explain)
+{
+    struct status_explanation e;
+
+    open_up(50);
+    dataplane_path_mtu(pair.nodes[0].dataplane, &pair.nodes[0].outer, &pair.nodes[1].outer, 900,
+                       pair.now_ms);
+    CHECK(gateway_pair_passes(&pair, 0));
+    CHECK(gateway_pair_passes(&pair, 1));
+    CHECK(gateway_explain(pair.nodes[0].gateway, "osaka", pair.now_ms, &e));
+    CHECK(strstr(e.checks[REASON_CHECK_DATA].sentence,
+                 "1 packets came in, 1 went out; the path takes 900 octets only, so 8") != NULL);
+    CHECK_EQUAL(gateway_pair_site(&pair, 0).reason, REASON_NONE);
+    close_both();
+}
+
 TEST(networks_that_were_narrowed_are_a_remark_and_no_trouble)
 {
     struct status_explanation e;

@@ -55,10 +55,15 @@ static bool is_worth(const struct site *site, enum reason reason, uint64_t now_m
     if (t == NULL) {
         return true;
     }
-    bool is_over = !site_is_wanted(site) && t->reason == REASON_PEER_DELETED;
-
-    return is_over || (t->hearsay &&
-                       (weight_of(reason) >= weight_of(t->reason) || now_ms > t->at_ms + KEPT_MS));
+    if (t->hearsay) {
+        return weight_of(reason) >= weight_of(t->reason) || now_ms > t->at_ms + KEPT_MS;
+    }
+    if (site_is_wanted(site)) {
+        return false;
+    }
+    /* We do not try: what was found out long ago or is only that he went away is not news. */
+    return t->reason == REASON_PEER_DELETED || t->reason == REASON_PEER_DEAD ||
+           (weight_of(reason) > 0 && now_ms > t->at_ms + KEPT_MS);
 }
 
 static bool is_down_at(const struct site *site, const struct endpoint *peer)

@@ -171,6 +171,29 @@ TEST(proposals_that_do_not_meet_are_told_with_both_sides_words_as_responder)
     gateway_pair_close(&pair);
 }
 
+TEST(esp_without_an_sa_is_told_of_a_site_that_waits_and_not_of_one_that_calls)
+{
+    for (unsigned wanted = 0; wanted < 2; wanted++) {
+        gateway_pair_open(&pair, 47 + wanted);
+        gateway_pair_start(&pair, 0);
+        gateway_pair_start(&pair, 1);
+        CHECK(gateway_pair_up(&pair, 5000));
+        gateway_pair_crash(&pair, 1);
+        gateway_pair_write_config(&pair, 1, wanted == 1 ? "" : "start wait");
+        gateway_pair_start(&pair, 1);
+        gateway_pair_offer(&pair, 0);
+        gateway_pair_run(&pair, 15);
+        enum reason reason = gateway_pair_site(&pair, 1).reason;
+
+        CHECK_EQUAL(reason == REASON_UNKNOWN_SPI, wanted == 0);
+        while (!gateway_pair_passes(&pair, 0)) {
+            CHECK(pair.now_ms < 1060000);
+        }
+        CHECK_EQUAL(gateway_pair_site(&pair, 1).reason, REASON_NONE);
+        gateway_pair_close(&pair);
+    }
+}
+
 TEST(looking_for_sites_by_an_address_is_rationed)
 {
     gateway_pair_open(&pair, 46);
