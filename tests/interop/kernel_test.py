@@ -2,6 +2,7 @@
 """strongSwan with the ESP of a real Linux kernel, in a User-Mode Linux guest: native ESP (protocol 50) and UDP
 encapsulation, both roles, IPv4 and IPv6, the usual suites, rekeys under traffic."""
 import pathlib
+import re
 import time
 
 from guest import Guest
@@ -55,6 +56,10 @@ class Rig:
             child = gateway.site("peer")["children"][0]
             lab.check(f"{name}: {'UDP' if child['encapsulated'] else 'native ESP'}",
                       child["encapsulated"] == (encapsulate == "always"))
+            if encapsulate == "auto":
+                told = gateway.command("trace", "peer", check=False).stdout
+                good = bool(re.search(r"\bV\b", told)) == (role == "initiator")
+                lab.check(f"{name}: a Vendor ID is sent in requests only", good, "" if good else told[:400])
             lab.check(f"{name}: IPv4 inside", self.a.pings("10.2.0.2"))
             lab.check(f"{name}: IPv6 inside", self.a.pings("fd02::2"))
             lab.check(f"{name}: sizes", all(self.a.pings("10.2.0.2", size=s, seconds=3)
@@ -103,6 +108,7 @@ def main():
         for role in ("initiator", "responder"):
             rig.run(f"{first[1]}, in UDP, we are {role}", role, first[:2], first[2:], "always")
             rig.run(f"{first[1]}, native over IPv6, we are {role}", role, first[:2], first[2:], "never", six=True)
+            rig.run(f"{first[1]}, as it comes, we are {role}", role, first[:2], first[2:], "auto")
 
 
 if __name__ == "__main__":

@@ -67,13 +67,24 @@ class NoExit(Lab):
         return kind is None or not issubclass(kind, (KeyboardInterrupt, SystemExit))
 
 
+def in_udp(check, name, *gateways):
+    """What two Sekishos agree to by default; nobody claims a NAT."""
+    for gateway in gateways:
+        site = gateway.status()["sites"][0]
+        good = site["children"] and all(c["encapsulated"] for c in site["children"]) and site["ike"]["nat"] == ""
+        check(f"{name}: ESP in UDP without a NAT, says {gateway.host.name}", good, "" if good else site)
+
+
 def life(lab, check):
     """Rekeys under traffic, crash, restart, reload, routes."""
     fast = "  lifetime ike 60s child 20s\n  key "
     with NoExit(lab, "life") as inner:
         a, ga, wan, gb, b, tokyo, osaka = pair(inner, TOKYO, OSAKA)
         check("life: up", tokyo.wait_up("osaka") and osaka.wait_up("tokyo"))
-        check("life: ping", a.pings("10.2.0.2"))
+        in_udp(check, "life", tokyo, osaka)
+        with Sniffer(wan, "br0", "proto 50 or port 500") as native:
+            check("life: ping", a.pings("10.2.0.2"))
+        check("life: nothing outside of UDP port 4500", not native.seen, native.seen[:3])
         route = ga.ip("route", "show", "10.2.0.0/16").stdout
         check("life: the route is there", "sekisho" in route, route)
         with Sniffer(wan, "br0", "net 10.0.0.0/8") as clear:
@@ -86,6 +97,7 @@ def life(lab, check):
                 time.sleep(1)
             check("life: six rekeys of child and IKE SA under 1,000 packets/s lose nothing", flow.lost == 0, flow.told())
             check("life: and double nothing", flow.doubled == 0)
+            in_udp(check, "life: rekeyed", tokyo, osaka)
             # kill -9 of one side: traffic back without anybody doing anything
             osaka.kill()
             check("life: killed: traffic stops", not a.ping("10.2.0.2"))
