@@ -71,14 +71,22 @@ static void accept_own_addresses(const char *name)
 }
 
 /* UDP in super-packets where the kernel can; without any of it, checksums and cutting are its work.
- */
-static void ask_for_supers(int fd)
+ * A device that was there before keeps what another program asked for, so all is said. */
+static bool choose_form(int fd, bool supers)
 {
     const unsigned tcp = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
+    int head_bytes = sizeof(struct virtio_net_hdr);
 
+    if (!supers) {
+        return ioctl(fd, TUNSETOFFLOAD, 0) == 0;
+    }
+    if (ioctl(fd, TUNSETVNETHDRSZ, &head_bytes) != 0) {
+        return false;
+    }
     if (ioctl(fd, TUNSETOFFLOAD, tcp | TUN_F_USO4 | TUN_F_USO6) != 0) {
         (void)ioctl(fd, TUNSETOFFLOAD, tcp);
     }
+    return true;
 }
 
 bool tun_open(struct tun *tun, const char *name, bool many, bool supers, char *why,
@@ -110,8 +118,11 @@ bool tun_open(struct tun *tun, const char *name, bool many, bool supers, char *w
         (void)close(fd);
         return false;
     }
-    if (supers) {
-        ask_for_supers(fd);
+    if (!choose_form(fd, supers)) {
+        snprintf(why, why_bytes, "the device %s does not take the form we want: %s", name,
+                 strerror(errno));
+        (void)close(fd);
+        return false;
     }
     tun->fd = fd;
     tun->supers = supers;

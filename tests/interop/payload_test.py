@@ -214,6 +214,34 @@ def starvation(lab, hosts, check):
     osaka.stop()
 
 
+# A device that stays, with 12 octets before each packet as some programs want it, not 10.
+OTHER_HEAD = """
+import fcntl, struct
+device = open("/dev/net/tun", "r+b", buffering=0)
+fcntl.ioctl(device, 0x400454ca, struct.pack("16sH22x", b"sekisho0", 0x5001))
+fcntl.ioctl(device, 0x400454d8, struct.pack("i", 12))
+fcntl.ioctl(device, 0x400454d0, 7)
+fcntl.ioctl(device, 0x400454cb, 1)
+"""
+
+
+def inherited(lab, hosts, check):
+    """Another program made the device and left it in its own form."""
+    a, ga, wan, gb, b = hosts
+    for choice in ("on", "off"):
+        ga.run("python3", "-c", OTHER_HEAD)
+        tokyo = Sekisho(ga, TOKYO, {"osaka": KEY}, name=f"ti{choice}", options=("--offload", choice)).start()
+        osaka = Sekisho(gb, OSAKA, {"tokyo": KEY}, name=f"oi{choice}").start()
+        check(f"inherited device, offload {choice}: up", tokyo.wait_up("osaka"))
+        check(f"inherited device, offload {choice}: ping", a.pings("10.2.0.2", 4) and b.pings("10.1.0.2", 4))
+        told = ga.run("ethtool", "-k", "sekisho0").stdout
+        check(f"inherited device, offload {choice}: told to the system",
+              f"tx-tcp-segmentation: {choice}" in told and f"tx-checksum-ip-generic: {choice}" in told)
+        tokyo.stop()
+        osaka.stop()
+        ga.ip("link", "delete", "sekisho0")
+
+
 def removal(lab, hosts, check):
     """Somebody deletes the device: the daemon says so and ends, so that it is started again."""
     tokyo = Sekisho(hosts[1], TOKYO, {"osaka": KEY}, name="tr").start()
@@ -237,11 +265,13 @@ def main():
             for number in chosen:
                 if number == len(VARIANTS) - 2 and not sys.argv[1:]:
                     starvation(lab, hosts, lab.check)
+                    inherited(lab, hosts, lab.check)
                     removal(lab, hosts, lab.check)
                 if number < len(VARIANTS):
                     variant(lab, hosts, number, lab.check, rates)
             if len(VARIANTS) in chosen:
                 starvation(lab, hosts, lab.check)
+                inherited(lab, hosts, lab.check)
                 removal(lab, hosts, lab.check)
         lab.check("nothing in clear", not clear.seen, clear.seen[:3])
         told = {k: f"{statistics.median(v):.0f} Mbit/s" for k, v in rates.items()}
