@@ -3,7 +3,7 @@
  * much a site that nobody calls: what is allocated and not freed, counted through the linker.
  *
  * A thousand sites of one gateway call a thousand of the other; then the callers are gone, and
- * what is left more than before is what the answering side keeps.
+ * what is left more than before is what the answering side keeps. And rekeying adds nothing to it.
  */
 #include <malloc.h>
 #include <stdio.h>
@@ -15,6 +15,8 @@
 
 #define SITES 1000
 #define SITE_TEXT_BYTES 320
+#define REKEYED_SITES 20
+#define GROWN_BYTES_MAX 16 /* for each rekeying: less than the smallest thing that could stay */
 
 /* Put in the place of malloc and the like by the linker. */
 void *__real_malloc(size_t bytes);
@@ -103,30 +105,30 @@ enum end {
 };
 
 /* One site for each network 10.80.0.0/32 and what follows. */
-static char *write_config(enum end end)
+static char *write_config(enum end end, size_t sites, const char *extra)
 {
-    char *text = malloc(SITES * SITE_TEXT_BYTES + 200);
+    char *text = malloc(sites * SITE_TEXT_BYTES + 200);
 
     CHECK(text != NULL);
     size_t length = (size_t)sprintf(text, "%s",
                                     end == HUB ? "gateway hub.example.jp\nlan 10.71.2.0/24\n"
                                                : "gateway caller.example.jp\n");
 
-    for (size_t i = 0; i < SITES; i++) {
+    for (size_t i = 0; i < sites; i++) {
         char network[32];
 
         snprintf(network, sizeof(network), "10.80.%zu.%zu/32", i / 256, i % 256);
         if (end == HUB) {
             length += (size_t)snprintf(text + length, SITE_TEXT_BYTES,
                                        "site s%zu {\n peer any\n identity c%zu.example.jp\n"
-                                       " network %s\n key @k\n esp aes128gcm16\n}\n",
-                                       i, i, network);
+                                       " network %s\n key @k\n esp aes128gcm16\n %s\n}\n",
+                                       i, i, network, extra);
         } else {
             length += (size_t)snprintf(text + length, SITE_TEXT_BYTES,
                                        "site s%zu {\n peer 203.0.113.2\n"
                                        " identity hub.example.jp\n say c%zu.example.jp\n lan %s\n"
-                                       " network 10.71.2.0/24\n key @k\n esp aes128gcm16\n}\n",
-                                       i, i, network);
+                                       " network 10.71.2.0/24\n key @k\n esp aes128gcm16\n %s\n}\n",
+                                       i, i, network, extra);
         }
     }
     return text;
@@ -142,20 +144,20 @@ static size_t up_count(unsigned node)
     return status.states[STATUS_UP];
 }
 
-static void run_until_all_are_up(void)
+static void run_until_up(size_t sites)
 {
-    for (size_t seconds = 0; seconds < 600 && up_count(HUB) < SITES; seconds++) {
+    for (size_t seconds = 0; seconds < 600 && up_count(HUB) < sites; seconds++) {
         gateway_pair_run(&pair, 1000);
     }
-    CHECK_EQUAL(up_count(CALLER), SITES);
-    CHECK_EQUAL(up_count(HUB), SITES);
+    CHECK_EQUAL(up_count(CALLER), sites);
+    CHECK_EQUAL(up_count(HUB), sites);
 }
 
 TEST(a_site_and_an_established_ike_sa_with_its_child_are_small)
 {
     gateway_pair_open(&pair, 1);
-    char *answers = write_config(HUB);
-    char *calls = write_config(CALLER);
+    char *answers = write_config(HUB, SITES, "");
+    char *calls = write_config(CALLER, SITES, "");
 
     /* What is made once, such as engines, belongs to neither. */
     pair.nodes[CALLER].large_config = "gateway caller.example.jp\n";
@@ -173,7 +175,7 @@ TEST(a_site_and_an_established_ike_sa_with_its_child_are_small)
 
     pair.nodes[CALLER].large_config = calls;
     gateway_pair_start(&pair, CALLER);
-    run_until_all_are_up();
+    run_until_up(SITES);
     gateway_pair_crash(&pair, CALLER);
     gateway_pair_run(&pair, 1000);
     CHECK_EQUAL(up_count(HUB), SITES);
@@ -190,6 +192,47 @@ TEST(a_site_and_an_established_ike_sa_with_its_child_are_small)
     if (getenv("SEKISHO_MEMORY_STOP") != NULL) {
         _Exit(0); /* for a heap profiler: what is there now */
     }
+    gateway_pair_close(&pair);
+    free(answers);
+    free(calls);
+}
+
+static uint64_t child_rekeys(void)
+{
+    struct status_gateway caller, hub;
+
+    gateway_get_status(pair.nodes[CALLER].gateway, pair.now_ms, &caller);
+    gateway_get_status(pair.nodes[HUB].gateway, pair.now_ms, &hub);
+    return caller.child_rekeys + hub.child_rekeys;
+}
+
+/* The messages for `trace` fill their bound in the first hours and differ a little in length. */
+TEST(rekeying_for_hours_leaves_nothing_behind)
+{
+    enum { HOURS = 4, HOUR_MS = 3600000 };
+    static const char extra[] = "lifetime ike 20m child 5m\n dpd off";
+
+    gateway_pair_open(&pair, 2);
+    char *answers = write_config(HUB, REKEYED_SITES, extra);
+    char *calls = write_config(CALLER, REKEYED_SITES, extra);
+
+    pair.nodes[HUB].large_config = answers;
+    pair.nodes[CALLER].large_config = calls;
+    gateway_pair_start(&pair, HUB);
+    gateway_pair_start(&pair, CALLER);
+    run_until_up(REKEYED_SITES);
+    gateway_pair_run(&pair, HOURS * HOUR_MS);
+    struct taken before = live;
+    uint64_t rekeys = child_rekeys();
+
+    gateway_pair_run(&pair, HOURS * HOUR_MS);
+    rekeys = child_rekeys() - rekeys;
+    size_t grown = live.bytes > before.bytes ? live.bytes - before.bytes : 0;
+
+    printf("%zu octets more after %u child rekeyings seen\n", grown, (unsigned)rekeys);
+    run_until_up(REKEYED_SITES);
+    CHECK(rekeys > HOURS * 12 * REKEYED_SITES);
+    CHECK(grown / rekeys < GROWN_BYTES_MAX);
     gateway_pair_close(&pair);
     free(answers);
     free(calls);
