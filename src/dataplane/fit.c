@@ -70,6 +70,9 @@ void fit_tell_too_big(struct dataplane_worker *worker, const struct packet *pack
          * device that the error comes from, so no filter against spoofing stops it. */
         source = head->destination;
     }
+    if (address_is_multicast(&source)) {
+        return;
+    }
     struct packet *error = icmp_is_allowed(worker, now_ms) ? dataplane_take_packet(worker) : NULL;
     if (error == NULL) {
         return;

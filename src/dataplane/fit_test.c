@@ -569,3 +569,35 @@ TEST(packets_that_fall_into_many_pieces_leave_room_for_those_behind_them)
     CHECK(testbed_doors_add_up(&t.a));
     testbed_close(&t);
 }
+
+/* RFC 4443 2.2: an error never comes from a multicast address. The group has no host that could
+ * speak, so without an address of ours nothing is said. */
+TEST(no_error_comes_from_a_group)
+{
+    struct testbed t;
+    struct ip_head head;
+    const uint8_t ours[16] = {0x20, 0x01, 0x0d, 0xb8, 0, 10, [15] = 1};
+
+    testbed_open(&t, 77);
+    CHECK(testbed_join(&t, &plain));
+    for (int known = 0; known < 2; known++) {
+        struct packet *p = dataplane_take_packet(t.a.worker);
+        testbed_fill(&t, p, true, FAMILY_IPV6, 1500, true);
+        memset(packet_data(p) + 24, 0, 16);
+        packet_data(p)[24] = 0xff;
+        packet_data(p)[25] = 0x0e;
+        packet_data(p)[39] = 1;
+        CHECK(ip_read(packet_slice(p), &head));
+        if (known != 0) {
+            struct address own = address_ipv6_bytes(ours);
+            dataplane_set_own_address(t.a.dp, &own);
+        }
+        worker_begin(t.a.worker, t.now_ms, &t.a.out);
+        fit_tell_too_big(t.a.worker, p, &head, 1400, t.now_ms);
+        CHECK_EQUAL(t.a.out.to_tun_count, (size_t)known);
+        testbed_give(&t.a);
+        dataplane_give_packet(t.a.worker, p);
+    }
+    dataplane_quiet(t.a.worker);
+    testbed_close(&t);
+}
