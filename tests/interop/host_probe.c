@@ -152,6 +152,36 @@ static void check_batch(struct ends *e)
     check(what, count == BATCH_PACKETS && good);
 }
 
+/* Neighbours of one size that differ in TOS or in the address they are sent to, which has a
+ * neighbour too: each keeps its own. */
+static void check_differing(struct ends *e)
+{
+    char what[96];
+    bool good = true;
+    struct endpoint second = e->to;
+
+    second.address.bytes[e->to.address.family == FAMILY_IPV4 ? 3 : 15]++;
+    reset();
+    for (size_t i = 0; i < BATCH_PACKETS; i++) {
+        fill(i, 700, &e->from, i / 7 % 2 == 0 ? &e->to : &second, i / 3 % 2 == 0 ? 0x02 : 0x03,
+             true);
+    }
+    size_t refused = datagram_send(&e->a, out, BATCH_PACKETS);
+    size_t count = receive(&e->b, BATCH_PACKETS);
+    bool seen[BATCH_PACKETS] = {false};
+
+    for (size_t k = 0; k < count; k++) {
+        size_t i = packet_data(in[k])[0] - (size_t)1;
+
+        good = good && i < BATCH_PACKETS && !seen[i] && same_bytes(in[k], (uint8_t)(i + 1), 700) &&
+               in[k]->tos == (i / 3 % 2 == 0 ? 0x02 : 0x03) &&
+               endpoint_equal(&in[k]->local, i / 7 % 2 == 0 ? &e->to : &second);
+        seen[i % BATCH_PACKETS] = true;
+    }
+    snprintf(what, sizeof(what), "%s: each keeps its TOS and its address", e->name);
+    check(what, refused == 0 && count == BATCH_PACKETS && good);
+}
+
 static void check_sizes(struct ends *e)
 {
     char what[96];
@@ -234,11 +264,13 @@ static void check_udp(const char *space_a, const char *space_b, const char *a, c
         return;
     }
     check_batch(&e);
+    check_differing(&e);
     check_sizes(&e);
     datagram_join(&e.b);
     snprintf(what, sizeof(what), "%s: the system joins datagrams", name);
     check(what, e.b.supers != NULL);
     check_batch(&e);
+    check_differing(&e);
     check_sizes(&e);
 
     datagram_close(&e.b);

@@ -29,7 +29,7 @@ def main():
         a.address("to-r", "203.0.113.1/24", "2001:db8:a::1/64")
         router.address("to-a", "203.0.113.254/24", "2001:db8:a::fe/64")
         router.address("to-b", "198.51.100.254/24", "2001:db8:b::fe/64")
-        b.address("to-r", "198.51.100.2/24", "2001:db8:b::2/64")
+        b.address("to-r", "198.51.100.2/24", "198.51.100.3/24", "2001:db8:b::2/64", "2001:db8:b::3/64")
         a.ip("route", "add", "default", "via", "203.0.113.254")
         a.ip("-6", "route", "add", "default", "via", "2001:db8:a::fe")
         b.ip("route", "add", "default", "via", "198.51.100.254")
