@@ -15,20 +15,20 @@ def pair(lab, tokyo_text=TOKYO, osaka_text=OSAKA, tokyo_options=(), osaka_option
 
 
 def families(lab, outer, check):
-    """4-in-4, 6-in-4, 4-in-6, 6-in-6 in one tunnel for each outer family, both encapsulations."""
+    """4-in-4, 6-in-4, 4-in-6, 6-in-6 in one tunnel for each outer family, both encapsulations and the default."""
     both_t = TOKYO.replace("10.1.0.0/16", "10.1.0.0/16 fd01::/64").replace("10.2.0.0/16", "10.2.0.0/16 fd02::/64")
     both_o = OSAKA.replace("10.1.0.0/16", "10.1.0.0/16 fd01::/64").replace("10.2.0.0/16", "10.2.0.0/16 fd02::/64")
     if outer == 6:
         both_t = both_t.replace("203.0.113.2", "2001:db8:f::2")
         both_o = both_o.replace("203.0.113.1", "2001:db8:f::1")
-    for encapsulate in ("always", "never"):
+    for encapsulate in ("always", "never", "auto"):
         with_it = [text.replace("  key ", f"  encapsulate {encapsulate}\n  key ") for text in (both_t, both_o)]
         with NoExit(lab, f"families{outer}{encapsulate}") as inner:
             a, ga, wan, gb, b, tokyo, osaka = pair(inner, *with_it)
             name = f"outer IPv{outer}, encapsulate {encapsulate}"
             check(f"{name}: up", tokyo.wait_up("osaka") and osaka.wait_up("tokyo"), tokyo.explain("osaka"))
             told = tokyo.site("osaka").get("children", [{}])
-            check(f"{name}: status says how", told and told[0].get("encapsulated") == (encapsulate == "always"))
+            check(f"{name}: status says how", told and told[0].get("encapsulated") == (encapsulate != "never"))
             with Sniffer(wan, "br0", "net 10.0.0.0/8 or net fd00::/8") as clear:
                 check(f"{name}: IPv4 inside", a.ping("10.2.0.2", count=5) == 5)
                 check(f"{name}: IPv6 inside", a.ping("fd02::2", count=5) == 5)
