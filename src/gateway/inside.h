@@ -104,7 +104,7 @@ struct responder_terms {
     struct ikev2_responder_policy policy;
     const struct proposals **lists;
     struct proposals *copies;
-    /* Peers that may be anywhere, or are at these addresses, with whom ESP in UDP is not allowed. */
+    /* With whom ESP in UDP is not allowed: peers that may be anywhere, or are at an address. */
     bool never_anywhere;
     struct table never_at;
     struct table others_at; /* the other peers' addresses, if anybody may be anywhere */
