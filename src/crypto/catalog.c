@@ -223,18 +223,23 @@ void transform_word(const struct transform *t, char *out, size_t capacity)
 void suite_title(const struct suite *s, char *out, size_t capacity)
 {
     struct transform encryption = {TRANSFORM_ENCRYPTION, s->encryption, s->key_bits};
+    struct transform integrity = {TRANSFORM_INTEGRITY, s->integrity, 0};
+    struct transform key_exchange = {TRANSFORM_KEY_EXCHANGE, s->key_exchange, 0};
+    bool has_integrity = s->integrity != INTEGRITY_NONE;
+    bool has_key_exchange = s->key_exchange != KEY_EXCHANGE_NONE;
     char first[48];
+    char second[48] = "";
+    char third[48] = "";
 
     transform_title(&encryption, first, sizeof(first));
-    if (s->integrity == INTEGRITY_NONE) {
-        snprintf(out, capacity, "%s", first);
-        return;
+    if (has_integrity) {
+        transform_title(&integrity, second, sizeof(second));
     }
-    struct transform integrity = {TRANSFORM_INTEGRITY, s->integrity, 0};
-    char second[48];
-
-    transform_title(&integrity, second, sizeof(second));
-    snprintf(out, capacity, "%s, %s", first, second);
+    if (has_key_exchange) {
+        transform_title(&key_exchange, third, sizeof(third));
+    }
+    snprintf(out, capacity, "%s%s%s%s%s", first, has_integrity ? ", " : "", second,
+             has_key_exchange ? ", " : "", third);
 }
 
 size_t suite_encryption_key_bytes(const struct suite *s)

@@ -189,7 +189,8 @@ struct suite {
     bool esn;
 };
 
-/* AES-256-GCM or AES-128-CBC, HMAC-SHA2-256 ... for status and logs. */
+/* AES-256-GCM or AES-128-CBC, HMAC-SHA2-256, and the key exchange if there was one: for status and
+ * logs. */
 void suite_title(const struct suite *s, char *out, size_t capacity);
 /* Key material for one direction, cipher key and salt, then integrity key. */
 size_t suite_encryption_key_bytes(const struct suite *s); /* with salt */

@@ -182,6 +182,12 @@ TEST(titles_are_for_people)
     CHECK_TEXT(title, "AES-128-CBC, HMAC-SHA2-256");
     suite_title(&gcm, title, sizeof(title));
     CHECK_TEXT(title, "AES-256-GCM");
+    gcm.key_exchange = KEY_EXCHANGE_X25519;
+    suite_title(&gcm, title, sizeof(title));
+    CHECK_TEXT(title, "AES-256-GCM, X25519");
+    cbc.key_exchange = KEY_EXCHANGE_MODP_2048;
+    suite_title(&cbc, title, sizeof(title));
+    CHECK_TEXT(title, "AES-128-CBC, HMAC-SHA2-256, MODP-2048");
     CHECK(suite_encryption_key_bytes(&gcm) == 36);
     CHECK(suite_integrity_key_bytes(&gcm) == 0);
     CHECK(suite_encryption_key_bytes(&cbc) == 16);
