@@ -53,12 +53,18 @@ static void log_lines(void *context, uint64_t after, management_log_visit *visit
     const struct daemon *daemon = context;
     uint64_t newest = journal_newest(daemon->journal);
     uint64_t number = newest > JOURNAL_LINES ? newest - JOURNAL_LINES + 1 : 1;
+    uint64_t now_ms = clock_now_ms();
+    uint64_t date_ms = clock_date_ms();
 
     for (number = after >= number ? after + 1 : number; number <= newest; number++) {
         const struct journal_line *line = journal_find(daemon->journal, number);
 
         if (line != NULL) {
-            visit(visit_context, line->number, line->date_ms, line->level, line->about, line->line);
+            /* The visitor counts in the time that never goes back. */
+            uint64_t ago_ms = date_ms > line->date_ms ? date_ms - line->date_ms : 0;
+
+            visit(visit_context, line->number, now_ms > ago_ms ? now_ms - ago_ms : 0, line->level,
+                  line->about, line->line);
         }
     }
 }
