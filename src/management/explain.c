@@ -240,6 +240,14 @@ json_t *answer_log(const struct question *question)
         question->management->log_lines(question->management->context, question->after, add_log,
                                         &answer);
     }
+    size_t index;
+
+    /* Lines are also about the daemon itself: only a name that nothing was said about is wrong. */
+    if (answer.about != NULL && question->after == 0 && json_array_size(answer.entries) == 0 &&
+        !gateway_site_index(question->management->gateway, answer.about, &index)) {
+        json_decref(answer.entries);
+        return reply_no_such_site(question, answer.about);
+    }
     return reply_answer(REPLY_OK, json_pack("{s:o, s:I}", "entries", answer.entries, "last",
                                             (json_int_t)answer.last));
 }

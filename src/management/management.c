@@ -27,8 +27,8 @@ json_t *reply_error(enum reply_exit exit_code, const char *next, const char *for
     json_t *sentence = json_vsprintf(format, arguments);
     va_end(arguments);
     json_t *reply =
-        json_pack("{s:i, s:o}", "exit", (int)exit_code, "error",
-                  sentence == NULL ? json_string("(words that are not UTF-8)") : sentence);
+        json_pack("{s:i, s:i, s:o}", "version", MANAGEMENT_SCHEMA_VERSION, "exit", (int)exit_code,
+                  "error", sentence == NULL ? json_string("(words that are not UTF-8)") : sentence);
 
     if (next != NULL) {
         json_object_set_new(reply, "next", json_string(next));

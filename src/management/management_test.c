@@ -54,7 +54,14 @@ TEST(an_unknown_verb_is_named_in_the_answer)
     const char *error = json_string_value(json_object_get(reply, "error"));
 
     CHECK(error != NULL && strstr(error, "dance") != NULL);
+    CHECK_EQUAL(json_integer_value(json_object_get(reply, "version")), 1);
     json_decref(reply);
+}
+
+TEST(sas_and_log_of_a_site_that_is_not_there_are_errors)
+{
+    CHECK_EQUAL(exit_of("{\"verb\":\"sas\",\"words\":[\"nowhere\"]}"), 1);
+    CHECK_EQUAL(exit_of("{\"verb\":\"log\",\"words\":[\"nowhere\"]}"), 1);
 }
 
 TEST(random_bytes_are_answered_too)

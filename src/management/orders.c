@@ -11,7 +11,7 @@
 static json_t *order_done(const char *site, const char *words)
 {
     return reply_answer(REPLY_OK, json_pack("{s:s, s:o}", "site", site, "text",
-                                            json_sprintf("%s: %s", site, words)));
+                                            json_sprintf("%s %s", site, words)));
 }
 
 json_t *answer_order(const struct question *question)
@@ -31,7 +31,7 @@ json_t *answer_order(const struct question *question)
         words = "is being connected";
     } else if (strcmp(question->verb, "down") == 0) {
         done = gateway_down(gateway, site, question->now_ms, why, sizeof(why));
-        words = "is down; its traffic is dropped until: sekisho up";
+        words = "is down; its traffic is dropped until it is brought up again";
     } else if (question->rekey) {
         done = gateway_rekey(gateway, site, false, question->now_ms, why, sizeof(why)) &&
                gateway_rekey(gateway, site, true, question->now_ms, why, sizeof(why));

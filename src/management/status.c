@@ -324,6 +324,11 @@ json_t *answer_sas(const struct question *question)
 {
     struct gateway *gateway = question->management->gateway;
     struct status_site site;
+    size_t index;
+
+    if (question->word_count > 0 && !gateway_site_index(gateway, question->words[0], &index)) {
+        return reply_no_such_site(question, question->words[0]);
+    }
     json_t *sas = json_array();
 
     for (size_t i = 0; gateway_site_at(gateway, i, question->now_ms, &site); i++) {
