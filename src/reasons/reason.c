@@ -314,11 +314,12 @@ static const struct reason_entry entries[REASON_COUNT] = {
             .explanation =
                 "Cipher and group are agreed. Then we proved that we know the key, and the peer "
                 "answered AUTHENTICATION_FAILED. It does not say why.",
-            .causes = {"The shared keys differ.",
-                       "The peer expects another name from us. We say \"{ours|our name}\".",
-                       "{?theirs}We ask for \"{theirs|the name that we expect}\"; perhaps the "
-                       "peer has another name: line identity of site {site|NAME}.",
-                       "The peer has no entry for our address."},
+            .causes =
+                {"The shared keys differ.",
+                 "The peer expects another name from us. We say \"{ours|our name}\".",
+                 "{?theirs}We ask for \"{theirs|the name that we expect}\"; perhaps the "
+                 "peer has another name: line identity of site {site|NAME}.",
+                 "The peer has no entry for our address, or was told to keep this tunnel down."},
             .steps = {"Compare: sekisho secret fingerprint NAME on both sides.",
                       "To say another name, add \"say NAME\" to site {site|NAME}.",
                       "Look into the peer's log: it knows the reason."},
