@@ -68,6 +68,11 @@ int verb_fmt(const struct command *command);
 int verb_secret(const struct command *command);
 int verb_help(const struct command *command);
 
+/* Tells a failure: a sentence on standard error, and with --json the same as JSON on standard
+ * output. `next` may be NULL. Gives back the exit code. */
+int fail_with(bool json, int exit_code, const char *next, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
 /* Prints a JSON value as the only output. */
 void print_json(const json_t *value);
 

@@ -61,21 +61,19 @@ json_t *daemon_ask(const struct command *command, long long after, int *exit_cod
     bool absent = false;
 
     if (command->socket_path == NULL) {
-        fprintf(stderr, "sekisho: the path of the control socket is too long\n");
-        *exit_code = EXIT_USAGE;
+        *exit_code = fail_with(command->json, EXIT_USAGE, NULL,
+                               "the path of the control socket is too long");
         return NULL;
     }
     int fd = control_connect(command->socket_path, &absent, why, sizeof(why));
 
     if (fd < 0) {
-        fprintf(stderr, "sekisho: %s\n", why);
-        if (absent) {
-            fprintf(stderr,
-                    "Start the daemon: systemctl start sekisho, or sekishod --foreground. Another "
-                    "place\n"
-                    "of its socket is said by --run DIR, --socket PATH or SEKISHO_SOCKET.\n");
-        }
-        *exit_code = absent ? EXIT_NOT_RUNNING : EXIT_FAILED;
+        *exit_code = fail_with(
+            command->json, absent ? EXIT_NOT_RUNNING : EXIT_FAILED,
+            absent ? "Start the daemon: systemctl start sekisho, or sekishod --foreground. Another "
+                     "place\nof its socket is said by --run DIR, --socket PATH or SEKISHO_SOCKET."
+                   : NULL,
+            "%s", why);
         return NULL;
     }
     *exit_code = EXIT_FAILED;
@@ -89,8 +87,8 @@ json_t *daemon_ask(const struct command *command, long long after, int *exit_cod
     close(fd);
     free(request);
     if (line == NULL) {
-        fprintf(stderr,
-                "sekisho: the daemon closed the connection without an answer. See its log.\n");
+        *exit_code = fail_with(command->json, EXIT_FAILED, "See its log.",
+                               "the daemon closed the connection without an answer");
         return NULL;
     }
     json_error_t error;
@@ -98,7 +96,8 @@ json_t *daemon_ask(const struct command *command, long long after, int *exit_cod
 
     free(line);
     if (!json_is_object(reply)) {
-        fprintf(stderr, "sekisho: the daemon answered something else: %s\n", error.text);
+        *exit_code = fail_with(command->json, EXIT_FAILED, NULL,
+                               "the daemon answered something else: %s", error.text);
         json_decref(reply);
         return NULL;
     }

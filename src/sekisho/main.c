@@ -36,14 +36,25 @@ static bool *flag_of(struct command *command, const char *word)
     return NULL;
 }
 
-static int usage(const char *what, const char *word)
+#define TRY_HELP "Try: sekisho help"
+
+/* Said anywhere, it holds for what is wrong with the words before it too. */
+static bool wants_json(int argc, char **argv)
 {
-    fprintf(stderr, "sekisho: %s%s%s\nTry: sekisho help\n", what, word == NULL ? "" : ": ",
-            word == NULL ? "" : word);
-    return EXIT_USAGE;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--json") == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
-static int unknown_verb(const char *word)
+static int usage(const struct command *command, const char *what, const char *word)
+{
+    return fail_with(command->json, EXIT_USAGE, TRY_HELP, "%s: %s", what, word);
+}
+
+static int unknown_verb(const struct command *command, const char *word)
 {
     const struct verb *nearest = NULL;
     size_t distance = 3;
@@ -57,12 +68,11 @@ static int unknown_verb(const char *word)
             nearest = verb_at(i);
         }
     }
-    fprintf(stderr, "sekisho: there is no verb '%s'", word);
     if (nearest != NULL) {
-        fprintf(stderr, "; did you mean '%s'?", nearest->name);
+        return fail_with(command->json, EXIT_USAGE, TRY_HELP,
+                         "there is no verb '%s'; did you mean '%s'?", word, nearest->name);
     }
-    fprintf(stderr, "\nTry: sekisho help\n");
-    return EXIT_USAGE;
+    return fail_with(command->json, EXIT_USAGE, TRY_HELP, "there is no verb '%s'", word);
 }
 
 /* EXIT_OK, or how to end. */
@@ -85,7 +95,7 @@ static int read_words(struct command *command, int argc, char **argv)
         }
         if (value != NULL) {
             if (i + 1 == argc) {
-                return usage("a value is missing behind", word);
+                return usage(command, "a value is missing behind", word);
             }
             *value = argv[++i];
         } else if (flag != NULL) {
@@ -95,13 +105,13 @@ static int read_words(struct command *command, int argc, char **argv)
         } else if (strcmp(word, "--version") == 0) {
             command->verb = "version";
         } else if (word[0] == '-' && word[1] != '\0') {
-            return usage("there is no option", word);
+            return usage(command, "there is no option", word);
         } else if (command->verb == NULL) {
             command->verb = word;
         } else if (command->word_count < COMMAND_WORDS_MAX) {
             command->words[command->word_count++] = word;
         } else {
-            return usage("too many words", word);
+            return usage(command, "too many words", word);
         }
     }
     command->socket_path = daemon_socket_path(socket_path, run_folder);
@@ -110,7 +120,7 @@ static int read_words(struct command *command, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    struct command command = {.config_path = NULL};
+    struct command command = {.json = wants_json(argc, argv)};
     int wrong = read_words(&command, argc, argv);
     const char *no_colour = getenv("NO_COLOR");
 
@@ -124,17 +134,17 @@ int main(int argc, char **argv)
     const struct verb *verb = verb_find(command.verb);
 
     if (verb == NULL) {
-        return unknown_verb(command.verb);
+        return unknown_verb(&command, command.verb);
     }
     if (command.word_count < verb->words_min || command.word_count > verb->words_max) {
-        fprintf(stderr, "usage: sekisho %s%s%s\n", verb->name,
-                verb->arguments[0] == '\0' ? "" : " ", verb->arguments);
-        return EXIT_USAGE;
+        return fail_with(command.json, EXIT_USAGE, NULL, "usage: sekisho %s%s%s", verb->name,
+                         verb->arguments[0] == '\0' ? "" : " ", verb->arguments);
     }
     int exit_code = verb->run(&command);
 
-    if (fflush(stdout) != 0 && exit_code == EXIT_OK) {
-        return EXIT_FAILED;
+    if (fflush(stdout) != 0 || ferror(stdout) != 0) {
+        return fail_with(false, EXIT_FAILED, NULL,
+                         "the output could not be written: is the disk full?");
     }
     return exit_code;
 }

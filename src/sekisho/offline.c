@@ -16,8 +16,9 @@
 #define STDIN_NAME "(standard input)"
 #define SECRET_BYTES 32
 
-/* All of the standard input, to be freed; NULL when it is too long or there is no memory. */
-static char *read_stdin(size_t *length)
+/* All of the standard input, to be freed; NULL when it is too long or there is no memory: that has
+ * been told. */
+static char *read_stdin(const struct command *command, size_t *length)
 {
     size_t capacity = 65536;
     char *text = malloc(capacity);
@@ -41,7 +42,7 @@ static char *read_stdin(size_t *length)
         }
     }
     free(text);
-    fprintf(stderr, "sekisho: the standard input is too long\n");
+    (void)fail_with(command->json, EXIT_FAILED, NULL, "the standard input is too long");
     return NULL;
 }
 
@@ -140,12 +141,11 @@ int verb_check(const struct command *command)
         return check_with_daemon(command);
     }
     if (!loader_secrets_directory(command->from_stdin ? LOADER_DEFAULT_CONFIG : path, secrets)) {
-        fprintf(stderr, "sekisho: the path is too long: %s\n", path);
-        return EXIT_USAGE;
+        return fail_with(command->json, EXIT_USAGE, NULL, "the path is too long: %s", path);
     }
     struct loader *loader = loader_new(secrets, !command->from_stdin);
     size_t length = 0;
-    char *text = command->from_stdin ? read_stdin(&length) : NULL;
+    char *text = command->from_stdin ? read_stdin(command, &length) : NULL;
     int exit_code = EXIT_FAILED;
 
     if (loader != NULL &&
@@ -164,41 +164,63 @@ int verb_check(const struct command *command)
     return exit_code;
 }
 
+static void show_formatted(const struct command *command, const char *formatted)
+{
+    if (!command->json) {
+        fputs(formatted, stdout);
+        return;
+    }
+    json_t *answer = json_pack("{s:i, s:s}", "version", 1, "text", formatted);
+
+    print_json(answer);
+    json_decref(answer);
+}
+
+static void show_done(const struct command *command, const char *path, bool changed,
+                      const char *words)
+{
+    if (!command->json) {
+        printf("%s %s\n", path, words);
+        return;
+    }
+    json_t *answer =
+        json_pack("{s:i, s:s, s:b}", "version", 1, "file", path, "changed", (int)changed);
+
+    print_json(answer);
+    json_decref(answer);
+}
+
 int verb_fmt(const struct command *command)
 {
     const char *path = config_path_of(command);
     char why[256];
     size_t length = 0;
-    char *text =
-        command->from_stdin ? read_stdin(&length) : files_read(path, &length, why, sizeof(why));
+    char *text = command->from_stdin ? read_stdin(command, &length)
+                                     : files_read(path, &length, why, sizeof(why));
 
     if (text == NULL) {
-        if (!command->from_stdin) {
-            fprintf(stderr, "sekisho: %s: %s\n", path, why);
-        }
-        return EXIT_FAILED;
+        return command->from_stdin ? EXIT_FAILED
+                                   : fail_with(command->json, EXIT_FAILED, NULL, "%s", why);
     }
     char *formatted = config_format((struct slice){(const uint8_t *)text, length});
     int exit_code = EXIT_OK;
 
     if (formatted == NULL) {
-        fprintf(stderr,
-                "sekisho: %s cannot be read; sekisho check %s says where. It was not changed.\n",
-                path, command->from_stdin ? "--stdin" : path);
-        exit_code = EXIT_FAILED;
+        exit_code = fail_with(command->json, EXIT_FAILED, NULL,
+                              "%s cannot be read; sekisho check %s says where. It was not changed.",
+                              path, command->from_stdin ? "--stdin" : path);
     } else if (command->from_stdin) {
-        fputs(formatted, stdout);
+        show_formatted(command, formatted);
     } else if (strlen(formatted) == length && memcmp(formatted, text, length) == 0) {
-        printf("%s is well formed already.\n", path);
+        show_done(command, path, false, "is well formed already.");
     } else {
         struct stat old;
         unsigned mode = stat(path, &old) == 0 ? (unsigned)(old.st_mode & 0777) : 0644;
 
         if (files_write(path, slice_of_text(formatted), mode, why, sizeof(why))) {
-            printf("%s was formatted.\n", path);
+            show_done(command, path, true, "was formatted.");
         } else {
-            fprintf(stderr, "sekisho: %s\n", why);
-            exit_code = EXIT_FAILED;
+            exit_code = fail_with(command->json, EXIT_FAILED, "The file is as it was.", "%s", why);
         }
     }
     free(formatted);
@@ -256,23 +278,22 @@ static bool name_is_good(const char *name)
                length;
 }
 
-static int secret_write(const char *directory, const char *name, struct slice value, bool replace)
+static int secret_write(const struct command *command, const char *directory, const char *name,
+                        struct slice value, bool replace)
 {
     char path[LOADER_PATH_BYTES + CONFIG_NAME_BYTES];
     char why[512];
 
     snprintf(path, sizeof(path), "%s/%s", directory, name);
     if (!replace && access(path, F_OK) == 0) {
-        fprintf(stderr,
-                "sekisho: %s is there already. Remove it first if the old key may be lost,\n"
-                "or put another value in it: sekisho secret set %s\n",
-                path, name);
-        return EXIT_FAILED;
+        return fail_with(command->json, EXIT_FAILED,
+                         "Remove it first if the old key may be lost, or put another value in it "
+                         "with: sekisho secret set",
+                         "%s is there already", path);
     }
     if (!files_make_directory(directory, 0700, why, sizeof(why)) ||
         !files_write(path, value, 0600, why, sizeof(why))) {
-        fprintf(stderr, "sekisho: %s\n", why);
-        return EXIT_FAILED;
+        return fail_with(command->json, EXIT_FAILED, "No key was made or changed.", "%s", why);
     }
     return EXIT_OK;
 }
@@ -288,8 +309,8 @@ static int secret_make(const struct command *command, const char *directory, con
     size_t length = strlen(text);
 
     text[length] = '\n';
-    int exit_code =
-        secret_write(directory, name, (struct slice){(const uint8_t *)text, length + 1}, false);
+    int exit_code = secret_write(command, directory, name,
+                                 (struct slice){(const uint8_t *)text, length + 1}, false);
 
     text[length] = '\0';
     if (exit_code == EXIT_OK && command->json) {
@@ -300,24 +321,37 @@ static int secret_make(const struct command *command, const char *directory, con
     } else if (exit_code == EXIT_OK) {
         printf("%s\n", text);
         fprintf(stderr,
-                "Written to %s/%s (256 bits). It is shown only now: put the same line into the "
-                "other side,\n"
-                "on a Sekisho with: sekisho secret set %s\n",
-                directory, name, name);
+                "Written to %s/%s (256 bits). It is shown only now.\n"
+                "Put the same line into the other side. Is that a Sekisho, run there:\n"
+                "sekisho secret set NAME, with the name that stands behind 'key' there.\n",
+                directory, name);
     }
     wipe(bytes, sizeof(bytes));
     wipe(text, sizeof(text));
     return exit_code;
 }
 
-static int secret_from_stdin(const char *directory, const char *name)
+static void show_stored(const struct command *command, const char *directory, const char *name)
+{
+    if (command->json) {
+        json_t *answer = json_pack("{s:i, s:s}", "version", 1, "name", name);
+
+        print_json(answer);
+        json_decref(answer);
+        return;
+    }
+    printf("Written to %s/%s.\n", directory, name);
+    printf("A daemon that runs takes it with: sekisho apply\n");
+}
+
+static int secret_from_stdin(const struct command *command, const char *directory, const char *name)
 {
     size_t length = 0;
 
     if (isatty(STDIN_FILENO) == 1) {
         fprintf(stderr, "Type or paste the key and end with a new line and Ctrl-D:\n");
     }
-    char *text = read_stdin(&length);
+    char *text = read_stdin(command, &length);
 
     if (text == NULL) {
         return EXIT_FAILED;
@@ -331,11 +365,12 @@ static int secret_from_stdin(const char *directory, const char *name)
 
     if (used == 0 || used > SECRET_BYTES_MAX || memchr(text, '\n', used) != NULL ||
         memchr(text, '\0', used) != NULL) {
-        fprintf(stderr, "sekisho: a key is one line of 1 to %d characters. Nothing was changed.\n",
-                SECRET_BYTES_MAX);
+        (void)fail_with(command->json, EXIT_FAILED, NULL,
+                        "a key is one line of 1 to %d characters. Nothing was changed.",
+                        SECRET_BYTES_MAX);
     } else {
-        exit_code =
-            secret_write(directory, name, (struct slice){(const uint8_t *)text, used}, true);
+        exit_code = secret_write(command, directory, name,
+                                 (struct slice){(const uint8_t *)text, used}, true);
     }
     if (exit_code == EXIT_OK) {
         if (used < 20) {
@@ -345,8 +380,7 @@ static int secret_from_stdin(const char *directory, const char *name)
                     "make a good one: sekisho secret new NAME\n",
                     used);
         }
-        printf("Written to %s/%s. Tell the daemon: sekisho apply, then sekisho restart SITE\n",
-               directory, name);
+        show_stored(command, directory, name);
     }
     wipe(text, length);
     free(text);
@@ -361,8 +395,7 @@ static int secret_fingerprint(const struct command *command, const char *directo
     char why[512];
 
     if (!files_read_secret(directory, name, &secret, why, sizeof(why))) {
-        fprintf(stderr, "sekisho: %s\n", why);
-        return EXIT_FAILED;
+        return fail_with(command->json, EXIT_FAILED, NULL, "%s", why);
     }
     show_fingerprint(&secret, fingerprint);
     secret_wipe(&secret);
@@ -387,26 +420,24 @@ int verb_secret(const struct command *command)
     if (!loader_secrets_directory(command->config_path != NULL ? command->config_path
                                                                : LOADER_DEFAULT_CONFIG,
                                   directory)) {
-        fprintf(stderr, "sekisho: the path is too long\n");
-        return EXIT_USAGE;
+        return fail_with(command->json, EXIT_USAGE, NULL, "the path is too long");
     }
     if (!name_is_good(name)) {
-        fprintf(stderr,
-                "sekisho: '%s' is not the name of a secret: letters, figures, '-', '_' and '.'\n",
-                name);
-        return EXIT_USAGE;
+        return fail_with(command->json, EXIT_USAGE, NULL,
+                         "'%s' is not the name of a secret: letters, figures, '-', '_' and '.'",
+                         name);
     }
     if (strcmp(what, "new") == 0) {
         return secret_make(command, directory, name);
     }
     if (strcmp(what, "set") == 0) {
-        return secret_from_stdin(directory, name);
+        return secret_from_stdin(command, directory, name);
     }
     if (strcmp(what, "fingerprint") == 0) {
         return secret_fingerprint(command, directory, name);
     }
-    fprintf(stderr, "usage: sekisho secret new|set|fingerprint NAME\n");
-    return EXIT_USAGE;
+    return fail_with(command->json, EXIT_USAGE, NULL,
+                     "usage: sekisho secret new|set|fingerprint NAME");
 }
 
 static void help_verbs(void)
@@ -456,6 +487,10 @@ int verb_help(const struct command *command)
              command->word_count > 1 ? command->words[1] : "");
     char *words = config_help(topic);
 
+    if (verb == NULL && words == NULL) {
+        return fail_with(command->json, EXIT_FAILED, "Try: sekisho help",
+                         "there is neither a verb nor a word of the configuration '%s'", topic);
+    }
     if (command->json) {
         json_t *answer = json_pack("{s:i, s:s, s:s}", "version", 1, "topic", topic, "text",
                                    words == NULL ? "" : words);
@@ -469,14 +504,7 @@ int verb_help(const struct command *command)
         if (words != NULL) {
             printf("%s%s\n", verb == NULL ? "" : "\n", words);
         }
-        if (verb == NULL && words == NULL) {
-            fprintf(stderr,
-                    "sekisho: there is neither a verb nor a word of the configuration '%s'\n",
-                    topic);
-        }
     }
-    int exit_code = verb == NULL && words == NULL ? EXIT_FAILED : EXIT_OK;
-
     free(words);
-    return exit_code;
+    return EXIT_OK;
 }

@@ -75,7 +75,10 @@ static void show_explanation(const struct command *command, const json_t *told)
     size_t index;
     json_t *check;
 
-    printf("%s\n\n", text_of(told, "head"));
+    printf("%s\n", text_of(told, "head"));
+    if (json_array_size(json_object_get(told, "checks")) > 0) {
+        putchar('\n');
+    }
     json_array_foreach(json_object_get(told, "checks"), index, check)
     {
         const char *result = text_of(check, "result");
@@ -241,8 +244,7 @@ int verb_show(const struct command *command)
     int exit_code;
 
     if (strcmp(command->words[0], "config") != 0) {
-        fprintf(stderr, "usage: sekisho show config [--all]\n");
-        return EXIT_USAGE;
+        return fail_with(command->json, EXIT_USAGE, NULL, "usage: sekisho show config [--all]");
     }
     json_t *reply = daemon_ask(command, -1, &exit_code);
 

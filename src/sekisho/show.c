@@ -1,6 +1,7 @@
 /* How values look to a person: durations, sizes, members of an answer. */
 #include "sekisho/command.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 
 const char *show_duration(double seconds, char text[32])
@@ -47,6 +48,31 @@ double number_of(const json_t *object, const char *name)
 bool is_true(const json_t *object, const char *name)
 {
     return json_is_true(json_object_get(object, name));
+}
+
+int fail_with(bool json, int exit_code, const char *next, const char *format, ...)
+{
+    char sentence[1024];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(sentence, sizeof(sentence), format, arguments);
+    va_end(arguments);
+    if (!json) {
+        fprintf(stderr, "sekisho: %s%s%s\n", sentence, next == NULL ? "" : "\n",
+                next == NULL ? "" : next);
+        return exit_code;
+    }
+    json_t *text = json_string(sentence);
+    json_t *told = json_pack("{s:i, s:i, s:o}", "version", 1, "exit", exit_code, "error",
+                             text == NULL ? json_string("(words that are not UTF-8)") : text);
+
+    if (next != NULL) {
+        json_object_set_new(told, "next", json_string(next));
+    }
+    print_json(told);
+    json_decref(told);
+    return exit_code;
 }
 
 void print_json(const json_t *value)

@@ -88,10 +88,13 @@ static void show_site_line(const struct command *command, const json_t *site, in
     printf("%-*s %s%-11s%s %-8s %-9s %-9s %s", width, text_of(site, "name"),
            down ? red(command) : "", down ? "DOWN" : state, down ? plain(command) : "", since, "-",
            "-", text_of(json_object_get(site, "reason"), "text"));
-    if (number_of(site, "tries") > 0 && number_of(site, "next_try_s") >= 0 &&
-        json_object_get(site, "next_try_s") != NULL) {
-        printf(" (try %.0f, next in %.0f s)", number_of(site, "tries"),
-               number_of(site, "next_try_s"));
+    if (number_of(site, "tries") > 0 && json_is_number(json_object_get(site, "next_try_s"))) {
+        if (number_of(site, "next_try_s") < 0.5) {
+            printf(" (try %.0f, next now)", number_of(site, "tries"));
+        } else {
+            printf(" (try %.0f, next in %.0f s)", number_of(site, "tries"),
+                   number_of(site, "next_try_s"));
+        }
     }
     putchar('\n');
 }
@@ -115,9 +118,9 @@ static void show_child(const struct command *command, const json_t *child)
     char out[32];
     char rekey[32];
 
-    printf("  child %s   %s %s%s   %s\n", text_of(child, "name"), text_of(child, "protocol"),
+    printf("  child %s   %s %s%s   %s%s\n", text_of(child, "name"), text_of(child, "protocol"),
            text_of(child, "mode"), is_true(child, "encapsulated") ? " in UDP" : "",
-           text_of(child, "suite"));
+           text_of(child, "suite"), is_true(child, "weak") ? "   WEAK (legacy)" : "");
     show_list("ours", json_object_get(child, "local"));
     show_list("theirs", json_object_get(child, "remote"));
     if (is_true(child, "narrowed")) {
@@ -136,7 +139,7 @@ static void show_child(const struct command *command, const json_t *child)
                number_of(child, "replayed"), number_of(child, "forged"),
                number_of(child, "selector_mismatch"));
     }
-    if (json_object_get(child, "rekey_in_s") != NULL && number_of(child, "rekey_in_s") >= 0) {
+    if (json_is_number(json_object_get(child, "rekey_in_s"))) {
         printf("    %-10sin %s\n", "rekey", show_duration(number_of(child, "rekey_in_s"), rekey));
     }
 }
@@ -149,15 +152,19 @@ static void show_site(const struct command *command, const json_t *site)
     size_t index;
     json_t *child;
 
-    printf("%s is %s since %s", text_of(site, "name"), text_of(site, "state"),
+    printf("%s   %s for %s", text_of(site, "name"), text_of(site, "state"),
            show_duration(number_of(site, "since_s"), since));
     printf("%s%s\n", text_of(site, "peer")[0] == '\0' ? "" : "   peer ", text_of(site, "peer"));
     if (text_of(reason, "text")[0] != '\0') {
         printf("  %s  %s\n", text_of(reason, "code"), text_of(reason, "text"));
     }
     if (json_is_object(ike)) {
-        printf("  IKEv%.0f   %s%s%s\n", number_of(ike, "version"), text_of(ike, "suite"),
+        printf("  IKEv%.0f   %s%s%s%s\n", number_of(ike, "version"), text_of(ike, "suite"),
+               is_true(site, "weak") ? "   WEAK (legacy)" : "",
                text_of(ike, "nat")[0] == '\0' ? "" : "   NAT: ", text_of(ike, "nat"));
+        if (json_is_number(json_object_get(ike, "rekey_in_s"))) {
+            printf("    %-10sin %s\n", "rekey", show_duration(number_of(ike, "rekey_in_s"), since));
+        }
         if (command->verbose) {
             printf("    %-10s%s %s\n", "SPI", text_of(ike, "spi_i"), text_of(ike, "spi_r"));
         }
