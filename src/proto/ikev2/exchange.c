@@ -87,6 +87,16 @@ void ikev2_turn_clear(struct ikev2_sa *sa)
     }
 }
 
+/* A child that is deleted is stopped and removed, uses its predecessor again and stops the one
+ * before that. Of each IKE SA a whole message may go out in the smallest fragments (576 octets,
+ * with less than 96 around the content), with a line for whoever watches. The rest is what is told
+ * once. */
+#define ACTIONS_OF_A_CHILD 4
+#define ACTIONS_OF_AN_IKE_SA (IKEV2_OUTGOING_BYTES_MAX / (576 - 96) + 2)
+#define ACTIONS_OF_AN_EVENT                                                                        \
+    (IKEV2_CHILDREN_MAX * (ACTIONS_OF_A_CHILD) + IKEV2_IKES_MAX * (ACTIONS_OF_AN_IKE_SA) + 16)
+_Static_assert(ACTIONS_OF_AN_EVENT <= IKEV2_ACTIONS_MAX, "an event may have too many actions");
+
 struct ikev2_action *ikev2_act(struct ikev2_turn *t, enum ikev2_action_kind kind)
 {
     /* A machine that is freed tells nobody. */

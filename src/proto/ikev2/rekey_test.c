@@ -1,6 +1,7 @@
 /* Two machines that are up: children and IKE SAs come, are replaced and go, also when both sides
  * want it at once (RFC 7296 2.8, 2.25). */
 #include "proto/ikev2/machine.h"
+#include "proto/ikev2/sk.h"
 #include "tests/support/ikev2_pair.h"
 #include "tests/support/test.h"
 
@@ -585,5 +586,65 @@ TEST(a_policy_that_is_replaced_by_an_equal_one_disturbs_nothing)
     CHECK(ikev2_pair_run(p));
     ikev2_pair_advance(p, 20000);
     check_settled(p, 1);
+    ikev2_pair_free(p);
+}
+
+/* What a peer says who keeps to no rule: the next request of side 0, sealed with its keys. */
+static void say(struct ikev2_pair *p, uint8_t exchange, struct ikev2_outgoing *o)
+{
+    static uint8_t bytes[16384];
+    struct writer w = writer_over(bytes, sizeof(bytes));
+    struct ikev2_ike *ike = p->side[0].sa->current;
+    struct ikev2_header header = {
+        .spi_i = ike->spi_i,
+        .spi_r = ike->spi_r,
+        .version = IKEV2_VERSION_2_0,
+        .exchange = exchange,
+        .flags = IKEV2_FLAG_INITIATOR,
+        .message_id = p->side[1].sa->current->expected_id,
+    };
+
+    CHECK(ikev2_sk_seal(&ike->keys, true, &header, o->first, writer_written(&o->w),
+                        &p->side[0].random, &w));
+    ikev2_pair_inject(p, 1, &p->side[1].endpoint, &p->side[0].endpoint, writer_written(&w));
+    while (p->queue_count > 0) {
+        ikev2_pair_drop(p, 0);
+    }
+}
+
+TEST(a_peer_that_deletes_a_long_chain_of_unused_children_and_the_ike_sa_at_once_is_just_gone)
+{
+    struct ikev2_pair *p = ikev2_pair_new(90);
+    static struct ikev2_outgoing o;
+    static struct ikev2_work work;
+    uint32_t spis[IKEV2_CHILDREN_MAX];
+
+    ikev2_pair_set_esp(p, 0, "aes256gcm16");
+    ikev2_pair_set_esp(p, 1, "aes256gcm16");
+    ikev2_pair_start(p, 0);
+    CHECK(ikev2_pair_run(p));
+    /* Each replaces the one before; none was heard of, so none was used yet. */
+    spis[IKEV2_CHILDREN_MAX - 1] = net_spi(p, 0);
+    for (size_t i = IKEV2_CHILDREN_MAX - 1; i > 0; i--) {
+        work = (struct ikev2_work){.kind = IKEV2_WORK_REKEY_CHILD};
+        ikev2_child_want(&work, &p->side[0].children_policy[0], NULL);
+        work.spi_in = 0x10000 + (uint32_t)i;
+        ikev2_nonce_make(&p->side[0].random, &work.nonce_i);
+        ikev2_out_begin(&o);
+        ikev2_out_notify_child(&o, IKEV2_REKEY_SA, spis[i]);
+        CHECK(ikev2_child_write_request(&o, &work, PROPOSAL_WITH_KE));
+        say(p, IKEV2_CREATE_CHILD_SA, &o);
+        spis[i - 1] = work.spi_in;
+    }
+    CHECK_EQUAL(ikev2_pair_live_children(p, 1), IKEV2_CHILDREN_MAX);
+    /* The newest first: each one before is used again, and stops the one before that. */
+    ikev2_out_begin(&o);
+    ikev2_out_delete_children(&o, spis, IKEV2_CHILDREN_MAX);
+    ikev2_out_delete_ike(&o);
+    say(p, IKEV2_INFORMATIONAL, &o);
+    CHECK_EQUAL(p->side[1].closed, 1);
+    CHECK_EQUAL(ikev2_pair_live_children(p, 1), 0);
+    CHECK_EQUAL(p->side[1].ike_spi_count, 0);
+    CHECK_EQUAL(p->side[1].esp_spis_given - p->side[1].esp_spis_unused, p->side[1].child_count);
     ikev2_pair_free(p);
 }

@@ -211,7 +211,8 @@ struct ikev2_action {
     };
 };
 
-#define IKEV2_ACTIONS_MAX 192
+/* What one event can lead to at most: see ikev2_act(). */
+#define IKEV2_ACTIONS_MAX 640
 
 struct ikev2_actions {
     size_t count;
