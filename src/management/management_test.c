@@ -58,12 +58,6 @@ TEST(an_unknown_verb_is_named_in_the_answer)
     json_decref(reply);
 }
 
-TEST(sas_and_log_of_a_site_that_is_not_there_are_errors)
-{
-    CHECK_EQUAL(exit_of("{\"verb\":\"sas\",\"words\":[\"nowhere\"]}"), 1);
-    CHECK_EQUAL(exit_of("{\"verb\":\"log\",\"words\":[\"nowhere\"]}"), 1);
-}
-
 TEST(random_bytes_are_answered_too)
 {
     struct seeded_random seeded;

@@ -124,8 +124,10 @@ json_t *answer_apply(const struct question *question)
     size_t count = changes == NULL ? 0 : config_compare(running, result->config, changes, room);
     size_t unchanged = 0;
 
-    json_object_set_new(answer, "plan", plan_of(changes, count < room ? count : room, &unchanged));
+    count = count < room ? count : room;
+    json_object_set_new(answer, "plan", plan_of(changes, count, &unchanged));
     json_object_set_new(answer, "unchanged", json_integer((json_int_t)unchanged));
+    json_object_set_new(answer, "changed", json_integer((json_int_t)(count - unchanged)));
     free(changes);
     if (!question->dry_run) {
         management->apply(management->context, config_take(result), question->now_ms);

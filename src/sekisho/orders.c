@@ -52,6 +52,10 @@ int verb_apply(const struct command *command)
     {
         printf("  site %-16s %s\n", text_of(line, "site"), text_of(line, "words"));
     }
+    if (number_of(answer, "changed") > (double)json_array_size(plan)) {
+        printf("  ... and %.0f more\n",
+               number_of(answer, "changed") - (double)json_array_size(plan));
+    }
     if (text_of(answer, "text")[0] != '\0') {
         printf("%s\n", text_of(answer, "text"));
     }

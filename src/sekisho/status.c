@@ -159,8 +159,9 @@ static void show_site(const struct command *command, const json_t *site)
         printf("  %s  %s\n", text_of(reason, "code"), text_of(reason, "text"));
     }
     if (json_is_object(ike)) {
-        printf("  IKEv%.0f   %s%s%s%s\n", number_of(ike, "version"), text_of(ike, "suite"),
-               is_true(site, "weak") ? "   WEAK (legacy)" : "",
+        printf("  IKEv%.0f   %s%s%s%s\n", number_of(ike, "version"),
+               is_true(ike, "established") ? text_of(ike, "suite") : "is being negotiated",
+               is_true(site, "weak") && is_true(ike, "established") ? "   WEAK (legacy)" : "",
                text_of(ike, "nat")[0] == '\0' ? "" : "   NAT: ", text_of(ike, "nat"));
         if (json_is_number(json_object_get(ike, "rekey_in_s"))) {
             printf("    %-10sin %s\n", "rekey", show_duration(number_of(ike, "rekey_in_s"), since));
@@ -259,14 +260,26 @@ int verb_sas(const struct command *command)
         json_decref(reply);
         return exit_code;
     }
-    printf("%-16s %-10s %-10s %-8s %-7s %-9s %-9s %s\n", "SITE", "SPI IN", "SPI OUT", "ORIGIN",
-           "IN UDP", "IN", "OUT", "CRYPTO");
+    int width = 16;
+
+    json_array_foreach(json_object_get(answer, "sas"), index, sa)
+    {
+        int length = (int)strlen(text_of(sa, "site"));
+
+        width = length > width ? length : width;
+    }
+    if (json_array_size(json_object_get(answer, "sas")) == 0) {
+        printf("there are no security associations: no tunnel is up\n");
+    } else {
+        printf("%-*s %-10s %-10s %-8s %-7s %-9s %-9s %s\n", width, "SITE", "SPI IN", "SPI OUT",
+               "ORIGIN", "IN UDP", "IN", "OUT", "CRYPTO");
+    }
     json_array_foreach(json_object_get(answer, "sas"), index, sa)
     {
         char in[32];
         char out[32];
 
-        printf("%-16s %-10s %-10s %-8s %-7s %-9s %-9s %s\n", text_of(sa, "site"),
+        printf("%-*s %-10s %-10s %-8s %-7s %-9s %-9s %s\n", width, text_of(sa, "site"),
                text_of(sa, "spi_in"), text_of(sa, "spi_out"), text_of(sa, "origin"),
                is_true(sa, "encapsulated") ? "yes" : "no",
                show_bytes(number_of(sa, "in_bytes"), in),
