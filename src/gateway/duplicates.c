@@ -22,6 +22,7 @@
 #define OTHER_DECIDES_MS 20000
 #define SETTLED_MS 5000 /* a younger child may be half of a rekeying */
 #define CHILDREN_COMPARED_MAX 48
+#define IKE_SAS_MAX 8 /* with more of them at one site nobody waits */
 #define STRAY_MS 500 /* packets that were on their way when the newest was established */
 
 static int compare_identities(const struct ike_identity *a, const struct ike_identity *b)
@@ -61,6 +62,10 @@ void duplicates_established(struct ike *ike, uint64_t now_ms)
     }
     if (has_superseded && (!has_rival || site->duplicates_ms > now_ms + DECIDE_MS)) {
         site->duplicates_ms = now_ms + DECIDE_MS;
+    }
+    /* A peer that begins again and again must not take the room of other sites. */
+    if (site->established_count > IKE_SAS_MAX) {
+        site->duplicates_ms = now_ms;
     }
     site_think_later(site);
 }
@@ -117,7 +122,7 @@ void duplicates_child(struct child *child, uint64_t now_ms)
     struct site *site = ike->site;
     uint64_t at_ms = now_ms + SETTLED_MS;
 
-    if (!ike->established || site->child_count < 2) {
+    if (!ike->established || site->child_count < 2 || site->established_count > IKE_SAS_MAX) {
         return;
     }
     at_ms += duplicates_we_decide(ike) ? DECIDE_MS : OTHER_DECIDES_MS;
@@ -218,17 +223,27 @@ static bool decide_children(struct ike *ike, uint64_t now_ms)
 
 /* ---- both ---- */
 
-void duplicates_decide(struct site *site, uint64_t now_ms)
+static struct ike *newest_of(const struct site *site, bool with_child)
 {
     struct ike *newest = NULL;
-    struct ike *keep = NULL;
-    uint64_t most_ms = 0;
 
     for (struct ike *ike = site->ikes; ike != NULL; ike = ike->next_of_site) {
-        if (is_candidate(ike) && children_any_usable(ike) &&
+        if (is_candidate(ike) && (!with_child || children_any_usable(ike)) &&
             (newest == NULL || ike->established_ms > newest->established_ms)) {
             newest = ike;
         }
+    }
+    return newest;
+}
+
+void duplicates_decide(struct site *site, uint64_t now_ms)
+{
+    struct ike *newest = newest_of(site, true);
+    struct ike *keep = NULL;
+    uint64_t most_ms = 0;
+
+    if (newest == NULL && site->established_count > IKE_SAS_MAX) {
+        newest = newest_of(site, false);
     }
     if (newest == NULL) {
         return;

@@ -1,6 +1,8 @@
 /* What is there twice becomes one, and no packet is lost by it. */
 #include "gateway/inside.h"
 
+#include <string.h>
+
 #include "tests/support/gateway_pair.h"
 #include "tests/support/test.h"
 
@@ -97,4 +99,40 @@ TEST(of_two_ike_sas_made_one_after_the_other_the_newer_stays)
         check_one_child();
         gateway_pair_close(&pair);
     }
+}
+
+static void begin_many(unsigned count)
+{
+    struct site *site = pair.nodes[0].gateway->sites[0];
+
+    for (unsigned i = 0; i < count; i++) {
+        dial_begin(site, pair.now_ms);
+        gateway_settle(pair.nodes[0].gateway, pair.now_ms);
+        gateway_pair_run(&pair, 200);
+        CHECK(pair.nodes[1].gateway->ike_count <= 12);
+    }
+}
+
+TEST(a_peer_that_begins_again_and_again_does_not_take_all_the_room)
+{
+    open_up(80);
+    begin_many(60);
+    gateway_pair_run(&pair, 25000);
+    check_one_child();
+    gateway_pair_close(&pair);
+}
+
+TEST(nor_does_a_peer_whose_ike_sas_have_no_child)
+{
+    gateway_pair_open(&pair, 81);
+    gateway_pair_write_config(&pair, 1, "");
+    char *network = strstr(pair.nodes[0].config, "network 10.2.");
+
+    CHECK(network != NULL);
+    memcpy(network, "network 10.7.", strlen("network 10.7."));
+    gateway_pair_start(&pair, 0);
+    gateway_pair_start(&pair, 1);
+    gateway_pair_run(&pair, 2000);
+    begin_many(60);
+    gateway_pair_close(&pair);
 }
