@@ -11,8 +11,8 @@
  * same way.
  *
  * INITIAL_CONTACT (RFC 7296 2.4) closes at once what was established with the same authenticated
- * identity before the new IKE SA was begun, and nothing else: of two that cross each other on the
- * way, none must close the other.
+ * identity, in the same site or by the same key, before the new IKE SA was begun, and nothing else:
+ * of two that cross each other on the way, none must close the other.
  */
 #include "gateway/inside.h"
 
@@ -78,11 +78,19 @@ static bool is_same_peer(const struct ike *a, const struct ike_identity *id)
     return info.peer_id.type == id->type && compare_identities(&info.peer_id, id) == 0;
 }
 
+/* Of another site under another key it is somebody else's word: with "identity any", or with none,
+ * whoever is in may say any name. */
+static bool may_speak_for(const struct ike *ike, const struct ike *other)
+{
+    return ike->site == other->site ||
+           secret_equal(&ike->terms->policy.shared_key, &other->terms->policy.shared_key);
+}
+
 static void close_older(struct site *site, const struct ike *ike, const struct ike_identity *id)
 {
     for (struct ike *other = site->ikes; other != NULL; other = other->next_of_site) {
         if (other != ike && other->established && other->established_ms <= ike->created_ms &&
-            other->number < ike->number && is_same_peer(other, id)) {
+            other->number < ike->number && is_same_peer(other, id) && may_speak_for(ike, other)) {
             ike_order_close(other, IKEV2_FAIL_REPLACED);
         }
     }

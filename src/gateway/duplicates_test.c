@@ -136,3 +136,33 @@ TEST(nor_does_a_peer_whose_ike_sas_have_no_child)
     begin_many(60);
     gateway_pair_close(&pair);
 }
+
+/* With "identity any" whoever has the key of one site may say the name of another one's peer. */
+TEST(initial_contact_under_one_key_closes_nothing_that_has_another)
+{
+    gateway_pair_open(&pair, 82);
+    strcpy(pair.nodes[0].config,
+           "gateway tokyo.example.jp\nlan 10.1.0.0/16\n"
+           "site osaka { peer 203.0.113.2; identity any; network 10.2.0.0/16; key @a }\n"
+           "site kyoto { peer 203.0.113.3; identity any; network 10.3.0.0/16; key @b; start wait "
+           "}\n");
+    gateway_pair_start(&pair, 0);
+    gateway_pair_start(&pair, 1);
+    gateway_pair_run(&pair, 30000);
+    CHECK_EQUAL(gateway_pair_site(&pair, 0).state, STATUS_UP);
+    gateway_pair_crash(&pair, 1);
+    for (unsigned i = 0; i < 2; i++) {
+        pair.nodes[i].secret = "the key of kyoto";
+    }
+    pair.nodes[1].outer = address_ipv4(0xcb007103U);
+    strcpy(pair.nodes[1].config,
+           "gateway osaka.example.jp\nlan 10.3.0.0/16\n"
+           "site tokyo { peer 203.0.113.1; identity tokyo.example.jp; network 10.1.0.0/16; key @b "
+           "}\n");
+    gateway_pair_start(&pair, 1);
+    gateway_pair_run(&pair, 500);
+    CHECK_EQUAL(pair.nodes[0].gateway->sites[1]->established_count, 1);
+    CHECK_EQUAL(pair.nodes[0].gateway->sites[0]->established_count, 1);
+    CHECK_EQUAL(gateway_pair_site(&pair, 0).state, STATUS_UP);
+    gateway_pair_close(&pair);
+}
