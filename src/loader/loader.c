@@ -39,6 +39,17 @@ static bool keep_text(struct loader *loader, char *path, char *text, size_t leng
     return true;
 }
 
+/* The language says itself what cannot be read: only the reason stays. */
+static void leave_reason(char *why, const char *path)
+{
+    const char *end = strstr(why, path);
+    const char *reason = end == NULL ? NULL : end + strlen(path);
+
+    if (reason != NULL && strncmp(reason, ": ", 2) == 0) {
+        memmove(why, reason + 2, strlen(reason + 2) + 1);
+    }
+}
+
 static bool read_text(void *context, const char *path, struct slice *text, char *why,
                       size_t why_bytes)
 {
@@ -54,6 +65,7 @@ static bool read_text(void *context, const char *path, struct slice *text, char 
     char *bytes = files_read(path, &length, why, why_bytes);
 
     if (bytes == NULL) {
+        leave_reason(why, path);
         return false;
     }
     if (!keep_text(loader, NULL, bytes, length)) {

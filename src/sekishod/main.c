@@ -13,6 +13,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define EXIT_USAGE 2
 
@@ -133,6 +134,10 @@ int main(int argc, char **argv)
         return fail("the crypto library does not compute what it should: is OpenSSL whole?");
     }
     struct config *config = read_config(&daemon);
+    if (config == NULL && geteuid() != 0) {
+        fprintf(stderr,
+                "sekishod: this is not root, who alone may read the secrets: start it as root\n");
+    }
     if (config == NULL || daemon.options.check_only) {
         config_free(config);
         loader_free(daemon.loader);
