@@ -101,8 +101,13 @@ TEST(a_silent_peer_is_named_and_called_again_for_ever)
 {
     gateway_pair_open(&pair, 3);
     gateway_pair_start(&pair, 0);
-    gateway_pair_run(&pair, 60000);
+    gateway_pair_run(&pair, 6000);
     struct status_site site = gateway_pair_site(&pair, 0);
+
+    CHECK_EQUAL(site.state, STATUS_CONNECTING);
+    CHECK_TEXT(site.sentence, "is being connected: 203.0.113.2 has not answered yet");
+    gateway_pair_run(&pair, 54000);
+    site = gateway_pair_site(&pair, 0);
 
     CHECK_EQUAL(site.state, STATUS_DOWN);
     CHECK_EQUAL(site.reason, REASON_NO_ANSWER);

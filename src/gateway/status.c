@@ -2,6 +2,7 @@
 #include "gateway/inside.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "proto/ike/selectors.h"
@@ -298,6 +299,25 @@ static void add_counters(const struct site *site, struct status_site *out)
     }
 }
 
+/* A first try takes half a minute to fail: whoever looks before shall see that nobody answers. */
+static void add_patience(const struct site *site, struct status_site *out)
+{
+    const struct ike *ike = site->dialled;
+    char peer[ADDRESS_TEXT_BYTES];
+    struct ikev2_sa_info info;
+
+    if (out->reason != REASON_STARTING || ike == NULL || ike->heard || ike->established) {
+        return;
+    }
+    ikev2_sa_get_info(ike->machine, &info);
+    if (info.retransmissions > 0) {
+        size_t used = strlen(out->sentence);
+
+        snprintf(out->sentence + used, sizeof(out->sentence) - used, ": %s has not answered yet",
+                 address_format(&ike->peer.address, peer));
+    }
+}
+
 static void fill_site(const struct site *site, struct status_site *out)
 {
     const struct ike *ike = shown_ike(site);
@@ -337,6 +357,7 @@ static void fill_site(const struct site *site, struct status_site *out)
         fill_ike(ike, &out->ike);
         out->peer = out->ike.peer;
     }
+    add_patience(site, out);
     add_counters(site, out);
 }
 
