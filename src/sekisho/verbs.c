@@ -23,7 +23,7 @@ static const struct verb verbs[] = {
      "makes a shared key, reads one from the standard input, compares one", 2, 2, verb_secret},
     {"trace", "NAME [--follow]", "the negotiation message by message, in clear, keys never shown",
      1, 1, verb_trace},
-    {"sas", "", "every security association with its SPIs and traffic", 0, 1, verb_sas},
+    {"sas", "[NAME]", "every security association with its SPIs and traffic", 0, 1, verb_sas},
     {"drops", "[-v]", "dropped packets by reason", 0, 0, verb_drops},
     {"log", "[NAME] [--follow]", "the last lines of the log", 0, 1, verb_log},
     {"version", "", "of the command and of the daemon", 0, 0, verb_version},
