@@ -258,6 +258,29 @@ TEST(both_sides_rekey_the_same_child_at_once)
     }
 }
 
+TEST(of_two_new_children_the_one_that_lost_still_hears_what_is_on_its_way)
+{
+    for (unsigned order = 0; order < 64; order++) {
+        struct ikev2_pair *p = up(1500 + order);
+        uint64_t began_ms = p->now_ms;
+
+        ikev2_pair_rekey_child(p, 0, net_spi(p, 0));
+        ikev2_pair_rekey_child(p, 1, net_spi(p, 1));
+        deliver_in_order(p, order);
+        ikev2_pair_advance(p, 60000);
+        for (unsigned i = 0; i < 2; i++) {
+            for (size_t c = 0; c < p->side[i].child_count; c++) {
+                const struct pair_child *child = &p->side[i].children[c];
+
+                CHECK(!child->removed ||
+                      child->removed_ms >= began_ms + p->side[i].policy.grace_ms);
+            }
+        }
+        check_settled(p, 1);
+        ikev2_pair_free(p);
+    }
+}
+
 TEST(the_new_child_with_the_lowest_nonce_goes)
 {
     unsigned won[2] = {0};
