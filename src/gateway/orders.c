@@ -6,8 +6,7 @@
 static struct site *find(struct gateway *g, const char *name, uint64_t now_ms, char *why,
                          size_t why_bytes)
 {
-    struct slice key = slice_of_text(name);
-    struct site *site = key.length > TABLE_KEY_BYTES_MAX ? NULL : table_find(&g->by_name, key);
+    struct site *site = apply_find(g, name);
 
     g->now_ms = now_ms;
     if (site == NULL) {
