@@ -1,7 +1,8 @@
 /*
  * Which strangers get an IKE SA at all (RFC 7296 2.6): above a few half-open ones, in all or from
  * one address, they must return a cookie first; above many, they get nothing. An IPv6 /64 counts as
- * one address.
+ * one address. What was refused within the last second counts like a half-open one: it may have
+ * cost a key exchange.
  */
 #include "gateway/inside.h"
 
@@ -14,6 +15,7 @@
 #define HALF_OPEN_MS 30000
 #define HALF_OPEN_PRESSED_MS 10000
 #define HALF_OPEN_ATTACKED_MS 3000
+#define FAILED_MS 1000
 #define REPLY_BYTES 2048
 
 struct address_count {
@@ -40,9 +42,23 @@ static size_t half_open_of(const struct gateway *g, const struct address *a)
     return count == NULL ? 0 : count->half_open;
 }
 
+void admission_failed(struct gateway *g, uint64_t now_ms)
+{
+    if (now_ms >= g->failed_since_ms + FAILED_MS) {
+        g->failed_since_ms = now_ms;
+        g->failed_count = 0;
+    }
+    g->failed_count++;
+}
+
+static size_t failed_lately(const struct gateway *g)
+{
+    return g->now_ms < g->failed_since_ms + FAILED_MS ? g->failed_count : 0;
+}
+
 bool admission_wants_cookies(const struct gateway *g, const struct address *peer)
 {
-    return g->half_open_count >= g->config->cookie_threshold ||
+    return g->half_open_count + failed_lately(g) >= g->config->cookie_threshold ||
            half_open_of(g, peer) >= COOKIES_FROM_PER_ADDRESS;
 }
 

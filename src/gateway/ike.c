@@ -261,6 +261,9 @@ static void ended(struct ike *ike, const struct ikev2_failure *failure, uint64_t
     struct gateway *g = ike->gateway;
 
     ike->over = true;
+    if (!ike->established && !ike->initiator && failure->reason != IKEV2_FAIL_ORDERED) {
+        admission_failed(g, now_ms);
+    }
     if (failure->reason == IKEV2_FAIL_NONE) {
         return;
     }

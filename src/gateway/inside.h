@@ -315,6 +315,8 @@ struct gateway {
     struct table ike_by_spi, ike_by_init, half_open_by_address;
     struct ike *ikes;
     size_t ike_count, half_open_count, child_count;
+    size_t failed_count; /* of strangers' IKE SAs since failed_since_ms */
+    uint64_t failed_since_ms;
     uint64_t next_ike, next_child;
     struct responder_terms *responder_terms;
     struct shared_proposals *proposals;
@@ -431,6 +433,8 @@ void admission_datagram(struct gateway *g, const struct endpoint *local,
                         const struct endpoint *peer, struct slice message, uint64_t now_ms);
 void admission_begin(struct ike *ike);
 void admission_end(struct ike *ike); /* established or gone; harmless when it was said before */
+/* What a stranger began came to nothing. */
+void admission_failed(struct gateway *g, uint64_t now_ms);
 MUST_USE bool admission_wants_cookies(const struct gateway *g, const struct address *peer);
 
 /* ---- ike.c ---- */

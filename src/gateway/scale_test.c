@@ -1,5 +1,5 @@
 /* Ten thousand sites and a flood of strangers: bounded, paced, and quick. */
-#include "gateway/gateway.h"
+#include "gateway/inside.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -293,5 +293,27 @@ TEST(many_addresses_must_show_cookies_and_an_honest_peer_still_gets_in)
     CHECK(status.ike_sas < 200);
     gateway_pair_start(&pair, 0);
     CHECK(gateway_pair_up(&pair, 1000));
+    gateway_pair_close(&pair);
+}
+
+TEST(whoever_only_makes_us_refuse_must_show_cookies_as_well)
+{
+    struct caught caught = {0};
+
+    catch_request(&caught);
+    gateway_pair_write_config(&pair, 1, "start wait\n  ike aes128-sha256-modp2048");
+    gateway_pair_reload(&pair, 1);
+    struct status_gateway status = flood(&caught, 0xc6120001, 7, 800);
+
+    CHECK_EQUAL(status.ike_sas, 0);
+    CHECK(pair.nodes[1].gateway->answered >= 30);
+    CHECK(pair.nodes[1].gateway->answered <= 60);
+    CHECK(status.cookies_sent >= 740);
+    /* It is over when they stop. */
+    gateway_pair_run(&pair, 2000);
+    status = flood(&caught, 0xc6140001, 7, 1);
+    CHECK(pair.nodes[1].gateway->answered <= 61);
+    CHECK_EQUAL(status.cookies_sent + pair.nodes[1].gateway->answered, 801);
+    CHECK(!admission_wants_cookies(pair.nodes[1].gateway, &pair.nodes[0].outer));
     gateway_pair_close(&pair);
 }
