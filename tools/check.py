@@ -33,7 +33,7 @@ WITH_THREADS = [
     ("base_test", "*two_threads*"),
     ("dataplane_test", "*under_threads*"),
     ("dataplane_test", "*workers*"),
-    ("sekishod_test", "*two_threads*"),
+    ("src/sekishod/sekishod_test", "*two_threads*"),
 ]
 
 
