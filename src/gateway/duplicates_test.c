@@ -116,7 +116,11 @@ static void begin_many(unsigned count)
 TEST(a_peer_that_begins_again_and_again_does_not_take_all_the_room)
 {
     open_up(80);
+    unsigned lines = pair.nodes[1].log_lines;
+
     begin_many(60);
+    /* Nor the log. */
+    CHECK(pair.nodes[1].log_lines <= lines + 41);
     gateway_pair_run(&pair, 25000);
     check_one_child();
     gateway_pair_close(&pair);

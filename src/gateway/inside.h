@@ -269,6 +269,8 @@ struct site {
     enum reason logged;
     uint64_t logged_ms;
     unsigned unlogged;
+    uint64_t said_since_ms; /* what the log was told of its life since then */
+    unsigned said, unsaid;
     struct trace_entry *trace_first, *trace_last;
     size_t trace_count;
 };

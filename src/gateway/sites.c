@@ -15,6 +15,9 @@
 #define SUPERSEDE_MS 60000
 #define LOG_AGAIN_MS 60000
 #define LOG_ANYTHING_MS 1000
+/* Of what a site does in a minute: a peer who is in must not fill the log. */
+#define LIFE_LINES_MAX 40
+#define LIFE_LINES_MS 60000
 
 /* ---- life ---- */
 
@@ -261,6 +264,25 @@ void site_time(struct site *site, uint64_t now_ms)
 
 /* ---- what happens ---- */
 
+static bool may_say(struct site *site, uint64_t now_ms)
+{
+    if (now_ms >= site->said_since_ms + LIFE_LINES_MS) {
+        if (site->unsaid > 0) {
+            log_line(site->gateway->log, LOG_LEVEL_NOTICE, site->name,
+                     "comes and goes: %u lines about that were not logged", site->unsaid);
+        }
+        site->said_since_ms = now_ms;
+        site->said = 0;
+        site->unsaid = 0;
+    }
+    if (site->said == LIFE_LINES_MAX) {
+        site->unsaid++;
+        return false;
+    }
+    site->said++;
+    return true;
+}
+
 void site_established(struct ike *ike, uint64_t now_ms)
 {
     struct site *site = ike->site;
@@ -276,9 +298,11 @@ void site_established(struct ike *ike, uint64_t now_ms)
     /* He speaks: the next silence is another one. */
     silence_begin(site, now_ms);
     suite_title(&ike->suite, suite, sizeof(suite));
-    log_line(site->gateway->log, LOG_LEVEL_INFO, site->name, "IKE SA established with %s: %s%s",
-             endpoint_format(&ike->peer, peer), suite,
-             ike->nat_local || ike->nat_peer ? ", a NAT is between" : "");
+    if (may_say(site, now_ms)) {
+        log_line(site->gateway->log, LOG_LEVEL_INFO, site->name, "IKE SA established with %s: %s%s",
+                 endpoint_format(&ike->peer, peer), suite,
+                 ike->nat_local || ike->nat_peer ? ", a NAT is between" : "");
+    }
     if (site->dialled == ike) {
         dial_done(site);
     } else if (site->dial != DIAL_IDLE && (site->dialled == NULL || !site->dialled->heard) &&
@@ -388,12 +412,16 @@ void site_used_changed(struct site *site, uint64_t now_ms)
         silence_begin(site, now_ms);
         site_trouble_clear(site);
         site->logged = REASON_NONE;
-        log_line(site->gateway->log, LOG_LEVEL_NOTICE, site->name, "up");
+        if (may_say(site, now_ms)) {
+            log_line(site->gateway->log, LOG_LEVEL_NOTICE, site->name, "up");
+        }
     } else {
         silence_end(site);
         site->wanted_by_traffic = false;
         site->child_try_ms = now_ms + BACKOFF_FIRST_MS + wait_for_peer_ms(site);
-        log_line(site->gateway->log, LOG_LEVEL_NOTICE, site->name, "not up any more");
+        if (may_say(site, now_ms)) {
+            log_line(site->gateway->log, LOG_LEVEL_NOTICE, site->name, "not up any more");
+        }
     }
     tell_changed(site);
     site_think_later(site);
