@@ -162,6 +162,8 @@ void apply_config(struct daemon *daemon, struct config *config, uint64_t now_ms)
     daemon->config = config;
     apply_look_around(daemon);
     gateway_configure(daemon->gateway, config, now_ms);
+    /* The old one, when there was no memory for the new one. */
+    daemon->config = gateway_config(daemon->gateway);
 }
 
 /* Line by line, as a person would read it on the terminal. */
