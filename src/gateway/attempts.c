@@ -2,6 +2,7 @@
  */
 #include "gateway/inside.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,10 +39,14 @@ static void log_stranger(struct gateway *g, const struct status_attempt *attempt
         return;
     }
     char peer[ENDPOINT_TEXT_BYTES];
+    char more[48] = "";
 
+    if (g->strangers_unlogged > 0) {
+        snprintf(more, sizeof(more), " (%u more were not logged)", g->strangers_unlogged);
+    }
     log_line(g->log, LOG_LEVEL_NOTICE, attempt->site[0] != '\0' ? attempt->site : "stranger",
-             "%s from %s: %s (%u more were not logged)", reason_code(attempt->reason),
-             endpoint_format(&attempt->peer, peer), attempt->sentence, g->strangers_unlogged);
+             "%s from %s: %s%s", reason_code(attempt->reason),
+             endpoint_format(&attempt->peer, peer), attempt->sentence, more);
     g->stranger_logged_ms = now_ms;
     g->strangers_unlogged = 0;
 }

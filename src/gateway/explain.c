@@ -217,6 +217,10 @@ static void fill_headline(struct status_explanation *out)
 {
     struct text headline = text_over(out->headline, sizeof(out->headline));
 
+    if (out->site.reason == REASON_STARTING) {
+        text_addf(&headline, "%s %s", out->site.name, out->site.sentence);
+        return;
+    }
     text_addf(&headline, "%s is %s", out->site.name, status_state_name(out->site.state));
     if (out->site.reason != REASON_NONE) {
         text_addf(&headline, ": %s", out->site.sentence);

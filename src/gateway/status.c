@@ -116,7 +116,7 @@ void status_words_of(const struct site *site, enum reason reason, char peer[ENDP
     const struct trouble *t = site->trouble;
     const struct address *address = &site->last_peer.address;
 
-    *out = (struct reason_words){.site = site->name};
+    *out = (struct reason_words){.site = site->name, .key = site->config->key.name};
     if (t != NULL && t->reason == reason) {
         out->ours = t->ours;
         out->theirs = t->theirs;

@@ -15,11 +15,29 @@ static json_t *words_of(const char *text)
     return string == NULL ? json_string("") : string;
 }
 
+/* 12 s, 4 min, 3 h, 12 d: as the command shows it everywhere. */
+static const char *age_words(uint64_t age_ms, char out[32])
+{
+    uint64_t s = age_ms / 1000;
+
+    if (s < 120) {
+        snprintf(out, 32, "%llu s", (unsigned long long)s);
+    } else if (s < 7200) {
+        snprintf(out, 32, "%llu min", (unsigned long long)s / 60);
+    } else if (s < 172800) {
+        snprintf(out, 32, "%llu h", (unsigned long long)s / 3600);
+    } else {
+        snprintf(out, 32, "%llu d", (unsigned long long)s / 86400);
+    }
+    return out;
+}
+
 static void head_of(const struct status_explanation *told, uint64_t now_ms, struct text *out)
 {
-    uint64_t seconds = told->site.since_ms > now_ms ? 0 : (now_ms - told->site.since_ms) / 1000;
+    uint64_t age_ms = told->site.since_ms > now_ms ? 0 : now_ms - told->site.since_ms;
+    char age[32];
 
-    text_addf(out, "%s (for %llu s)", told->headline, (unsigned long long)seconds);
+    text_addf(out, "%s (for %s)", told->headline, age_words(age_ms, age));
     if (told->site.state == STATUS_DOWN || told->site.state == STATUS_CONNECTING) {
         if (told->site.tries > 0) {
             text_addf(out, ", try %u", told->site.tries);
@@ -143,9 +161,12 @@ json_t *answer_explain(const struct question *question)
     json_array_foreach(attempts, index, attempt)
     {
         if (index < 5) {
-            text_addf(&text, "%s%.0f s ago %s: %s",
+            double ago_ms = json_real_value(json_object_get(attempt, "ago_s")) * 1000;
+            char age[32];
+
+            text_addf(&text, "%s%s ago %s: %s",
                       index == 0 ? "\nFailed attempts, newest first:\n  " : "\n  ",
-                      json_real_value(json_object_get(attempt, "ago_s")),
+                      age_words((uint64_t)ago_ms, age),
                       json_string_value(json_object_get(attempt, "peer")),
                       json_string_value(json_object_get(attempt, "text")));
         }
@@ -218,8 +239,9 @@ static void add_log(void *context, uint64_t number, uint64_t at_ms, enum log_lev
     if (answer->about != NULL && strcmp(answer->about, about) != 0) {
         return;
     }
-    json_t *text = json_sprintf("%8.1f s ago  %-7s %s: %s", (double)ago / 1000,
-                                log_level_name(level), about, line);
+    char age[32];
+    json_t *text = json_sprintf("%8s ago  %-7s %s: %s", age_words(ago, age), log_level_name(level),
+                                about, line);
 
     json_array_append_new(answer->entries,
                           json_pack("{s:I, s:s, s:s, s:f, s:o}", "number", (json_int_t)number,

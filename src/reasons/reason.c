@@ -320,7 +320,8 @@ static const struct reason_entry entries[REASON_COUNT] = {
                  "{?theirs}We ask for \"{theirs|the name that we expect}\"; perhaps the "
                  "peer has another name: line identity of site {site|NAME}.",
                  "The peer has no entry for our address, or was told to keep this tunnel down."},
-            .steps = {"Compare: sekisho secret fingerprint NAME on both sides.",
+            .steps = {"Compare: sekisho secret fingerprint {key|NAME} here, and with its name for "
+                      "the key there.",
                       "To say another name, add \"say NAME\" to site {site|NAME}.",
                       "Look into the peer's log: it knows the reason."},
         },
@@ -337,7 +338,8 @@ static const struct reason_entry entries[REASON_COUNT] = {
                 "key. Nothing was given to it.",
             .causes = {"The shared keys differ.",
                        "Somebody who does not know the key tries to get in."},
-            .steps = {"Compare: sekisho secret fingerprint NAME on both sides."},
+            .steps = {"Compare: sekisho secret fingerprint {key|NAME} here, and with its name for "
+                      "the key there."},
         },
     [REASON_PEER_UNKNOWN] =
         {
@@ -819,6 +821,8 @@ static const char *word_named(struct slice name, const struct reason_words *word
         word = words->theirs;
     } else if (slice_equal_text(name, "detail")) {
         word = words->detail;
+    } else if (slice_equal_text(name, "key")) {
+        word = words->key;
     } else {
         assert(!"a word in braces that nobody knows");
     }

@@ -118,6 +118,7 @@ struct reason_words {
     const char *ours;
     const char *theirs;
     const char *detail;
+    const char *key; /* the name of the secret */
 };
 
 const struct reason_entry *reason_get(enum reason reason);

@@ -84,7 +84,7 @@ static void fills_without_braces(const char *pattern, const struct reason_words 
 TEST(all_patterns_can_be_filled_with_all_words_and_with_none)
 {
     struct reason_words none = {0};
-    struct reason_words all = {"site", "peer", "ours", "theirs", "detail"};
+    struct reason_words all = {"site", "peer", "ours", "theirs", "detail", "key"};
 
     for (size_t i = 0; i < REASON_COUNT; i++) {
         const struct reason_entry *entry = reason_get((enum reason)i);

@@ -77,7 +77,8 @@ int fail_with(bool json, int exit_code, const char *next, const char *format, ..
 
 void print_json(const json_t *value)
 {
-    if (json_dumpf(value, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER) == 0) {
+    if (json_dumpf(value, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(12)) ==
+        0) {
         putchar('\n');
     }
 }
