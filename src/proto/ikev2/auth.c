@@ -55,6 +55,7 @@ static void establish(struct ikev2_turn *t, const struct ike_identity *peer_id)
     sa->peer_id = *peer_id;
     sa->heard_ms = t->now_ms;
     ike->phase = IKEV2_IKE_LIVE;
+    ikev2_ike_is_known(ike);
     ike->rekey_ms = ikev2_jittered(sa, t->now_ms, sa->policy->ike_lifetime_ms, sa->initiator);
     ike->expire_ms = ikev2_after(t->now_ms, sa->policy->ike_lifetime_ms);
     struct ikev2_action *action = ikev2_act(t, IKEV2_TELL_ESTABLISHED);

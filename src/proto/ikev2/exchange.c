@@ -131,8 +131,23 @@ uint64_t ikev2_ike_own_spi(const struct ikev2_ike *ike)
     return ike->initiator ? ike->spi_i : ike->spi_r;
 }
 
-/* What all machines of a thread may hold of messages that are not complete (RFC 7383 4). */
-static _Thread_local struct fragments_budget budget = {.limit_bytes = FRAGMENTS_BUDGET_BYTES};
+/* What all machines of a thread may hold of messages that are not complete (RFC 7383 4): those who
+ * called us and proved nothing yet take no room from the others. */
+static _Thread_local struct fragments_budget strangers = {.limit_bytes = FRAGMENTS_BUDGET_BYTES};
+static _Thread_local struct fragments_budget known = {.limit_bytes = FRAGMENTS_BUDGET_BYTES};
+
+static void give_room(struct ikev2_ike *ike, struct fragments_budget *budget)
+{
+    fragments_init(&ike->request_fragments, budget);
+    fragments_init(&ike->response_fragments, budget);
+}
+
+void ikev2_ike_is_known(struct ikev2_ike *ike)
+{
+    fragments_reset(&ike->request_fragments);
+    fragments_reset(&ike->response_fragments);
+    give_room(ike, &known);
+}
 
 struct ikev2_ike *ikev2_ike_new(struct ikev2_turn *t, bool initiator, uint64_t spi_i,
                                 uint64_t spi_r)
@@ -157,8 +172,7 @@ struct ikev2_ike *ikev2_ike_new(struct ikev2_turn *t, bool initiator, uint64_t s
     ike->expire_ms = NEVER_MS;
     ike->drop_ms = NEVER_MS;
     retransmit_stop(&ike->retransmit);
-    fragments_init(&ike->request_fragments, &budget);
-    fragments_init(&ike->response_fragments, &budget);
+    give_room(ike, t->sa->initiator || t->sa->established ? &known : &strangers);
     ike->next = t->sa->ikes;
     t->sa->ikes = ike;
     ikev2_act(t, IKEV2_TELL_SPI_ADDED)->ike_spi = ikev2_ike_own_spi(ike);

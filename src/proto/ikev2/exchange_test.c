@@ -149,6 +149,35 @@ TEST(long_messages_travel_in_fragments_that_fit)
     ikev2_pair_free(p);
 }
 
+TEST(fragments_of_strangers_take_no_room_from_those_who_are_in)
+{
+    struct ikev2_pair *in = with_long_messages(50);
+    struct ikev2_pair *stranger = with_long_messages(51);
+
+    ikev2_pair_start(in, 0);
+    CHECK(ikev2_pair_run(in));
+    CHECK(both_up(in));
+    ikev2_pair_start(stranger, 0);
+    CHECK(ikev2_pair_deliver_to(stranger, 1));
+    /* As if many like him had begun messages that they never end. */
+    struct fragments_budget *room = stranger->side[1].sa->current->request_fragments.budget;
+    size_t before = room->bytes;
+
+    room->bytes = room->limit_bytes;
+    ikev2_pair_rekey_child(in, 0, ikev2_pair_outbound(in, 0, "net")->spi_in);
+    CHECK(in->queue_count > 1);
+    CHECK(ikev2_pair_run(in));
+    CHECK_EQUAL(in->side[1].child_count, 2);
+    CHECK(ikev2_pair_deliver_to(stranger, 0));
+    CHECK(ikev2_pair_run(stranger));
+    CHECK(!both_up(stranger));
+    room->bytes = before;
+    ikev2_pair_advance(stranger, 5000);
+    CHECK(both_up(stranger));
+    ikev2_pair_free(stranger);
+    ikev2_pair_free(in);
+}
+
 TEST(a_lost_fragment_of_a_response_comes_again_with_all_others)
 {
     for (unsigned lost = 0; lost < 3; lost++) {

@@ -180,6 +180,8 @@ struct ikev2_ike {
 
 MUST_USE struct ikev2_ike *ikev2_ike_new(struct ikev2_turn *t, bool initiator, uint64_t spi_i,
                                          uint64_t spi_r);
+/* The peer is authenticated. */
+void ikev2_ike_is_known(struct ikev2_ike *ike);
 /* Everything of it goes; TELL_SPI_REMOVED. */
 void ikev2_ike_forget(struct ikev2_turn *t, struct ikev2_ike *ike);
 uint64_t ikev2_ike_own_spi(const struct ikev2_ike *ike);
