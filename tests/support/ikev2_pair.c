@@ -180,11 +180,13 @@ void ikev2_pair_free(struct ikev2_pair *pair)
 /* ---- the network ---- */
 
 #define NAT_ADDRESS 0xc6336401u /* 198.51.100.1 */
+#define NAT_PORT_OFFSET 10000
+#define ENCAPSULATION_PORT 4500
 
-/* What the receiver sees of a datagram of this side. */
-static bool address_datagram(const struct ikev2_pair *pair, unsigned from,
-                             const struct endpoint *local, const struct endpoint *peer,
-                             struct pair_datagram *d)
+/* What the receiver sees of a datagram of this side; false: nobody gets it. */
+static bool route_datagram(const struct ikev2_pair *pair, unsigned from,
+                           const struct endpoint *local, const struct endpoint *peer,
+                           struct pair_datagram *d)
 {
     d->to = 1 - from;
     d->local = *peer;
@@ -196,15 +198,26 @@ static bool address_datagram(const struct ikev2_pair *pair, unsigned from,
 
     if (from == 0) {
         d->peer.address = outside;
-        d->peer.port = (uint16_t)(local->port + 10000 + pair->nat_port_shift);
+        d->peer.port = (uint16_t)(local->port + NAT_PORT_OFFSET + pair->nat_port_shift);
         return address_equal(&peer->address, &pair->side[1].endpoint.address);
     }
     /* Only the present mapping leads inside. */
-    uint16_t port = (uint16_t)(peer->port - 10000 - pair->nat_port_shift);
+    uint16_t port = (uint16_t)(peer->port - NAT_PORT_OFFSET - pair->nat_port_shift);
 
     d->local.address = pair->side[0].endpoint.address;
     d->local.port = port;
     return address_equal(&peer->address, &outside) && (port == 500 || port == 4500);
+}
+
+/* IKE from port 4500 begins with the non-ESP marker and IKE from port 500 does not (RFC 3948 2.2,
+ * 4): who gets the one at the other port can read nothing. The machines never see the marker, so
+ * it is the network here that must not let it pass. */
+static bool address_datagram(const struct ikev2_pair *pair, unsigned from,
+                             const struct endpoint *local, const struct endpoint *peer,
+                             struct pair_datagram *d)
+{
+    return route_datagram(pair, from, local, peer, d) &&
+           (local->port == ENCAPSULATION_PORT) == (d->local.port == ENCAPSULATION_PORT);
 }
 
 static void queue_add(struct ikev2_pair *pair, unsigned from, const struct endpoint *local,
@@ -493,14 +506,18 @@ void ikev2_pair_answer(struct ikev2_pair *pair, unsigned side, bool ok)
 void ikev2_pair_start(struct ikev2_pair *pair, unsigned side)
 {
     struct pair_side *s = &pair->side[side];
+    struct endpoint local = s->endpoint;
     struct endpoint peer = pair->side[1 - side].endpoint;
 
     assert(s->sa == NULL);
     if (pair->nat && side == 1) {
+        /* From outside only a forwarded port leads in, and it stays the same when a NAT is found:
+         * it has to be that of port 4500, spoken to from port 4500 at once (RFC 7296 2.23). */
+        local.port = ENCAPSULATION_PORT;
         peer.address = address_ipv4(NAT_ADDRESS);
-        peer.port = (uint16_t)(10500 + pair->nat_port_shift);
+        peer.port = (uint16_t)(ENCAPSULATION_PORT + NAT_PORT_OFFSET + pair->nat_port_shift);
     }
-    s->sa = ikev2_sa_new_initiator(&s->policy, &s->endpoint, &peer, &s->random);
+    s->sa = ikev2_sa_new_initiator(&s->policy, &local, &peer, &s->random);
     assert(s->sa != NULL);
     ikev2_sa_start(s->sa, pair->now_ms, pair->actions);
     settle(pair, side);

@@ -368,6 +368,22 @@ TEST(a_nat_is_found_and_all_goes_through_port_4500)
     ikev2_pair_free(p);
 }
 
+/* RFC 7296 2.23: an initiator may use port 4500 from the beginning. */
+TEST(a_responder_behind_a_nat_is_reached_through_its_port_4500)
+{
+    struct ikev2_pair *p = ikev2_pair_new(16);
+
+    p->nat = true;
+    ikev2_pair_start(p, 1);
+    CHECK(ikev2_pair_run(p));
+    CHECK(is_up(p));
+    CHECK(p->side[0].nat_local && !p->side[0].nat_peer);
+    CHECK(!p->side[1].nat_local && p->side[1].nat_peer);
+    CHECK(p->side[0].children[0].encapsulated && p->side[1].children[0].encapsulated);
+    CHECK(ikev2_pair_agrees(p));
+    ikev2_pair_free(p);
+}
+
 TEST(encapsulation_can_be_forced_by_either_side)
 {
     for (unsigned by = 0; by < 2; by++) {
