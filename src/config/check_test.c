@@ -373,6 +373,7 @@ static const struct {
     {"peer x", "it belongs in a block: site NAME { ... }"},
     {"set x", "'set' needs NAME VALUE... behind it"},
     {"set 9 x", "'9' cannot be the name of a variable"},
+    {"lan $a-name-that-is-longer-than-the-name-of-any-variable-could-ever-be", "is not set"},
     {"set x 1; set x 2", "'x' is set twice, first on line 4"},
     {"include", "'include' needs PATTERN... behind it"},
     {"include \"\"", "this is not the name of a file"},

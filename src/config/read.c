@@ -336,7 +336,9 @@ static bool expand(struct reading *r)
         struct slice name = {word->text.data + 1, word->text.length - (use ? 1 : 0)};
         const struct variable *variable = NULL;
         if (use) {
-            variable = table_find(&r->variables, name);
+            if (name.length <= VARIABLE_NAME_BYTES_MAX) {
+                variable = table_find(&r->variables, name);
+            }
             if (variable == NULL) {
                 char shown[VALUE_SHOWN_BYTES + 4];
                 COMPLAIN(r, word->place, "set it above its first use: set NAME VALUE",

@@ -116,10 +116,37 @@ static void rekey_later(struct ikev2_turn *t, struct ikev2_ike *ike, uint64_t at
     ikev2_work_end(t, &ike->asking);
 }
 
+/* RFC 7296 2.18 makes SKEYSEED with the PRF of the old IKE SA; about prf+ behind it, there are two
+ * readings on the net when the new PRF is another one, and then nothing can be decrypted any more.
+ * So the PRF stays the same as long as the policy has it. `kept` is room for what is returned. */
+static const struct proposals *with_same_prf(const struct proposals *policy, uint16_t prf,
+                                             struct proposals *kept)
+{
+    *kept = (struct proposals){0};
+    for (size_t i = 0; i < policy->count; i++) {
+        const struct proposal *from = &policy->list[i];
+        struct proposal *to = &kept->list[kept->count];
+        bool has_prf = false;
+
+        *to = (struct proposal){.protocol = from->protocol};
+        for (size_t j = 0; j < from->count; j++) {
+            bool is_prf = from->transforms[j].type == TRANSFORM_PRF;
+
+            has_prf |= is_prf && from->transforms[j].id == prf;
+            if (!is_prf || from->transforms[j].id == prf) {
+                to->transforms[to->count++] = from->transforms[j];
+            }
+        }
+        kept->count += has_prf;
+    }
+    return kept->count > 0 ? kept : policy;
+}
+
 void ikev2_rekey_send(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev2_work *work, bool ok)
 {
     struct ikev2_sa *sa = t->sa;
     struct ikev2_sa_payload offer;
+    struct proposals same_prf;
     struct ikev2_outgoing o;
     uint8_t spi[8];
 
@@ -129,8 +156,8 @@ void ikev2_rekey_send(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev2_
         return;
     }
     put_u64(spi, work->own_ike_spi);
-    if (!ok ||
-        !proposal_offer(sa->policy->ike, PROTOCOL_IKE, SLICE_OF(spi), PROPOSAL_WITH_KE, &offer)) {
+    if (!ok || !proposal_offer(with_same_prf(sa->policy->ike, ike->keys.suite.prf, &same_prf),
+                               PROTOCOL_IKE, SLICE_OF(spi), PROPOSAL_WITH_KE, &offer)) {
         rekey_later(t, ike, ikev2_after(t->now_ms, IKEV2_RETRY_MAX_MS));
         return;
     }
@@ -195,6 +222,7 @@ void ikev2_rekey_response(struct ikev2_turn *t, struct ikev2_ike *ike,
 {
     struct ikev2_work *work = ike->asking;
     struct ikev2_sa_payload answer;
+    struct proposals same_prf;
     struct ikev2_ke_payload ke;
 
     work->answered = true;
@@ -203,8 +231,8 @@ void ikev2_rekey_response(struct ikev2_turn *t, struct ikev2_ike *ike,
         return;
     }
     if (!ikev2_read_sa(m->body[IKEV2_SA], &answer) ||
-        !proposal_verify(&answer, t->sa->policy->ike, PROTOCOL_IKE, 8, PROPOSAL_WITH_KE,
-                         &work->choice) ||
+        !proposal_verify(&answer, with_same_prf(t->sa->policy->ike, ike->keys.suite.prf, &same_prf),
+                         PROTOCOL_IKE, 8, PROPOSAL_WITH_KE, &work->choice) ||
         !ikev2_message_nonce(m, &work->nonce_r) || !m->has[IKEV2_KE] || !ikev2_message_ke(m, &ke) ||
         ke.group != work->group || work->choice.suite.key_exchange != work->group) {
         struct ikev2_failure failure;
@@ -291,6 +319,8 @@ static void rekey_choose(struct ikev2_turn *t, struct ikev2_ike *ike, struct ike
                          const struct ikev2_message *m)
 {
     const struct proposals *ours = t->sa->policy->ike;
+    struct proposals same_prf;
+    const struct proposals *first = with_same_prf(ours, ike->keys.suite.prf, &same_prf);
     struct ikev2_sa_payload offer;
     struct ikev2_ke_payload ke;
     uint8_t group[2];
@@ -300,8 +330,14 @@ static void rekey_choose(struct ikev2_turn *t, struct ikev2_ike *ike, struct ike
         invalid_syntax(t, ike, IKEV2_FAIL_SYNTAX, "a malformed rekeying of the IKE SA");
         return;
     }
-    switch (proposal_choose(&offer, &ours, 1, PROTOCOL_IKE, 8, PROPOSAL_WITH_KE, ke.group,
-                            &work->choice)) {
+    enum proposal_verdict verdict = proposal_choose(&offer, &first, 1, PROTOCOL_IKE, 8,
+                                                    PROPOSAL_WITH_KE, ke.group, &work->choice);
+
+    if (verdict == PROPOSAL_NONE && first != ours) {
+        verdict = proposal_choose(&offer, &ours, 1, PROTOCOL_IKE, 8, PROPOSAL_WITH_KE, ke.group,
+                                  &work->choice);
+    }
+    switch (verdict) {
     case PROPOSAL_NONE:
         ikev2_send_notify(t, ike, IKEV2_NO_PROPOSAL_CHOSEN, (struct slice){NULL, 0});
         ikev2_work_end(t, &ike->answering);

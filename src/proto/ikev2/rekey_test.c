@@ -143,6 +143,29 @@ TEST(the_ike_sa_is_rekeyed_by_either_side_and_children_stay)
     }
 }
 
+TEST(the_prf_stays_the_same_when_the_ike_sa_is_rekeyed)
+{
+    for (unsigned by = 0; by < 2; by++) {
+        struct ikev2_pair *p = ikev2_pair_new(4700 + by);
+
+        for (unsigned i = 0; i < 2; i++) {
+            ikev2_pair_set_ike(p, i, "aes128gcm16-prfsha256-x25519");
+        }
+        ikev2_pair_start(p, 0);
+        CHECK(ikev2_pair_run(p));
+        CHECK_EQUAL(p->side[0].suite.prf, PRF_HMAC_SHA2_256);
+        for (unsigned i = 0; i < 2; i++) {
+            ikev2_pair_set_ike(p, i, "aes128gcm16-prfsha512-prfsha256-x25519");
+        }
+        ikev2_pair_rekey(p, by);
+        CHECK(ikev2_pair_run(p));
+        CHECK_EQUAL(p->side[0].rekeyed, 1);
+        CHECK_EQUAL(p->side[0].suite.prf, PRF_HMAC_SHA2_256);
+        CHECK_EQUAL(p->side[1].suite.prf, PRF_HMAC_SHA2_256);
+        ikev2_pair_free(p);
+    }
+}
+
 TEST(the_ike_sa_is_rekeyed_with_another_group_when_asked_for)
 {
     struct ikev2_pair *p = ikev2_pair_new(7);
