@@ -111,6 +111,9 @@ def defaults(lab, hosts):
                     time.sleep(1)
                 lab.check(f"{name}: rekeys by both sides lose nothing, outbound", there.lost == 0, there.told())
                 lab.check(f"{name}: rekeys by both sides lose nothing, inbound", back.lost == 0, back.told())
+                calls = pair.ours.log().split("is ready")[-1].count("IKE SA established")
+                lab.check(f"{name}: and neither side calls the other anew", calls == 1, calls)
+                lab.check(f"{name}: the peer reads all that we say", "integrity check failed" not in pair.peer.log())
                 lab.check(f"{name}: one child is left", wait_for(lambda: len(
                     pair.ours.site("peer").get("children", [])) == 1, 40), len(pair.ours.site("peer").get("children", [])))
             lab.check(f"{name}: nothing in clear", not clear.seen, clear.seen[:2])
