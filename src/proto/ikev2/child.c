@@ -114,34 +114,20 @@ static void child_revive(struct ikev2_turn *t, struct ikev2_child *old)
     ikev2_child_use(t, old);
 }
 
-/* The child that it was to replace, or another that replaces the same one, is up: the peer goes on
- * sending. */
-static bool child_has_rival(const struct ikev2_sa *sa, const struct ikev2_child *child)
-{
-    for (const struct ikev2_child *c = sa->children; c != NULL; c = c->next) {
-        if (c != child && c->phase == IKEV2_CHILD_UP && child->replaces_spi_in != 0 &&
-            (c->replaces_spi_in == child->replaces_spi_in || c->spi_in == child->replaces_spi_in)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 void ikev2_child_end(struct ikev2_turn *t, struct ikev2_child *child)
 {
     struct ikev2_child *old =
         child->replaces_spi_in != 0 ? ikev2_child_by_spi_in(t->sa, child->replaces_spi_in) : NULL;
-    bool succeeded = child->has_successor;
+    bool removed = !child->has_successor;
 
     ikev2_child_stop(t, child);
-    child->phase = IKEV2_CHILD_CLOSING;
-    if (!succeeded && old != NULL) {
+    if (removed) {
+        ikev2_child_remove(t, child);
+    }
+    if (removed && old != NULL) {
         child_revive(t, old);
     }
-    /* The one of two children that lost (RFC 7296 2.8.1) may have carried traffic for a moment, and
-     * its last packets may still be on their way. */
-    if (!succeeded && !child_has_rival(t->sa, child)) {
-        ikev2_child_remove(t, child);
+    if (removed) {
         return;
     }
     child->phase = IKEV2_CHILD_GRACE;
