@@ -29,8 +29,18 @@ struct packet {
     struct endpoint local;
     struct endpoint peer;
     uint8_t tos; /* outer DSCP and ECN, received or to be sent */
-    uint8_t outer_protocol; /* 17 UDP or 50 ESP */
+    uint8_t outer_protocol; /* 17 UDP, 50 ESP or 51 AH */
     uint8_t dont_fragment; /* of the outer header to be sent */
+
+    /* Inbound, from raw sockets: that many octets of outer IP header, with its options or extension
+     * headers, stand right before the data; 0: not known. */
+    uint16_t outer_head_bytes;
+    /* Outbound: the data begins with the whole outer IP header and leaves as it is; an IPv4 total
+     * length and checksum are right already. */
+    bool has_outer_head;
+    /* Outbound, with an outer header: around the tunnel, in clear, through the interface that leads
+     * outside and not by the route that would lead back into the TUN device. */
+    bool bypass;
 
     uint8_t segmentation; /* enum packet_segmentation */
     uint16_t segment_bytes;
