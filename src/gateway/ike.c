@@ -349,6 +349,8 @@ static void carry_out(struct ike *ike, const struct ikev2_action *action, struct
     case IKEV2_TELL_CLOSED:
         ended(ike, &action->failed.failure, now_ms);
         break;
+    case IKEV2_PROBE_DONE:
+        break; /* the gateway orders none */
     case IKEV2_TRACE:
         trace_add(ike, action, now_ms);
         break;

@@ -615,6 +615,12 @@ enum reason site_reason_of_failure(const struct ike *ike, const struct ikev2_fai
         return REASON_SUITE_NOT_ALLOWED;
     case IKEV2_FAIL_CHILD_NO_PROPOSAL:
         return REASON_NO_CHILD_PROPOSAL;
+    case IKEV2_FAIL_CHILD_MODE:
+        return REASON_TRANSPORT_REFUSED;
+    case IKEV2_FAIL_CHILD_AH:
+        return REASON_AH_REFUSED;
+    case IKEV2_FAIL_CHILD_AH_NAT:
+        return REASON_AH_NAT;
     case IKEV2_FAIL_CHILD_SELECTORS:
         return REASON_SELECTORS;
     case IKEV2_FAIL_CHILD_REFUSED:

@@ -301,6 +301,37 @@ static const struct reason_entry entries[REASON_COUNT] = {
             .causes = {"See the peer's log."},
             .steps = {"Run: sekisho trace {site|NAME} --last"},
         },
+    [REASON_AH_REFUSED] =
+        {
+            .reason = REASON_AH_REFUSED,
+            .group = REASON_GROUP_OFFER,
+            .check = REASON_CHECK_NETWORKS,
+            .trouble = true,
+            .code = "SEK-O011",
+            .sentence = "the peer does not take AH: ours {ours|?}; theirs {theirs|refused}",
+            .explanation =
+                "This site is protected by AH, and the peer has no AH in common with it. Ours: "
+                "{ours|unknown}. Theirs: {theirs|not said}.",
+            .causes = {"The peer is set up for ESP.", "The peer's program has no AH.",
+                       "The peer's AH has other algorithms."},
+            .steps = {"Set up AH with one of our algorithms at the peer.",
+                      "Or use ESP on both sides, which can do all that AH does for the data."},
+        },
+    [REASON_AH_NAT] =
+        {
+            .reason = REASON_AH_NAT,
+            .group = REASON_GROUP_OFFER,
+            .check = REASON_CHECK_NETWORKS,
+            .trouble = true,
+            .code = "SEK-O012",
+            .sentence = "AH cannot pass the NAT between us and the peer",
+            .explanation =
+                "AH protects the addresses in the outer IP header, and a NAT changes them: every "
+                "packet would be refused. There is no AH in UDP.",
+            .causes = {"A router on the way translates addresses.",
+                       "One side pretends to be behind a NAT, to have everything in UDP."},
+            .steps = {"Use ESP for this site.", "Or take the NAT out of the way."},
+        },
 
     /* ---- identity ---- */
     [REASON_AUTH_REFUSED] =
@@ -451,6 +482,21 @@ static const struct reason_entry entries[REASON_COUNT] = {
                 "outside of it is dropped.",
             .causes = {"The peer's configuration names fewer or smaller networks."},
             .steps = {"Make both sides name the same networks."},
+        },
+    [REASON_TRANSPORT_REFUSED] =
+        {
+            .reason = REASON_TRANSPORT_REFUSED,
+            .group = REASON_GROUP_NETWORKS,
+            .check = REASON_CHECK_NETWORKS,
+            .trouble = true,
+            .code = "SEK-N005",
+            .sentence = "the peer wants tunnel mode, and this site is transport mode",
+            .explanation =
+                "The two sides do not mean the same mode. In transport mode the packets of the two "
+                "hosts themselves are protected, in tunnel mode those of networks behind them.",
+            .causes = {"The peer is set up for tunnel mode.",
+                       "The peer does no transport mode through a NAT."},
+            .steps = {"Set up transport mode at the peer.", "Or say mode tunnel for this site."},
         },
 
     /* ---- data ---- */

@@ -33,6 +33,8 @@ enum reason {
     REASON_SYNTAX, /* detail */
     REASON_CRITICAL_PAYLOAD, /* detail */
     REASON_PEER_ERROR, /* detail: name of the notify */
+    REASON_AH_REFUSED, /* ours, theirs */
+    REASON_AH_NAT,
 
     REASON_AUTH_REFUSED, /* the peer refused our proof */
     REASON_AUTH_WRONG, /* the peer's proof is wrong */
@@ -44,6 +46,7 @@ enum reason {
     REASON_CHILD_REFUSED, /* detail */
     REASON_OVERLAP, /* detail: the other site */
     REASON_NARROWED, /* ours: wanted, theirs: what was left */
+    REASON_TRANSPORT_REFUSED, /* transport mode is a must here */
 
     REASON_ONE_WAY,
     REASON_REPLAY,

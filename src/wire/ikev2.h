@@ -92,6 +92,8 @@ enum ikev2_notify_type {
     IKEV2_CHILDLESS_SUPPORTED = 16418,
     IKEV2_FRAGMENTATION_SUPPORTED = 16430,
     IKEV2_SIGNATURE_HASH_ALGORITHMS = 16431,
+    IKEV2_USE_AGGFRAG = 16442, /* RFC 9347 5.1 */
+    IKEV2_PATH_PROBE = 60613, /* private use, ours: octets that only fill a message */
 };
 
 struct ikev2_header {

@@ -129,6 +129,7 @@ const char *ikev2_notify_name(uint16_t type)
         {16444, "SA_RESOURCE_INFO"},
         {16445, "USE_PPK_INT"},
         {16446, "PPK_IDENTITY_KEY"},
+        {60613, "PATH_PROBE"},
     };
 
     return find_name(names, ARRAY_LENGTH(names), type);

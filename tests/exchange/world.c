@@ -409,6 +409,10 @@ static bool side_acts(struct world *w, struct side *s, const struct ikev2_action
         s->closed++;
         s->failure = action->failed.failure;
         return false;
+    case IKEV2_PROBE_DONE:
+        s->probes++;
+        s->probe_passed = action->probe.passed;
+        return true;
     case IKEV2_TRACE:
         side_traces(w, s, action);
         return true;

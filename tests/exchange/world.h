@@ -77,6 +77,8 @@ struct side {
     unsigned installs; /* all that ever were */
     bool ever_installed[WORLD_ESP_SPIS]; /* by SPI - WORLD_FIRST_ESP_SPI */
     unsigned sent;
+    unsigned probes;
+    bool probe_passed; /* the newest */
     size_t longest_sent;
     struct ikev2_failure failure; /* the last */
 };

@@ -423,6 +423,11 @@ static bool take_action(struct ikev2_pair *pair, unsigned side, const struct ike
         s->closed++;
         s->failure = a->failed.failure;
         return true;
+    case IKEV2_PROBE_DONE:
+        s->probes++;
+        s->probe_bytes = a->probe.bytes;
+        s->probe_passed = a->probe.passed;
+        return false;
     case IKEV2_TRACE:
         s->traces++;
         s->retraced += a->trace.retransmitted ? 1 : 0;

@@ -76,6 +76,9 @@ struct pair_side {
     /* What was told; `failed` counts those with a reason. */
     unsigned established, rekeyed, failed, closed, child_failed, initial_contact, moved, traces;
     unsigned sends, retraced;
+    unsigned probes; /* PROBE_DONE; what the newest said: */
+    uint16_t probe_bytes;
+    bool probe_passed;
     uint64_t spi_i, spi_r; /* of the newest ESTABLISHED or REKEYED */
     struct suite suite;
     bool nat_local, nat_peer;

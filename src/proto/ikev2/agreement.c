@@ -26,7 +26,7 @@ void ikev2_child_want(struct ikev2_work *work, const struct ikev2_child_policy *
         work->old_spi_in = old->spi_in;
     }
     work->policy = policy;
-    work->transport_mode = policy->transport_mode;
+    work->transport_mode = policy->mode != IKEV2_MODE_TUNNEL;
     work->local_count = local_count < SELECTORS_MAX ? local_count : SELECTORS_MAX;
     work->remote_count = remote_count < SELECTORS_MAX ? remote_count : SELECTORS_MAX;
     memcpy(work->local, local, work->local_count * sizeof(*local));
@@ -144,8 +144,8 @@ uint16_t ikev2_child_match(struct ikev2_sa *sa, const struct ikev2_message *m,
         return IKEV2_NO_ADDITIONAL_SAS;
     }
     work->group = work->choice.suite.key_exchange;
-    work->transport_mode =
-        work->policy->transport_mode && ikev2_message_notify(m, IKEV2_USE_TRANSPORT_MODE) != NULL;
+    work->transport_mode = work->policy->mode != IKEV2_MODE_TUNNEL &&
+                           ikev2_message_notify(m, IKEV2_USE_TRANSPORT_MODE) != NULL;
     return 0;
 }
 

@@ -34,6 +34,7 @@ void ikev2_child_fill_info(const struct ikev2_sa *sa, const struct ikev2_child *
     out->spi_in = child->spi_in;
     out->spi_out = child->spi_out;
     out->policy = child->policy;
+    out->protocol = PROTOCOL_ESP;
     out->suite = child->suite;
     out->encapsulated = child->encapsulated;
     out->initiator = child->initiator;

@@ -23,6 +23,26 @@
 
 /* ---- policy: owned by the gateway, unchanged and alive as long as any SA points to it ---- */
 
+enum ikev2_mode {
+    IKEV2_MODE_TUNNEL,
+    IKEV2_MODE_TRANSPORT, /* nothing else: a child in tunnel mode is refused or closed */
+    IKEV2_MODE_PREFER_TRANSPORT, /* between two hosts transport, else what the peer wants */
+};
+
+/* RFC 9347 5.1, 6.1.4: what we demand when both sides want AGGFRAG payloads. ESP in tunnel mode
+ * only. */
+struct ikev2_aggfrag_policy {
+    bool wanted;
+    bool congestion_control; /* the peer must report losses and delay to us */
+    bool dont_fragment; /* the peer must not cut inner packets that are for us */
+};
+
+/* The packet for which a child is begun (RFC 7296 2.9). */
+struct ikev2_packet {
+    struct selector local, remote; /* its addresses, protocol and ports, or as many as matter */
+    bool only; /* the child is for nothing else (RFC 4301 4.4.1.1: populate from packet) */
+};
+
 struct ikev2_child_policy {
     char name[IKEV2_CHILD_NAME_BYTES];
     uint32_t policy_id; /* the gateway's own number, given back with each child */
@@ -30,9 +50,13 @@ struct ikev2_child_policy {
     size_t local_count;
     const struct selector *remote;
     size_t remote_count;
-    const struct proposals
-        *proposals; /* ESP; key exchanges in it are PFS, strongest first; none means no PFS */
-    bool transport_mode;
+    const struct proposals *proposals; /* all of ESP or all of AH; key exchanges in it are PFS,
+                                          strongest first; none means no PFS */
+    enum ikev2_mode mode;
+    bool compress; /* IPComp with deflate when the peer wants it too (RFC 7296 2.22) */
+    bool non_first_fragments; /* where the selectors have ports: fragments without any may come
+                                 through as well, when the peer wants it too (RFC 7296 1.3.1) */
+    struct ikev2_aggfrag_policy aggfrag;
     uint64_t lifetime_ms; /* rekeyed before this, with jitter; NEVER_MS never */
     bool start; /* brought up by the initiator without being asked */
 };
@@ -99,6 +123,7 @@ enum ikev2_action_kind {
                           went wrong, the peer was asked to begin anew with another group, and
                           nothing is kept for him */
     IKEV2_TELL_CLOSED, /* failure says why: this SA is over; children have been removed before */
+    IKEV2_PROBE_DONE, /* probe: what came of ikev2_sa_probe_path() */
     IKEV2_TRACE, /* a message in clear, for whoever watches */
 };
 
@@ -113,11 +138,23 @@ struct ikev2_child_info {
     uint32_t spi_in; /* ours */
     uint32_t spi_out;
     const struct ikev2_child_policy *policy;
-    struct suite suite;
+    uint8_t protocol; /* PROTOCOL_ESP or PROTOCOL_AH */
+    struct suite suite; /* AH: without encryption */
     bool encapsulated; /* ESP in UDP */
     bool initiator; /* we asked for it */
     uint32_t replaces_spi_in; /* of the child that it rekeys, 0 for a new one */
     bool transport_mode;
+    /* In transport mode through a NAT: the addresses with which the peer makes checksums, of what
+     * is sent to us and of what is sent by him (RFC 7296 2.23.1, RFC 3948 3.1.2). No family where
+     * there is nothing to mend. */
+    struct address original_local, original_peer;
+    bool compress; /* IPComp was agreed, with deflate; cpi_in is ours, cpi_out the peer's */
+    uint16_t cpi_in, cpi_out;
+    bool aggfrag; /* AGGFRAG payloads were agreed */
+    bool peer_congestion_control; /* with aggfrag: the peer demands reports of losses and delay */
+    bool peer_dont_fragment; /* with aggfrag: we must not cut what we send him */
+    bool peer_refuses_tfc; /* he takes no TFC padding (RFC 7296 1.3.1) */
+    bool non_first_fragments; /* both sides let fragments without ports through */
     struct endpoint local, peer;
     const struct selector *local_selectors; /* after narrowing */
     size_t local_count;
@@ -145,7 +182,10 @@ enum ikev2_failure_reason {
     IKEV2_FAIL_AUTH_METHOD, /* the peer wants to authenticate by something that we do not do */
     IKEV2_FAIL_SUITE_NOT_ALLOWED, /* the suite agreed in IKE_SA_INIT is not in the policy of this
                                      very peer */
-    IKEV2_FAIL_CHILD_NO_PROPOSAL, /* ESP: nothing in common; ours, theirs */
+    IKEV2_FAIL_CHILD_NO_PROPOSAL, /* ESP or AH: nothing in common; ours, theirs */
+    IKEV2_FAIL_CHILD_MODE, /* transport mode is a must here, and the peer wants a tunnel */
+    IKEV2_FAIL_CHILD_AH, /* the policy is AH, and the peer takes or offers none; ours, theirs */
+    IKEV2_FAIL_CHILD_AH_NAT, /* AH cannot pass the NAT that was found */
     IKEV2_FAIL_CHILD_SELECTORS, /* networks do not meet; ours, theirs */
     IKEV2_FAIL_CHILD_REFUSED, /* another notify */
     IKEV2_FAIL_SYNTAX, /* the peer sent something that RFC 7296 forbids; detail */
@@ -176,6 +216,7 @@ struct ikev2_action {
             struct endpoint local, peer;
             struct slice
                 bytes; /* the IKE message without non-ESP marker; borrowed until the next event */
+            bool dont_fragment; /* it asks for the path MTU: no router and no kernel may cut it */
         } send;
         struct ikev2_key_exchange_question key_exchange;
         struct {
@@ -197,6 +238,10 @@ struct ikev2_action {
         } established; /* ESTABLISHED and REKEYED */
         struct endpoint moved;
         struct ikev2_child_info child;
+        struct {
+            uint16_t bytes; /* of the IP packet that was sent */
+            bool passed; /* it was answered before it had to be sent again */
+        } probe;
         struct {
             struct ikev2_failure failure;
             char child_name[IKEV2_CHILD_NAME_BYTES];

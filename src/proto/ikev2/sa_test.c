@@ -973,8 +973,10 @@ TEST(transport_mode_needs_both)
         struct ikev2_pair *p = ikev2_pair_new(40 + by);
         struct ikev2_child_info info;
 
-        p->side[0].children_policy[0].transport_mode = by != 1;
-        p->side[1].children_policy[0].transport_mode = by != 0;
+        p->side[0].children_policy[0].mode =
+            by != 1 ? IKEV2_MODE_PREFER_TRANSPORT : IKEV2_MODE_TUNNEL;
+        p->side[1].children_policy[0].mode =
+            by != 0 ? IKEV2_MODE_PREFER_TRANSPORT : IKEV2_MODE_TUNNEL;
         ikev2_pair_start(p, 0);
         CHECK(ikev2_pair_run(p));
         CHECK(is_up(p));
