@@ -449,7 +449,9 @@ struct ikev2_sa {
     bool liveness_wanted;
     uint16_t fragment_bytes;
     struct endpoint local, peer;
-    struct ike_identity peer_id;
+    /* Proven. Kept in a block of its length: most are far shorter than the longest allowed. */
+    uint8_t peer_id_type;
+    struct slice peer_id_data;
     struct ikev2_handshake *handshake;
     struct ikev2_ike *ikes;
     struct ikev2_ike *current;
@@ -463,6 +465,9 @@ struct ikev2_sa {
     uint32_t next_question;
     void *buried;
 };
+
+/* Type 0 before it is proven. */
+struct ike_identity ikev2_peer_id(const struct ikev2_sa *sa);
 
 /* The beginning and the end of every event. */
 struct ikev2_turn ikev2_turn_begin(struct ikev2_sa *sa, uint64_t now_ms,
