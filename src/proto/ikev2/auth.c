@@ -241,7 +241,8 @@ static void auth_take_child(struct ikev2_turn *t, struct ikev2_ike *ike,
     }
     if (!ikev2_child_verify(sa, m, PROPOSAL_WITHOUT_KE, h->child, &failure)) {
         ikev2_tell_child_failed(t, h->child->policy, &failure);
-        ikev2_informational_begin(t, ike, IKEV2_WORK_DELETE_CHILD, h->child->spi_in);
+        ikev2_informational_disown(t, ike, ikev2_child_policy_protocol(h->child->policy),
+                                   h->child->spi_in);
         return;
     }
     struct ikev2_child *child = ikev2_child_install(t, ike, h->child, &h->nonce_i, &h->nonce_r);
