@@ -78,25 +78,6 @@ def esp():
     put("natt", "runt", bytes(4))
 
 
-def ah():
-    head = lambda following, icv: bytes([following, 1 + len(icv) // 4]) + bytes.fromhex("0000c0ffee0100000007") + icv
-    last = ipv6(0, b"")[8:24]
-    route = bytes([51, 4, 0, 2]) + bytes(4) + last + last[:15] + b"\x09"
-    made = {
-        "plain4": (5, ipv4(51, head(17, bytes(12)) + UDP)), "plain6": (10, ipv6(51, head(17, bytes(20)) + UDP)),
-        "options4": (8, ipv4(51, head(6, bytes(16)) + SYN, options=bytes.fromhex("94040000070704000000000100000000")[:12])),
-        "route4": (8, ipv4(51, head(6, bytes(16)) + SYN, options=bytes.fromhex("830b040a0909010a09090200"))),
-        "options6": (14, ipv6(0, bytes.fromhex("3c00 0502 0000 0100") + bytes.fromhex("3300 3e04 01020304")
-                              + head(6, bytes(12)) + SYN)),
-        "route6": (20, ipv6(43, route + head(6, bytes(12)) + SYN)),
-        "jumbo6": (12, ipv6(0, bytes.fromhex("3300c20400010000") + head(6, bytes(12)) + SYN)),
-        "chain6": (10, ipv6(0, CHAIN + SYN)), "fragment4": (5, ipv4(17, UDP * 8, 0x2001)),
-    }
-    for name, (place, packet) in made.items():
-        put("ah", name, bytes([place]) + packet)
-    put("ah", "head", b"\0" + head(6, bytes(12)))
-
-
 def texts():
     words = ["10.0.0.1", "255.255.255.255", "::", "::1", "2001:db8::1", "1:2:3:4:5:6:7:8", "::ffff:192.0.2.1",
              "64:ff9b::192.0.2.33", "203.0.113.1:500", "[2001:db8::1]:4500", "10.0.0.0/8", "2001:db8::/32", "0.0.0.0/0",
@@ -306,9 +287,34 @@ def tunnels():
     put("dataplane_inbound", "keepalive", b"\0\xff")
 
 
+def fragments():
+    def packet(bytes_, wait=0):
+        return struct.pack(">HB", len(bytes_), wait) + bytes_
+
+    def piece4(at, data, more, options=b""):
+        return packet(ipv4(17, data, at // 8 | (0x2000 if more else 0), options))
+
+    def piece6(at, data, more, before=b""):
+        return packet(ipv6(0 if before else 44, before + struct.pack(">BBHI", 17, 0, at | more, 0xC0FFEE) + data))
+
+    body, hop = UDP + bytes(range(200)), bytes.fromhex("2c00010400000000")
+    for name, piece in {"4": piece4, "6": piece6}.items():
+        first, second, last = piece(0, body[:80], 1), piece(80, body[80:160], 1), piece(160, body[160:], 0)
+        put("fragments", f"in-order{name}", first + second + last)
+        put("fragments", f"backwards{name}", last + second + first)
+        put("fragments", f"doubled{name}", first + first + last + last + second + second)
+        put("fragments", f"overlap{name}", first + piece(72, body[72:160], 1) + last + second)
+        put("fragments", f"two-ends{name}", last + piece(168, body[168:], 0) + first + second)
+        put("fragments", f"late{name}", first + second + last[:2] + b"\xf0" + last[3:])
+        put("fragments", f"far{name}", first + piece(65440, body[:80], 0) + piece(65504, body[:8], 1))
+        put("fragments", f"whole{name}", piece(0, body, 0) + piece(0, body[:8], 1))
+    put("fragments", "options4", piece4(0, body[:80], 1, bytes([7, 3, 4, 0])) + piece4(80, body[80:], 0))
+    put("fragments", "hop-by-hop6", piece6(80, body[80:], 0) + piece6(0, body[:80], 1, hop))
+
+
 packets()
+fragments()
 esp()
-ah()
 texts()
 ikev2()
 machines()
