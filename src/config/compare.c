@@ -90,6 +90,26 @@ const struct config_site *config_find_site(const struct config *config, const ch
     return NULL;
 }
 
+const struct config_manual *config_find_manual(const struct config *config, const char *name)
+{
+    size_t low = 0;
+    size_t high = config->manual_count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = strcmp(config->manuals_by_name[middle]->name, name);
+        if (order == 0) {
+            return config->manuals_by_name[middle];
+        }
+        if (order < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return NULL;
+}
+
 /* ---- the difference ---- */
 
 static const char *const effect_words[] = {

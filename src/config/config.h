@@ -8,6 +8,7 @@
 #define SEKISHO_CONFIG_CONFIG_H
 
 #include "base/address.h"
+#include "base/secret.h"
 #include "crypto/catalog.h"
 
 #define CONFIG_NAME_BYTES 64
@@ -38,6 +39,41 @@ enum config_encapsulate { ENCAPSULATE_AUTO, ENCAPSULATE_ALWAYS, ENCAPSULATE_NEVE
 enum config_start { START_NOW, START_ON_TRAFFIC, START_WAIT };
 enum config_pfs { PFS_PREFER, PFS_ON, PFS_OFF };
 
+/* The protocols around the traffic of a site: `ah` alone is AH; `ah` and `esp` are AH around ESP.
+ */
+enum config_protection { CONFIG_ESP, CONFIG_AH, CONFIG_AH_AND_ESP };
+enum config_mode { CONFIG_TUNNEL, CONFIG_TRANSPORT };
+/* RFC 4301 8.1: the bit in the outer header of a tunnel. */
+enum config_df { CONFIG_DF_SET, CONFIG_DF_COPY, CONFIG_DF_CLEAR };
+/* Whether a packet that is too large is cut before it is protected or as a whole afterwards. */
+enum config_fragment { CONFIG_FRAGMENT_BEFORE, CONFIG_FRAGMENT_AFTER };
+enum config_dscp { CONFIG_DSCP_COPY, CONFIG_DSCP_CLEAR };
+/* RFC 4301 4.4.1.1: what is "populated from packet": an SA for each pair of hosts, or for each
+ * connection. */
+enum config_each { CONFIG_EACH_OFF, CONFIG_EACH_HOST, CONFIG_EACH_CONNECTION };
+
+#define CONFIG_TFC_MTU UINT16_MAX
+
+/* RFC 9347: packets of one size at one rate. */
+struct config_iptfs {
+    bool enabled;
+    bool congestion_control;
+    uint16_t packet_bytes; /* of the outer packets; 0: what the path carries */
+    uint64_t bits_per_second; /* on the outside */
+};
+
+/* How the packets of a site or of a manual block are carried. */
+struct config_carriage {
+    enum config_mode mode;
+    enum config_df df;
+    enum config_fragment fragment; /* in transport mode: after (RFC 4303 3.3.4) */
+    enum config_dscp dscp;
+    uint16_t tfc_bytes; /* inner packets are padded to this; CONFIG_TFC_MTU: to the MTU; 0: not */
+    uint32_t tfc_dummy_ms; /* a packet of next header 59 when there was none so long; 0: none */
+    struct config_iptfs iptfs;
+    bool compress; /* IPComp (RFC 3173) with deflate */
+};
+
 struct config_site {
     struct config_place place;
     const char *name;
@@ -58,7 +94,13 @@ struct config_site {
     /* Never NULL; lists that are written equally are one object, whoever's site they belong to. */
     const struct proposals *ike;
     const struct proposals *esp; /* key exchanges in it are PFS; with `pfs off` there are none */
-    bool ike_is_default, esp_is_default;
+    const struct proposals *ah; /* NULL unless `protection` has AH */
+    bool ike_is_default, esp_is_default, ah_is_default;
+    enum config_protection protection;
+    struct config_carriage
+        carriage; /* in transport mode there may be no networks and lans: hosts */
+    enum config_each each;
+    bool mtu_probe;
     enum config_pfs pfs;
     uint64_t ike_lifetime_ms, child_lifetime_ms;
     uint64_t lifetime_bytes, lifetime_packets; /* 0: none */
@@ -77,6 +119,68 @@ struct config_site {
     uint64_t hash; /* of all that matters: equal means nothing to do */
 };
 
+/* ---- manual keys ---- */
+
+/* A pair of SAs of one protocol: the same algorithms, an SPI and keys for each direction. What the
+ * secrets hold is text: key_material_decode() makes octets of it. */
+struct config_static_sa {
+    bool present;
+    uint32_t spi_out, spi_in; /* the inbound ones are unique over all blocks and both protocols */
+    uint16_t encryption, key_bits; /* AH: 0 */
+    uint16_t integrity;
+    struct config_secret_name cipher_out, cipher_in; /* no names with the null cipher and AH */
+    struct config_secret_name auth_out, auth_in;
+};
+
+/* A tunnel whose keys the administrator made: there is no negotiation. With both protocols AH goes
+ * around ESP. */
+struct config_manual {
+    struct config_place place;
+    const char *name; /* sites and manual blocks share their names */
+    struct address local, peer; /* the outer addresses */
+    /* Traffic between any of these and any of those; none in transport mode: the two hosts. */
+    const struct network *lans;
+    size_t lan_count;
+    const struct network *networks;
+    size_t network_count;
+    uint8_t only_protocol;
+    uint16_t only_port_first, only_port_last;
+    struct config_static_sa esp, ah; /* at least one is present */
+    bool esn;
+    uint32_t replay_window; /* 0: off, the default: numbers begin again when a side restarts */
+    uint16_t local_port, peer_port; /* ESP in UDP; 0: not */
+    struct config_carriage carriage;
+    uint16_t mss; /* 0: automatic, 1: off */
+    uint16_t mtu; /* inner; 0: automatic */
+    bool routes;
+    bool enabled;
+    const char *legacy; /* the words, "static-keys" among them */
+    uint64_t hash;
+};
+
+/* ---- what passes beside all tunnels, or never ---- */
+
+enum config_verdict { CONFIG_BYPASS, CONFIG_DISCARD };
+enum config_icmp_errors { CONFIG_ICMP_RELAY, CONFIG_ICMP_SELECTORS };
+enum config_guard { CONFIG_GUARD_AUTO, CONFIG_GUARD_ON, CONFIG_GUARD_OFF };
+
+struct config_range {
+    struct address first, last; /* of one family */
+};
+
+/* A packet from the local to the remote side, and its answer. The first that fits decides. */
+struct config_policy {
+    struct config_place place;
+    enum config_verdict verdict;
+    uint8_t protocol; /* 0: any */
+    const struct config_range *local, *remote;
+    size_t local_count, remote_count; /* 0: any address of both families */
+    uint16_t local_port_first, local_port_last; /* 0..65535: any */
+    uint16_t remote_port_first, remote_port_last;
+    bool has_icmp_type, has_icmp_code;
+    uint8_t icmp_type, icmp_code;
+};
+
 struct config {
     const char *gateway; /* our name; never NULL in a good configuration */
     struct address listen[8]; /* empty: all addresses */
@@ -86,10 +190,17 @@ struct config {
     size_t lan_count;
     const struct config_site *sites;
     size_t site_count;
+    const struct config_manual *manuals;
+    size_t manual_count;
+    const struct config_policy *policies; /* in order; they stand before the sites */
+    size_t policy_count;
+    enum config_icmp_errors icmp_errors; /* RFC 4301 6.2: those from inside of a far network */
+    enum config_guard guard; /* clear text that should have come protected is stopped by the host */
     const char *device; /* name of the TUN device, sekisho0 */
     uint32_t cookie_threshold; /* half-open SAs from which cookies are wanted */
     uint32_t half_open_max;
     const struct config_site *const *by_name; /* the sites in the order of their names */
+    const struct config_manual *const *manuals_by_name;
     uint64_t hash;
     struct config_arena *arena; /* owner of all of it */
 };
@@ -134,6 +245,10 @@ struct config_loader {
     /* Whether a secret is there and may be used; false with a sentence (not found: which command
      * makes it; permissions: which are wrong). NULL function: not checked. */
     bool (*secret)(void *context, const char *name, char *why, size_t why_bytes);
+    /* The text of a secret, to be wiped: keys of manual blocks must have the length of their
+     * algorithm. NULL function: not checked. */
+    bool (*secret_text)(void *context, const char *name, struct secret *out, char *why,
+                        size_t why_bytes);
     void *context;
 };
 
@@ -153,6 +268,7 @@ char *config_diagnostics_text(const struct config_result *result);
  * address (which then only says where it calls from: its name may be any). NULL: any. */
 const char *config_site_identity(const struct config_site *site);
 const struct config_site *config_find_site(const struct config *config, const char *name);
+const struct config_manual *config_find_manual(const struct config *config, const char *name);
 
 /* ---- the difference between two configurations (old may be NULL) ---- */
 
@@ -160,6 +276,7 @@ enum config_change_kind { SITE_UNCHANGED, SITE_ADDED, SITE_REMOVED, SITE_CHANGED
 struct config_change {
     enum config_change_kind kind;
     const struct config_site *old_site, *new_site;
+    const struct config_manual *old_manual, *new_manual; /* when it is no site */
     char words[96]; /* what changed, for the plan: "networks changed", "key changed: will be
                        negotiated again" */
 };

@@ -513,6 +513,13 @@ void schema_set_defaults_of_gateway(struct config *config)
     config->half_open_max = 10000;
 }
 
+void schema_set_defaults_of_manual(struct config_manual *manual)
+{
+    manual->only_port_last = UINT16_MAX;
+    manual->routes = true;
+    manual->enabled = true;
+}
+
 void schema_set_defaults_of_site(struct config_site *site)
 {
     site->only_port_last = UINT16_MAX;
@@ -522,6 +529,7 @@ void schema_set_defaults_of_site(struct config_site *site)
     site->replay_window = DEFAULT_REPLAY_WINDOW;
     site->fragmentation = true;
     site->fragment_bytes = DEFAULT_FRAGMENT_BYTES;
+    site->mtu_probe = true;
     site->routes = true;
     site->enabled = true;
 }

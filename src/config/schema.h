@@ -65,6 +65,7 @@ const struct schema_word *schema_find(enum schema_scope scope, struct slice word
 /* Fills what a block begins with. */
 void schema_set_defaults_of_gateway(struct config *config);
 void schema_set_defaults_of_site(struct config_site *site);
+void schema_set_defaults_of_manual(struct config_manual *manual);
 
 /* Says what is known about a word that is not of this scope. */
 void schema_complain_unknown(struct reading *r, enum schema_scope scope, const struct word *w);

@@ -96,6 +96,16 @@ bool mac_digest(enum mac_kind kind, enum digest_id *digest)
     return false;
 }
 
+size_t mac_part_bytes(enum mac_kind kind)
+{
+    enum digest_id digest;
+
+    if (kind == MAC_NONE) {
+        return 0;
+    }
+    return mac_digest(kind, &digest) ? sizeof(struct hmac_key) : sizeof(struct cbc_mac_key);
+}
+
 /* ---- Keys ---- */
 
 /* The parts of a suite as the engines call them. False when one is unknown. */
@@ -148,13 +158,13 @@ static bool key_fill(struct protect_key *key, struct slice material)
         return true;
     }
     if (mac_digest(key->mac_kind, &digest)) {
-        hmac_key_init(&key->mac.hmac, digest, secret);
+        hmac_key_init((void *)key->parts, digest, secret);
         return true;
     }
     struct cbc_mac_context *context = cbc_mac_context_new();
     bool done = context != NULL &&
                 cbc_mac_key_init(context, key->mac_kind == MAC_XCBC ? CBC_MAC_XCBC : CBC_MAC_CMAC,
-                                 secret.data, &key->mac.cbc);
+                                 secret.data, (void *)key->parts);
 
     cbc_mac_context_free(context);
     return done;
@@ -164,15 +174,15 @@ static struct protect_key *key_make(const struct suite *suite, struct slice mate
                                     const struct protect_key *shape)
 {
     size_t expected = suite_encryption_key_bytes(suite) + suite_integrity_key_bytes(suite);
-    size_t bytes = sizeof(struct protect_key);
+    size_t mac_bytes = protect_align(mac_part_bytes(shape->mac_kind));
+    size_t bytes = sizeof(struct protect_key) + mac_bytes;
 
     if (material.length != expected) {
         return NULL;
     }
     if (shape->is_expanded) {
-        bytes += multi_expanded_bytes(shape->cipher, shape->mac_kind);
+        bytes = protect_align(bytes + multi_expanded_bytes(shape->cipher, shape->mac_kind));
     }
-    bytes = (bytes + 63) & ~(size_t)63;
     struct protect_key *key = aligned_alloc(64, bytes);
 
     if (key == NULL) {
@@ -180,7 +190,8 @@ static struct protect_key *key_make(const struct suite *suite, struct slice mate
     }
     memset(key, 0, bytes);
     *key = *shape;
-    key->bytes = bytes;
+    key->bytes = (uint32_t)bytes;
+    key->expanded_at = (uint16_t)mac_bytes;
     key->serial = atomic_fetch_add_explicit(&serials, 1, memory_order_relaxed);
     if (!key_fill(key, material)) {
         protect_key_free(key);

@@ -2,6 +2,7 @@
 #ifndef SEKISHO_CRYPTO_PROTECT_INTERNAL_H
 #define SEKISHO_CRYPTO_PROTECT_INTERNAL_H
 
+#include <assert.h>
 #include <stdalign.h>
 
 #include "crypto/cbc_mac.h"
@@ -47,16 +48,14 @@ enum mac_kind {
 /* 128, 192 and 256 bits; ciphers with one size use the first. */
 #define KEY_SIZES 3
 
+/* One cache line, and behind it in the same block the key of the MAC, when the suite has one, and
+ * ipsec-mb's form of the keys, when it works with them: a key takes no more than its suite needs.
+ */
 struct protect_key {
-    /* First, because ipsec-mb reads the HMAC's values from here aligned. */
-    alignas(64) union {
-        struct hmac_key hmac;
-        struct cbc_mac_key cbc;
-    } mac;
-    uint8_t cipher_key[32];
+    alignas(64) uint8_t cipher_key[32];
     uint8_t salt[4];
-    enum cipher_kind cipher;
-    enum mac_kind mac_kind;
+    enum cipher_kind cipher : 8;
+    enum mac_kind mac_kind : 8;
     uint8_t size_index;
     uint8_t cipher_key_bytes;
     uint8_t salt_bytes;
@@ -69,10 +68,32 @@ struct protect_key {
     uint8_t multi_from[2];
     bool is_expanded;
     uint64_t serial; /* never given twice, so a context knows whether it holds this key */
-    size_t bytes; /* of this allocation */
-    /* ipsec-mb's form of the keys, when it has one. */
-    alignas(64) uint8_t expanded[];
+    uint32_t bytes; /* of this allocation */
+    uint16_t expanded_at; /* in parts */
+    /* Each begins at a multiple of 64, because ipsec-mb reads them aligned. */
+    alignas(64) uint8_t parts[];
 };
+static_assert(sizeof(struct protect_key) == 64, "a key's head fills one cache line");
+
+static inline size_t protect_align(size_t bytes)
+{
+    return (bytes + 63) & ~(size_t)63;
+}
+
+/* Octets of the MAC's key. */
+size_t mac_part_bytes(enum mac_kind kind);
+
+/* With HMAC. */
+static inline const struct hmac_key *protect_hmac(const struct protect_key *key)
+{
+    return (const void *)key->parts;
+}
+
+/* With XCBC and CMAC. */
+static inline const struct cbc_mac_key *protect_cbc_mac(const struct protect_key *key)
+{
+    return (const void *)key->parts;
+}
 
 static inline unsigned protect_group(const struct protect_key *key)
 {

@@ -25,9 +25,7 @@ struct des_schedules {
 };
 
 struct cbc_mac_schedule {
-    alignas(64) uint32_t block[44];
-    alignas(16) uint8_t full_mask[CBC_MAC_BYTES];
-    alignas(16) uint8_t short_mask[CBC_MAC_BYTES];
+    alignas(64) uint32_t block[44]; /* the masks are read where OpenSSL's side has them */
 };
 
 /* What a packet needs while it is in the lanes. */
@@ -52,6 +50,8 @@ struct multi_engine {
 /* For expanding keys: those functions only read it. */
 static IMB_MGR *expander;
 static bool is_wide;
+/* Of struct gcm_key_data, from its beginning. */
+static size_t gcm_bytes;
 static char engine_name[48];
 
 static IMB_MGR *manager_new(IMB_ARCH *arch)
@@ -67,6 +67,34 @@ static IMB_MGR *manager_new(IMB_ARCH *arch)
         return NULL;
     }
     return manager;
+}
+
+/* How far a key that is expanded into octets of one value still consists of this value. */
+static size_t gcm_written(uint8_t value)
+{
+    static const uint8_t zeros[32];
+    struct gcm_key_data key;
+    const uint8_t *octets = (const uint8_t *)&key;
+    size_t length = sizeof(key);
+
+    memset(&key, value, sizeof(key));
+    /* The largest key: its schedule stands before the powers of the hash key. */
+    IMB_AES256_GCM_PRE(expander, zeros, &key);
+    while (length > 0 && octets[length - 1] == value) {
+        length--;
+    }
+    return length;
+}
+
+/* The processor decides which member of the union holds the powers of the hash key: of 8 of them
+ * or of 48. What expanding a key leaves as it was is not a part of any, and is not kept for each
+ * SA. A last octet may happen to have the value that was there, but not both values. */
+static size_t gcm_bytes_find(void)
+{
+    size_t first = gcm_written(0x00);
+    size_t second = gcm_written(0xff);
+
+    return first > second ? first : second;
 }
 
 bool multi_start(void)
@@ -93,6 +121,7 @@ bool multi_start(void)
         return false;
     }
     is_wide = arch == IMB_ARCH_AVX512;
+    gcm_bytes = gcm_bytes_find();
     const char *parts[] = {"ipsec-mb ", imb_get_version_str(), ", ", names[arch]};
     size_t used = 0;
 
@@ -151,28 +180,12 @@ bool multi_has(enum cipher_kind cipher, uint8_t size_index)
     return false;
 }
 
-/* Only the code for lanes of 512 bits wants 48 powers of the hash key; the others fill the smaller
- * members of the union, and their keys end there. */
-static size_t gcm_expanded_bytes(void)
-{
-    const struct gcm_key_data *unused = NULL;
-
-    if (is_wide) {
-        return sizeof(*unused);
-    }
-    size_t powers = sizeof(unused->ghash_keys.sse_avx) > sizeof(unused->ghash_keys.avx2_avx512)
-                        ? sizeof(unused->ghash_keys.sse_avx)
-                        : sizeof(unused->ghash_keys.avx2_avx512);
-
-    return (offsetof(struct gcm_key_data, ghash_keys) + powers + 63) & ~(size_t)63;
-}
-
 static size_t cipher_expanded_bytes(enum cipher_kind cipher)
 {
     switch (cipher) {
     case CIPHER_GCM:
     case CIPHER_GMAC:
-        return gcm_expanded_bytes();
+        return gcm_bytes;
     case CIPHER_CCM_8:
     case CIPHER_CCM_12:
     case CIPHER_CCM_16:
@@ -198,22 +211,23 @@ static bool is_cbc_mac(enum mac_kind mac)
 
 size_t multi_expanded_bytes(enum cipher_kind cipher, enum mac_kind mac)
 {
-    return cipher_expanded_bytes(cipher) + (is_cbc_mac(mac) ? sizeof(struct cbc_mac_schedule) : 0);
+    return protect_align(cipher_expanded_bytes(cipher)) +
+           (is_cbc_mac(mac) ? sizeof(struct cbc_mac_schedule) : 0);
 }
 
 static const void *cipher_part(const struct protect_key *key)
 {
-    return key->expanded;
+    return key->parts + key->expanded_at;
 }
 
 static const void *mac_part(const struct protect_key *key)
 {
-    return key->expanded + cipher_expanded_bytes(key->cipher);
+    return key->parts + key->expanded_at + protect_align(cipher_expanded_bytes(key->cipher));
 }
 
 static void expand_gcm(struct protect_key *key)
 {
-    struct gcm_key_data *out = (void *)key->expanded;
+    struct gcm_key_data *out = (void *)(key->parts + key->expanded_at);
 
     switch (key->cipher_key_bytes) {
     case 16:
@@ -230,7 +244,7 @@ static void expand_gcm(struct protect_key *key)
 
 static void expand_aes(struct protect_key *key)
 {
-    struct aes_schedules *out = (void *)key->expanded;
+    struct aes_schedules *out = (void *)(key->parts + key->expanded_at);
 
     switch (key->cipher_key_bytes) {
     case 16:
@@ -248,7 +262,7 @@ static void expand_aes(struct protect_key *key)
 /* The key of DES stands three times in cipher_key, so both are done alike. */
 static void expand_des(struct protect_key *key)
 {
-    struct des_schedules *out = (void *)key->expanded;
+    struct des_schedules *out = (void *)(key->parts + key->expanded_at);
 
     for (size_t i = 0; i < 3; i++) {
         IMB_DES_KEYSCHED(expander, out->schedule[i], key->cipher_key + 8 * i);
@@ -258,13 +272,12 @@ static void expand_des(struct protect_key *key)
 
 static void expand_cbc_mac(struct protect_key *key)
 {
-    struct cbc_mac_schedule *out = (void *)(key->expanded + cipher_expanded_bytes(key->cipher));
+    struct cbc_mac_schedule *out =
+        (void *)(key->parts + key->expanded_at + protect_align(cipher_expanded_bytes(key->cipher)));
     struct aes_schedules both;
 
-    IMB_AES_KEYEXP_128(expander, key->mac.cbc.block_key, both.encrypt, both.decrypt);
+    IMB_AES_KEYEXP_128(expander, protect_cbc_mac(key)->block_key, both.encrypt, both.decrypt);
     memcpy(out->block, both.encrypt, sizeof(out->block));
-    memcpy(out->full_mask, key->mac.cbc.full_mask, CBC_MAC_BYTES);
-    memcpy(out->short_mask, key->mac.cbc.short_mask, CBC_MAC_BYTES);
     wipe(&both, sizeof(both));
 }
 
@@ -510,7 +523,8 @@ static void fill_cipher(IMB_JOB *lane_job, const struct protect_job *job, struct
 static void fill_mac(IMB_JOB *lane_job, const struct protect_job *job)
 {
     const struct protect_key *key = job->key;
-    const struct cbc_mac_schedule *cbc = mac_part(key);
+    const struct cbc_mac_schedule *schedule = mac_part(key);
+    const struct cbc_mac_key *cbc = protect_cbc_mac(key);
 
     switch (key->mac_kind) {
     case MAC_NONE:
@@ -526,13 +540,13 @@ static void fill_mac(IMB_JOB *lane_job, const struct protect_job *job)
         return;
     case MAC_XCBC:
         lane_job->hash_alg = IMB_AUTH_AES_XCBC;
-        lane_job->u.XCBC._k1_expanded = cbc->block;
+        lane_job->u.XCBC._k1_expanded = schedule->block;
         lane_job->u.XCBC._k2 = cbc->full_mask;
         lane_job->u.XCBC._k3 = cbc->short_mask;
         return;
     case MAC_CMAC:
         lane_job->hash_alg = IMB_AUTH_AES_CMAC;
-        lane_job->u.CMAC._key_expanded = cbc->block;
+        lane_job->u.CMAC._key_expanded = schedule->block;
         lane_job->u.CMAC._skey1 = cbc->full_mask;
         lane_job->u.CMAC._skey2 = cbc->short_mask;
         return;
@@ -552,8 +566,8 @@ static void fill_mac(IMB_JOB *lane_job, const struct protect_job *job)
         lane_job->hash_alg = IMB_AUTH_HMAC_SHA_512;
         break;
     }
-    lane_job->u.HMAC._hashed_auth_key_xor_ipad = key->mac.hmac.inner;
-    lane_job->u.HMAC._hashed_auth_key_xor_opad = key->mac.hmac.outer;
+    lane_job->u.HMAC._hashed_auth_key_xor_ipad = protect_hmac(key)->inner;
+    lane_job->u.HMAC._hashed_auth_key_xor_opad = protect_hmac(key)->outer;
 }
 
 static void fill_texts(IMB_JOB *lane_job, struct protect_job *job)

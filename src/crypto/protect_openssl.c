@@ -266,11 +266,11 @@ static bool mac_run(struct openssl_engine *engine, const struct protect_job *job
     put_u32(high, job->sequence_high);
     if (!mac_digest(key->mac_kind, &digest)) {
         engine->cbc_mac_holds = true;
-        return cbc_mac(engine->cbc_mac, &key->mac.cbc, parts, ARRAY_LENGTH(parts), out);
+        return cbc_mac(engine->cbc_mac, protect_cbc_mac(key), parts, ARRAY_LENGTH(parts), out);
     }
     struct hmac h;
 
-    hmac_begin(&h, digest, &key->mac.hmac);
+    hmac_begin(&h, digest, protect_hmac(key));
     for (size_t i = 0; i < ARRAY_LENGTH(parts); i++) {
         hmac_add(&h, parts[i].data, parts[i].length);
     }

@@ -78,6 +78,25 @@ def esp():
     put("natt", "runt", bytes(4))
 
 
+def ah():
+    head = lambda following, icv: bytes([following, 1 + len(icv) // 4]) + bytes.fromhex("0000c0ffee0100000007") + icv
+    last = ipv6(0, b"")[8:24]
+    route = bytes([51, 4, 0, 2]) + bytes(4) + last + last[:15] + b"\x09"
+    made = {
+        "plain4": (5, ipv4(51, head(17, bytes(12)) + UDP)), "plain6": (10, ipv6(51, head(17, bytes(20)) + UDP)),
+        "options4": (8, ipv4(51, head(6, bytes(16)) + SYN, options=bytes.fromhex("94040000070704000000000100000000")[:12])),
+        "route4": (8, ipv4(51, head(6, bytes(16)) + SYN, options=bytes.fromhex("830b040a0909010a09090200"))),
+        "options6": (14, ipv6(0, bytes.fromhex("3c00 0502 0000 0100") + bytes.fromhex("3300 3e04 01020304")
+                              + head(6, bytes(12)) + SYN)),
+        "route6": (20, ipv6(43, route + head(6, bytes(12)) + SYN)),
+        "jumbo6": (12, ipv6(0, bytes.fromhex("3300c20400010000") + head(6, bytes(12)) + SYN)),
+        "chain6": (10, ipv6(0, CHAIN + SYN)), "fragment4": (5, ipv4(17, UDP * 8, 0x2001)),
+    }
+    for name, (place, packet) in made.items():
+        put("ah", name, bytes([place]) + packet)
+    put("ah", "head", b"\0" + head(6, bytes(12)))
+
+
 def texts():
     words = ["10.0.0.1", "255.255.255.255", "::", "::1", "2001:db8::1", "1:2:3:4:5:6:7:8", "::ffff:192.0.2.1",
              "64:ff9b::192.0.2.33", "203.0.113.1:500", "[2001:db8::1]:4500", "10.0.0.0/8", "2001:db8::/32", "0.0.0.0/0",
@@ -315,6 +334,7 @@ def fragments():
 packets()
 fragments()
 esp()
+ah()
 texts()
 ikev2()
 machines()

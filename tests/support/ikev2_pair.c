@@ -36,13 +36,21 @@ void ikev2_pair_set_ike(struct ikev2_pair *pair, unsigned side, const char *word
     set_proposal(&pair->side[side].ike_proposals, PROTOCOL_IKE, words);
 }
 
+static void set_child_proposals(struct pair_side *s, uint8_t protocol, const char *words)
+{
+    for (size_t i = 0; i < PAIR_POLICIES_MAX; i++) {
+        set_proposal(&s->child_proposals[i], protocol, words);
+    }
+}
+
 void ikev2_pair_set_esp(struct ikev2_pair *pair, unsigned side, const char *words)
 {
-    struct pair_side *s = &pair->side[side];
+    set_child_proposals(&pair->side[side], PROTOCOL_ESP, words);
+}
 
-    for (size_t i = 0; i < PAIR_POLICIES_MAX; i++) {
-        set_proposal(&s->child_proposals[i], PROTOCOL_ESP, words);
-    }
+void ikev2_pair_set_ah(struct ikev2_pair *pair, unsigned side, const char *words)
+{
+    set_child_proposals(&pair->side[side], PROTOCOL_AH, words);
 }
 
 static void set_child(struct pair_side *s, size_t index, const char *name, struct selector local,
@@ -269,6 +277,12 @@ static void child_install(struct pair_side *s, const struct ikev2_child_info *in
     c->encapsulated = info->encapsulated;
     c->initiator = info->initiator;
     c->installs = 1;
+    c->info = *info;
+    c->info.policy = NULL;
+    c->info.key_in = (struct slice){NULL, 0};
+    c->info.key_out = (struct slice){NULL, 0};
+    c->info.local_selectors = NULL;
+    c->info.remote_selectors = NULL;
     assert(info->key_in.length <= PAIR_KEY_BYTES_MAX);
     assert(info->key_in.length == info->key_out.length);
     c->key_bytes = info->key_in.length;
@@ -788,6 +802,7 @@ static bool side_agrees(struct ikev2_pair *pair, unsigned side)
         const struct pair_child *other = counterpart(pair, side, c);
 
         if (other == NULL || !same_keys(c, other) || c->encapsulated != other->encapsulated ||
+            c->info.protocol != other->info.protocol ||
             c->suite.encryption != other->suite.encryption ||
             c->suite.key_bits != other->suite.key_bits ||
             c->suite.integrity != other->suite.integrity || c->suite.esn != other->suite.esn ||

@@ -30,6 +30,7 @@ struct pair_child {
     bool used, stopped, removed;
     unsigned installs;
     uint64_t removed_ms;
+    struct ikev2_child_info info; /* as it was installed, without what it borrowed */
     size_t key_bytes;
     uint8_t key_in[PAIR_KEY_BYTES_MAX], key_out[PAIR_KEY_BYTES_MAX];
     size_t local_count, remote_count;
@@ -128,6 +129,8 @@ void ikev2_pair_add_child(struct ikev2_pair *pair, unsigned n, bool start);
 /* Only these algorithms, in words of the configuration; on one side. */
 void ikev2_pair_set_ike(struct ikev2_pair *pair, unsigned side, const char *words);
 void ikev2_pair_set_esp(struct ikev2_pair *pair, unsigned side, const char *words);
+/* AH instead of ESP. */
+void ikev2_pair_set_ah(struct ikev2_pair *pair, unsigned side, const char *words);
 
 void ikev2_pair_start(struct ikev2_pair *pair, unsigned side);
 /* The oldest question that is held; `ok` false: no. */

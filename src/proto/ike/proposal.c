@@ -37,10 +37,11 @@ static bool protocol_is_ike(uint8_t protocol)
 static bool type_belongs(uint8_t protocol, uint8_t type)
 {
     switch (type) {
-    case TRANSFORM_ENCRYPTION:
     case TRANSFORM_INTEGRITY:
     case TRANSFORM_KEY_EXCHANGE:
         return true;
+    case TRANSFORM_ENCRYPTION:
+        return protocol != PROTOCOL_AH;
     case TRANSFORM_PRF:
         return protocol_is_ike(protocol);
     case TRANSFORM_ESN:
@@ -276,13 +277,72 @@ static bool choose_group(uint8_t protocol, enum proposal_use use, const struct w
     return true;
 }
 
-/* RFC 7296 3.3.2 and RFC 8247 2.1: an IKE SA is always encrypted, whatever a policy says. */
+/* AUTH_AES_128_GMAC to AUTH_AES_256_GMAC (RFC 4543 5.3, 8.2): in AH alone; in ESP it is a cipher.
+ */
+static bool integrity_is_gmac(uint16_t id)
+{
+    return id >= 9 && id <= 11;
+}
+
+/* RFC 7296 3.3.2 and RFC 8247 2.1: an IKE SA is always encrypted, whatever a policy says. AH never
+ * is. */
 static bool suite_is_good_for(uint8_t protocol, const struct suite *suite)
 {
+    if (protocol == PROTOCOL_AH) {
+        return suite->encryption == ENCRYPTION_NONE && suite->integrity != INTEGRITY_NONE &&
+               algorithm_find(TRANSFORM_INTEGRITY, suite->integrity) != NULL;
+    }
+    if (integrity_is_gmac(suite->integrity)) {
+        return false;
+    }
     bool hides =
         suite->encryption != ENCRYPTION_NULL && suite->encryption != ENCRYPTION_NULL_AES_GMAC;
 
     return suite_is_usable(suite) && (hides || !protocol_is_ike(protocol));
+}
+
+/* The cipher, where the protocol has one. */
+static bool choose_encryption(uint8_t protocol, const struct common *encryption,
+                              struct proposal_choice *choice, const struct algorithm **cipher)
+{
+    *cipher = NULL;
+    if (protocol == PROTOCOL_AH) {
+        return true;
+    }
+    if (!encryption->found) {
+        return false;
+    }
+    *cipher = encryption->algorithm;
+    choice->suite.encryption = encryption->transform.id;
+    choice->suite.key_bits = encryption->transform.key_bits;
+    choice_add(choice, TRANSFORM_ENCRYPTION, encryption->transform.id,
+               wire_key_bits(&encryption->transform, *cipher));
+    return true;
+}
+
+/* RFC 5282 8: beside AEAD no integrity algorithm may be selected; one of each type that was
+ * offered must be. */
+static bool choose_integrity(const struct algorithm *cipher, const struct wire_facts *wire,
+                             const struct common *common, struct proposal_choice *choice,
+                             const struct algorithm **integrity)
+{
+    *integrity = NULL;
+    if (cipher != NULL && cipher->aead) {
+        if (wire->has_integrity && !wire->has_integrity_none) {
+            return false;
+        }
+        if (wire->has_integrity) {
+            choice_add(choice, TRANSFORM_INTEGRITY, INTEGRITY_NONE, 0);
+        }
+        return true;
+    }
+    if (!common[COMMON_INTEGRITY].found) {
+        return false;
+    }
+    *integrity = common[COMMON_INTEGRITY].algorithm;
+    choice->suite.integrity = (*integrity)->id;
+    choice_add(choice, TRANSFORM_INTEGRITY, (*integrity)->id, 0);
+    return true;
 }
 
 /* One suite with this encryption out of a pair of proposals; false when there is none. */
@@ -291,20 +351,16 @@ static bool make_candidate(uint8_t protocol, enum proposal_use use, uint16_t ke_
                            const struct common *common, const struct common *encryption,
                            struct candidate *out)
 {
-    const struct algorithm *cipher = encryption->algorithm;
-    const struct algorithm *integrity = NULL;
+    const struct algorithm *cipher;
+    const struct algorithm *integrity;
     const struct algorithm *prf = NULL;
     const struct algorithm *group = NULL;
     struct proposal_choice *choice = &out->choice;
 
     *out = (struct candidate){0};
-    if (!encryption->found) {
+    if (!choose_encryption(protocol, encryption, choice, &cipher)) {
         return false;
     }
-    choice->suite.encryption = encryption->transform.id;
-    choice->suite.key_bits = encryption->transform.key_bits;
-    choice_add(choice, TRANSFORM_ENCRYPTION, encryption->transform.id,
-               wire_key_bits(&encryption->transform, cipher));
     if (protocol_is_ike(protocol)) {
         if (!common[COMMON_PRF].found) {
             return false;
@@ -313,24 +369,8 @@ static bool make_candidate(uint8_t protocol, enum proposal_use use, uint16_t ke_
         choice->suite.prf = prf->id;
         choice_add(choice, TRANSFORM_PRF, prf->id, 0);
     }
-    if (cipher->aead) {
-        /* RFC 5282 8: no integrity algorithm may be selected; one of each type that was
-         * offered must be. */
-        if (wire->has_integrity && !wire->has_integrity_none) {
-            return false;
-        }
-        if (wire->has_integrity) {
-            choice_add(choice, TRANSFORM_INTEGRITY, INTEGRITY_NONE, 0);
-        }
-    } else {
-        if (!common[COMMON_INTEGRITY].found) {
-            return false;
-        }
-        integrity = common[COMMON_INTEGRITY].algorithm;
-        choice->suite.integrity = integrity->id;
-        choice_add(choice, TRANSFORM_INTEGRITY, integrity->id, 0);
-    }
-    if (!choose_group(protocol, use, wire, policy, common, out, &group)) {
+    if (!choose_integrity(cipher, wire, common, choice, &integrity) ||
+        !choose_group(protocol, use, wire, policy, common, out, &group)) {
         return false;
     }
     if (!protocol_is_ike(protocol) && !choose_esn(wire, policy, common, choice)) {
@@ -339,7 +379,7 @@ static bool make_candidate(uint8_t protocol, enum proposal_use use, uint16_t ke_
     if (!suite_is_good_for(protocol, &choice->suite)) {
         return false;
     }
-    int weakest = (int)cipher->strength;
+    int weakest = cipher != NULL ? (int)cipher->strength : STRENGTH_GOOD;
 
     weakest = integrity != NULL ? lesser(weakest, (int)integrity->strength) : weakest;
     weakest = prf != NULL ? lesser(weakest, (int)prf->strength) : weakest;
@@ -347,7 +387,7 @@ static bool make_candidate(uint8_t protocol, enum proposal_use use, uint16_t ke_
 
     const int merit[] = {
         weakest,
-        cipher->rank,
+        cipher != NULL ? cipher->rank : 0,
         choice->suite.key_bits,
         integrity != NULL ? integrity->rank : UINT16_MAX,
         prf != NULL ? prf->rank : 0,
@@ -429,7 +469,7 @@ enum proposal_verdict proposal_choose(const struct ikev2_sa_payload *offer,
     struct candidate best = {0};
     bool found = false;
 
-    assert(protocol == PROTOCOL_IKE || protocol == PROTOCOL_ESP);
+    assert(protocol == PROTOCOL_IKE || protocol == PROTOCOL_AH || protocol == PROTOCOL_ESP);
     *out = (struct proposal_choice){0};
     try_policies(offer, policies, policy_count, protocol, spi_bytes, use, ke_group, &best, &found);
     if (!found) {
@@ -539,6 +579,9 @@ static bool transform_is_offered(const struct transform *t, uint8_t protocol, bo
  * protocol need. */
 static bool policy_is_complete(const struct proposal *policy, bool aead)
 {
+    if (policy->protocol == PROTOCOL_AH) {
+        return !aead && policy_has_type(policy, TRANSFORM_INTEGRITY);
+    }
     if (!policy_has_cipher(policy, aead) ||
         (!aead && !policy_has_type(policy, TRANSFORM_INTEGRITY))) {
         return false;
@@ -572,7 +615,7 @@ static bool offer_add(const struct proposal *policy, bool aead, struct slice spi
             }
         }
     }
-    /* RFC 7296 3.3.3: for ESP the type is mandatory, also to say without. */
+    /* RFC 7296 3.3.3: for ESP and AH the type is mandatory, also to say without. */
     if (!protocol_is_ike(policy->protocol) && !policy_has_type(policy, TRANSFORM_ESN)) {
         return sa_add_transform(out, TRANSFORM_ESN, ESN_NO, 0);
     }
@@ -774,18 +817,30 @@ static bool policy_has(const struct proposal *policy, uint8_t type, uint16_t id,
     return false;
 }
 
-static bool policy_allows(const struct proposal *policy, const struct suite *suite,
-                          enum proposal_use use)
+static bool policy_allows_cipher(const struct proposal *policy, const struct suite *suite,
+                                 bool *aead)
 {
     const struct algorithm *cipher = algorithm_find(TRANSFORM_ENCRYPTION, suite->encryption);
 
-    if (cipher == NULL ||
-        !policy_has(policy, TRANSFORM_ENCRYPTION, suite->encryption, suite->key_bits)) {
+    *aead = cipher != NULL && cipher->aead;
+    if (policy->protocol == PROTOCOL_AH) {
+        return suite->encryption == ENCRYPTION_NONE;
+    }
+    return cipher != NULL &&
+           policy_has(policy, TRANSFORM_ENCRYPTION, suite->encryption, suite->key_bits);
+}
+
+static bool policy_allows(const struct proposal *policy, const struct suite *suite,
+                          enum proposal_use use)
+{
+    bool aead;
+
+    if (!policy_allows_cipher(policy, suite, &aead)) {
         return false;
     }
-    if (cipher->aead ? suite->integrity != INTEGRITY_NONE
-                     : suite->integrity == INTEGRITY_NONE ||
-                           !policy_has(policy, TRANSFORM_INTEGRITY, suite->integrity, 0)) {
+    if (aead ? suite->integrity != INTEGRITY_NONE
+             : suite->integrity == INTEGRITY_NONE ||
+                   !policy_has(policy, TRANSFORM_INTEGRITY, suite->integrity, 0)) {
         return false;
     }
     if (use == PROPOSAL_WITH_KE) {

@@ -14,6 +14,8 @@
  * slightly larger curve is not worth it. A group of a weaker class is answered by
  * INVALID_KE_PAYLOAD with the strongest common one (RFC 7296 1.2, 2.7). All of this is covered by
  * AUTH, so nobody on the path can push the choice down.
+ *
+ * A proposal of AH has integrity and ESN, and no encryption (RFC 7296 3.3.3).
  */
 #ifndef SEKISHO_PROTO_IKE_PROPOSAL_H
 #define SEKISHO_PROTO_IKE_PROPOSAL_H
@@ -50,8 +52,8 @@ struct proposal_choice {
 
 /*
  * As responder. `policies` are alternatives, any proposal of any of them will do. `spi_bytes`: 0
- * in IKE_SA_INIT, 8 for the rekeying of an IKE SA, 4 for ESP; proposals of another protocol, with
- * an SPI of another size or with SPI 0 are passed over. `ke_group`: of the KE payload, 0 when
+ * in IKE_SA_INIT, 8 for the rekeying of an IKE SA, 4 for ESP and AH; proposals of another protocol,
+ * with an SPI of another size or with SPI 0 are passed over. `ke_group`: of the KE payload, 0 when
  * there was none.
  *
  * A proposal is passed over as well when it has a transform type that we do not know or lacks one

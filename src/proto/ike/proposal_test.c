@@ -760,3 +760,69 @@ TEST(random_offers_are_chosen_from_only_as_both_allow)
     }
     CHECK(agreed > 50);
 }
+
+/* RFC 7296 3.3.3: INTEG and ESN, no ENCR. */
+TEST(ah_has_integrity_and_esn_and_no_encryption)
+{
+    struct ikev2_sa_payload offer = offer_of(PROTOCOL_AH, "sha512-sha256-x25519", SPI);
+    struct proposals policy = policy_of(PROTOCOL_AH, "sha256-sha512-x25519");
+    const struct proposals *list[] = {&policy};
+    struct proposal_choice choice;
+    struct proposal_choice verified;
+    struct ikev2_sa_payload answer;
+
+    CHECK_EQUAL(offer.proposal_count, 1);
+    CHECK_EQUAL(offer.proposals[0].protocol, PROTOCOL_AH);
+    for (size_t i = 0; i < offer.transform_count; i++) {
+        CHECK(offer.transforms[i].type != TRANSFORM_ENCRYPTION);
+    }
+    CHECK_EQUAL(proposal_choose(&offer, list, 1, PROTOCOL_AH, 4, PROPOSAL_WITH_KE,
+                                KEY_EXCHANGE_X25519, &choice),
+                PROPOSAL_CHOSEN);
+    CHECK_EQUAL(choice.suite.encryption, ENCRYPTION_NONE);
+    CHECK_EQUAL(choice.suite.integrity, INTEGRITY_HMAC_SHA2_256_128);
+    CHECK(choice.suite.esn);
+    CHECK_EQUAL(choice.spi, 0x11223344);
+    proposal_answer(&choice, SPI, &answer);
+    CHECK(proposal_verify(&answer, &policy, PROTOCOL_AH, 4, PROPOSAL_WITH_KE, &verified));
+    CHECK_EQUAL(verified.suite.integrity, INTEGRITY_HMAC_SHA2_256_128);
+    CHECK(proposal_allows_suite(&policy, PROTOCOL_AH, &verified.suite, PROPOSAL_WITH_KE));
+    CHECK(!proposal_allows_suite(&policy, PROTOCOL_ESP, &verified.suite, PROPOSAL_WITH_KE));
+    CHECK(!proposal_verify(&answer, &policy, PROTOCOL_ESP, 4, PROPOSAL_WITH_KE, &verified));
+}
+
+TEST(ah_with_encryption_or_without_integrity_is_passed_over)
+{
+    struct proposals policy = policy_of(PROTOCOL_AH, "sha256");
+    const struct proposals *list[] = {&policy};
+    struct proposal_choice choice;
+
+    for (unsigned what = 0; what < 3; what++) {
+        struct ikev2_sa_payload offer = offer_of(PROTOCOL_AH, "sha256", SPI);
+
+        if (what == 0) {
+            offer.transforms[offer.transform_count++] =
+                (struct ikev2_wire_transform){.type = TRANSFORM_ENCRYPTION, .id = ENCRYPTION_NULL};
+            offer.proposals[0].count++;
+        } else {
+            offer.transforms[0].id = what == 1 ? INTEGRITY_NONE : INTEGRITY_HMAC_SHA2_384_192;
+        }
+        CHECK_EQUAL(offer.transforms[0].type, TRANSFORM_INTEGRITY);
+        CHECK_EQUAL(
+            proposal_choose(&offer, list, 1, PROTOCOL_AH, 4, PROPOSAL_WITHOUT_KE, 0, &choice),
+            PROPOSAL_NONE);
+    }
+}
+
+TEST(ah_and_esp_do_not_answer_for_each_other)
+{
+    struct ikev2_sa_payload ah = offer_of(PROTOCOL_AH, "sha256", SPI);
+    struct ikev2_sa_payload esp = offer_of(PROTOCOL_ESP, "aes128-sha256", SPI);
+    struct proposals policy = policy_of(PROTOCOL_AH, "sha256");
+    const struct proposals *list[] = {&policy};
+    struct proposal_choice choice;
+
+    CHECK_EQUAL(proposal_choose(&esp, list, 1, PROTOCOL_AH, 4, PROPOSAL_WITHOUT_KE, 0, &choice),
+                PROPOSAL_NONE);
+    CHECK_EQUAL(choose_esp(&ah, "aes128-sha256", PROPOSAL_WITHOUT_KE, 0, &choice), PROPOSAL_NONE);
+}

@@ -33,13 +33,46 @@ void ikev2_child_want(struct ikev2_work *work, const struct ikev2_child_policy *
     memcpy(work->remote, remote, work->remote_count * sizeof(*remote));
 }
 
-static void failure_child_proposals(struct ikev2_failure *failure,
-                                    const struct ikev2_child_policy *policy,
-                                    const struct ikev2_sa_payload *theirs)
+uint8_t ikev2_child_policy_protocol(const struct ikev2_child_policy *policy)
+{
+    return policy->proposals->count > 0 ? policy->proposals->list[0].protocol : PROTOCOL_ESP;
+}
+
+static bool offers_protocol(const struct ikev2_sa_payload *sa, uint8_t protocol)
+{
+    for (size_t i = 0; i < sa->proposal_count; i++) {
+        if (sa->proposals[i].protocol == protocol) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Nothing in common. Whoever offers the other protocol alone is quoted with it. */
+static void set_no_proposal(struct ikev2_failure *failure, const struct ikev2_child_policy *policy,
+                            const struct ikev2_sa_payload *theirs, uint8_t exchange,
+                            uint16_t notify, const char *detail)
 {
     const struct proposals *ours = policy->proposals;
+    uint8_t protocol = ikev2_child_policy_protocol(policy);
+    uint8_t other = protocol == PROTOCOL_AH ? PROTOCOL_ESP : PROTOCOL_AH;
 
-    ikev2_failure_proposals(failure, &ours, 1, theirs, PROTOCOL_ESP);
+    ikev2_failure_set(failure,
+                      protocol == PROTOCOL_AH ? IKEV2_FAIL_CHILD_AH : IKEV2_FAIL_CHILD_NO_PROPOSAL,
+                      exchange, notify, detail);
+    ikev2_failure_proposals(failure, &ours, 1, theirs, protocol);
+    if (theirs != NULL && !offers_protocol(theirs, protocol) && offers_protocol(theirs, other)) {
+        struct text said = text_over(failure->theirs, sizeof(failure->theirs));
+
+        text_add(&said, other == PROTOCOL_AH ? "AH " : "ESP ");
+        proposal_describe_offer(theirs, other, &said);
+    }
+}
+
+/* AH covers the outer addresses, and a NAT changes them (RFC 4302 3.3.3, RFC 3715 2.1). */
+static bool cannot_pass_nat(const struct ikev2_sa *sa, const struct ikev2_work *work)
+{
+    return work->choice.protocol == PROTOCOL_AH && (sa->nat_local || sa->nat_peer);
 }
 
 /* How well a child policy fits; the best so far is in `work`. */
@@ -125,11 +158,11 @@ uint16_t ikev2_child_match(struct ikev2_sa *sa, const struct ikev2_message *m,
     }
     const struct proposals *ours = work->policy->proposals;
 
-    switch (proposal_choose(&offer, &ours, 1, PROTOCOL_ESP, 4, use, ke.group, &work->choice)) {
+    switch (proposal_choose(&offer, &ours, 1, ikev2_child_policy_protocol(work->policy), 4, use,
+                            ke.group, &work->choice)) {
     case PROPOSAL_NONE:
-        ikev2_failure_set(failure, IKEV2_FAIL_CHILD_NO_PROPOSAL, m->header.exchange,
-                          IKEV2_NO_PROPOSAL_CHOSEN, "");
-        failure_child_proposals(failure, work->policy, &offer);
+        set_no_proposal(failure, work->policy, &offer, m->header.exchange, IKEV2_NO_PROPOSAL_CHOSEN,
+                        "");
         return IKEV2_NO_PROPOSAL_CHOSEN;
     case PROPOSAL_WRONG_GROUP:
         ikev2_failure_set(failure, IKEV2_FAIL_NONE, m->header.exchange, IKEV2_INVALID_KE_PAYLOAD,
@@ -137,6 +170,11 @@ uint16_t ikev2_child_match(struct ikev2_sa *sa, const struct ikev2_message *m,
         return IKEV2_INVALID_KE_PAYLOAD;
     case PROPOSAL_CHOSEN:
         break;
+    }
+    if (cannot_pass_nat(sa, work)) {
+        ikev2_failure_set(failure, IKEV2_FAIL_CHILD_AH_NAT, m->header.exchange,
+                          IKEV2_NO_PROPOSAL_CHOSEN, "");
+        return IKEV2_NO_PROPOSAL_CHOSEN;
     }
     if (sa->child_count >= IKEV2_CHILDREN_MAX) {
         ikev2_failure_set(failure, IKEV2_FAIL_RESOURCES, m->header.exchange,
@@ -189,10 +227,14 @@ bool ikev2_child_verify(struct ikev2_sa *sa, const struct ikev2_message *m, enum
                           "a child without a well-formed proposal");
         return false;
     }
-    if (!proposal_verify(&answer, work->policy->proposals, PROTOCOL_ESP, 4, use, &work->choice)) {
-        ikev2_failure_set(failure, IKEV2_FAIL_CHILD_NO_PROPOSAL, m->header.exchange, 0,
-                          "the responder chose what was not offered");
-        failure_child_proposals(failure, work->policy, &answer);
+    if (!proposal_verify(&answer, work->policy->proposals,
+                         ikev2_child_policy_protocol(work->policy), 4, use, &work->choice)) {
+        set_no_proposal(failure, work->policy, &answer, m->header.exchange, 0,
+                        "the responder chose what was not offered");
+        return false;
+    }
+    if (cannot_pass_nat(sa, work)) {
+        ikev2_failure_set(failure, IKEV2_FAIL_CHILD_AH_NAT, m->header.exchange, 0, "");
         return false;
     }
     if (sa->child_count >= IKEV2_CHILDREN_MAX) {
@@ -212,8 +254,7 @@ void ikev2_child_refused(const struct ikev2_work *work, const struct ikev2_notif
 
     switch (type) {
     case IKEV2_NO_PROPOSAL_CHOSEN:
-        ikev2_failure_set(out, IKEV2_FAIL_CHILD_NO_PROPOSAL, exchange, type, "");
-        failure_child_proposals(out, work->policy, NULL);
+        set_no_proposal(out, work->policy, NULL, exchange, type, "");
         return;
     case IKEV2_TS_UNACCEPTABLE:
         ikev2_failure_set(out, IKEV2_FAIL_CHILD_SELECTORS, exchange, type, "");
@@ -237,7 +278,8 @@ bool ikev2_child_write_request(struct ikev2_outgoing *o, const struct ikev2_work
     uint8_t spi[4];
 
     put_u32(spi, work->spi_in);
-    if (!proposal_offer(work->policy->proposals, PROTOCOL_ESP, SLICE_OF(spi), use, &offer)) {
+    if (!proposal_offer(work->policy->proposals, ikev2_child_policy_protocol(work->policy),
+                        SLICE_OF(spi), use, &offer)) {
         return false;
     }
     if (work->transport_mode) {
@@ -316,13 +358,13 @@ static bool install_keys(struct ikev2_turn *t, const struct ikev2_ike *ike,
 
 /* On port 500 there is no ESP in UDP (RFC 3948 2): the peer did not find out, and does not want it
  * either. */
-static bool is_encapsulated(const struct ikev2_sa *sa)
+static bool is_encapsulated(const struct ikev2_sa *sa, uint8_t protocol)
 {
     bool wanted =
         sa->nat_local || sa->nat_peer || sa->udp_agreed || sa->policy->force_encapsulation;
 
-    return wanted && sa->policy->allow_encapsulation && sa->nat_supported &&
-           sa->local.port != IKEV2_PORT;
+    return protocol == PROTOCOL_ESP && wanted && sa->policy->allow_encapsulation &&
+           sa->nat_supported && sa->local.port != IKEV2_PORT;
 }
 
 struct ikev2_child *ikev2_child_install(struct ikev2_turn *t, struct ikev2_ike *ike,
@@ -345,10 +387,11 @@ struct ikev2_child *ikev2_child_install(struct ikev2_turn *t, struct ikev2_ike *
     work->spi_in = 0;
     child->spi_out = (uint32_t)work->choice.spi;
     child->policy = work->policy;
+    child->protocol = work->choice.protocol;
     child->suite = work->choice.suite;
     child->initiator = work->initiator;
     child->transport_mode = work->transport_mode;
-    child->encapsulated = is_encapsulated(sa);
+    child->encapsulated = is_encapsulated(sa, child->protocol);
     child->replaces_spi_in = work->old_spi_in;
     child->rekey_ms = ikev2_jittered(sa, t->now_ms, work->policy->lifetime_ms, work->initiator);
     child->expire_ms = ikev2_after(t->now_ms, work->policy->lifetime_ms);

@@ -44,6 +44,19 @@ static bool peer_auth_is_right(struct ikev2_sa *sa, const struct secret *shared_
            ikev2_auth_verify_shared_key(&sa->current->keys, shared_key, &octets, auth);
 }
 
+/* Whom the peer proved to be. When there is no memory for it the IKE SA is over. */
+static bool keep_peer_id(struct ikev2_turn *t, const struct ike_identity *peer_id)
+{
+    struct ikev2_sa *sa = t->sa;
+
+    if (!ikev2_block_copy((struct slice){peer_id->data, peer_id->length}, &sa->peer_id_data)) {
+        ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_IKE_AUTH, 0, "no memory");
+        return false;
+    }
+    sa->peer_id_type = peer_id->type;
+    return true;
+}
+
 /* Both sides are authenticated. */
 static void establish(struct ikev2_turn *t, const struct ike_identity *peer_id)
 {
@@ -52,7 +65,6 @@ static void establish(struct ikev2_turn *t, const struct ike_identity *peer_id)
 
     sa->state = IKEV2_STATE_UP;
     sa->established = true;
-    sa->peer_id = *peer_id;
     sa->heard_ms = t->now_ms;
     ike->phase = IKEV2_IKE_LIVE;
     ikev2_ike_is_known(ike);
@@ -229,7 +241,8 @@ static void auth_take_child(struct ikev2_turn *t, struct ikev2_ike *ike,
     }
     if (!ikev2_child_verify(sa, m, PROPOSAL_WITHOUT_KE, h->child, &failure)) {
         ikev2_tell_child_failed(t, h->child->policy, &failure);
-        ikev2_informational_begin(t, ike, IKEV2_WORK_DELETE_CHILD, h->child->spi_in);
+        ikev2_informational_disown(t, ike, ikev2_child_policy_protocol(h->child->policy),
+                                   h->child->spi_in);
         return;
     }
     struct ikev2_child *child = ikev2_child_install(t, ike, h->child, &h->nonce_i, &h->nonce_r);
@@ -254,7 +267,7 @@ void ikev2_auth_response(struct ikev2_turn *t, struct ikev2_ike *ike, const stru
         auth_refused(t, m);
         return;
     }
-    if (!auth_check_responder(t, m, &peer_id)) {
+    if (!auth_check_responder(t, m, &peer_id) || !keep_peer_id(t, &peer_id)) {
         return;
     }
     establish(t, &peer_id);
@@ -483,6 +496,9 @@ static void auth_respond(struct ikev2_turn *t)
 
     if (m == NULL || !own_auth(sa, sa->policy, auth, &length)) {
         ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_IKE_AUTH, 0, "AUTH could not be computed");
+        return;
+    }
+    if (!keep_peer_id(t, &h->peer_id)) {
         return;
     }
     m->first = h->request_first;

@@ -17,11 +17,13 @@ struct ikev2_child *ikev2_child_by_spi_in(const struct ikev2_sa *sa, uint32_t sp
     return child;
 }
 
-struct ikev2_child *ikev2_child_by_spi_out(const struct ikev2_sa *sa, uint32_t spi_out)
+struct ikev2_child *ikev2_child_by_spi_out(const struct ikev2_sa *sa, uint8_t protocol,
+                                           uint32_t spi_out)
 {
     struct ikev2_child *child = sa->children;
 
-    while (child != NULL && (child->spi_out != spi_out || child->phase == IKEV2_CHILD_GRACE)) {
+    while (child != NULL && (child->spi_out != spi_out || child->protocol != protocol ||
+                             child->phase == IKEV2_CHILD_GRACE)) {
         child = child->next;
     }
     return child;
@@ -34,7 +36,7 @@ void ikev2_child_fill_info(const struct ikev2_sa *sa, const struct ikev2_child *
     out->spi_in = child->spi_in;
     out->spi_out = child->spi_out;
     out->policy = child->policy;
-    out->protocol = PROTOCOL_ESP;
+    out->protocol = child->protocol;
     out->suite = child->suite;
     out->encapsulated = child->encapsulated;
     out->initiator = child->initiator;

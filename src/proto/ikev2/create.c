@@ -83,7 +83,7 @@ void ikev2_child_send(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev2_
     }
     ikev2_out_begin(&o);
     if (old != NULL) {
-        ikev2_out_notify_child(&o, IKEV2_REKEY_SA, old->spi_in);
+        ikev2_out_notify_child(&o, IKEV2_REKEY_SA, old->protocol, old->spi_in);
     }
     ikev2_nonce_make(sa->random, &work->nonce_i);
     if (!ok || !ikev2_child_write_request(&o, work, PROPOSAL_WITH_KE)) {
@@ -178,6 +178,7 @@ static void child_disown(struct ikev2_turn *t, struct ikev2_ike *ike, struct ike
 {
     struct ikev2_child *old = child_to_replace(t->sa, work);
     uint32_t spi_in = work->spi_in;
+    uint8_t protocol = ikev2_child_policy_protocol(work->policy);
 
     ikev2_tell_child_failed(t, work->policy, failure);
     if (work->collided) {
@@ -186,7 +187,7 @@ static void child_disown(struct ikev2_turn *t, struct ikev2_ike *ike, struct ike
         old->rekey_ms = ikev2_after(t->now_ms, IKEV2_RETRY_MAX_MS);
     }
     ikev2_work_end(t, &ike->asking);
-    ikev2_informational_begin(t, ike, IKEV2_WORK_DELETE_CHILD, spi_in);
+    ikev2_informational_disown(t, ike, protocol, spi_in);
 }
 
 void ikev2_child_response(struct ikev2_turn *t, struct ikev2_ike *ike,
@@ -325,7 +326,7 @@ static void child_send_refusal(struct ikev2_turn *t, struct ikev2_ike *ike, uint
 
     ikev2_out_begin(&o);
     if (refusal == IKEV2_CHILD_SA_NOT_FOUND && rekey->spi.length == 4) {
-        ikev2_out_notify_child(&o, refusal, get_u32(rekey->spi.data));
+        ikev2_out_notify_child(&o, refusal, rekey->protocol, get_u32(rekey->spi.data));
     } else {
         ikev2_out_notify(&o, refusal, (struct slice){NULL, 0});
     }
@@ -339,8 +340,8 @@ void ikev2_child_request(struct ikev2_turn *t, struct ikev2_ike *ike, const stru
     struct ikev2_child *old = NULL;
     struct ikev2_failure failure;
 
-    if (rekey != NULL && rekey->protocol == PROTOCOL_ESP && rekey->spi.length == 4) {
-        old = ikev2_child_by_spi_out(sa, get_u32(rekey->spi.data));
+    if (rekey != NULL && rekey->spi.length == 4) {
+        old = ikev2_child_by_spi_out(sa, rekey->protocol, get_u32(rekey->spi.data));
     }
     uint16_t refusal = child_refusal(sa, ike, rekey, old);
 

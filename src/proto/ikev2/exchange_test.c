@@ -346,7 +346,7 @@ TEST(a_rekeying_of_a_child_that_does_not_exist_is_answered_with_its_spi)
                          &offer));
     ikev2_nonce_make(&p->side[0].random, &nonce);
     ikev2_out_begin(&o);
-    ikev2_out_notify_child(&o, IKEV2_REKEY_SA, 0x99999999);
+    ikev2_out_notify_child(&o, IKEV2_REKEY_SA, PROTOCOL_ESP, 0x99999999);
     ikev2_out_sa(&o, &offer);
     ikev2_out_nonce(&o, &nonce);
     ikev2_out_ts(&o, IKEV2_TSI, policy->local, 1);
@@ -364,7 +364,7 @@ TEST(a_delete_of_what_is_not_there_is_answered_without_a_delete)
     uint32_t spis[3] = {1, 2, 3};
 
     ikev2_out_begin(&o);
-    ikev2_out_delete_children(&o, spis, 3);
+    ikev2_out_delete_children(&o, PROTOCOL_ESP, spis, 3);
     inject_request(p, IKEV2_INFORMATIONAL, &o);
     CHECK_EQUAL(answered_notify(p), 0);
     CHECK_EQUAL(p->side[1].closed, 0);

@@ -8,12 +8,10 @@
 
 /* ---- by us ---- */
 
-void ikev2_informational_begin(struct ikev2_turn *t, struct ikev2_ike *ike,
-                               enum ikev2_work_kind kind, uint32_t spi_in)
+static void begin(struct ikev2_turn *t, struct ikev2_ike *ike, enum ikev2_work_kind kind,
+                  uint8_t protocol, uint32_t spi_in)
 {
-    struct ikev2_sa *sa = t->sa;
     struct ikev2_work *work = ikev2_work_new(kind, true);
-    struct ikev2_child *child = spi_in != 0 ? ikev2_child_by_spi_in(sa, spi_in) : NULL;
     struct ikev2_outgoing o;
 
     if (work == NULL) {
@@ -24,14 +22,28 @@ void ikev2_informational_begin(struct ikev2_turn *t, struct ikev2_ike *ike,
     ike->asking = work;
     ikev2_out_begin(&o);
     if (kind == IKEV2_WORK_DELETE_CHILD) {
-        ikev2_out_delete_children(&o, &spi_in, 1);
+        ikev2_out_delete_children(&o, protocol, &spi_in, 1);
     } else if (kind == IKEV2_WORK_DELETE_IKE) {
         ikev2_out_delete_ike(&o);
     }
+    ikev2_send_request(t, ike, IKEV2_INFORMATIONAL, &o);
+}
+
+void ikev2_informational_begin(struct ikev2_turn *t, struct ikev2_ike *ike,
+                               enum ikev2_work_kind kind, uint32_t spi_in)
+{
+    struct ikev2_child *child = spi_in != 0 ? ikev2_child_by_spi_in(t->sa, spi_in) : NULL;
+
     if (child != NULL) {
         child->delete_sent = true;
     }
-    ikev2_send_request(t, ike, IKEV2_INFORMATIONAL, &o);
+    begin(t, ike, kind, child != NULL ? child->protocol : PROTOCOL_ESP, spi_in);
+}
+
+void ikev2_informational_disown(struct ikev2_turn *t, struct ikev2_ike *ike, uint8_t protocol,
+                                uint32_t spi_in)
+{
+    begin(t, ike, IKEV2_WORK_DELETE_CHILD, protocol, spi_in);
 }
 
 void ikev2_informational_response(struct ikev2_turn *t, struct ikev2_ike *ike,
@@ -66,9 +78,10 @@ static void use_successor(struct ikev2_turn *t, const struct ikev2_child *old)
 }
 
 /* RFC 7296 1.4.1, 2.25.1. True when the response names our half, in *spi_in. */
-static bool child_deleted(struct ikev2_turn *t, uint32_t spi_out, uint32_t *spi_in)
+static bool child_deleted(struct ikev2_turn *t, uint8_t protocol, uint32_t spi_out,
+                          uint32_t *spi_in)
 {
-    struct ikev2_child *child = ikev2_child_by_spi_out(t->sa, spi_out);
+    struct ikev2_child *child = ikev2_child_by_spi_out(t->sa, protocol, spi_out);
 
     if (child == NULL) {
         return false;
@@ -86,11 +99,33 @@ static bool child_deleted(struct ikev2_turn *t, uint32_t spi_out, uint32_t *spi_
     return !crossed;
 }
 
-static bool read_deletes(struct ikev2_turn *t, const struct ikev2_message *m, bool *whole,
-                         uint32_t *spis, size_t *count)
+/* What a request deletes, as the response has to say it: our halves, by protocol. */
+struct deleted {
+    bool whole; /* the IKE SA */
+    struct halves {
+        size_t count;
+        uint32_t spis[IKEV2_CHILDREN_MAX];
+    } esp, ah;
+};
+
+static void delete_children(struct ikev2_turn *t, const struct ikev2_delete_payload *d,
+                            struct halves *out)
 {
-    *whole = false;
-    *count = 0;
+    struct reader r = reader_over(d->spis);
+
+    while (d->spi_bytes == 4 && reader_left(&r) >= 4) {
+        uint32_t spi_in;
+
+        if (child_deleted(t, d->protocol, read_u32(&r), &spi_in) &&
+            out->count < IKEV2_CHILDREN_MAX) {
+            out->spis[out->count++] = spi_in;
+        }
+    }
+}
+
+static bool read_deletes(struct ikev2_turn *t, const struct ikev2_message *m, struct deleted *out)
+{
+    *out = (struct deleted){0};
     for (size_t i = 0; i < m->delete_count; i++) {
         struct ikev2_delete_payload d;
 
@@ -98,16 +133,11 @@ static bool read_deletes(struct ikev2_turn *t, const struct ikev2_message *m, bo
             return false;
         }
         if (d.protocol == PROTOCOL_IKE) {
-            *whole = true;
-        }
-        struct reader r = reader_over(d.spis);
-
-        while (d.protocol == PROTOCOL_ESP && d.spi_bytes == 4 && reader_left(&r) >= 4) {
-            uint32_t spi_in;
-
-            if (child_deleted(t, read_u32(&r), &spi_in) && *count < IKEV2_CHILDREN_MAX) {
-                spis[(*count)++] = spi_in;
-            }
+            out->whole = true;
+        } else if (d.protocol == PROTOCOL_ESP) {
+            delete_children(t, &d, &out->esp);
+        } else if (d.protocol == PROTOCOL_AH) {
+            delete_children(t, &d, &out->ah);
         }
     }
     return true;
@@ -117,27 +147,29 @@ void ikev2_informational_request(struct ikev2_turn *t, struct ikev2_ike *ike,
                                  const struct ikev2_message *m)
 {
     struct ikev2_outgoing o;
-    uint32_t spis[IKEV2_CHILDREN_MAX];
-    size_t count;
-    bool whole;
+    struct deleted deleted;
     const struct ikev2_notify_payload *refused =
         ikev2_message_notify(m, IKEV2_AUTHENTICATION_FAILED);
     const struct ikev2_notify_payload *malformed = ikev2_message_notify(m, IKEV2_INVALID_SYNTAX);
 
-    if (!read_deletes(t, m, &whole, spis, &count)) {
+    if (!read_deletes(t, m, &deleted)) {
         ikev2_send_notify(t, ike, IKEV2_INVALID_SYNTAX, (struct slice){NULL, 0});
         ikev2_over_for(t, IKEV2_FAIL_SYNTAX, IKEV2_INFORMATIONAL, IKEV2_INVALID_SYNTAX,
                        "a malformed Delete");
         return;
     }
     ikev2_out_begin(&o);
-    if (count > 0 && !whole) {
-        ikev2_out_delete_children(&o, spis, count);
+    /* RFC 7296 3.11: one payload for each protocol. */
+    if (deleted.esp.count > 0 && !deleted.whole) {
+        ikev2_out_delete_children(&o, PROTOCOL_ESP, deleted.esp.spis, deleted.esp.count);
+    }
+    if (deleted.ah.count > 0 && !deleted.whole) {
+        ikev2_out_delete_children(&o, PROTOCOL_AH, deleted.ah.spis, deleted.ah.count);
     }
     if (!ikev2_send_response(t, ike, &o)) {
         return;
     }
-    if (whole) {
+    if (deleted.whole) {
         ikev2_rekey_deleted(t, ike);
     } else if (refused != NULL) {
         /* RFC 7296 2.21.2: the initiator found our AUTH wrong. */

@@ -179,6 +179,15 @@ void ikev2_keys_move(struct ikev2_keys *to, struct ikev2_keys *from)
     ikev2_keys_fini(from);
 }
 
+/* AH has a key for integrity alone. */
+static bool child_has_keys(const struct suite *child)
+{
+    if (child->encryption == ENCRYPTION_NONE) {
+        return child->integrity != INTEGRITY_NONE && suite_integrity_key_bytes(child) > 0;
+    }
+    return suite_is_usable(child);
+}
+
 bool ikev2_keys_child(const struct ikev2_keys *keys, const struct suite *child, struct slice shared,
                       struct slice nonce_i, struct slice nonce_r, struct secret *from_initiator,
                       struct secret *from_responder)
@@ -189,7 +198,7 @@ bool ikev2_keys_child(const struct ikev2_keys *keys, const struct suite *child, 
 
     secret_wipe(from_initiator);
     secret_wipe(from_responder);
-    if (!suite_is_usable(child) || keys->sk_d.length == 0) {
+    if (!child_has_keys(child) || keys->sk_d.length == 0) {
         return false;
     }
     bool ok = secret_reserve(&material, 2 * each) &&

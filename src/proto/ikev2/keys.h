@@ -40,9 +40,9 @@ void ikev2_keys_move(struct ikev2_keys *to, struct ikev2_keys *from);
 void ikev2_keys_forget_auth(struct ikev2_keys *keys);
 
 /* KEYMAT = prf+(SK_d, [g^ir (new) |] Ni | Nr): cipher key with salt, then integrity key, first
- * for what the initiator of the *exchange* sends (2.17). `shared` is empty without key
- * exchange of its own. Nonces: those of IKE_SA_INIT for the child of IKE_AUTH, else those of
- * CREATE_CHILD_SA. */
+ * for what the initiator of the *exchange* sends (2.17). With AH the integrity key alone. `shared`
+ * is empty without key exchange of its own. Nonces: those of IKE_SA_INIT for the child of IKE_AUTH,
+ * else those of CREATE_CHILD_SA. */
 MUST_USE bool ikev2_keys_child(const struct ikev2_keys *keys, const struct suite *child,
                                struct slice shared, struct slice nonce_i, struct slice nonce_r,
                                struct secret *from_initiator, struct secret *from_responder);

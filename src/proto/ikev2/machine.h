@@ -126,10 +126,12 @@ void ikev2_out_auth(struct ikev2_outgoing *o, struct slice data);
 void ikev2_out_ts(struct ikev2_outgoing *o, uint8_t type, const struct selector *list,
                   size_t count);
 void ikev2_out_notify(struct ikev2_outgoing *o, uint16_t type, struct slice data);
-/* About a child: protocol ESP and its SPI. */
-void ikev2_out_notify_child(struct ikev2_outgoing *o, uint16_t type, uint32_t spi);
+/* About a child: its protocol and SPI. */
+void ikev2_out_notify_child(struct ikev2_outgoing *o, uint16_t type, uint8_t protocol,
+                            uint32_t spi);
 void ikev2_out_delete_ike(struct ikev2_outgoing *o);
-void ikev2_out_delete_children(struct ikev2_outgoing *o, const uint32_t *spis, size_t count);
+void ikev2_out_delete_children(struct ikev2_outgoing *o, uint8_t protocol, const uint32_t *spis,
+                               size_t count);
 
 /* ---- one IKE SA ---- */
 
@@ -226,6 +228,7 @@ struct ikev2_child {
     struct ikev2_child *next;
     uint32_t spi_in, spi_out;
     const struct ikev2_child_policy *policy;
+    uint8_t protocol;
     struct suite suite;
     enum ikev2_child_phase phase;
     bool encapsulated, initiator, transport_mode;
@@ -246,7 +249,11 @@ struct ikev2_child {
 };
 
 struct ikev2_child *ikev2_child_by_spi_in(const struct ikev2_sa *sa, uint32_t spi_in);
-struct ikev2_child *ikev2_child_by_spi_out(const struct ikev2_sa *sa, uint32_t spi_out);
+/* The peer's SPIs are his own for each protocol. */
+struct ikev2_child *ikev2_child_by_spi_out(const struct ikev2_sa *sa, uint8_t protocol,
+                                           uint32_t spi_out);
+/* PROTOCOL_ESP or PROTOCOL_AH. */
+uint8_t ikev2_child_policy_protocol(const struct ikev2_child_policy *policy);
 void ikev2_child_use(struct ikev2_turn *t, struct ikev2_child *child);
 void ikev2_child_stop(struct ikev2_turn *t, struct ikev2_child *child);
 void ikev2_child_remove(struct ikev2_turn *t, struct ikev2_child *child);
@@ -382,6 +389,9 @@ void ikev2_rekey_deleted(struct ikev2_turn *t, struct ikev2_ike *ike);
 
 void ikev2_informational_begin(struct ikev2_turn *t, struct ikev2_ike *ike,
                                enum ikev2_work_kind kind, uint32_t spi_in);
+/* A child that the peer made and that we cannot have is deleted by the SPI that we gave it. */
+void ikev2_informational_disown(struct ikev2_turn *t, struct ikev2_ike *ike, uint8_t protocol,
+                                uint32_t spi_in);
 void ikev2_informational_request(struct ikev2_turn *t, struct ikev2_ike *ike,
                                  const struct ikev2_message *m);
 void ikev2_informational_response(struct ikev2_turn *t, struct ikev2_ike *ike,
@@ -449,7 +459,9 @@ struct ikev2_sa {
     bool liveness_wanted;
     uint16_t fragment_bytes;
     struct endpoint local, peer;
-    struct ike_identity peer_id;
+    /* Proven. Kept in a block of its length: most are far shorter than the longest allowed. */
+    uint8_t peer_id_type;
+    struct slice peer_id_data;
     struct ikev2_handshake *handshake;
     struct ikev2_ike *ikes;
     struct ikev2_ike *current;
@@ -463,6 +475,9 @@ struct ikev2_sa {
     uint32_t next_question;
     void *buried;
 };
+
+/* Type 0 before it is proven. */
+struct ike_identity ikev2_peer_id(const struct ikev2_sa *sa);
 
 /* The beginning and the end of every event. */
 struct ikev2_turn ikev2_turn_begin(struct ikev2_sa *sa, uint64_t now_ms,

@@ -223,11 +223,11 @@ void ikev2_out_notify(struct ikev2_outgoing *o, uint16_t type, struct slice data
     out_notify(o, &n);
 }
 
-void ikev2_out_notify_child(struct ikev2_outgoing *o, uint16_t type, uint32_t spi)
+void ikev2_out_notify_child(struct ikev2_outgoing *o, uint16_t type, uint8_t protocol, uint32_t spi)
 {
     uint8_t octets[4];
     struct ikev2_notify_payload n = {
-        .protocol = PROTOCOL_ESP,
+        .protocol = protocol,
         .type = type,
         .spi = {octets, sizeof(octets)},
     };
@@ -250,11 +250,12 @@ void ikev2_out_delete_ike(struct ikev2_outgoing *o)
     out_delete(o, &d);
 }
 
-void ikev2_out_delete_children(struct ikev2_outgoing *o, const uint32_t *spis, size_t count)
+void ikev2_out_delete_children(struct ikev2_outgoing *o, uint8_t protocol, const uint32_t *spis,
+                               size_t count)
 {
     uint8_t octets[4 * IKEV2_CHILDREN_MAX];
     struct ikev2_delete_payload d = {
-        .protocol = PROTOCOL_ESP,
+        .protocol = protocol,
         .spi_bytes = 4,
         .count = (uint16_t)count,
         .spis = {octets, 4 * count},

@@ -15,7 +15,7 @@ static void tell_rekeyed(struct ikev2_turn *t, const struct ikev2_ike *ike)
     action->established.spi_i = ike->spi_i;
     action->established.spi_r = ike->spi_r;
     action->established.suite = ike->keys.suite;
-    action->established.peer_id = t->sa->peer_id;
+    action->established.peer_id = ikev2_peer_id(t->sa);
     action->established.nat_local = t->sa->nat_local;
     action->established.nat_peer = t->sa->nat_peer;
     action->established.initiator = ike->initiator;

@@ -677,7 +677,7 @@ TEST(a_peer_that_deletes_a_long_chain_of_unused_children_and_the_ike_sa_at_once_
         work.spi_in = 0x10000 + (uint32_t)i;
         ikev2_nonce_make(&p->side[0].random, &work.nonce_i);
         ikev2_out_begin(&o);
-        ikev2_out_notify_child(&o, IKEV2_REKEY_SA, spis[i]);
+        ikev2_out_notify_child(&o, IKEV2_REKEY_SA, PROTOCOL_ESP, spis[i]);
         CHECK(ikev2_child_write_request(&o, &work, PROPOSAL_WITH_KE));
         say(p, IKEV2_CREATE_CHILD_SA, &o);
         spis[i - 1] = work.spi_in;
@@ -685,7 +685,7 @@ TEST(a_peer_that_deletes_a_long_chain_of_unused_children_and_the_ike_sa_at_once_
     CHECK_EQUAL(ikev2_pair_live_children(p, 1), IKEV2_CHILDREN_MAX);
     /* The newest first: each one before is used again, and stops the one before that. */
     ikev2_out_begin(&o);
-    ikev2_out_delete_children(&o, spis, IKEV2_CHILDREN_MAX);
+    ikev2_out_delete_children(&o, PROTOCOL_ESP, spis, IKEV2_CHILDREN_MAX);
     ikev2_out_delete_ike(&o);
     say(p, IKEV2_INFORMATIONAL, &o);
     CHECK_EQUAL(p->side[1].closed, 1);

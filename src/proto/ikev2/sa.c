@@ -19,6 +19,15 @@ uint32_t ikev2_question(struct ikev2_sa *sa)
     return sa->next_question;
 }
 
+struct ike_identity ikev2_peer_id(const struct ikev2_sa *sa)
+{
+    struct ike_identity id;
+
+    /* What was proven is not empty. */
+    return ike_identity_set(&id, sa->peer_id_type, sa->peer_id_data) ? id
+                                                                     : (struct ike_identity){0};
+}
+
 /* ---- the beginning and the end ---- */
 
 static struct ikev2_sa *new_machine(const struct endpoint *local, const struct endpoint *peer,
@@ -158,6 +167,7 @@ void ikev2_sa_free(struct ikev2_sa *sa)
     struct ikev2_turn t = {.sa = sa, .now_ms = 0, .actions = NULL};
 
     ikev2_over_for(&t, IKEV2_FAIL_ORDERED, 0, 0, "");
+    ikev2_block_drop(sa, &sa->peer_id_data);
     ikev2_turn_clear(sa);
     free(sa);
 }
@@ -489,7 +499,7 @@ void ikev2_sa_get_info(const struct ikev2_sa *sa, struct ikev2_sa_info *out)
     out->peer = sa->peer;
     out->nat_local = sa->nat_local;
     out->nat_peer = sa->nat_peer;
-    out->peer_id = sa->peer_id;
+    out->peer_id = ikev2_peer_id(sa);
     out->child_count = (unsigned)sa->child_count;
     out->initiator = sa->initiator;
     out->state = state_name(sa);
