@@ -26,13 +26,25 @@ enum gateway_action_kind {
     GATEWAY_KEY_EXCHANGE, /* work for a job thread; gateway_key_exchange_done() */
     GATEWAY_RESOLVE, /* a host name; gateway_resolved() */
     GATEWAY_READ_SECRET, /* a named secret; gateway_secret() */
-    GATEWAY_ROUTE_ADD, /* network over the TUN device */
-    GATEWAY_ROUTE_REMOVE,
+    GATEWAY_ROUTE_ADD, /* route: what must go through the TUN device */
+    GATEWAY_ROUTE_REMOVE, /* the same value again */
     GATEWAY_SITE_CHANGED, /* for those who watch: name and state */
     GATEWAY_FIND_SOURCE, /* the address of ours from which the peer is reached; gateway_source() */
 };
 
 #define GATEWAY_DATAGRAM_BYTES 65536
+
+/* Tunnel mode: packets to `network`. Transport mode: packets between two hosts, which the same
+ * machine also sends protected ones to, so the route must be narrower than a network; `network` is
+ * the peer alone, and names the route when it could not be set. */
+struct gateway_route {
+    struct network network;
+    bool transport;
+    struct address local, peer; /* local unset: any of ours */
+    uint8_t protocol; /* 0: any */
+    uint16_t port_first, port_last; /* the peer's; 0 to 65535: any */
+    uint16_t local_port_first, local_port_last;
+};
 
 struct gateway_action {
     enum gateway_action_kind kind;
@@ -64,9 +76,7 @@ struct gateway_action {
             uint64_t question;
             struct address peer;
         } source;
-        struct {
-            struct network network;
-        } route;
+        struct gateway_route route;
         struct {
             char name[CONFIG_NAME_BYTES];
             bool up;

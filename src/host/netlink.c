@@ -1,6 +1,7 @@
 /* Decides which rtnetlink messages are sent, and what the kernel's answers mean. */
 #include "host/netlink.h"
 
+#include "host/netlink_request.h"
 #include "host/sockaddr.h"
 
 #include <assert.h>
@@ -10,121 +11,12 @@
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define REQUEST_BYTES 512
-#define ANSWER_BYTES 32768
 #define ANSWER_WAIT_S 5
-
-struct request {
-    struct nlmsghdr header;
-    uint8_t body[REQUEST_BYTES];
-};
-
-/* ---- writing ---- */
-
-static void request_start(struct request *r, uint16_t type, uint16_t flags, const void *head,
-                          size_t head_bytes)
-{
-    memset(r, 0, sizeof(*r));
-    r->header.nlmsg_type = type;
-    r->header.nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags);
-    r->header.nlmsg_len = (uint32_t)NLMSG_LENGTH(head_bytes);
-    memcpy(r->body, head, head_bytes);
-}
-
-static struct rtattr *add_attribute(struct request *r, uint16_t type, const void *data,
-                                    size_t length)
-{
-    uint32_t at = NLMSG_ALIGN(r->header.nlmsg_len);
-    struct rtattr *a = (struct rtattr *)(void *)((uint8_t *)r + at);
-
-    assert(at + RTA_SPACE(length) <= sizeof(*r));
-    a->rta_type = type;
-    a->rta_len = (uint16_t)RTA_LENGTH(length);
-    if (length > 0) {
-        memcpy(RTA_DATA(a), data, length);
-    }
-    r->header.nlmsg_len = (uint32_t)(at + RTA_ALIGN(a->rta_len));
-    return a;
-}
-
-static void end_nest(const struct request *r, struct rtattr *nest)
-{
-    const uint8_t *end = (const uint8_t *)r + r->header.nlmsg_len;
-
-    nest->rta_len = (uint16_t)(end - (const uint8_t *)nest);
-}
-
-static void add_address(struct request *r, uint16_t type, const struct address *address)
-{
-    (void)add_attribute(r, type, address->bytes, address_bytes((enum family)address->family));
-}
-
-/* ---- asking ---- */
-
-/* Called for each message of an answer. */
-typedef void (*netlink_visit)(void *context, struct nlmsghdr *message);
-
-enum answer { ANSWER_MORE, ANSWER_DONE };
-
-static enum answer read_message(struct nlmsghdr *message, int *error, netlink_visit visit,
-                                void *context)
-{
-    if (message->nlmsg_type == NLMSG_ERROR) {
-        struct nlmsgerr result;
-
-        memcpy(&result, NLMSG_DATA(message), sizeof(result));
-        *error = -result.error;
-        return ANSWER_DONE;
-    }
-    if (message->nlmsg_type == NLMSG_DONE) {
-        return ANSWER_DONE;
-    }
-    if (visit != NULL) {
-        visit(context, message);
-    }
-    return (message->nlmsg_flags & NLM_F_MULTI) != 0 ? ANSWER_MORE : ANSWER_DONE;
-}
-
-/* Sends and reads until the answer is whole. Zero or an error number. */
-static int ask(struct netlink *nl, struct request *r, netlink_visit visit, void *context)
-{
-    static _Thread_local _Alignas(struct nlmsghdr) uint8_t answer[ANSWER_BYTES];
-    uint32_t sequence = ++nl->sequence;
-
-    r->header.nlmsg_seq = sequence;
-    if (send(nl->fd, r, r->header.nlmsg_len, 0) < 0) {
-        return errno;
-    }
-    for (;;) {
-        int error = 0;
-        ssize_t got = recv(nl->fd, answer, sizeof(answer), 0);
-
-        if (got < 0) {
-            if (errno == EINTR) {
-                continue;
-            }
-            return errno;
-        }
-        unsigned left = (unsigned)got;
-        for (struct nlmsghdr *m = (struct nlmsghdr *)(void *)answer; NLMSG_OK(m, left);
-             m = NLMSG_NEXT(m, left)) {
-            if (m->nlmsg_seq == sequence &&
-                read_message(m, &error, visit, context) == ANSWER_DONE) {
-                return error;
-            }
-        }
-    }
-}
-
-static int order(struct netlink *nl, struct request *r)
-{
-    r->header.nlmsg_flags |= NLM_F_ACK;
-    return ask(nl, r, NULL, NULL);
-}
 
 /* ---- opening ---- */
 
@@ -163,6 +55,7 @@ void netlink_close(struct netlink *nl)
     if (nl->watch_fd > 0) {
         (void)close(nl->watch_fd);
     }
+    free(nl->pairs);
     *nl = (struct netlink){.fd = -1, .watch_fd = -1};
 }
 
@@ -176,12 +69,12 @@ bool netlink_link_up(struct netlink *nl, int interface_index, uint16_t mtu, char
     const uint8_t no_addresses = 1; /* IN6_ADDR_GEN_MODE_NONE */
 
     request_start(&r, RTM_NEWLINK, 0, &head, sizeof(head));
-    struct rtattr *families = add_attribute(&r, IFLA_AF_SPEC, NULL, 0);
-    struct rtattr *family = add_attribute(&r, AF_INET6, NULL, 0);
-    (void)add_attribute(&r, IFLA_INET6_ADDR_GEN_MODE, &no_addresses, sizeof(no_addresses));
-    end_nest(&r, family);
-    end_nest(&r, families);
-    (void)order(nl, &r); /* refused where IPv6 is off, and then not needed */
+    struct rtattr *families = request_add(&r, IFLA_AF_SPEC, NULL, 0);
+    struct rtattr *family = request_add(&r, AF_INET6, NULL, 0);
+    (void)request_add(&r, IFLA_INET6_ADDR_GEN_MODE, &no_addresses, sizeof(no_addresses));
+    request_end_nest(&r, family);
+    request_end_nest(&r, families);
+    (void)netlink_order(nl, &r); /* refused where IPv6 is off, and then not needed */
 
     head.ifi_flags = IFF_UP;
     head.ifi_change = IFF_UP;
@@ -189,9 +82,9 @@ bool netlink_link_up(struct netlink *nl, int interface_index, uint16_t mtu, char
     if (mtu != 0) {
         uint32_t value = mtu;
 
-        (void)add_attribute(&r, IFLA_MTU, &value, sizeof(value));
+        (void)request_add(&r, IFLA_MTU, &value, sizeof(value));
     }
-    int error = order(nl, &r);
+    int error = netlink_order(nl, &r);
     if (error != 0) {
         snprintf(why, why_bytes, "cannot bring the device up: %s", strerror(error));
     }
@@ -208,9 +101,9 @@ bool netlink_address_add(struct netlink *nl, int interface_index, const struct a
                              .ifa_index = (unsigned)interface_index};
 
     request_start(&r, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, &head, sizeof(head));
-    add_address(&r, IFA_LOCAL, address);
-    add_address(&r, IFA_ADDRESS, address);
-    int error = order(nl, &r);
+    request_add_address(&r, IFA_LOCAL, address);
+    request_add_address(&r, IFA_ADDRESS, address);
+    int error = netlink_order(nl, &r);
     if (error != 0) {
         char text[ADDRESS_TEXT_BYTES];
 
@@ -224,18 +117,6 @@ struct addresses_found {
     struct netlink_address *out;
     size_t count, capacity;
 };
-
-static bool read_address(struct rtattr *a, int family, struct address *out)
-{
-    size_t length = family == AF_INET ? 4 : 16;
-
-    if ((family != AF_INET && family != AF_INET6) || RTA_PAYLOAD(a) != length) {
-        return false;
-    }
-    *out = (struct address){.family = family == AF_INET ? FAMILY_IPV4 : FAMILY_IPV6};
-    memcpy(out->bytes, RTA_DATA(a), length);
-    return true;
-}
 
 static void visit_address(void *context, struct nlmsghdr *message)
 {
@@ -252,7 +133,7 @@ static void visit_address(void *context, struct nlmsghdr *message)
         /* On a point-to-point link IFA_ADDRESS is the other end, and IFA_LOCAL, if given, is ours.
          */
         if (a->rta_type == IFA_LOCAL || (a->rta_type == IFA_ADDRESS && address.family == 0)) {
-            (void)read_address(a, head.ifa_family, &address);
+            (void)attribute_address(a, head.ifa_family, &address);
         }
     }
     if (address.family == FAMILY_NONE || address_is_loopback(&address) ||
@@ -271,7 +152,7 @@ size_t netlink_addresses(struct netlink *nl, struct netlink_address *out, size_t
     struct request r;
 
     request_start(&r, RTM_GETADDR, NLM_F_DUMP, &head, sizeof(head));
-    (void)ask(nl, &r, visit_address, &found);
+    (void)netlink_ask(nl, &r, visit_address, &found);
     return found.count;
 }
 
@@ -301,31 +182,11 @@ uint16_t netlink_link_mtu(struct netlink *nl, int interface_index)
     uint16_t mtu = 0;
 
     request_start(&r, RTM_GETLINK, 0, &head, sizeof(head));
-    (void)ask(nl, &r, visit_link, &mtu);
+    (void)netlink_ask(nl, &r, visit_link, &mtu);
     return mtu;
 }
 
 /* ---- routes ---- */
-
-static void route_request(struct request *r, uint16_t type, uint16_t flags,
-                          const struct network *network, int interface_index)
-{
-    struct rtmsg head = {
-        .rtm_family = (uint8_t)sockaddr_family((enum family)network->address.family),
-        .rtm_dst_len = network->prefix_bits,
-        .rtm_table = RT_TABLE_MAIN,
-        .rtm_protocol = NETLINK_ROUTE_PROTOCOL,
-        .rtm_scope = type == RTM_DELROUTE ? RT_SCOPE_NOWHERE : RT_SCOPE_LINK,
-        .rtm_type = type == RTM_DELROUTE ? RTN_UNSPEC : RTN_UNICAST,
-    };
-    uint32_t out = (uint32_t)interface_index;
-
-    request_start(r, type, flags, &head, sizeof(head));
-    if (network->prefix_bits > 0) {
-        add_address(r, RTA_DST, &network->address);
-    }
-    (void)add_attribute(r, RTA_OIF, &out, sizeof(out));
-}
 
 /* A route as it stands in a dump. */
 struct route {
@@ -348,15 +209,6 @@ static void read_metrics(struct rtattr *metrics, struct route *out)
     }
 }
 
-static bool read_number(struct rtattr *a, uint32_t *out)
-{
-    if (RTA_PAYLOAD(a) != sizeof(*out)) {
-        return false;
-    }
-    memcpy(out, RTA_DATA(a), sizeof(*out));
-    return true;
-}
-
 static bool read_route(struct nlmsghdr *message, struct route *out)
 {
     struct rtmsg head;
@@ -377,19 +229,19 @@ static bool read_route(struct nlmsghdr *message, struct route *out)
     for (struct rtattr *a = RTM_RTA(NLMSG_DATA(message)); RTA_OK(a, left); a = RTA_NEXT(a, left)) {
         switch (a->rta_type) {
         case RTA_DST:
-            (void)read_address(a, head.rtm_family, &out->network.address);
+            (void)attribute_address(a, head.rtm_family, &out->network.address);
             break;
         case RTA_PREFSRC:
-            (void)read_address(a, head.rtm_family, &out->source);
+            (void)attribute_address(a, head.rtm_family, &out->source);
             break;
         case RTA_OIF:
-            (void)read_number(a, &interface_index);
+            (void)attribute_number(a, &interface_index);
             break;
         case RTA_TABLE:
-            (void)read_number(a, &out->table);
+            (void)attribute_number(a, &out->table);
             break;
         case RTA_PRIORITY:
-            (void)read_number(a, &out->priority);
+            (void)attribute_number(a, &out->priority);
             break;
         case RTA_METRICS:
             read_metrics(a, out);
@@ -427,7 +279,7 @@ static void dump_routes(struct netlink *nl, enum family family, netlink_visit vi
     struct request r;
 
     request_start(&r, RTM_GETROUTE, NLM_F_DUMP, &head, sizeof(head));
-    (void)ask(nl, &r, visit, context);
+    (void)netlink_ask(nl, &r, visit, context);
 }
 
 /* The network has a route already: ours, or somebody's who must be named. */
@@ -458,11 +310,12 @@ bool netlink_route_add(struct netlink *nl, const struct network *network, int in
 {
     struct request r;
 
-    route_request(&r, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, network, interface_index);
+    request_route(&r, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, network, interface_index,
+                  RT_TABLE_MAIN);
     if (source != NULL && source->family == network->address.family) {
-        add_address(&r, RTA_PREFSRC, source);
+        request_add_address(&r, RTA_PREFSRC, source);
     }
-    int error = order(nl, &r);
+    int error = netlink_order(nl, &r);
     if (error == 0) {
         return true;
     }
@@ -475,14 +328,22 @@ bool netlink_route_add(struct netlink *nl, const struct network *network, int in
     return false;
 }
 
-bool netlink_route_remove(struct netlink *nl, const struct network *network, int interface_index,
-                          char *why, size_t why_bytes)
+/* Zero or an error number; what was gone already is no mistake. */
+static int remove_route(struct netlink *nl, const struct network *network, int interface_index,
+                        uint32_t table)
 {
     struct request r;
 
-    route_request(&r, RTM_DELROUTE, 0, network, interface_index);
-    int error = order(nl, &r);
-    if (error == 0 || error == ESRCH || error == ENODEV) {
+    request_route(&r, RTM_DELROUTE, 0, network, interface_index, table);
+    int error = netlink_order(nl, &r);
+    return error == ESRCH || error == ENODEV ? 0 : error;
+}
+
+bool netlink_route_remove(struct netlink *nl, const struct network *network, int interface_index,
+                          char *why, size_t why_bytes)
+{
+    int error = remove_route(nl, network, interface_index, RT_TABLE_MAIN);
+    if (error == 0) {
         return true;
     }
     char text[NETWORK_TEXT_BYTES];
@@ -495,7 +356,10 @@ bool netlink_route_remove(struct netlink *nl, const struct network *network, int
 
 struct leftovers {
     int interface_index;
-    struct network networks[CLEAN_MAX];
+    struct {
+        struct network network;
+        uint32_t table;
+    } routes[CLEAN_MAX];
     size_t count;
 };
 
@@ -505,9 +369,10 @@ static void visit_leftover(void *context, struct nlmsghdr *message)
     struct route route;
 
     if (read_route(message, &route) && route.protocol == NETLINK_ROUTE_PROTOCOL &&
-        route.table == RT_TABLE_MAIN && route.interface_index == left->interface_index &&
-        left->count < CLEAN_MAX) {
-        left->networks[left->count++] = route.network;
+        (route.table == RT_TABLE_MAIN || route.table == NETLINK_TABLE) &&
+        route.interface_index == left->interface_index && left->count < CLEAN_MAX) {
+        left->routes[left->count].network = route.network;
+        left->routes[left->count++].table = route.table;
     }
 }
 
@@ -515,7 +380,6 @@ size_t netlink_routes_clean(struct netlink *nl, int interface_index)
 {
     const enum family families[] = {FAMILY_IPV4, FAMILY_IPV6};
     size_t removed = 0;
-    char why[128];
 
     for (size_t i = 0; i < ARRAY_LENGTH(families); i++) {
         struct leftovers left = {.interface_index = interface_index};
@@ -526,8 +390,8 @@ size_t netlink_routes_clean(struct netlink *nl, int interface_index)
             left.count = 0;
             dump_routes(nl, families[i], visit_leftover, &left);
             for (size_t n = 0; n < left.count; n++) {
-                if (netlink_route_remove(nl, &left.networks[n], interface_index, why,
-                                         sizeof(why))) {
+                if (remove_route(nl, &left.routes[n].network, interface_index,
+                                 left.routes[n].table) == 0) {
                     removed++;
                     progress = true;
                 }
@@ -548,12 +412,14 @@ bool netlink_path(struct netlink *nl, const struct address *to, struct netlink_p
 {
     struct rtmsg head = {.rtm_family = (uint8_t)sockaddr_family((enum family)to->family),
                          .rtm_dst_len = (uint8_t)(address_bytes((enum family)to->family) * 8)};
+    const uint32_t mark = NETLINK_OUTSIDE_MARK;
     struct request r;
     struct route route = {0};
 
     request_start(&r, RTM_GETROUTE, 0, &head, sizeof(head));
-    add_address(&r, RTA_DST, to);
-    if (ask(nl, &r, visit_path, &route) != 0 || route.interface_index == 0 ||
+    request_add_address(&r, RTA_DST, to);
+    (void)request_add(&r, RTA_MARK, &mark, sizeof(mark));
+    if (netlink_ask(nl, &r, visit_path, &route) != 0 || route.interface_index == 0 ||
         (route.type != RTN_UNICAST && route.type != RTN_LOCAL)) {
         return false;
     }

@@ -10,11 +10,18 @@
 /* Our routes carry this number (see /etc/iproute2/rt_protos), so that what a killed daemon left is
  * found again. */
 #define NETLINK_ROUTE_PROTOCOL 83
+/* What goes between two hosts in transport mode is led into the TUN device by rules of this
+ * priority, which look into a table of this number. */
+#define NETLINK_TABLE 5200
+/* Our own packets to the outside carry this bit, so that no rule leads them back inside. */
+#define NETLINK_OUTSIDE_MARK 0x400000u
 
 struct netlink {
     int fd;
     int watch_fd; /* readable when addresses changed; -1 until netlink_watch() */
     uint32_t sequence;
+    struct netlink_pair *pairs; /* what our rules stand for */
+    size_t pair_count, pair_capacity;
 };
 
 MUST_USE bool netlink_open(struct netlink *nl, char *why, size_t why_bytes);
@@ -40,6 +47,31 @@ MUST_USE bool netlink_route_remove(struct netlink *nl, const struct network *net
 /* Removes routes with our protocol number over this interface. Returns how many there were. */
 size_t netlink_routes_clean(struct netlink *nl, int interface_index);
 
+/* Packets between two hosts, as far as the kernel's rules can tell them. */
+struct netlink_pair {
+    struct address local, peer; /* local unset: any of ours */
+    uint8_t protocol; /* 0: any */
+    uint16_t peer_port_first, peer_port_last; /* 0 to 65535: any */
+    uint16_t local_port_first, local_port_last;
+};
+/* The ports of IKE, whose datagrams are never led inside, whatever the rules say of UDP. */
+struct netlink_control_ports {
+    uint16_t port, nat_port;
+};
+
+/* Leads them over the interface, and out of the reach of the rules what carries our mark or is a
+ * protected packet itself. A range that ends at 65535 or begins at 0 is more than a rule can say:
+ * then all ports are led inside. The same is true of `local` with IPv6, whose programs would have
+ * their source chosen after the route. True also when it stands already. */
+MUST_USE bool netlink_pair_add(struct netlink *nl, const struct netlink_pair *pair,
+                               const struct netlink_control_ports *ports, int interface_index,
+                               char *why, size_t why_bytes);
+/* The same pair again. True also when it was gone already. */
+MUST_USE bool netlink_pair_remove(struct netlink *nl, const struct netlink_pair *pair,
+                                  int interface_index, char *why, size_t why_bytes);
+/* Removes all our rules and empties our table. Returns how many rules there were. */
+size_t netlink_pairs_clean(struct netlink *nl);
+
 struct netlink_address {
     struct address address;
     uint8_t prefix_bits;
@@ -49,7 +81,8 @@ struct netlink_address {
  * capacity). */
 size_t netlink_addresses(struct netlink *nl, struct netlink_address *out, size_t capacity);
 
-/* How the system would reach an address now. False when it cannot. */
+/* How the system would send a packet of ours (with our mark) to an address now. False when it
+ * cannot. */
 struct netlink_path {
     int interface_index;
     struct address source;

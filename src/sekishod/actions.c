@@ -186,7 +186,44 @@ static size_t split_network(const struct network *network, struct network halves
     return 2;
 }
 
-static void add_route(struct daemon *daemon, const struct network *network)
+static struct netlink_pair pair_of(const struct gateway_route *route)
+{
+    return (struct netlink_pair){
+        .local = route->local,
+        .peer = route->peer,
+        .protocol = route->protocol,
+        .peer_port_first = route->port_first,
+        .peer_port_last = route->port_last,
+        .local_port_first = route->local_port_first,
+        .local_port_last = route->local_port_last,
+    };
+}
+
+static void add_pair(struct daemon *daemon, const struct gateway_route *route)
+{
+    const struct netlink_control_ports ports = {daemon->port, daemon->nat_port};
+    struct netlink_pair pair = pair_of(route);
+    char why[256];
+
+    if (!netlink_pair_add(&daemon->netlink, &pair, &ports, daemon->tun.interface_index, why,
+                          sizeof(why))) {
+        log_line(daemon->log, LOG_LEVEL_WARNING, "routes", "%s", why);
+        gateway_route_failed(daemon->gateway, &route->network, why);
+    }
+}
+
+static void remove_pair(struct daemon *daemon, const struct gateway_route *route)
+{
+    struct netlink_pair pair = pair_of(route);
+    char why[256];
+
+    if (!netlink_pair_remove(&daemon->netlink, &pair, daemon->tun.interface_index, why,
+                             sizeof(why))) {
+        log_line(daemon->log, LOG_LEVEL_WARNING, "routes", "%s", why);
+    }
+}
+
+static void add_network(struct daemon *daemon, const struct network *network)
 {
     const struct address *source = apply_own_address(daemon, (enum family)network->address.family);
     struct network parts[2];
@@ -203,7 +240,7 @@ static void add_route(struct daemon *daemon, const struct network *network)
     }
 }
 
-static void remove_route(struct daemon *daemon, const struct network *network)
+static void remove_network(struct daemon *daemon, const struct network *network)
 {
     struct network parts[2];
     size_t count = split_network(network, parts);
@@ -214,6 +251,24 @@ static void remove_route(struct daemon *daemon, const struct network *network)
                                   sizeof(why))) {
             log_line(daemon->log, LOG_LEVEL_WARNING, "routes", "%s", why);
         }
+    }
+}
+
+static void add_route(struct daemon *daemon, const struct gateway_route *route)
+{
+    if (route->transport) {
+        add_pair(daemon, route);
+    } else {
+        add_network(daemon, &route->network);
+    }
+}
+
+static void remove_route(struct daemon *daemon, const struct gateway_route *route)
+{
+    if (route->transport) {
+        remove_pair(daemon, route);
+    } else {
+        remove_network(daemon, &route->network);
     }
 }
 
@@ -235,10 +290,10 @@ static void run_action(struct daemon *daemon, struct gateway_action *action, uin
         read_secret(daemon, action, now_ms);
         break;
     case GATEWAY_ROUTE_ADD:
-        add_route(daemon, &action->route.network);
+        add_route(daemon, &action->route);
         break;
     case GATEWAY_ROUTE_REMOVE:
-        remove_route(daemon, &action->route.network);
+        remove_route(daemon, &action->route);
         break;
     case GATEWAY_SITE_CHANGED:
         break; /* the gateway has said it in the log */

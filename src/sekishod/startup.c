@@ -62,10 +62,12 @@ static bool open_device(struct daemon *daemon, const struct config *config, char
         return false;
     }
     snprintf(daemon->device, sizeof(daemon->device), "%s", daemon->tun.name);
-    size_t left = netlink_routes_clean(&daemon->netlink, daemon->tun.interface_index);
+    /* Rules outlive the device that they lead to. */
+    size_t left = netlink_routes_clean(&daemon->netlink, daemon->tun.interface_index) +
+                  netlink_pairs_clean(&daemon->netlink);
     if (left > 0) {
         log_line(daemon->log, LOG_LEVEL_NOTICE, "routes",
-                 "%zu routes that an earlier daemon left were removed", left);
+                 "%zu routes and rules that an earlier daemon left were removed", left);
     }
     daemon->addresses = (struct loop_source){daemon->netlink.watch_fd, addresses_ready, daemon};
     return loop_add(&daemon->loop, &daemon->addresses, LOOP_READ);
@@ -173,6 +175,9 @@ void daemon_stop(struct daemon *daemon)
         dataplane_free(daemon->dataplane);
     }
     sockets_close(&daemon->sockets);
+    if (daemon->device[0] != '\0') {
+        (void)netlink_pairs_clean(&daemon->netlink);
+    }
     tun_close(&daemon->tun);
     netlink_close(&daemon->netlink);
     signals_fini(&daemon->signals);

@@ -408,6 +408,152 @@ static void check_tun(const char *space)
     netlink_close(&nl);
 }
 
+/* What leaves by way of the TUN device, and what goes past it, in the same direction. */
+static bool goes_inside(const char *to, uint32_t mark, const char *words)
+{
+    char line[256], answer[512] = "";
+
+    snprintf(line, sizeof(line), "ip route get %s mark %u %s 2>&1", to, mark, words);
+    FILE *pipe = popen(line, "r");
+    if (pipe == NULL) {
+        return false;
+    }
+    size_t got = fread(answer, 1, sizeof(answer) - 1, pipe);
+    answer[got] = '\0';
+    (void)pclose(pipe);
+    if (strstr(answer, " dev ") == NULL) {
+        printf("%s: %s\n", line, answer);
+        abort();
+    }
+    return strstr(answer, " dev hst1 ") != NULL;
+}
+
+static size_t rules_left(void)
+{
+    size_t count = 0;
+    char line[256];
+    FILE *pipe = popen("ip rule; ip -6 rule; ip route show table 5200 2>/dev/null; "
+                       "ip -6 route show table 5200 2>/dev/null",
+                       "r");
+
+    if (pipe == NULL) {
+        abort();
+    }
+    while (fgets(line, sizeof(line), pipe) != NULL) {
+        count += strncmp(line, "0:", 2) != 0 && strncmp(line, "3276", 4) != 0 ? 1 : 0;
+    }
+    (void)pclose(pipe);
+    return count;
+}
+
+struct pair_probe {
+    const char *name, *local, *other, *peer;
+};
+
+static void check_pair(struct netlink *nl, int interface_index, const struct pair_probe *p)
+{
+    const struct netlink_control_ports ports = {500, 4500};
+    struct netlink_pair all = {.local = address_of(p->local),
+                               .peer = address_of(p->peer),
+                               .peer_port_last = 65535,
+                               .local_port_last = 65535};
+    struct netlink_pair web = all, high = all;
+    char why[256] = "", what[128], from[64];
+
+    web.protocol = 6;
+    web.peer_port_first = 80;
+    web.peer_port_last = 81;
+    high.protocol = 17;
+    high.local_port_first = 1024;
+
+    bool good = netlink_pair_add(nl, &web, &ports, interface_index, why, sizeof(why)) &&
+                netlink_pair_add(nl, &web, &ports, interface_index, why, sizeof(why));
+    snprintf(what, sizeof(what), "%s: is set, and again", p->name);
+    check(what, good);
+    if (!good) {
+        printf("%s\n", why);
+        return;
+    }
+    snprintf(what, sizeof(what), "%s: one protocol and its ports go inside, others do not",
+             p->name);
+    check(what, goes_inside(p->peer, 0, "ipproto tcp dport 80 sport 1234") &&
+                    goes_inside(p->peer, 0, "ipproto tcp dport 81 sport 1234") &&
+                    !goes_inside(p->peer, 0, "ipproto tcp dport 82 sport 1234") &&
+                    !goes_inside(p->peer, 0, "ipproto udp dport 80 sport 1234") &&
+                    !goes_inside(p->peer, 0, ""));
+    good = netlink_pair_add(nl, &all, &ports, interface_index, why, sizeof(why)) &&
+           netlink_pair_add(nl, &high, &ports, interface_index, why, sizeof(why));
+    snprintf(from, sizeof(from), "from %s", p->local);
+    snprintf(what, sizeof(what), "%s: everything goes inside", p->name);
+    check(what, good && goes_inside(p->peer, 0, "") && goes_inside(p->peer, 0, from) &&
+                    goes_inside(p->peer, 0, "ipproto udp dport 9 sport 9"));
+    snprintf(what, sizeof(what), "%s: but for IKE and what carries our mark", p->name);
+    check(what, !goes_inside(p->peer, 0, "ipproto udp sport 500 dport 500") &&
+                    !goes_inside(p->peer, 0, "ipproto udp sport 4500 dport 70") &&
+                    !goes_inside(p->peer, NETLINK_OUTSIDE_MARK, "") &&
+                    !goes_inside(p->peer, NETLINK_OUTSIDE_MARK | 1, from) &&
+                    goes_inside(p->peer, 1, from));
+    if (p->other != NULL) {
+        snprintf(from, sizeof(from), "from %s", p->other);
+        snprintf(what, sizeof(what), "%s: not from another address of ours", p->name);
+        check(what, !goes_inside(p->peer, 0, from));
+    }
+    struct netlink_path path;
+    snprintf(what, sizeof(what), "%s: the path of our own packets is the one outside", p->name);
+    check(what, netlink_path(nl, &all.peer, &path) && path.interface_index != interface_index);
+
+    /* The kernel would remove a narrower one for it. */
+    good = netlink_pair_remove(nl, &all, interface_index, why, sizeof(why)) &&
+           netlink_pair_remove(nl, &all, interface_index, why, sizeof(why));
+    snprintf(what, sizeof(what), "%s: one is removed and the others stay", p->name);
+    check(what, good && !goes_inside(p->peer, 0, "ipproto tcp dport 82 sport 1234") &&
+                    goes_inside(p->peer, 0, "ipproto tcp dport 80 sport 1234") &&
+                    goes_inside(p->peer, 0, "ipproto udp dport 7 sport 65535"));
+    good = netlink_pair_remove(nl, &web, interface_index, why, sizeof(why)) &&
+           netlink_pair_remove(nl, &high, interface_index, why, sizeof(why));
+    snprintf(what, sizeof(what), "%s: the last ones take the route with them", p->name);
+    check(what,
+          good && !goes_inside(p->peer, 0, "ipproto tcp dport 80 sport 1234") && rules_left() == 5);
+    (void)netlink_pairs_clean(nl);
+}
+
+static void check_pairs(const char *space)
+{
+    const struct pair_probe probes[] = {
+        {"pair4", "203.0.113.1", "203.0.113.9", "198.51.100.2"},
+        {"pair6", "2001:db8:a::1", NULL, "2001:db8:b::2"},
+    };
+    const struct netlink_control_ports ports = {500, 4500};
+    const struct address other = address_of("203.0.113.9");
+    struct netlink nl;
+    struct tun tun;
+    char why[256] = "";
+
+    enter(space);
+    bool ok = netlink_open(&nl, why, sizeof(why)) &&
+              tun_open(&tun, "hst1", false, false, why, sizeof(why)) &&
+              netlink_link_up(&nl, tun.interface_index, 1400, why, sizeof(why)) &&
+              netlink_address_add(&nl, tun.interface_index, &other, 32, why, sizeof(why));
+    check("pairs: a device", ok);
+    for (size_t i = 0; ok && i < ARRAY_LENGTH(probes); i++) {
+        check_pair(&nl, tun.interface_index, &probes[i]);
+    }
+    /* As after a crash: another object, and what the kernel still has. */
+    for (size_t i = 0; ok && i < ARRAY_LENGTH(probes); i++) {
+        struct netlink_pair pair = {.local = address_of(probes[i].local),
+                                    .peer = address_of(probes[i].peer)};
+
+        ok = netlink_pair_add(&nl, &pair, &ports, tun.interface_index, why, sizeof(why));
+    }
+    netlink_close(&nl);
+    tun_close(&tun);
+    ok = ok && netlink_open(&nl, why, sizeof(why));
+    check("pairs: what a killed daemon left is removed",
+          ok && rules_left() == 13 && netlink_pairs_clean(&nl) == 13 &&
+              netlink_pairs_clean(&nl) == 0 && rules_left() == 0);
+    netlink_close(&nl);
+}
+
 /* The way out of this namespace takes a thousand octets a second, and the buffer is small. */
 static void check_stalled(const char *space, const char *from, const char *to)
 {
@@ -445,6 +591,7 @@ static void check_stalled(const char *space, const char *from, const char *to)
 
 int main(int argc, char **argv)
 {
+    (void)setvbuf(stdout, NULL, _IOLBF, 0);
     if (argc == 2) {
         check_stalled(argv[1], "203.0.113.1", "198.51.100.2");
         return failures == 0 ? 0 : 1;
@@ -454,6 +601,7 @@ int main(int argc, char **argv)
         return 2;
     }
     check_tun(argv[1]);
+    check_pairs(argv[1]);
     check_udp(argv[1], argv[2], "203.0.113.1", "198.51.100.2", "udp4", 28);
     check_udp(argv[1], argv[2], "2001:db8:a::1", "2001:db8:b::2", "udp6", 48);
     check_raw(argv[1], argv[2], "203.0.113.1", "198.51.100.2", "raw4", 20);
