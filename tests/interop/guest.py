@@ -98,6 +98,12 @@ class Guest:
     def run(self, *words, check=True, seconds=60):
         return self.sh(shlex.join(str(w) for w in words), check=check, seconds=seconds)
 
+    def batch(self, lines, seconds=60):
+        """Lines for one `ip -batch`."""
+        path = self.share() / "batch"
+        path.write_text(lines)
+        return self.sh("ip -batch /rig/batch", seconds=seconds)
+
     def down(self):
         if self.process.poll() is None:
             # The whole PID namespace of the kernel dies with `unshare`.

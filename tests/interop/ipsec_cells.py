@@ -1,0 +1,222 @@
+"""Every way in which two machines can be joined by IPsec with keys that a person wrote: algorithms, modes, families,
+extended sequence numbers. A cell is one of them, with addresses, SPIs and keys of its own; it can be written as `ip xfrm`
+commands for the Linux kernel, as a `manual` block, and as a line for plane_probe."""
+import hashlib
+
+# name, the kernel's name, octets of key, octets of ICV, number in IKEv2
+INTEGRITY = {
+    "md5": ("hmac(md5)", 16, 12, 1),
+    "sha1": ("hmac(sha1)", 20, 12, 2),
+    "aesxcbc": ("xcbc(aes)", 16, 12, 5),
+    "aescmac": ("cmac(aes)", 16, 12, 8),
+    "sha256": ("hmac(sha256)", 32, 16, 12),
+    "sha384": ("hmac(sha384)", 48, 24, 13),
+    "sha512": ("hmac(sha512)", 64, 32, 14),
+}
+# name, the kernel's name, octets of key with salt, of IV, of a block, number in IKEv2, bits of key on the wire
+CIPHERS = {"null": ("cipher_null", 0, 0, 1, 11, 0), "des": ("cbc(des)", 8, 8, 8, 2, 0),
+           "3des": ("cbc(des3_ede)", 24, 8, 8, 3, 0)}
+for bits in (128, 192, 256):
+    CIPHERS[f"aes{bits}"] = ("cbc(aes)", bits // 8, 16, 16, 12, bits)
+    CIPHERS[f"camellia{bits}"] = ("cbc(camellia)", bits // 8, 16, 16, 23, bits)
+COUNTERS = {f"aes{bits}ctr": ("rfc3686(ctr(aes))", bits // 8 + 4, 8, 1, 13, bits) for bits in (128, 192, 256)}
+# name, the kernel's name, octets of key with salt, of ICV, of IV, number in IKEv2, bits of key on the wire
+AEADS = {"chacha20poly1305": ("rfc7539esp(chacha20,poly1305)", 36, 16, 8, 28, 0)}
+for bits in (128, 192, 256):
+    AEADS[f"aes{bits}gmac"] = ("rfc4543(gcm(aes))", bits // 8 + 4, 16, 8, 21, bits)
+    for number, icv in enumerate((8, 12, 16)):
+        AEADS[f"aes{bits}gcm{icv}"] = ("rfc4106(gcm(aes))", bits // 8 + 4, icv, 8, 18 + number, bits)
+        AEADS[f"aes{bits}ccm{icv}"] = ("rfc4309(ccm(aes))", bits // 8 + 3, icv, 8, 14 + number, bits)
+
+ESP, AH = 50, 51
+MTU = 1500
+# mode, family of the outer addresses, family of the inner ones
+SHAPES = [("transport", 4, 4), ("transport", 6, 6), ("tunnel", 4, 4), ("tunnel", 6, 6), ("tunnel", 6, 4), ("tunnel", 4, 6)]
+
+
+def key(name, count, parity=False):
+    """Octets that are the same for everybody who asks for this name."""
+    octets = b""
+    while len(octets) < count:
+        octets += hashlib.sha256(f"{name} {len(octets)}".encode()).digest()
+    return octets[:count]
+
+
+class Side:
+    """One of the two ends of all cells: its outer addresses, and the ranges of those of its own."""
+
+    def __init__(self, outer4, outer6, host4, host6, inner4, inner6):
+        self.outer = {4: outer4, 6: outer6}
+        self.host4, self.host6 = host4, host6  # for transport mode: 198.HOST4.x.y, HOST6::n
+        self.inner4, self.inner6 = inner4, inner6  # for tunnel mode: 10.INNER4+x.y.z/30, INNER6:n::/64
+
+    def host(self, number, family):
+        return f"198.{self.host4}.{number >> 8}.{number & 255}" if family == 4 else f"{self.host6}::{number:x}"
+
+    def network(self, number, family):
+        if family == 4:
+            place = number * 4
+            return f"10.{self.inner4 + (place >> 16)}.{place >> 8 & 255}.{place & 255}/30"
+        return f"{self.inner6}:{number:x}::/64"
+
+    def inner(self, number, family):
+        if family == 4:
+            place = number * 4 + 1
+            return f"10.{self.inner4 + (place >> 16)}.{place >> 8 & 255}.{place & 255}"
+        return f"{self.inner6}:{number:x}::1"
+
+
+class Cell:
+    def __init__(self, number, protocol, cipher, integrity, shape, esn):
+        self.number, self.protocol, self.cipher, self.integrity, self.esn = number, protocol, cipher, integrity, esn
+        self.mode, self.outer_family, self.inner_family = shape
+        self.spi = {}  # by the side that receives; plane_probe chooses its own
+        words = [w for w in (cipher, integrity) if w]
+        name = "-".join(words) + ("-esn" if esn else "")
+        families = f"{self.inner_family}-in-{self.outer_family}" if self.mode == "tunnel" else str(self.outer_family)
+        self.name = f"{'ah' if protocol == AH else 'esp'}-{self.mode}-{families}-{name}"
+
+    def receive_spi(self, side):
+        return self.spi.get(side, 0x1000 + self.number)
+
+    def outer(self, side):
+        return side.outer[self.outer_family] if self.mode == "tunnel" else side.host(self.number, self.outer_family)
+
+    def end(self, side):
+        """The address that traffic of this cell comes from and goes to."""
+        return side.inner(self.number, self.inner_family) if self.mode == "tunnel" else self.outer(side)
+
+    def network(self, side):
+        return side.network(self.number, self.inner_family)
+
+    def keys(self, to):
+        """Of the SA towards a side, whose name is its host range: the cipher's with its salt, and the integrity key. They
+        depend on the algorithms alone, so that there are few of them."""
+        who = f"to {to.host4}"
+        cipher = CIPHERS.get(self.cipher) or COUNTERS.get(self.cipher) or AEADS.get(self.cipher)
+        return (key(f"{self.cipher} {who}", cipher[1]) if cipher else b"",
+                key(f"{self.integrity} {who}", INTEGRITY[self.integrity][1]) if self.integrity else b"")
+
+    def integrity_octets(self):
+        return INTEGRITY[self.integrity][2] if self.integrity else AEADS[self.cipher][2]
+
+    def overhead(self):
+        """What stands around the data, and what the rest is aligned to."""
+        head = {4: 20, 6: 40}[self.outer_family]
+        if self.protocol == AH:
+            # RFC 4302 2.2: the header is a multiple of 32 bits in IPv4, of 64 in IPv6.
+            unit = 4 if self.outer_family == 4 else 8
+            return head + -(-(12 + self.integrity_octets()) // unit) * unit, 1
+        if self.cipher in AEADS:
+            vector, align = AEADS[self.cipher][3], 4
+        else:
+            vector, align = (CIPHERS.get(self.cipher) or COUNTERS.get(self.cipher))[2:4]
+        return head + 8 + vector + self.integrity_octets(), max(align, 4)
+
+    def border(self):
+        """The longest UDP payload that is carried without fragments."""
+        around, align = self.overhead()
+        room = MTU - around
+        if self.protocol == ESP:
+            room = room // align * align - 2
+        inner_head = {4: 20, 6: 40}[self.inner_family] if self.mode == "tunnel" else 0
+        return room - inner_head - 8
+
+    def sizes(self):
+        border = self.border()
+        whole = MTU - {4: 28, 6: 48}[self.inner_family]
+        return (f"0-3,7,8,9,11-21,31-33,47-49,63-65,127-129,255-257,511,512,1000,1231-1233,1279-1281,{border - 17}-{border + 2},"
+                f"{whole - 1}-{whole + 1},1500,2000,{2 * border},4000")
+
+    def line(self, here, there):
+        """For octets ask."""
+        return f"{self.name} {self.end(here)} {self.end(there)} {self.sizes()}\n"
+
+    # ---- as the Linux kernel ----
+
+    def kernel_algorithms(self, to):
+        cipher, integrity = (k.hex() for k in self.keys(to))
+        if self.cipher in AEADS:
+            name, _, icv = AEADS[self.cipher][:3]
+            return f"aead {name} 0x{cipher} {icv * 8}"
+        auth, _, icv, _ = INTEGRITY[self.integrity]
+        words = f"auth-trunc {auth} 0x{integrity} {icv * 8}"
+        if self.protocol == ESP:
+            words += f" enc {(CIPHERS.get(self.cipher) or COUNTERS[self.cipher])[0]} " + (f"0x{cipher}" if cipher else '""')
+        return words
+
+    def kernel(self, here, there, more=""):
+        """Lines for `ip -batch`: both states and both policies of the side `here`. `more` stands in the states."""
+        protocol = "ah" if self.protocol == AH else "esp"
+        reqid = self.number + 1
+        flags = [w for w in ("esn" if self.esn else "", "af-unspec" if self.mode == "tunnel" else "") if w]
+        lines = []
+        for source, target in ((here, there), (there, here)):
+            lines.append(f"xfrm state add src {self.outer(source)} dst {self.outer(target)} proto {protocol} "
+                         f"spi {self.receive_spi(target)} reqid {reqid} mode {self.mode} replay-window 32 "
+                         + (f"flag {' '.join(flags)} " if flags else "")
+                         + f"{self.kernel_algorithms(target)} {more}")
+            a, b = ((self.network(s) if self.mode == "tunnel" else self.outer(s)) for s in (source, target))
+            ends = f"src {self.outer(source)} dst {self.outer(target)} " if self.mode == "tunnel" else ""
+            lines.append(f"xfrm policy add src {a} dst {b} dir {'out' if source is here else 'in'} "
+                         f"tmpl {ends}proto {protocol} reqid {reqid} mode {self.mode}")
+        return "\n".join(lines) + "\n"
+
+    # ---- for plane_probe ----
+
+    def probe_line(self, here, there):
+        cipher = CIPHERS.get(self.cipher) or COUNTERS.get(self.cipher)
+        number, bits = cipher[4:6] if cipher else AEADS[self.cipher][4:6] if self.cipher else (0, 0)
+        integrity = INTEGRITY[self.integrity][3] if self.integrity else 0
+        keys = ["".join(k.hex() for k in self.keys(to)) for to in (here, there)]
+        networks = [self.network(s) if self.mode == "tunnel" else f"{self.outer(s)}/{32 if self.outer_family == 4 else 128}"
+                    for s in (here, there)]
+        return (f"{self.name} {'ah' if self.protocol == AH else 'esp'} {self.mode} {number} {bits} {integrity} {int(self.esn)} "
+                f"{self.receive_spi(there)} {' '.join(keys)} {self.outer(here)} {self.outer(there)} {' '.join(networks)}\n")
+
+    # ---- as a block of our configuration ----
+
+    def manual(self, here, there, more=""):
+        """`more`: further lines of the block."""
+        out_spi, in_spi = self.receive_spi(there), self.receive_spi(here)
+        legacy = ["static-keys"] + [w for w in ("des", "3des", "null", "md5", "sha1") if w in (self.cipher, self.integrity)]
+        lines = [f"manual {self.name} {{", f"  legacy {' '.join(legacy)}", f"  outer {self.outer(here)} {self.outer(there)}"]
+        if self.mode == "tunnel":
+            lines.append(f"  inner {self.network(here)} {self.network(there)}")
+        else:
+            lines.append("  mode transport")
+        for way, spi, to in (("out", out_spi, there), ("in", in_spi, here)):
+            words = f"spi {spi:#x}"
+            if self.protocol == ESP:
+                words += f" cipher {self.cipher}" + ("" if self.cipher == "null" else f" @{secret_name(self.cipher, to)}")
+            words += f" auth {self.integrity} @{secret_name(self.integrity, to)}"
+            lines.append(f"  {'ah' if self.protocol == AH else 'esp'} {way} {words}")
+        if self.esn:
+            lines += ["  esn", "  replay-window 32"]
+        return "\n".join(lines) + (f"\n  {more}" if more else "") + "\n}\n"
+
+    def secrets(self, here, there):
+        out = {}
+        for to in (here, there):
+            for name, value in zip((self.cipher, self.integrity), self.keys(to)):
+                if value:
+                    out[secret_name(name, to)] = value.hex()
+        return out
+
+
+def secret_name(algorithm, to):
+    return f"{algorithm}-{to.host4}"
+
+
+def cells_of(suites, first=0, esn=(False, True), shapes=SHAPES):
+    """suites: (protocol, cipher or "", integrity or "")."""
+    out = []
+    for protocol, cipher, integrity in suites:
+        for shape in shapes:
+            for extended in esn:
+                out.append(Cell(first + len(out), protocol, cipher, integrity, shape, extended))
+    return out
+
+
+MANUAL_SUITES = ([(ESP, c, i) for c in CIPHERS for i in INTEGRITY] + [(AH, "", i) for i in INTEGRITY])
+COUNTER_SUITES = [(ESP, c, i) for c in COUNTERS for i in INTEGRITY] + [(ESP, c, "") for c in AEADS]
