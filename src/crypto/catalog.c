@@ -3,8 +3,8 @@
  * trusted.
  *
  * Sizes: RFC 2403, 2404, 2405, 2451, 3566, 3602, 3686, 4106, 4309, 4434, 4494, 4543, 4615, 4868,
- * 5529, 5903, 6954, 7634, 8031. Levels: RFC 8221 (ESP) and RFC 8247 (IKEv2); what those call MUST
- * NOT or SHOULD NOT is legacy, and so is SHA-1, which they merely tolerate.
+ * 5529, 5903, 6954, 7634, 8031, 8750. Levels: RFC 8221 (ESP) and RFC 8247 (IKEv2); what those call
+ * MUST NOT or SHOULD NOT is legacy, and so is SHA-1, which they merely tolerate.
  */
 #include "crypto/catalog.h"
 
@@ -46,6 +46,15 @@ static const char WEAK_GROUP[] =
         .strength = (level), .rank = (order), .why_weak = (why), .key_bytes = (key),               \
         .icv_bytes = (icv), .block_bytes = 1                                                       \
     }
+/* RFC 4543 4, 5.4: four octets of salt behind the key; the IV stands before the ICV. Each key size
+ * has a number of its own. RFC 8221 6: MAY. */
+#define GMAC(number, bits, order)                                                                  \
+    {                                                                                              \
+        .type = TRANSFORM_INTEGRITY, .id = (number), .word = "aesgmac" #bits,                      \
+        .title = "AES-" #bits "-GMAC", .strength = STRENGTH_OLD, .rank = (order),                  \
+        .key_bytes = (bits) / 8 + 4, .salt_bytes = 4, .iv_bytes = 8, .icv_bytes = 16,              \
+        .block_bytes = 1, .ah_only = true                                                          \
+    }
 #define GROUP(number, name, human, level, order, why, public, shared)                              \
     {                                                                                              \
         .type = TRANSFORM_KEY_EXCHANGE, .id = (number), .word = (name), .title = (human),          \
@@ -84,6 +93,16 @@ static const struct algorithm catalog[] = {
     {ENCRYPTION(ENCRYPTION_CHACHA20_POLY1305, "chacha20poly1305", "ChaCha20-Poly1305",
                 STRENGTH_GOOD, 90, NULL, 8, 1),
      .key_bits = {256}, .aead = true, .salt_bytes = 4, .icv_bytes = 16},
+    /* As the same without IIV, from which they differ in eight octets of the packet. */
+    {ENCRYPTION(ENCRYPTION_AES_CCM_8_IIV, "aes%uccm8iiv", "AES-CCM-8-IIV", STRENGTH_OLD, 41, NULL,
+                0, 1),
+     .key_bits = AES_BITS, .implicit_iv = true, AEAD(3, 8)},
+    {ENCRYPTION(ENCRYPTION_AES_GCM_16_IIV, "aes%ugcm16iiv", "AES-GCM-IIV", STRENGTH_OLD, 101, NULL,
+                0, 1),
+     .key_bits = AES_BITS, .implicit_iv = true, AEAD(4, 16)},
+    {ENCRYPTION(ENCRYPTION_CHACHA20_POLY1305_IIV, "chacha20poly1305iiv", "ChaCha20-Poly1305-IIV",
+                STRENGTH_OLD, 91, NULL, 0, 1),
+     .key_bits = {256}, .implicit_iv = true, .aead = true, .salt_bytes = 4, .icv_bytes = 16},
 
     PRF(PRF_HMAC_MD5, "prfmd5", "PRF-HMAC-MD5", STRENGTH_LEGACY, 1, WEAK_MD5, 16, 16),
     PRF(PRF_HMAC_SHA1, "prfsha1", "PRF-HMAC-SHA1", STRENGTH_LEGACY, 10, WEAK_SHA1, 20, 20),
@@ -97,6 +116,9 @@ static const struct algorithm catalog[] = {
     INTEGRITY(INTEGRITY_HMAC_SHA1_96, "sha1", "HMAC-SHA1", STRENGTH_LEGACY, 10, WEAK_SHA1, 20, 12),
     INTEGRITY(INTEGRITY_AES_XCBC_96, "aesxcbc", "AES-XCBC", STRENGTH_OLD, 40, NULL, 16, 12),
     INTEGRITY(INTEGRITY_AES_CMAC_96, "aescmac", "AES-CMAC", STRENGTH_OLD, 45, NULL, 16, 12),
+    GMAC(INTEGRITY_AES_128_GMAC, 128, 50),
+    GMAC(INTEGRITY_AES_192_GMAC, 192, 51),
+    GMAC(INTEGRITY_AES_256_GMAC, 256, 52),
     INTEGRITY(INTEGRITY_HMAC_SHA2_256_128, "sha256", "HMAC-SHA2-256", STRENGTH_GOOD, 100, NULL, 32,
               16),
     INTEGRITY(INTEGRITY_HMAC_SHA2_384_192, "sha384", "HMAC-SHA2-384", STRENGTH_GOOD, 90, NULL, 48,
@@ -231,7 +253,13 @@ void suite_title(const struct suite *s, char *out, size_t capacity)
     char second[48] = "";
     char third[48] = "";
 
-    transform_title(&encryption, first, sizeof(first));
+    if (s->encryption == ENCRYPTION_NONE) {
+        size_t begun = (size_t)snprintf(first, sizeof(first), "AH with ");
+        transform_title(&integrity, first + begun, sizeof(first) - begun);
+        has_integrity = false;
+    } else {
+        transform_title(&encryption, first, sizeof(first));
+    }
     if (has_integrity) {
         transform_title(&integrity, second, sizeof(second));
     }
@@ -271,5 +299,20 @@ bool suite_is_usable(const struct suite *s)
     if (encryption->aead) {
         return s->integrity == INTEGRITY_NONE;
     }
-    return algorithm_find(TRANSFORM_INTEGRITY, s->integrity) != NULL;
+    const struct algorithm *integrity = algorithm_find(TRANSFORM_INTEGRITY, s->integrity);
+
+    return integrity != NULL && !integrity->ah_only;
+}
+
+bool suite_is_usable_for_ike(const struct suite *s)
+{
+    return suite_is_usable(s) && s->encryption != ENCRYPTION_NULL &&
+           s->encryption != ENCRYPTION_NULL_AES_GMAC &&
+           !algorithm_find(TRANSFORM_ENCRYPTION, s->encryption)->implicit_iv;
+}
+
+bool suite_is_usable_for_ah(const struct suite *s)
+{
+    return s->encryption == ENCRYPTION_NONE && s->key_bits == 0 &&
+           algorithm_find(TRANSFORM_INTEGRITY, s->integrity) != NULL;
 }

@@ -35,6 +35,9 @@ enum encryption_id {
     ENCRYPTION_NULL_AES_GMAC = 21,
     ENCRYPTION_CAMELLIA_CBC = 23,
     ENCRYPTION_CHACHA20_POLY1305 = 28,
+    ENCRYPTION_AES_CCM_8_IIV = 29,
+    ENCRYPTION_AES_GCM_16_IIV = 30,
+    ENCRYPTION_CHACHA20_POLY1305_IIV = 31,
 };
 
 enum prf_id {
@@ -54,6 +57,9 @@ enum integrity_id {
     INTEGRITY_HMAC_SHA1_96 = 2,
     INTEGRITY_AES_XCBC_96 = 5,
     INTEGRITY_AES_CMAC_96 = 8,
+    INTEGRITY_AES_128_GMAC = 9,
+    INTEGRITY_AES_192_GMAC = 10,
+    INTEGRITY_AES_256_GMAC = 11,
     INTEGRITY_HMAC_SHA2_256_128 = 12,
     INTEGRITY_HMAC_SHA2_384_192 = 13,
     INTEGRITY_HMAC_SHA2_512_256 = 14,
@@ -109,7 +115,9 @@ struct algorithm {
                                                    on the wire */
     bool key_bits_on_wire; /* a Key Length attribute is sent (RFC 7296 3.3.5) */
     uint8_t salt_bytes; /* of key material behind the key (RFC 4106, 4309, 3686, 7634) */
-    uint8_t iv_bytes; /* on the wire */
+    uint8_t iv_bytes; /* on the wire; also of AES-GMAC in AH, before its ICV (RFC 4543 4) */
+    bool implicit_iv; /* RFC 8750: the sequence number in 64 bits is the IV, and is not sent */
+    bool ah_only; /* RFC 4543 5.3: this integrity algorithm must not be used with ESP */
     uint8_t block_bytes; /* what the ciphertext is aligned to, at least 1 */
     uint8_t icv_bytes; /* AEAD tag or truncated MAC */
     uint8_t key_bytes; /* integrity key; PRF preferred key (RFC 7296 2.13); 0 for ciphers */
@@ -167,19 +175,20 @@ struct proposals {
     struct proposal list[PROPOSALS_MAX];
 };
 
-/* The defaults of RFC 8247 and 8221, strongest first, for IKE or ESP: AEAD proposals and CBC with
- * HMAC apart. */
+/* The defaults of RFC 8247 and 8221, strongest first, for IKE, ESP or AH: AEAD proposals and CBC
+ * with HMAC apart. */
 void proposals_default(uint8_t protocol, struct proposals *out);
 /* Words joined by '-': aes256gcm16-sha384-x25519. Adds the PRF that goes with the integrity
- * algorithm when IKE names none. False with a sentence in `why` (it names the word that is wrong).
+ * algorithm when IKE names none. In AH aes128gmac is the integrity algorithm, in ESP the cipher
+ * that does not encrypt. False with a sentence in `why` (it names the word that is wrong).
  */
 MUST_USE bool proposal_parse(uint8_t protocol, struct slice text, struct proposal *out, char *why,
                              size_t why_bytes);
 /* The weakest transform in it that is STRENGTH_LEGACY, or NULL. */
 MUST_USE const struct algorithm *proposal_legacy(const struct proposal *p);
 
-/* What was agreed: one of each. For ESP prf is none; key_exchange is that of the child's own
- * exchange, if any. */
+/* What was agreed: one of each. For ESP and AH prf is none, and for AH encryption; key_exchange is
+ * that of the child's own exchange, if any. */
 struct suite {
     uint16_t encryption;
     uint16_t key_bits;
@@ -189,13 +198,18 @@ struct suite {
     bool esn;
 };
 
-/* AES-256-GCM or AES-128-CBC, HMAC-SHA2-256, and the key exchange if there was one: for status and
- * logs. */
+/* AES-256-GCM or AES-128-CBC, HMAC-SHA2-256 or AH with HMAC-SHA2-256, and the key exchange if there
+ * was one: for status and logs. */
 void suite_title(const struct suite *s, char *out, size_t capacity);
 /* Key material for one direction, cipher key and salt, then integrity key. */
 size_t suite_encryption_key_bytes(const struct suite *s); /* with salt */
-size_t suite_integrity_key_bytes(const struct suite *s);
+size_t suite_integrity_key_bytes(const struct suite *s); /* with the salt of AES-GMAC */
 /* True when both are known to this build, encryption is never without integrity, and sizes fit. */
 MUST_USE bool suite_is_usable(const struct suite *s);
+/* The same for messages of IKE, which are encrypted (RFC 7296 3.14) with an IV that is sent (RFC
+ * 8750 7). */
+MUST_USE bool suite_is_usable_for_ike(const struct suite *s);
+/* True when the integrity algorithm is known and nothing would be encrypted. */
+MUST_USE bool suite_is_usable_for_ah(const struct suite *s);
 
 #endif

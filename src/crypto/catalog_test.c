@@ -45,15 +45,26 @@ TEST(sizes_are_those_of_the_rfcs)
         {ENCRYPTION_NULL_AES_GMAC, 4, 8, 1, 16},
         {ENCRYPTION_CAMELLIA_CBC, 0, 16, 16, 0},
         {ENCRYPTION_CHACHA20_POLY1305, 4, 8, 1, 16},
+        /* RFC 8750 4: only the IV differs, which is not sent. */
+        {ENCRYPTION_AES_CCM_8_IIV, 3, 0, 1, 8},
+        {ENCRYPTION_AES_GCM_16_IIV, 4, 0, 1, 16},
+        {ENCRYPTION_CHACHA20_POLY1305_IIV, 4, 0, 1, 16},
     };
     static const struct {
         uint16_t id;
         uint8_t key, icv;
     } macs[] = {
-        {INTEGRITY_HMAC_MD5_96, 16, 12},       {INTEGRITY_HMAC_SHA1_96, 20, 12},
-        {INTEGRITY_AES_XCBC_96, 16, 12},       {INTEGRITY_AES_CMAC_96, 16, 12},
-        {INTEGRITY_HMAC_SHA2_256_128, 32, 16}, {INTEGRITY_HMAC_SHA2_384_192, 48, 24},
+        {INTEGRITY_HMAC_MD5_96, 16, 12},
+        {INTEGRITY_HMAC_SHA1_96, 20, 12},
+        {INTEGRITY_AES_XCBC_96, 16, 12},
+        {INTEGRITY_AES_CMAC_96, 16, 12},
+        {INTEGRITY_HMAC_SHA2_256_128, 32, 16},
+        {INTEGRITY_HMAC_SHA2_384_192, 48, 24},
         {INTEGRITY_HMAC_SHA2_512_256, 64, 32},
+        /* RFC 4543 5.4: four octets more than the AES key. */
+        {INTEGRITY_AES_128_GMAC, 20, 16},
+        {INTEGRITY_AES_192_GMAC, 28, 16},
+        {INTEGRITY_AES_256_GMAC, 36, 16},
     };
 
     for (size_t i = 0; i < ARRAY_LENGTH(ciphers); i++) {
@@ -63,11 +74,14 @@ TEST(sizes_are_those_of_the_rfcs)
         CHECK(a->block_bytes == ciphers[i].block);
         CHECK(a->icv_bytes == ciphers[i].icv);
         CHECK(a->aead == (ciphers[i].icv != 0));
+        CHECK(a->implicit_iv == (a->aead && ciphers[i].iv == 0));
     }
     for (size_t i = 0; i < ARRAY_LENGTH(macs); i++) {
         const struct algorithm *a = algorithm_find(TRANSFORM_INTEGRITY, macs[i].id);
         CHECK(a->key_bytes == macs[i].key);
         CHECK(a->icv_bytes == macs[i].icv);
+        CHECK(a->iv_bytes == (a->ah_only ? 8 : 0));
+        CHECK(a->salt_bytes == (a->ah_only ? 4 : 0));
     }
 }
 
@@ -118,6 +132,10 @@ TEST(words_and_their_synonyms_are_understood)
     check_word("ecp384", TRANSFORM_KEY_EXCHANGE, KEY_EXCHANGE_ECP_384, 0);
     check_word("modp8192", TRANSFORM_KEY_EXCHANGE, KEY_EXCHANGE_MODP_8192, 0);
     check_word("ecp256bp", TRANSFORM_KEY_EXCHANGE, KEY_EXCHANGE_BRAINPOOL_256, 0);
+    check_word("aes256gcm16iiv", TRANSFORM_ENCRYPTION, ENCRYPTION_AES_GCM_16_IIV, 256);
+    check_word("aes128ccm8iiv", TRANSFORM_ENCRYPTION, ENCRYPTION_AES_CCM_8_IIV, 128);
+    check_word("chacha20poly1305iiv", TRANSFORM_ENCRYPTION, ENCRYPTION_CHACHA20_POLY1305_IIV, 0);
+    check_word("aesgmac192", TRANSFORM_INTEGRITY, INTEGRITY_AES_192_GMAC, 0);
     check_word("esn", TRANSFORM_ESN, ESN_YES, 0);
     check_word("noesn", TRANSFORM_ESN, ESN_NO, 0);
 
@@ -125,6 +143,9 @@ TEST(words_and_their_synonyms_are_understood)
 
     CHECK(transform_by_word(TRANSFORM_PRF, words("sha256"), &t));
     CHECK(t.type == TRANSFORM_PRF && t.id == PRF_HMAC_SHA2_256);
+    CHECK(transform_by_word(TRANSFORM_INTEGRITY, words("aes256gmac"), &t));
+    CHECK(t.type == TRANSFORM_INTEGRITY && t.id == INTEGRITY_AES_256_GMAC && t.key_bits == 0);
+    CHECK(!transform_by_word(TRANSFORM_INTEGRITY, words("aes512gmac"), &t));
     CHECK(!transform_by_word(TRANSFORM_ENCRYPTION, words("sha256"), &t));
     CHECK(!transform_by_word(0, words("aes512gcm16"), &t));
     CHECK(!transform_by_word(0, words("aes12gcm16"), &t));
@@ -188,6 +209,18 @@ TEST(titles_are_for_people)
     cbc.key_exchange = KEY_EXCHANGE_MODP_2048;
     suite_title(&cbc, title, sizeof(title));
     CHECK_TEXT(title, "AES-128-CBC, HMAC-SHA2-256, MODP-2048");
+
+    struct suite ah = {.integrity = INTEGRITY_HMAC_SHA2_256_128};
+
+    suite_title(&ah, title, sizeof(title));
+    CHECK_TEXT(title, "AH with HMAC-SHA2-256");
+    CHECK(suite_encryption_key_bytes(&ah) == 0);
+    CHECK(suite_integrity_key_bytes(&ah) == 32);
+    ah.integrity = INTEGRITY_AES_256_GMAC;
+    ah.key_exchange = KEY_EXCHANGE_X25519;
+    suite_title(&ah, title, sizeof(title));
+    CHECK_TEXT(title, "AH with AES-256-GMAC, X25519");
+    CHECK(suite_integrity_key_bytes(&ah) == 36);
     CHECK(suite_encryption_key_bytes(&gcm) == 36);
     CHECK(suite_integrity_key_bytes(&gcm) == 0);
     CHECK(suite_encryption_key_bytes(&cbc) == 16);
@@ -217,6 +250,49 @@ TEST(encryption_is_never_without_integrity)
     CHECK(!suite_is_usable(&none));
     CHECK(!suite_is_usable(&sizeless));
     CHECK(!suite_is_usable(&sized));
+}
+
+TEST(ah_has_integrity_alone_and_only_there_is_gmac_an_integrity_algorithm)
+{
+    const struct algorithm *a;
+
+    for (size_t i = 0; (a = algorithm_at(i)) != NULL; i++) {
+        struct suite bare = {.integrity = a->id};
+        struct suite around_null = {.encryption = ENCRYPTION_NULL, .integrity = a->id};
+        if (a->type != TRANSFORM_INTEGRITY) {
+            continue;
+        }
+        CHECK(suite_is_usable_for_ah(&bare));
+        CHECK(!suite_is_usable(&bare));
+        CHECK(!suite_is_usable_for_ah(&around_null));
+        CHECK(suite_is_usable(&around_null) == !a->ah_only);
+        bare.key_bits = 128;
+        CHECK(!suite_is_usable_for_ah(&bare));
+    }
+    struct suite none = {.integrity = INTEGRITY_NONE};
+    struct suite unknown = {.integrity = 3};
+
+    CHECK(!suite_is_usable_for_ah(&none));
+    CHECK(!suite_is_usable_for_ah(&unknown));
+}
+
+TEST(ike_takes_no_cipher_that_leaves_text_clear_or_its_iv_unsaid)
+{
+    const struct algorithm *a;
+
+    for (size_t i = 0; (a = algorithm_at(i)) != NULL; i++) {
+        struct suite s = {.encryption = a->id,
+                          .key_bits = a->key_bits_on_wire ? a->key_bits[0] : 0,
+                          .integrity = a->aead ? INTEGRITY_NONE : INTEGRITY_HMAC_SHA2_256_128};
+        if (a->type == TRANSFORM_ENCRYPTION) {
+            bool hides = a->id != ENCRYPTION_NULL && a->id != ENCRYPTION_NULL_AES_GMAC;
+            CHECK(suite_is_usable(&s));
+            CHECK(suite_is_usable_for_ike(&s) == (hides && !a->implicit_iv));
+        }
+    }
+    struct suite ah = {.integrity = INTEGRITY_HMAC_SHA2_256_128};
+
+    CHECK(!suite_is_usable_for_ike(&ah));
 }
 
 static bool has(const struct proposal *p, uint8_t type, uint16_t id)
@@ -302,7 +378,12 @@ TEST(proposals_are_read_and_what_goes_unsaid_is_added)
     check_parse(PROTOCOL_ESP, "aes256gcm16-x25519-noesn", "aes256gcm16 x25519 noesn");
     check_parse(PROTOCOL_ESP, "null-sha256", "null sha256 esn noesn");
     check_parse(PROTOCOL_ESP, "chacha20poly1305", "chacha20poly1305 esn noesn");
+    check_parse(PROTOCOL_ESP, "aes256gcm16iiv-aes256gcm16", "aes256gcm16iiv aes256gcm16 esn noesn");
+    check_parse(PROTOCOL_ESP, "aes128gmac", "aes128gmac esn noesn");
     check_parse(PROTOCOL_AH, "sha256", "sha256 esn noesn");
+    check_parse(PROTOCOL_AH, "sha512-sha256-x25519-esn", "sha512 sha256 x25519 esn");
+    check_parse(PROTOCOL_AH, "aes128gmac-aes256gmac", "aesgmac128 aesgmac256 esn noesn");
+    check_parse(PROTOCOL_AH, "aesgmac192-noesn", "aesgmac192 noesn");
 }
 
 static void check_mistake(uint8_t protocol, const char *text, const char *expected)
@@ -334,7 +415,16 @@ TEST(mistakes_in_proposals_are_named)
     check_mistake(PROTOCOL_IKE, "null-sha256-x25519", "'null'");
     check_mistake(PROTOCOL_IKE, "aes128gmac-sha256-x25519", "'aes128gmac'");
     check_mistake(PROTOCOL_IKE, "aes256gcm16-sha256-x25519-esn", "'esn'");
-    check_mistake(PROTOCOL_AH, "aes256-sha256", "'aes256'");
+    check_mistake(PROTOCOL_AH, "aes256-sha256", "'aes256' encrypts");
+    check_mistake(PROTOCOL_AH, "aes256gcm16", "'aes256gcm16' encrypts");
+    check_mistake(PROTOCOL_AH, "sha256-prfsha256", "'prfsha256' is a PRF");
+    check_mistake(PROTOCOL_AH, "x25519", "no integrity algorithm");
+    check_mistake(PROTOCOL_ESP, "aes256-aesgmac256", "'aesgmac256' is for AH alone");
+    check_mistake(PROTOCOL_ESP, "aes256gcm16-aesgmac256", "'aesgmac256' is for AH alone");
+    check_mistake(PROTOCOL_IKE, "aes256-aesgmac256-x25519", "'aesgmac256' is for AH alone");
+    check_mistake(PROTOCOL_IKE, "aes256gcm16-aesgmac256-x25519", "'aesgmac256' is for AH alone");
+    check_mistake(PROTOCOL_IKE, "aes256gcm16iiv-sha256-x25519", "'aes256gcm16iiv' takes its IV");
+    check_mistake(PROTOCOL_IKE, "chacha20poly1305iiv-x25519", "'chacha20poly1305iiv' takes its IV");
     check_mistake(PROTOCOL_IKE, "aes256-aes256-sha256-x25519", "'aes256'");
     check_mistake(PROTOCOL_IKE, "aes256gcm16-sha256-prfsha256-x25519", "'prfsha256'");
 }
@@ -349,7 +439,7 @@ TEST(a_proposal_with_everything_in_it_does_not_overflow)
             struct transform t = {a->type, a->id, a->key_bits_on_wire ? a->key_bits[k] : 0};
             char word[40];
             size_t used = strlen(text);
-            if (a->aead || a->type == TRANSFORM_PRF || a->type == TRANSFORM_ESN ||
+            if (a->aead || a->ah_only || a->type == TRANSFORM_PRF || a->type == TRANSFORM_ESN ||
                 a->id == ENCRYPTION_NULL || (k > 0 && !a->key_bits_on_wire)) {
                 continue;
             }

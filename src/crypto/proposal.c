@@ -28,6 +28,11 @@ static const struct {
     {"camellia", "camellia128"},
     {"camellia%ucbc", "camellia%u"},
     {"chacha20", "chacha20poly1305"},
+    {"aes%ugcmiiv", "aes%ugcm16iiv"},
+    {"aes%uccmiiv", "aes%uccm8iiv"},
+    {"chacha20iiv", "chacha20poly1305iiv"},
+    /* Where an integrity algorithm is meant; else it is the cipher of this word. */
+    {"aes%ugmac", "aesgmac%u"},
     {"tripledes", "3des"},
     {"sha", "sha1"},
     {"sha2_256", "sha256"},
@@ -269,6 +274,17 @@ static const char *protocol_objection(uint8_t protocol, const struct transform *
         (t->id == ENCRYPTION_NULL || t->id == ENCRYPTION_NULL_AES_GMAC)) {
         return "does not encrypt, and IKE must";
     }
+    const struct algorithm *algorithm = algorithm_find(t->type, t->id);
+
+    if (protocol == PROTOCOL_IKE && algorithm->implicit_iv) {
+        return "takes its IV from ESP's sequence number, and IKE has none";
+    }
+    if (protocol == PROTOCOL_ESP && algorithm->ah_only) {
+        return "is for AH alone: ESP has ciphers such as aes128gmac";
+    }
+    if (protocol == PROTOCOL_IKE && algorithm->ah_only) {
+        return "is for AH alone";
+    }
     if (protocol != PROTOCOL_IKE && t->type == TRANSFORM_PRF) {
         return "is a PRF, which only the IKE proposal has";
     }
@@ -276,6 +292,13 @@ static const char *protocol_objection(uint8_t protocol, const struct transform *
         return "encrypts, and AH does not";
     }
     return NULL;
+}
+
+/* What the word means in the protocol: in AH, which has no ciphers, aes128gmac is no cipher. */
+static bool word_of_protocol(uint8_t protocol, struct slice word, struct transform *out)
+{
+    return (protocol == PROTOCOL_AH && transform_by_word(TRANSFORM_INTEGRITY, word, out)) ||
+           transform_by_word(0, word, out);
 }
 
 /* One word of a proposal; a word that names an integrity algorithm behind an AEAD cipher of IKE
@@ -291,11 +314,11 @@ static bool parse_word(struct proposal *p, bool aead, struct slice word, char *w
         snprintf(why, why_bytes, "a word is missing: two '-' stand together or one at the end");
         return false;
     }
-    if (!transform_by_word(0, word, &t)) {
+    if (!word_of_protocol(p->protocol, word, &t)) {
         snprintf(why, why_bytes, "'%.*s' is no algorithm", length, text);
         return false;
     }
-    if (aead && t.type == TRANSFORM_INTEGRITY) {
+    if (aead && t.type == TRANSFORM_INTEGRITY && protocol_objection(p->protocol, &t) == NULL) {
         if (p->protocol != PROTOCOL_IKE) {
             snprintf(why, why_bytes,
                      "'%.*s' has no place beside a cipher that authenticates by itself", length,
@@ -380,7 +403,7 @@ static bool add_unsaid(struct proposal *p, bool aead)
 bool proposal_parse(uint8_t protocol, struct slice text, struct proposal *out, char *why,
                     size_t why_bytes)
 {
-    int aead = text_aead(text);
+    int aead = protocol == PROTOCOL_AH ? 0 : text_aead(text);
     bool more = true;
 
     *out = (struct proposal){.protocol = protocol};

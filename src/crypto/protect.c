@@ -35,6 +35,9 @@ static atomic_uint_fast64_t serials = 1;
 /* Keys freed so far: engines look at it to know that they may hold the schedule of an ended key. */
 static atomic_uint_fast64_t frees;
 
+/* RFC 8750 4: the sequence number, in 64 bits with ESN or without. */
+#define IMPLICIT_IV_BYTES 8
+
 static const struct {
     uint16_t id;
     enum cipher_kind kind;
@@ -53,6 +56,9 @@ static const struct {
     {ENCRYPTION_NULL_AES_GMAC, CIPHER_GMAC},
     {ENCRYPTION_CAMELLIA_CBC, CIPHER_CAMELLIA_CBC},
     {ENCRYPTION_CHACHA20_POLY1305, CIPHER_CHACHA20_POLY1305},
+    {ENCRYPTION_AES_CCM_8_IIV, CIPHER_CCM_8},
+    {ENCRYPTION_AES_GCM_16_IIV, CIPHER_GCM},
+    {ENCRYPTION_CHACHA20_POLY1305_IIV, CIPHER_CHACHA20_POLY1305},
 };
 
 static const struct {
@@ -132,7 +138,8 @@ static bool key_shape(struct protect_key *key, const struct suite *suite)
     key->size_index = (uint8_t)(suite->key_bits == 0 ? 0 : (suite->key_bits - 128) / 64);
     key->aead = encryption->aead;
     key->salt_bytes = encryption->salt_bytes;
-    key->iv_bytes = encryption->iv_bytes;
+    key->iv_bytes = encryption->implicit_iv ? IMPLICIT_IV_BYTES : encryption->iv_bytes;
+    key->implicit_iv = encryption->implicit_iv;
     key->block_bytes = encryption->block_bytes;
     key->icv_bytes = key->aead ? encryption->icv_bytes : integrity->icv_bytes;
     key->cipher_key_bytes = (uint8_t)(suite_encryption_key_bytes(suite) - encryption->salt_bytes);
@@ -340,7 +347,7 @@ static bool job_is_sound(const struct protect_job *job)
 {
     const struct protect_key *key = job->key;
 
-    assert(job->data == job->iv + key->iv_bytes);
+    assert(key->implicit_iv || job->data == job->iv + key->iv_bytes);
     assert(job->icv == job->data + job->length);
     assert(key->aead || job->aad_length == 0 || job->aad + job->aad_length == job->iv);
     /* What came from outside has the length that its sender chose. */
@@ -632,7 +639,7 @@ static unsigned suites_that_differ(enum cipher_kind kind)
     return differ;
 }
 
-static void report_cipher(enum cipher_kind kind, const char *title)
+static void report_kind(enum cipher_kind kind, const char *title)
 {
     unsigned differ = suites_that_differ(kind);
     char *line = report[kind];
@@ -678,8 +685,10 @@ static void choose_engines(struct protect_engine *engine)
         if (multi_runs) {
             check_cipher(engine, id, &random);
         }
-        report_cipher(cipher_of_encryption[i].kind,
-                      algorithm_find(TRANSFORM_ENCRYPTION, id)->title);
+        const struct algorithm *algorithm = algorithm_find(TRANSFORM_ENCRYPTION, id);
+        if (!algorithm->implicit_iv) { /* of the same kind as what has an explicit one */
+            report_kind(cipher_of_encryption[i].kind, algorithm->title);
+        }
     }
 }
 

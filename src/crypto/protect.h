@@ -6,7 +6,8 @@
  *
  * AEAD ciphers (RFC 4106, 4309, 7634, 5282) authenticate aad and data under the nonce salt|iv. The
  * others encrypt data and then authenticate aad|iv|data (and for ESP with ESN the high half of the
- * sequence number, RFC 4303 2.2.1).
+ * sequence number, RFC 4303 2.2.1). With an implicit IV (RFC 8750) data stands right behind the
+ * header, and the iv is in memory of the caller's: the sequence number in 64 bits.
  */
 #ifndef SEKISHO_CRYPTO_PROTECT_H
 #define SEKISHO_CRYPTO_PROTECT_H
@@ -35,7 +36,7 @@ struct protect_job {
     const uint8_t *aad; /* not AEAD: must stand right before iv. AEAD: anywhere */
     uint32_t aad_length;
     uint32_t length; /* of data, a multiple of the cipher's block */
-    uint8_t *iv; /* right before data; the caller chose it */
+    uint8_t *iv; /* right before data; the caller chose it. Implicit IV: eight octets anywhere */
     uint8_t *data; /* in place */
     uint8_t *icv; /* right behind data: written by seal, compared by open */
     uint32_t

@@ -53,13 +53,17 @@ enum mac_kind {
  */
 struct protect_key {
     alignas(64) uint8_t cipher_key[32];
+    uint64_t serial; /* never given twice, so a context knows whether it holds this key */
     uint8_t salt[4];
+    uint32_t bytes; /* of this allocation */
+    uint16_t expanded_at; /* in parts */
     enum cipher_kind cipher : 8;
     enum mac_kind mac_kind : 8;
     uint8_t size_index;
     uint8_t cipher_key_bytes;
     uint8_t salt_bytes;
-    uint8_t iv_bytes;
+    uint8_t iv_bytes; /* in the nonce, or before the data */
+    bool implicit_iv; /* it is not in the packet */
     uint8_t icv_bytes;
     uint8_t block_bytes;
     bool aead;
@@ -67,9 +71,6 @@ struct protect_key {
      * PROTECT_NEVER: OpenSSL does. */
     uint8_t multi_from[2];
     bool is_expanded;
-    uint64_t serial; /* never given twice, so a context knows whether it holds this key */
-    uint32_t bytes; /* of this allocation */
-    uint16_t expanded_at; /* in parts */
     /* Each begins at a multiple of 64, because ipsec-mb reads them aligned. */
     alignas(64) uint8_t parts[];
 };

@@ -19,6 +19,7 @@
 /* One message in memory as the header of protect.h wants it. */
 struct message {
     struct protect_job job;
+    uint8_t implicit_iv[8];
     uint8_t bytes[BUFFER_BYTES];
 };
 
@@ -54,6 +55,11 @@ static void message_lay(struct message *m, const struct protect_key *key, size_t
 static size_t suite_iv_bytes(const struct suite *s)
 {
     return algorithm_find(TRANSFORM_ENCRYPTION, s->encryption)->iv_bytes;
+}
+
+static bool suite_has_implicit_iv(const struct suite *s)
+{
+    return algorithm_find(TRANSFORM_ENCRYPTION, s->encryption)->implicit_iv;
 }
 
 static size_t suite_icv_bytes(const struct suite *s)
@@ -608,6 +614,10 @@ static void batch_message(struct batch *b, size_t i, const struct protect_key *k
                                       .has_sequence_high = s->integrity != INTEGRITY_NONE &&
                                                            random_below(random, 2) == 0,
                                       .sequence_high = random_u32(random)};
+    if (suite_has_implicit_iv(s)) {
+        random_fill(random, m->implicit_iv, sizeof(m->implicit_iv));
+        b->jobs[i].iv = m->implicit_iv;
+    }
     b->lengths[i] = aad_length + iv_bytes + length + suite_icv_bytes(s);
     /* Behind the ICV nothing may be written. */
     memset(m->bytes + b->lengths[i], 0xa5, 64);
@@ -620,8 +630,11 @@ static void batch_copy(struct batch *to, const struct batch *from, size_t count)
         const uint8_t *base = from->messages[i].bytes;
         memcpy(to->messages[i].bytes, base, from->lengths[i] + 64);
         to->jobs[i] = *job;
+        memcpy(to->messages[i].implicit_iv, from->messages[i].implicit_iv, 8);
         to->jobs[i].aad = to->messages[i].bytes;
-        to->jobs[i].iv = to->messages[i].bytes + (job->iv - base);
+        to->jobs[i].iv = job->iv == from->messages[i].implicit_iv
+                             ? to->messages[i].implicit_iv
+                             : to->messages[i].bytes + (job->iv - base);
         to->jobs[i].data = to->messages[i].bytes + (job->data - base);
         to->jobs[i].icv = to->messages[i].bytes + (job->icv - base);
         to->lengths[i] = from->lengths[i];
@@ -720,6 +733,76 @@ TEST(random_batches_of_mixed_suites_come_out_alike_from_both_engines)
     protect_engine_free(engine);
 }
 
+/* RFC 8750 4: nothing but the place of the IV is new, so with the same nonce the same octets come
+ * out. */
+static void check_implicit_iv(struct protect_engine *engine)
+{
+    static const struct {
+        uint16_t implicit, explicit, key_bits;
+    } pairs[] = {
+        {ENCRYPTION_AES_CCM_8_IIV, ENCRYPTION_AES_CCM_8, 128},
+        {ENCRYPTION_AES_CCM_8_IIV, ENCRYPTION_AES_CCM_8, 192},
+        {ENCRYPTION_AES_CCM_8_IIV, ENCRYPTION_AES_CCM_8, 256},
+        {ENCRYPTION_AES_GCM_16_IIV, ENCRYPTION_AES_GCM_16, 128},
+        {ENCRYPTION_AES_GCM_16_IIV, ENCRYPTION_AES_GCM_16, 192},
+        {ENCRYPTION_AES_GCM_16_IIV, ENCRYPTION_AES_GCM_16, 256},
+        {ENCRYPTION_CHACHA20_POLY1305_IIV, ENCRYPTION_CHACHA20_POLY1305, 0},
+    };
+    struct seeded_random seeded;
+
+    seeded_random_init(&seeded, 8750);
+    struct random_source random = seeded_random_source(&seeded);
+
+    for (size_t i = 0; i < ARRAY_LENGTH(pairs); i++) {
+        struct suite sent = {.encryption = pairs[i].explicit, .key_bits = pairs[i].key_bits};
+        struct suite unsent = {.encryption = pairs[i].implicit, .key_bits = pairs[i].key_bits};
+        uint8_t material[MATERIAL_BYTES_MAX];
+        struct protect_key *key = random_key(&sent, &random, material);
+        struct protect_key *same =
+            protect_key_new(&unsent, (struct slice){material, suite_encryption_key_bytes(&unsent)});
+        CHECK(key != NULL);
+        CHECK(same != NULL);
+        for (size_t crowd = 1; crowd <= CROWD; crowd += CROWD - 1) {
+            for (size_t k = 0; k < crowd; k++) {
+                struct message *m = &multi_batch.messages[k];
+                batch_message(&plain_batch, k, key, &sent, &random);
+                const struct protect_job *with = &plain_batch.jobs[k];
+                struct protect_job *without = &multi_batch.jobs[k];
+                /* The same packet without the octets of the IV, which stand elsewhere. */
+                memcpy(m->bytes, with->aad, with->aad_length);
+                memcpy(m->bytes + with->aad_length, with->data, with->length);
+                memcpy(m->implicit_iv, with->iv, 8);
+                *without = *with;
+                without->key = same;
+                without->aad = m->bytes;
+                without->iv = m->implicit_iv;
+                without->data = m->bytes + with->aad_length;
+                without->icv = without->data + with->length;
+            }
+            protect_seal(engine, plain_batch.jobs, crowd);
+            protect_seal(engine, multi_batch.jobs, crowd);
+            for (size_t k = 0; k < crowd; k++) {
+                const struct protect_job *with = &plain_batch.jobs[k];
+                const struct protect_job *without = &multi_batch.jobs[k];
+                CHECK(with->ok && without->ok);
+                CHECK(memcmp(with->aad, without->aad, with->aad_length) == 0);
+                CHECK_BYTES(with->data, without->data, with->length + suite_icv_bytes(&sent));
+            }
+            protect_open(engine, multi_batch.jobs, crowd);
+            for (size_t k = 0; k < crowd; k++) {
+                CHECK(multi_batch.jobs[k].ok);
+            }
+        }
+        protect_key_free(key);
+        protect_key_free(same);
+    }
+}
+
+TEST(an_implicit_iv_changes_nothing_but_the_length_of_the_packet)
+{
+    with_both_engines(check_implicit_iv);
+}
+
 /* Every octet of a sealed message, and the high half of the sequence number, is covered. */
 static void check_tampering(struct protect_engine *engine, const struct suite *s, size_t crowd)
 {
@@ -756,6 +839,14 @@ static void check_tampering(struct protect_engine *engine, const struct suite *s
         multi_batch.jobs[0].sequence_high ^= 0x100;
         protect_open(engine, multi_batch.jobs, crowd);
         CHECK(multi_batch.jobs[0].ok == !multi_batch.jobs[0].has_sequence_high);
+    }
+    if (suite_has_implicit_iv(s)) {
+        for (size_t place = 0; place < 8; place++) {
+            batch_copy(&multi_batch, &plain_batch, crowd);
+            multi_batch.messages[0].implicit_iv[place] ^= 4;
+            protect_open(engine, multi_batch.jobs, crowd);
+            CHECK(!multi_batch.jobs[0].ok);
+        }
     }
     protect_key_free(key);
 }

@@ -39,7 +39,8 @@ static bool sa_shape_of(const struct child_sa *child, struct sa_shape *shape)
         }
         icv_bytes = mac->icv_bytes;
     }
-    if (icv_bytes == 0 || cipher->iv_bytes > 16) {
+    /* Without an IV in the packet the sequence number would have to be it (RFC 8750). */
+    if (icv_bytes == 0 || cipher->iv_bytes > 16 || cipher->implicit_iv) {
         return false;
     }
     *shape = (struct sa_shape){

@@ -277,28 +277,14 @@ static bool choose_group(uint8_t protocol, enum proposal_use use, const struct w
     return true;
 }
 
-/* AUTH_AES_128_GMAC to AUTH_AES_256_GMAC (RFC 4543 5.3, 8.2): in AH alone; in ESP it is a cipher.
- */
-static bool integrity_is_gmac(uint16_t id)
-{
-    return id >= 9 && id <= 11;
-}
-
 /* RFC 7296 3.3.2 and RFC 8247 2.1: an IKE SA is always encrypted, whatever a policy says. AH never
- * is. */
+ * is, and AES-GMAC as an integrity algorithm is for AH alone (RFC 4543 5.3). */
 static bool suite_is_good_for(uint8_t protocol, const struct suite *suite)
 {
     if (protocol == PROTOCOL_AH) {
-        return suite->encryption == ENCRYPTION_NONE && suite->integrity != INTEGRITY_NONE &&
-               algorithm_find(TRANSFORM_INTEGRITY, suite->integrity) != NULL;
+        return suite_is_usable_for_ah(suite);
     }
-    if (integrity_is_gmac(suite->integrity)) {
-        return false;
-    }
-    bool hides =
-        suite->encryption != ENCRYPTION_NULL && suite->encryption != ENCRYPTION_NULL_AES_GMAC;
-
-    return suite_is_usable(suite) && (hides || !protocol_is_ike(protocol));
+    return protocol_is_ike(protocol) ? suite_is_usable_for_ike(suite) : suite_is_usable(suite);
 }
 
 /* The cipher, where the protocol has one. */

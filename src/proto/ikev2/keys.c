@@ -103,7 +103,7 @@ static bool expand(const struct suite *suite, struct slice skeyseed, struct slic
 
 static bool suite_has_keys(const struct suite *suite)
 {
-    return suite_is_usable(suite) && prf_output_bytes(suite->prf) > 0;
+    return suite_is_usable_for_ike(suite) && prf_output_bytes(suite->prf) > 0;
 }
 
 bool ikev2_keys_derive(const struct suite *suite, struct slice shared, struct slice nonce_i,
@@ -179,15 +179,6 @@ void ikev2_keys_move(struct ikev2_keys *to, struct ikev2_keys *from)
     ikev2_keys_fini(from);
 }
 
-/* AH has a key for integrity alone. */
-static bool child_has_keys(const struct suite *child)
-{
-    if (child->encryption == ENCRYPTION_NONE) {
-        return child->integrity != INTEGRITY_NONE && suite_integrity_key_bytes(child) > 0;
-    }
-    return suite_is_usable(child);
-}
-
 bool ikev2_keys_child(const struct ikev2_keys *keys, const struct suite *child, struct slice shared,
                       struct slice nonce_i, struct slice nonce_r, struct secret *from_initiator,
                       struct secret *from_responder)
@@ -198,7 +189,7 @@ bool ikev2_keys_child(const struct ikev2_keys *keys, const struct suite *child, 
 
     secret_wipe(from_initiator);
     secret_wipe(from_responder);
-    if (!child_has_keys(child) || keys->sk_d.length == 0) {
+    if (!(suite_is_usable(child) || suite_is_usable_for_ah(child)) || keys->sk_d.length == 0) {
         return false;
     }
     bool ok = secret_reserve(&material, 2 * each) &&
