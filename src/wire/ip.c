@@ -410,7 +410,7 @@ static void describe_protocol(const struct ip_head *head, struct text *out)
         {IP_PROTOCOL_ICMP, "icmp"}, {IP_PROTOCOL_IPV4, "ipv4"},     {IP_PROTOCOL_TCP, "tcp"},
         {IP_PROTOCOL_UDP, "udp"},   {IP_PROTOCOL_IPV6, "ipv6"},     {IP_PROTOCOL_GRE, "gre"},
         {IP_PROTOCOL_ESP, "esp"},   {IP_PROTOCOL_AH, "ah"},         {IP_PROTOCOL_ICMPV6, "icmpv6"},
-        {PROTOCOL_SCTP, "sctp"},    {IP_PROTOCOL_NONE, "no upper"},
+        {PROTOCOL_SCTP, "sctp"},    {IP_PROTOCOL_IPCOMP, "ipcomp"}, {IP_PROTOCOL_NONE, "no upper"},
     };
 
     for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {

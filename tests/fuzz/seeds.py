@@ -97,6 +97,18 @@ def ah():
     put("ah", "head", b"\0" + head(6, bytes(12)))
 
 
+def payloads_of_esp():
+    put("ipcomp", "deflate", bytes.fromhex("06000002") + b"\x4b\xcb\xcf\x07\0")
+    put("ipcomp", "negotiated", bytes.fromhex("0400efff") + bytes(8))
+    two = ipv4(17, UDP) + ipv6(17, UDP)
+    control = bytes.fromhex("0103000000000064aaaaaeaaaaaccccddeadbeefc0ffee01")
+    for name, payload in {"two": bytes(4) + two + bytes(30), "control": control + two, "rest": bytes.fromhex("00000014") +
+                          bytes(range(20)) + two, "middle": bytes.fromhex("00000fff") + bytes(40), "cut": bytes(4) + two[:-9],
+                          "short": bytes(4) + ipv4(17, UDP) + b"\x60\0\0", "empty": control, "use": b"\3",
+                          "bad-block": bytes(4) + b"\x50" + bytes(20)}.items():
+        put("aggfrag", name, payload)
+
+
 def texts():
     words = ["10.0.0.1", "255.255.255.255", "::", "::1", "2001:db8::1", "1:2:3:4:5:6:7:8", "::ffff:192.0.2.1",
              "64:ff9b::192.0.2.33", "203.0.113.1:500", "[2001:db8::1]:4500", "10.0.0.0/8", "2001:db8::/32", "0.0.0.0/0",
@@ -335,6 +347,7 @@ packets()
 fragments()
 esp()
 ah()
+payloads_of_esp()
 texts()
 ikev2()
 machines()
