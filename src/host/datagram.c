@@ -3,6 +3,7 @@
 #define _GNU_SOURCE 1 /* what only Linux has */
 #include "host/datagram.h"
 
+#include "host/outer_head.h"
 #include "host/sockaddr.h"
 
 #include <assert.h>
@@ -26,6 +27,8 @@
 
 #define SOCKET_BUFFER_BYTES (8 * 1024 * 1024)
 #define CONTROL_BYTES 160 /* packet information, TOS and segment size of either family */
+/* With the extension headers that fit into the head room, each in a message of its own. */
+#define RAW_CONTROL_BYTES 512
 #define SEND_WAIT_MS 2 /* when the buffer of the socket is full */
 #define SUPER_BYTES_MAX 65000
 #define SUPERS 32 /* super-datagrams of one receive call */
@@ -37,6 +40,10 @@
 
 struct control {
     _Alignas(struct cmsghdr) uint8_t bytes[CONTROL_BYTES];
+};
+
+struct raw_control {
+    _Alignas(struct cmsghdr) uint8_t bytes[RAW_CONTROL_BYTES];
 };
 
 /* What one receive call brought, each piece of which may be cut into many datagrams. Only touched
@@ -104,6 +111,7 @@ bool datagram_init(struct datagram_socket *s, int fd, enum family family, uint8_
         datagram_close(s);
         return false;
     }
+    s->is_marked = set_option(fd, SOL_SOCKET, SO_MARK, DATAGRAM_MARK);
     grow_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF);
     grow_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF);
     int none = 0;
@@ -121,6 +129,11 @@ void datagram_close(struct datagram_socket *s)
     free(s->supers);
     s->supers = NULL;
     s->fd = -1;
+}
+
+void datagram_set_uplink(struct datagram_socket *s, int interface_index)
+{
+    atomic_store_explicit(&s->uplink, interface_index, memory_order_relaxed);
 }
 
 void datagram_join(struct datagram_socket *s)
@@ -184,7 +197,41 @@ static bool cut_ip_header(struct packet *packet)
     }
     packet->offset += header_bytes;
     packet->length -= header_bytes;
+    packet->outer_head_bytes = (uint16_t)header_bytes;
     return true;
+}
+
+/* A raw IPv6 socket gives what is behind the headers. */
+static bool rebuild_ipv6_header(struct msghdr *message, struct packet *packet)
+{
+    struct outer_pieces pieces = {0};
+
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c != NULL; c = CMSG_NXTHDR(message, c)) {
+        struct slice bytes = {CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0)};
+        int hop_limit;
+
+        if (c->cmsg_level != IPPROTO_IPV6) {
+            continue;
+        }
+        switch (c->cmsg_type) {
+        case IPV6_HOPLIMIT:
+            memcpy(&hop_limit, CMSG_DATA(c), sizeof(hop_limit));
+            pieces.hop_limit = (uint8_t)hop_limit;
+            break;
+        case IPV6_HOPOPTS:
+            outer_head_add(&pieces, IPPROTO_HOPOPTS, bytes);
+            break;
+        case IPV6_DSTOPTS:
+            outer_head_add(&pieces, IPPROTO_DSTOPTS, bytes);
+            break;
+        case IPV6_RTHDR:
+            outer_head_add(&pieces, IPPROTO_ROUTING, bytes);
+            break;
+        default: /* packet information and traffic class */
+            break;
+        }
+    }
+    return (message->msg_flags & MSG_CTRUNC) == 0 && outer_head_write(&pieces, packet);
 }
 
 static bool accept_message(const struct datagram_socket *s, struct mmsghdr *message,
@@ -199,15 +246,23 @@ static bool accept_message(const struct datagram_socket *s, struct mmsghdr *mess
     packet->segment_bytes = 0;
     packet->tos = 0;
     packet->outer_protocol = s->protocol;
+    packet->outer_head_bytes = 0;
     packet->local = (struct endpoint){0};
     if (!sockaddr_read(name, &packet->peer)) {
         return false;
     }
     read_control(&message->msg_hdr, packet);
     packet->local.port = s->port;
-    if (s->protocol != PROTOCOL_UDP) {
-        packet->peer.port = 0;
-        return s->family == FAMILY_IPV6 || cut_ip_header(packet);
+    if (s->protocol == PROTOCOL_UDP) {
+        return true;
+    }
+    packet->peer.port = 0;
+    if (s->family == FAMILY_IPV4) {
+        return cut_ip_header(packet);
+    }
+    if (!rebuild_ipv6_header(&message->msg_hdr, packet)) {
+        (*too_long)++;
+        return false;
     }
     return true;
 }
@@ -282,6 +337,7 @@ static bool cut_super(const struct datagram_socket *s, struct packet *packet, si
         packet->peer = supers->head.peer;
         packet->tos = supers->head.tos;
         packet->outer_protocol = s->protocol;
+        packet->outer_head_bytes = 0;
         packet->segment_bytes = 0;
         packet->length = (uint32_t)length;
         memcpy(packet_data(packet), from, length);
@@ -321,6 +377,8 @@ size_t datagram_receive(struct datagram_socket *s, struct packet **packets, size
     static _Thread_local struct iovec parts[BATCH_PACKETS];
     static _Thread_local struct sockaddr_storage names[BATCH_PACKETS];
     static _Thread_local struct control controls[BATCH_PACKETS];
+    static _Thread_local struct raw_control raw_controls[BATCH_PACKETS];
+    bool is_raw = s->protocol != PROTOCOL_UDP;
     size_t good = 0;
 
     assert(count > 0 && count <= BATCH_PACKETS);
@@ -333,12 +391,13 @@ size_t datagram_receive(struct datagram_socket *s, struct packet **packets, size
         p->offset = PACKET_HEADROOM_BYTES;
         assert(p->offset + PACKET_TAILROOM_BYTES < p->capacity);
         parts[i] = (struct iovec){packet_data(p), p->capacity - p->offset - PACKET_TAILROOM_BYTES};
-        messages[i].msg_hdr = (struct msghdr){.msg_name = &names[i],
-                                              .msg_namelen = sizeof(names[i]),
-                                              .msg_iov = &parts[i],
-                                              .msg_iovlen = 1,
-                                              .msg_control = controls[i].bytes,
-                                              .msg_controllen = sizeof(controls[i].bytes)};
+        messages[i].msg_hdr =
+            (struct msghdr){.msg_name = &names[i],
+                            .msg_namelen = sizeof(names[i]),
+                            .msg_iov = &parts[i],
+                            .msg_iovlen = 1,
+                            .msg_control = is_raw ? raw_controls[i].bytes : controls[i].bytes,
+                            .msg_controllen = is_raw ? RAW_CONTROL_BYTES : CONTROL_BYTES};
     }
     size_t got = receive_messages(s, messages, count);
     for (size_t i = 0; i < got; i++) {
@@ -394,6 +453,35 @@ static void write_control(struct msghdr *message, enum family family, const stru
     if (tos != 0) {
         add_control(message, IPPROTO_IPV6, IPV6_TCLASS, &tos, sizeof(tos));
     }
+}
+
+/* The header is there, so only the route is asked for: by the mark, by the source where it is ours,
+ * and around the tunnel by the interface. */
+static void write_whole_control(struct msghdr *message, const struct datagram_socket *s,
+                                const struct packet *packet)
+{
+    int interface_index =
+        packet->bypass ? atomic_load_explicit(&s->uplink, memory_order_relaxed) : 0;
+    const struct address *local = &packet->local.address;
+    bool has_local = !packet->bypass && local->family == s->family;
+
+    if (interface_index == 0 && !has_local) {
+        return;
+    }
+    if (s->family == FAMILY_IPV4) {
+        struct in_pktinfo info = {.ipi_ifindex = interface_index};
+
+        if (has_local) {
+            memcpy(&info.ipi_spec_dst, local->bytes, sizeof(info.ipi_spec_dst));
+        }
+        add_control(message, IPPROTO_IP, IP_PKTINFO, &info, sizeof(info));
+        return;
+    }
+    struct in6_pktinfo info = {.ipi6_ifindex = (unsigned)interface_index};
+    if (has_local) {
+        memcpy(&info.ipi6_addr, local->bytes, sizeof(info.ipi6_addr));
+    }
+    add_control(message, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof(info));
 }
 
 /* One message of the batch: one packet, or several of equal size to one peer that the system cuts
@@ -457,7 +545,11 @@ static void add_message(struct send_batch *batch, const struct datagram_socket *
                         .msg_iovlen = count,
                         .msg_control = batch->controls[at].bytes};
     struct msghdr *message = &batch->messages[at].msg_hdr;
-    write_control(message, s->family, &head->local.address, head->tos);
+    if (head->has_outer_head) {
+        write_whole_control(message, s, head);
+    } else {
+        write_control(message, s->family, &head->local.address, head->tos);
+    }
     if (count > 1) {
         uint16_t segment_bytes = (uint16_t)head->length;
 
@@ -543,9 +635,15 @@ static size_t send_singly(struct datagram_socket *s, struct packet *const *packe
 static size_t send_run(struct datagram_socket *s, struct send_batch *batch, size_t first,
                        size_t end)
 {
+    const struct packet *head = batch->packets[first];
     size_t refused = 0;
 
-    if (!set_dont_fragment(s, batch->packets[first]->dont_fragment != 0)) {
+    /* By the route that it came in with it would go into the TUN device once more, and so for ever.
+     */
+    if (head->bypass && atomic_load_explicit(&s->uplink, memory_order_relaxed) == 0) {
+        return end - first;
+    }
+    if (!head->has_outer_head && !set_dont_fragment(s, head->dont_fragment != 0)) {
         return end - first;
     }
     make_messages(batch, s, first, end, s->segments);
@@ -578,13 +676,16 @@ size_t datagram_send(struct datagram_socket *s, struct packet *const *packets, s
     batch.has_waited = false;
     for (size_t i = 0; i < count; i++) {
         assert(packets[i]->peer.address.family == s->family);
+        assert(packets[i]->has_outer_head == (s->protocol == DATAGRAM_WHOLE));
+        assert(!packets[i]->bypass || packets[i]->has_outer_head);
         batch.parts[i] = (struct iovec){packet_data(packets[i]), packets[i]->length};
     }
     (void)pthread_mutex_lock(&s->lock);
     while (first < count) {
         size_t end = first + 1;
 
-        while (end < count && packets[end]->dont_fragment == packets[first]->dont_fragment) {
+        while (end < count && packets[end]->dont_fragment == packets[first]->dont_fragment &&
+               packets[end]->bypass == packets[first]->bypass) {
             end++;
         }
         refused += send_run(s, &batch, first, end);

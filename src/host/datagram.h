@@ -6,14 +6,22 @@
 #define SEKISHO_HOST_DATAGRAM_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/packet.h"
+
+/* The protocol of sockets that send packets with their outer header, and receive nothing. */
+#define DATAGRAM_WHOLE 255
+/* What leaves by our sockets carries this mark, so that rules which lead packets into the TUN
+ * device can leave it out. */
+#define DATAGRAM_MARK 0x400000u
 
 struct datagram_socket {
     int fd;
     enum family family;
     uint16_t port; /* ours; 0 for raw sockets */
-    uint8_t protocol; /* 17 UDP or 50 ESP */
+    uint8_t protocol; /* 17 UDP, 50 ESP, 51 AH, or DATAGRAM_WHOLE */
+    bool is_marked; /* what it sends carries our mark; else we may not set it */
     struct address bound; /* unset: all addresses */
     bool segments; /* the system cuts super-datagrams (UDP_SEGMENT) */
     struct super_datagrams
@@ -23,6 +31,7 @@ struct datagram_socket {
      * follows. */
     pthread_mutex_t lock;
     bool dont_fragment;
+    atomic_int uplink; /* the interface for packets that go around the tunnel; 0: unknown */
 };
 
 /* For udp.c and raw.c: the options that both have. False with a sentence. */
@@ -33,6 +42,10 @@ void datagram_close(struct datagram_socket *s);
  * works, slower. */
 void datagram_join(struct datagram_socket *s);
 
+/* Through which interface packets leave that go around the tunnel (`bypass`); until it is known
+ * they are refused. Any thread. */
+void datagram_set_uplink(struct datagram_socket *s, int interface_index);
+
 /* Fills packets behind the head room, leaving the tail room, in order; never waits. Returns how
  * many were filled: these stand in front afterwards. One that is longer than its buffer is not
  * delivered and counted in `too_long`. */
@@ -41,7 +54,11 @@ MUST_USE size_t datagram_receive(struct datagram_socket *s, struct packet **pack
 /* Datagrams that were received are waiting inside: the descriptor does not tell. */
 MUST_USE bool datagram_has_more(const struct datagram_socket *s);
 /* Sends all to their peers from their local addresses (unset: the system chooses); count <=
- * BATCH_PACKETS. Returns how many the system refused; those are lost. */
+ * BATCH_PACKETS. Returns how many the system refused; those are lost. Packets with an outer header
+ * go by sockets of DATAGRAM_WHOLE and no others: one that is longer than the MTU of the interface
+ * is refused, and then the error queue tells the MTU. The system computes the checksum and the
+ * total length of an IPv4 header once more, and gives a packet that may be fragmented an
+ * identification when it has none. */
 size_t datagram_send(struct datagram_socket *s, struct packet *const *packets, size_t count);
 /* One message without DF, for the control plane. False when the system refused; errno says why. */
 bool datagram_send_one(struct datagram_socket *s, const struct address *local,

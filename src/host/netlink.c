@@ -412,7 +412,7 @@ bool netlink_path(struct netlink *nl, const struct address *to, struct netlink_p
 {
     struct rtmsg head = {.rtm_family = (uint8_t)sockaddr_family((enum family)to->family),
                          .rtm_dst_len = (uint8_t)(address_bytes((enum family)to->family) * 8)};
-    const uint32_t mark = NETLINK_OUTSIDE_MARK;
+    const uint32_t mark = DATAGRAM_MARK;
     struct request r;
     struct route route = {0};
 
@@ -428,6 +428,32 @@ bool netlink_path(struct netlink *nl, const struct address *to, struct netlink_p
                    ? (uint16_t)route.mtu
                    : netlink_link_mtu(nl, route.interface_index);
     return true;
+}
+
+struct uplink {
+    int except;
+    struct route best;
+};
+
+static void visit_default(void *context, struct nlmsghdr *message)
+{
+    struct uplink *uplink = context;
+    struct route route;
+
+    if (read_route(message, &route) && route.table == RT_TABLE_MAIN &&
+        route.network.prefix_bits == 0 && route.type == RTN_UNICAST && route.interface_index != 0 &&
+        route.interface_index != uplink->except &&
+        (uplink->best.interface_index == 0 || route.priority < uplink->best.priority)) {
+        uplink->best = route;
+    }
+}
+
+int netlink_uplink(struct netlink *nl, enum family family, int except)
+{
+    struct uplink uplink = {.except = except};
+
+    dump_routes(nl, family, visit_default, &uplink);
+    return uplink.best.interface_index;
 }
 
 /* ---- watching ---- */

@@ -6,6 +6,7 @@
 #define SEKISHO_HOST_NETLINK_H
 
 #include "base/address.h"
+#include "host/datagram.h"
 
 /* Our routes carry this number (see /etc/iproute2/rt_protos), so that what a killed daemon left is
  * found again. */
@@ -13,8 +14,6 @@
 /* What goes between two hosts in transport mode is led into the TUN device by rules of this
  * priority, which look into a table of this number. */
 #define NETLINK_TABLE 5200
-/* Our own packets to the outside carry this bit, so that no rule leads them back inside. */
-#define NETLINK_OUTSIDE_MARK 0x400000u
 
 struct netlink {
     int fd;
@@ -89,6 +88,8 @@ struct netlink_path {
     uint16_t mtu; /* of the path as far as the kernel knows, else of the interface; 0: unknown */
 };
 MUST_USE bool netlink_path(struct netlink *nl, const struct address *to, struct netlink_path *out);
+/* The interface of the default route, other than `except`; 0: there is none. */
+int netlink_uplink(struct netlink *nl, enum family family, int except);
 uint16_t netlink_link_mtu(struct netlink *nl, int interface_index);
 
 /* Watches addresses: watch_fd becomes readable. */

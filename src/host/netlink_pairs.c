@@ -39,7 +39,7 @@ static const struct address unset_ipv4 = {.family = FAMILY_IPV4};
 static void rule_request(struct request *r, uint16_t type, uint16_t flags, const struct rule *rule)
 {
     const uint8_t ours = NETLINK_ROUTE_PROTOCOL;
-    const uint32_t table = NETLINK_TABLE, mark = 0, mask = NETLINK_OUTSIDE_MARK;
+    const uint32_t table = NETLINK_TABLE, mark = 0, mask = DATAGRAM_MARK;
     const uint32_t behind = PRIORITY_BEHIND;
     struct fib_rule_hdr head = {.family = (uint8_t)sockaddr_family(rule->family),
                                 .action = rule->action};

@@ -1,4 +1,5 @@
-/* Raw sockets for ESP as an IP protocol of its own (RFC 4303: protocol 50). */
+/* Raw sockets: ESP and AH as IP protocols (RFC 4303: 50, RFC 4302: 51), and packets with a header
+ * of ours. */
 #ifndef SEKISHO_HOST_RAW_H
 #define SEKISHO_HOST_RAW_H
 
@@ -7,5 +8,8 @@
 /* False with a sentence; `absent` says that this system does not have the family. */
 MUST_USE bool raw_open(struct datagram_socket *s, enum family family, uint8_t protocol,
                        bool *absent, char *why, size_t why_bytes);
+/* Sends packets that bring their outer IP header; receives nothing. */
+MUST_USE bool raw_open_sender(struct datagram_socket *s, enum family family, bool *absent,
+                              char *why, size_t why_bytes);
 
 #endif

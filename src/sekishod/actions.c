@@ -145,6 +145,7 @@ static void find_source(struct daemon *daemon, const struct gateway_action *acti
         source = listening_address(daemon, peer->family);
     }
     note_link_mtu(daemon, path.mtu);
+    apply_path_found(daemon, (enum family)peer->family, path.interface_index);
     gateway_source(daemon->gateway, action->source.question, source,
                    source == NULL ? "no address of 'listen' is of this peer's family" : "", now_ms);
 }

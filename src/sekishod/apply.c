@@ -83,7 +83,12 @@ static void find_problems(struct daemon *daemon)
     }
     if (!daemon->sockets.has_raw) {
         add_problem(daemon, "give the daemon the capability CAP_NET_RAW",
-                    "ESP can only be sent inside UDP");
+                    "ESP can only be sent inside UDP, and AH not at all");
+    }
+    if (daemon->sockets.has_unmarked) {
+        add_problem(daemon, "give the daemon the capability CAP_NET_ADMIN",
+                    "the system does not let us mark our packets, so transport mode would lead "
+                    "them into the tunnel itself");
     }
     if (!listens_as_before(daemon, config) || strcmp(config->device, daemon->device) != 0) {
         add_problem(daemon, "systemctl restart sekisho",
@@ -137,9 +142,34 @@ const struct address *apply_own_address(const struct daemon *daemon, enum family
     return own->family == FAMILY_NONE ? NULL : own;
 }
 
+static void find_uplink(struct daemon *daemon, enum family family)
+{
+    int uplink = netlink_uplink(&daemon->netlink, family, daemon->tun.interface_index);
+
+    daemon->has_default[family == FAMILY_IPV4 ? 0 : 1] = uplink != 0;
+    if (uplink != 0) {
+        sockets_set_uplink(&daemon->sockets, family, uplink);
+    }
+}
+
+void apply_path_found(struct daemon *daemon, enum family family, int interface_index)
+{
+    const bool *has_default = &daemon->has_default[family == FAMILY_IPV4 ? 0 : 1];
+
+    /* It may have come later than the addresses, whose changes are watched. */
+    if (!*has_default) {
+        find_uplink(daemon, family);
+    }
+    if (!*has_default) {
+        sockets_set_uplink(&daemon->sockets, family, interface_index);
+    }
+}
+
 void apply_look_around(struct daemon *daemon)
 {
     find_own_addresses(daemon);
+    find_uplink(daemon, FAMILY_IPV4);
+    find_uplink(daemon, FAMILY_IPV6);
     find_problems(daemon);
 }
 

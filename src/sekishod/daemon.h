@@ -60,6 +60,7 @@ struct daemon {
     char device[TUN_NAME_BYTES];
 
     struct address own_ipv4, own_ipv6; /* ours inside, unset when there is none */
+    bool has_default[2]; /* a default route outside, for IPv4 and IPv6 */
     uint16_t link_mtu; /* the narrowest way out so far; 0: unknown */
     struct daemon_problem problems[DAEMON_PROBLEMS_MAX];
     size_t problem_count;
@@ -106,6 +107,9 @@ void apply_config(struct daemon *daemon, struct config *config, uint64_t now_ms)
 void apply_again(struct daemon *daemon, uint64_t now_ms);
 /* Looks at the machine: our addresses inside, and what is wrong with it. */
 void apply_look_around(struct daemon *daemon);
+/* A peer is reached through this interface: without a default route it is the way around the tunnel
+ * too. */
+void apply_path_found(struct daemon *daemon, enum family family, int interface_index);
 /* The source that local programs use towards this family's networks; NULL when there is none. */
 const struct address *apply_own_address(const struct daemon *daemon, enum family family);
 

@@ -8,6 +8,7 @@
 
 #define PROTOCOL_UDP 17
 #define PROTOCOL_ESP 50
+#define PROTOCOL_AH 51
 
 static bool add_udp(struct sockets *sockets, const struct address *address, uint16_t port,
                     struct log_sink *log, char *why, size_t why_bytes)
@@ -26,18 +27,32 @@ static bool add_udp(struct sockets *sockets, const struct address *address, uint
     return absent;
 }
 
+/* ESP, AH and whole packets. Without rights none of them can be opened, so one is as good as all to
+ * tell of it. */
 static void add_raw(struct sockets *sockets, enum family family, struct log_sink *log)
 {
+    static const uint8_t protocols[] = {PROTOCOL_ESP, PROTOCOL_AH, DATAGRAM_WHOLE};
     char why[160];
-    bool absent = false;
 
-    assert(sockets->count < SOCKETS_MAX);
-    if (raw_open(&sockets->list[sockets->count], family, PROTOCOL_ESP, &absent, why, sizeof(why))) {
-        sockets->count++;
-        sockets->has_raw = true;
-    } else if (!absent) {
-        log_line(log, LOG_LEVEL_WARNING, "sockets",
-                 "ESP will always be put into UDP, because there is no socket for it: %s", why);
+    for (size_t i = 0; i < ARRAY_LENGTH(protocols); i++) {
+        struct datagram_socket *s = &sockets->list[sockets->count];
+        bool absent = false;
+
+        assert(sockets->count < SOCKETS_MAX);
+        if (protocols[i] == DATAGRAM_WHOLE
+                ? raw_open_sender(s, family, &absent, why, sizeof(why))
+                : raw_open(s, family, protocols[i], &absent, why, sizeof(why))) {
+            sockets->count++;
+            sockets->has_raw = true;
+            continue;
+        }
+        if (!absent) {
+            log_line(log, LOG_LEVEL_WARNING, "sockets",
+                     "ESP will always be put into UDP and AH is not possible, because there is no "
+                     "socket for them: %s",
+                     why);
+        }
+        return;
     }
 }
 
@@ -77,6 +92,9 @@ bool sockets_open(struct sockets *sockets, const struct config *config, bool sup
     }
     add_raw(sockets, FAMILY_IPV4, log);
     add_raw(sockets, FAMILY_IPV6, log);
+    for (size_t i = 0; i < sockets->count; i++) {
+        sockets->has_unmarked = sockets->has_unmarked || !sockets->list[i].is_marked;
+    }
     return true;
 }
 
@@ -106,4 +124,20 @@ struct datagram_socket *sockets_find(struct sockets *sockets, uint8_t protocol,
         good = good == NULL && local->address.family == FAMILY_NONE ? s : good;
     }
     return good;
+}
+
+struct datagram_socket *sockets_for(struct sockets *sockets, const struct packet *packet)
+{
+    uint8_t protocol = packet->has_outer_head ? DATAGRAM_WHOLE : packet->outer_protocol;
+
+    return sockets_find(sockets, protocol, &packet->local, &packet->peer);
+}
+
+void sockets_set_uplink(struct sockets *sockets, enum family family, int interface_index)
+{
+    for (size_t i = 0; i < sockets->count; i++) {
+        if (sockets->list[i].family == family && sockets->list[i].protocol == DATAGRAM_WHOLE) {
+            datagram_set_uplink(&sockets->list[i], interface_index);
+        }
+    }
 }

@@ -6,13 +6,14 @@
 #include "config/config.h"
 #include "host/datagram.h"
 
-/* Two ports on each of eight addresses, and raw sockets of two families. */
-#define SOCKETS_MAX 20
+/* Two ports on each of eight addresses, and ESP, AH and whole packets of two families. */
+#define SOCKETS_MAX 22
 
 struct sockets {
     struct datagram_socket list[SOCKETS_MAX];
     size_t count;
-    bool has_raw; /* native ESP is possible */
+    bool has_raw; /* ESP, AH and packets with a header of ours are possible */
+    bool has_unmarked; /* the system does not let us mark what we send */
 };
 
 /* Opens what the configuration wants. A family that this machine does not have, and raw sockets
@@ -21,9 +22,13 @@ struct sockets {
 MUST_USE bool sockets_open(struct sockets *sockets, const struct config *config, bool supers,
                            struct log_sink *log, char *why, size_t why_bytes);
 void sockets_close(struct sockets *sockets);
-/* By protocol (17 or 50), port (of UDP) and the local address or, when that is unset, the peer's
- * family. NULL when there is none. */
+/* Through which interface packets of this family go around the tunnel; 0: unknown. */
+void sockets_set_uplink(struct sockets *sockets, enum family family, int interface_index);
+/* By protocol (17, 50, 51 or DATAGRAM_WHOLE), port (of UDP) and the local address or, when that is
+ * unset, the peer's family. NULL when there is none. */
 struct datagram_socket *sockets_find(struct sockets *sockets, uint8_t protocol,
                                      const struct endpoint *local, const struct endpoint *peer);
+/* The one that this packet has to leave by. */
+struct datagram_socket *sockets_for(struct sockets *sockets, const struct packet *packet);
 
 #endif

@@ -97,14 +97,14 @@ static void flush_to_wire(struct worker *worker)
 
     while (first < out->to_wire_count) {
         const struct packet *head = out->to_wire[first];
-        struct datagram_socket *s =
-            sockets_find(worker->settings.sockets, head->outer_protocol, &head->local, &head->peer);
+        struct datagram_socket *s = sockets_for(worker->settings.sockets, head);
         size_t end = first + 1;
 
         while (end < out->to_wire_count && end - first < BATCH_PACKETS) {
             const struct packet *next = out->to_wire[end];
 
             if (next->outer_protocol != head->outer_protocol ||
+                next->has_outer_head != head->has_outer_head ||
                 next->local.port != head->local.port ||
                 !address_equal(&next->local.address, &head->local.address) ||
                 next->peer.address.family != head->peer.address.family) {

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
@@ -290,31 +291,6 @@ static void check_udp(const char *space_a, const char *space_b, const char *a, c
     datagram_close(&e.a);
 }
 
-static void check_raw(const char *space_a, const char *space_b, const char *a, const char *b,
-                      const char *name, uint32_t overhead)
-{
-    struct ends e = {.name = name,
-                     .from = {address_of(a), 0},
-                     .to = {address_of(b), 0},
-                     .fits = 1400 - overhead};
-    char why[256] = "";
-    bool absent;
-
-    enter(space_a);
-    bool ok = raw_open(&e.a, (enum family)e.from.address.family, 50, &absent, why, sizeof(why));
-    enter(space_b);
-    ok = ok && raw_open(&e.b, (enum family)e.from.address.family, 50, &absent, why, sizeof(why));
-    check(name, ok);
-    if (!ok) {
-        printf("%s\n", why);
-        return;
-    }
-    check_batch(&e);
-    check_sizes(&e);
-    datagram_close(&e.a);
-    datagram_close(&e.b);
-}
-
 static void send_into(const char *address)
 {
     struct endpoint to = {address_of(address), 9};
@@ -348,6 +324,251 @@ static bool reads_packet_to(const struct tun *tun, const char *from, const char 
         (void)usleep(20000);
     }
     return false;
+}
+
+/* RFC 1071, of an IPv4 header whose checksum counts as it is: zero when it is right. */
+static uint16_t sum_of(const uint8_t *head, size_t length)
+{
+    uint32_t sum = 0;
+
+    for (size_t i = 0; i < length; i += 2) {
+        sum += (uint32_t)(head[i] << 8 | head[i + 1]);
+    }
+    while (sum >> 16 != 0) {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    return (uint16_t)~sum;
+}
+
+/* The header that was sent, one router later. */
+static bool head_is(const struct packet *p, const struct ends *e, uint8_t protocol,
+                    uint8_t hop_limit, size_t head_bytes)
+{
+    const uint8_t *head = packet_data(p) - p->outer_head_bytes;
+    bool four = e->from.address.family == FAMILY_IPV4;
+    size_t at = four ? 12 : 8, bytes = four ? 4 : 16;
+    size_t total = head_bytes + p->length;
+    bool good = p->outer_head_bytes == head_bytes &&
+                memcmp(head + at, e->from.address.bytes, bytes) == 0 &&
+                memcmp(head + at + bytes, e->to.address.bytes, bytes) == 0;
+
+    if (four) {
+        return good && head[0] == 0x45 && head[8] == hop_limit && head[9] == protocol &&
+               (size_t)(head[2] << 8 | head[3]) == total && sum_of(head, 20) == 0;
+    }
+    return good && head[0] >> 4 == 6 && head[7] == hop_limit &&
+           (size_t)(head[4] << 8 | head[5]) == total - 40;
+}
+
+/* A whole packet of that length with its outer header. */
+static void fill_whole(size_t index, const struct ends *e, uint8_t protocol, uint32_t length)
+{
+    bool four = e->from.address.family == FAMILY_IPV4;
+    uint8_t *head = packet_data(out[index]);
+
+    fill(index, length, &e->from, &e->to, 0, true);
+    out[index]->has_outer_head = true;
+    memset(head, 0, four ? 20 : 40);
+    if (four) {
+        const uint8_t start[10] = {
+            0x45, 0xb8, (uint8_t)(length >> 8), (uint8_t)length, 0, 7, 0x40, 0, 33, protocol};
+
+        memcpy(head, start, sizeof(start));
+        memcpy(head + 12, e->from.address.bytes, 4);
+        memcpy(head + 16, e->to.address.bytes, 4);
+        uint16_t sum = sum_of(head, 20);
+        head[10] = (uint8_t)(sum >> 8);
+        head[11] = (uint8_t)sum;
+        return;
+    }
+    const uint8_t start[8] = {
+        0x6b, 0x80, 0, 9, (uint8_t)((length - 40) >> 8), (uint8_t)(length - 40), protocol, 33};
+    memcpy(head, start, sizeof(start));
+    memcpy(head + 8, e->from.address.bytes, 16);
+    memcpy(head + 24, e->to.address.bytes, 16);
+}
+
+/* AH is received with the header that it covers, and sent with one that was written elsewhere. */
+static void check_whole(const char *space_a, const char *space_b, const char *a, const char *b,
+                        const char *name)
+{
+    struct ends e = {.name = name, .from = {address_of(a), 0}, .to = {address_of(b), 0}};
+    enum family family = (enum family)e.from.address.family;
+    uint32_t head_bytes = family == FAMILY_IPV4 ? 20 : 40;
+    struct datagram_error error;
+    char why[256] = "", what[96];
+    bool absent, good = true;
+
+    enter(space_a);
+    bool ok = raw_open_sender(&e.a, family, &absent, why, sizeof(why));
+    enter(space_b);
+    ok = ok && raw_open(&e.b, family, 51, &absent, why, sizeof(why));
+    snprintf(what, sizeof(what), "%s: opens, and is marked", name);
+    check(what, ok && e.a.is_marked && e.b.is_marked);
+    if (!ok) {
+        printf("%s\n", why);
+        return;
+    }
+    reset();
+    for (size_t i = 0; i < BATCH_PACKETS; i++) {
+        fill_whole(i, &e, 51, 200 + (uint32_t)i);
+    }
+    size_t refused = datagram_send(&e.a, out, BATCH_PACKETS);
+    size_t count = receive(&e.b, BATCH_PACKETS);
+    for (size_t i = 0; i < count; i++) {
+        good = good && in[i]->outer_protocol == 51 && in[i]->tos == 0xb8 &&
+               same_bytes(in[i], (uint8_t)(i + 1), 200 + (uint32_t)i - head_bytes) &&
+               head_is(in[i], &e, 51, 32, head_bytes);
+    }
+    snprintf(what, sizeof(what), "%s: 64 arrive with the header that they were sent with", name);
+    check(what, refused == 0 && count == BATCH_PACKETS && good);
+
+    while (datagram_next_error(&e.a, &error)) {
+    }
+    reset();
+    fill_whole(0, &e, 51, 1400);
+    fill_whole(1, &e, 51, 1501);
+    fill_whole(2, &e, 51, 300);
+    refused = datagram_send(&e.a, out, 3);
+    count = receive(&e.b, 2);
+    snprintf(what, sizeof(what), "%s: one that is longer than the link is refused", name);
+    check(what, refused == 1 && count == 2 && in[0]->length == 1400 - head_bytes &&
+                    in[1]->length == 300 - head_bytes);
+    bool told = false;
+    while (datagram_next_error(&e.a, &error)) {
+        told = told || (error.mtu == 1500 && address_equal(&error.peer.address, &e.to.address));
+    }
+    snprintf(what, sizeof(what), "%s: and the MTU of the link is told", name);
+    check(what, told);
+
+    reset();
+    fill_whole(0, &e, 255, 200);
+    enter(space_b);
+    struct datagram_socket deaf;
+    size_t too_long = 0;
+    ok = raw_open_sender(&deaf, family, &absent, why, sizeof(why)) &&
+         datagram_send(&e.a, out, 1) == 0;
+    (void)usleep(50000);
+    snprintf(what, sizeof(what), "%s: a socket that sends whole packets receives nothing", name);
+    check(what, ok && datagram_receive(&deaf, in, 1, &too_long) == 0 && too_long == 0);
+    datagram_close(&deaf);
+    datagram_close(&e.a);
+    datagram_close(&e.b);
+}
+
+/* Extension headers before AH: RFC 8200 4.1. */
+static void check_extensions(const char *space_a, const char *space_b, const char *a, const char *b)
+{
+    struct ends e = {.from = {address_of(a), 0}, .to = {address_of(b), 0}};
+    /* Padding, and an option for experiments that may be skipped (RFC 4727). */
+    static const uint8_t hop[8] = {0, 0, 1, 4, 0, 0, 0, 0};
+    static uint8_t options[96] = {0, 1, 0x1e, 12};
+    char why[256] = "";
+    bool absent;
+    size_t too_long = 0;
+
+    enter(space_a);
+    bool ok = raw_open(&e.a, FAMILY_IPV6, 51, &absent, why, sizeof(why)) &&
+              setsockopt(e.a.fd, IPPROTO_IPV6, IPV6_HOPOPTS, hop, sizeof(hop)) == 0 &&
+              setsockopt(e.a.fd, IPPROTO_IPV6, IPV6_DSTOPTS, options, 16) == 0;
+    enter(space_b);
+    ok = ok && raw_open(&e.b, FAMILY_IPV6, 51, &absent, why, sizeof(why));
+    reset();
+    fill(0, 100, &e.from, &e.to, 0, true);
+    ok = ok && datagram_send(&e.a, out, 1) == 0 && receive(&e.b, 1) == 1;
+    const uint8_t *head = packet_data(in[0]) - in[0]->outer_head_bytes;
+    check("ah6: extension headers stand before the data",
+          ok && same_bytes(in[0], 1, 100) && head_is(in[0], &e, 51, 63, 64) && head[6] == 0 &&
+              head[40] == 60 && memcmp(head + 41, hop + 1, 7) == 0 && head[48] == 51 &&
+              memcmp(head + 49, options + 1, 15) == 0);
+
+    options[1] = 11;
+    options[3] = 92;
+    ok = setsockopt(e.a.fd, IPPROTO_IPV6, IPV6_DSTOPTS, options, 96) == 0;
+    reset();
+    fill(0, 100, &e.from, &e.to, 0, true);
+    ok = ok && datagram_send(&e.a, out, 1) == 0;
+    (void)usleep(50000);
+    check("ah6: more of them than fit are counted, not delivered",
+          ok && datagram_receive(&e.b, in, 1, &too_long) == 0 && too_long == 1);
+    datagram_close(&e.a);
+    datagram_close(&e.b);
+}
+
+/* In `space`, everything leads into the TUN device, but for what goes around it. */
+static void check_bypass(const char *space, const char *space_b, const char *a, const char *b,
+                         const char *name)
+{
+    struct ends e = {.name = name, .from = {address_of(a), 0}, .to = {address_of(b), 0}};
+    enum family family = (enum family)e.from.address.family;
+    struct network target = {e.to.address, (uint8_t)(address_bytes(family) * 8)};
+    struct netlink nl;
+    struct tun tun;
+    char why[256] = "", what[96];
+    bool absent;
+
+    enter(space);
+    bool ok = netlink_open(&nl, why, sizeof(why)) &&
+              tun_open(&tun, "hst2", false, false, why, sizeof(why)) &&
+              netlink_link_up(&nl, tun.interface_index, 1400, why, sizeof(why)) &&
+              netlink_route_add(&nl, &target, tun.interface_index, NULL, why, sizeof(why)) &&
+              raw_open_sender(&e.a, family, &absent, why, sizeof(why));
+    enter(space_b);
+    ok = ok && raw_open(&e.b, family, 51, &absent, why, sizeof(why));
+    reset();
+    fill_whole(0, &e, 51, 200);
+    out[0]->bypass = true;
+    snprintf(what, sizeof(what), "%s: nothing goes around while it is not known where", name);
+    check(what, ok && datagram_send(&e.a, out, 1) == 1);
+    int uplink = netlink_uplink(&nl, family, tun.interface_index);
+    snprintf(what, sizeof(what), "%s: the default route is found", name);
+    check(what, uplink != 0 && uplink != tun.interface_index);
+    datagram_set_uplink(&e.a, uplink);
+    fill_whole(1, &e, 51, 201);
+    bool sent = datagram_send(&e.a, out, 2) == 0;
+    snprintf(what, sizeof(what), "%s: only what goes around the tunnel arrives", name);
+    check(what, sent && receive(&e.b, 2) == 1 && in[0]->length + in[0]->outer_head_bytes == 200);
+    snprintf(what, sizeof(what), "%s: the other is in the tunnel", name);
+    check(what, reads_packet_to(&tun, a, b));
+    /* From somebody behind us. */
+    struct ends far = e;
+    far.from.address.bytes[2] = 0x77;
+    reset();
+    fill_whole(0, &far, 51, 210);
+    out[0]->bypass = true;
+    sent = datagram_send(&e.a, out, 1) == 0;
+    snprintf(what, sizeof(what), "%s: so does what comes from others", name);
+    check(what,
+          sent && receive(&e.b, 1) == 1 && head_is(in[0], &far, 51, 32, in[0]->outer_head_bytes));
+    datagram_close(&e.a);
+    datagram_close(&e.b);
+    tun_close(&tun);
+    netlink_close(&nl);
+}
+
+static void check_raw(const char *space_a, const char *space_b, const char *a, const char *b,
+                      const char *name, uint32_t overhead)
+{
+    struct ends e = {.name = name,
+                     .from = {address_of(a), 0},
+                     .to = {address_of(b), 0},
+                     .fits = 1400 - overhead};
+    char why[256] = "";
+    bool absent;
+
+    enter(space_a);
+    bool ok = raw_open(&e.a, (enum family)e.from.address.family, 50, &absent, why, sizeof(why));
+    enter(space_b);
+    ok = ok && raw_open(&e.b, (enum family)e.from.address.family, 50, &absent, why, sizeof(why));
+    check(name, ok);
+    if (!ok) {
+        printf("%s\n", why);
+        return;
+    }
+    check_batch(&e);
+    check_sizes(&e);
+    datagram_close(&e.a);
+    datagram_close(&e.b);
 }
 
 static void check_tun(const char *space)
@@ -490,8 +711,8 @@ static void check_pair(struct netlink *nl, int interface_index, const struct pai
     snprintf(what, sizeof(what), "%s: but for IKE and what carries our mark", p->name);
     check(what, !goes_inside(p->peer, 0, "ipproto udp sport 500 dport 500") &&
                     !goes_inside(p->peer, 0, "ipproto udp sport 4500 dport 70") &&
-                    !goes_inside(p->peer, NETLINK_OUTSIDE_MARK, "") &&
-                    !goes_inside(p->peer, NETLINK_OUTSIDE_MARK | 1, from) &&
+                    !goes_inside(p->peer, DATAGRAM_MARK, "") &&
+                    !goes_inside(p->peer, DATAGRAM_MARK | 1, from) &&
                     goes_inside(p->peer, 1, from));
     if (p->other != NULL) {
         snprintf(from, sizeof(from), "from %s", p->other);
@@ -604,6 +825,11 @@ int main(int argc, char **argv)
     check_pairs(argv[1]);
     check_udp(argv[1], argv[2], "203.0.113.1", "198.51.100.2", "udp4", 28);
     check_udp(argv[1], argv[2], "2001:db8:a::1", "2001:db8:b::2", "udp6", 48);
+    check_whole(argv[1], argv[2], "203.0.113.1", "198.51.100.2", "ah4");
+    check_whole(argv[1], argv[2], "2001:db8:a::1", "2001:db8:b::2", "ah6");
+    check_extensions(argv[1], argv[2], "2001:db8:a::1", "2001:db8:b::2");
+    check_bypass(argv[1], argv[2], "203.0.113.1", "198.51.100.2", "around4");
+    check_bypass(argv[1], argv[2], "2001:db8:a::1", "2001:db8:b::2", "around6");
     check_raw(argv[1], argv[2], "203.0.113.1", "198.51.100.2", "raw4", 20);
     check_raw(argv[1], argv[2], "2001:db8:a::1", "2001:db8:b::2", "raw6", 40);
     return failures == 0 ? 0 : 1;
