@@ -217,6 +217,27 @@ MUST_USE bool ikev2_read_notify(struct slice body, struct ikev2_notify_payload *
 void ikev2_write_notify(struct writer *w, const struct ikev2_notify_payload *n);
 MUST_USE bool ikev2_notify_is_error(uint16_t type);
 
+/* The data of IPCOMP_SUPPORTED (2.22). */
+enum ikev2_ipcomp_transform {
+    IKEV2_IPCOMP_OUI = 1,
+    IKEV2_IPCOMP_DEFLATE = 2,
+    IKEV2_IPCOMP_LZS = 3,
+    IKEV2_IPCOMP_LZJH = 4,
+};
+struct ikev2_ipcomp {
+    uint16_t cpi;
+    uint8_t transform;
+    struct slice attributes; /* of the transform; deflate has none */
+};
+MUST_USE bool ikev2_read_ipcomp(struct slice data, struct ikev2_ipcomp *out);
+void ikev2_write_ipcomp(struct writer *w, const struct ikev2_ipcomp *ipcomp);
+
+/* The one octet of USE_AGGFRAG (RFC 9347 6.1.4): what its sender demands. */
+enum ikev2_aggfrag_flag {
+    IKEV2_AGGFRAG_DONT_FRAGMENT = 0x01,
+    IKEV2_AGGFRAG_CONGESTION_CONTROL = 0x02,
+};
+
 /* Delete (3.11). For IKE: spi_bytes 0 and count 0. SPIs stand one after the other in `spis`. */
 struct ikev2_delete_payload {
     uint8_t protocol;

@@ -399,6 +399,51 @@ static bool describe_octets(struct text *out, struct slice body)
     return true;
 }
 
+static const struct number_name ipcomp_names[] = {
+    {IKEV2_IPCOMP_OUI, "OUI"},
+    {IKEV2_IPCOMP_DEFLATE, "DEFLATE"},
+    {IKEV2_IPCOMP_LZS, "LZS"},
+    {IKEV2_IPCOMP_LZJH, "LZJH"},
+};
+
+static void add_aggfrag_flags(struct text *out, uint8_t flags)
+{
+    const uint8_t known = IKEV2_AGGFRAG_CONGESTION_CONTROL | IKEV2_AGGFRAG_DONT_FRAGMENT;
+
+    if ((flags & IKEV2_AGGFRAG_CONGESTION_CONTROL) != 0) {
+        text_add(out, ", congestion control");
+    }
+    if ((flags & IKEV2_AGGFRAG_DONT_FRAGMENT) != 0) {
+        text_add(out, ", don't fragment");
+    }
+    if ((flags & ~known) != 0) {
+        text_addf(out, ", unknown flags %02x", flags & ~known);
+    }
+}
+
+/* What is added of the data of a notify; false: nothing is known about it. */
+static bool add_notify_data(struct text *out, const struct ikev2_notify_payload *n)
+{
+    struct ikev2_ipcomp ipcomp;
+
+    if (n->type == IKEV2_INVALID_KE_PAYLOAD && n->data.length == 2) {
+        text_addf(out, ", group %u ", get_u16(n->data.data));
+        ADD_NAME(out, group_names, get_u16(n->data.data));
+    } else if (n->type == IKEV2_UNSUPPORTED_CRITICAL_PAYLOAD && n->data.length == 1) {
+        text_addf(out, ", payload %u", n->data.data[0]);
+    } else if (n->type == IKEV2_SET_WINDOW_SIZE && n->data.length == 4) {
+        text_addf(out, ", %u", (unsigned)get_u32(n->data.data));
+    } else if (n->type == IKEV2_IPCOMP_SUPPORTED && ikev2_read_ipcomp(n->data, &ipcomp)) {
+        text_addf(out, ", CPI %u ", ipcomp.cpi);
+        ADD_NAME(out, ipcomp_names, ipcomp.transform);
+    } else if (n->type == IKEV2_USE_AGGFRAG && n->data.length == 1) {
+        add_aggfrag_flags(out, n->data.data[0]);
+    } else {
+        return false;
+    }
+    return true;
+}
+
 static bool describe_notify(struct text *out, struct slice body)
 {
     struct ikev2_notify_payload n;
@@ -413,14 +458,7 @@ static bool describe_notify(struct text *out, struct slice body)
         ADD_NAME(out, protocols, n.protocol);
         add_spi(out, n.spi);
     }
-    if (n.type == IKEV2_INVALID_KE_PAYLOAD && n.data.length == 2) {
-        text_addf(out, ", group %u ", get_u16(n.data.data));
-        ADD_NAME(out, group_names, get_u16(n.data.data));
-    } else if (n.type == IKEV2_UNSUPPORTED_CRITICAL_PAYLOAD && n.data.length == 1) {
-        text_addf(out, ", payload %u", n.data.data[0]);
-    } else if (n.type == IKEV2_SET_WINDOW_SIZE && n.data.length == 4) {
-        text_addf(out, ", %u", (unsigned)get_u32(n.data.data));
-    } else if (n.data.length > 0) {
+    if (!add_notify_data(out, &n) && n.data.length > 0) {
         text_add(out, ", ");
         add_octets(out, n.data);
     }

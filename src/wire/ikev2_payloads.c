@@ -172,6 +172,25 @@ void ikev2_write_delete(struct writer *w, const struct ikev2_delete_payload *d)
     write_slice(w, d->spis);
 }
 
+/* --- the data of notifies --- */
+
+bool ikev2_read_ipcomp(struct slice data, struct ikev2_ipcomp *out)
+{
+    struct reader r = reader_over(data);
+
+    out->cpi = read_u16(&r);
+    out->transform = read_u8(&r);
+    out->attributes = read_rest(&r);
+    return reader_done(&r);
+}
+
+void ikev2_write_ipcomp(struct writer *w, const struct ikev2_ipcomp *ipcomp)
+{
+    write_u16(w, ipcomp->cpi);
+    write_u8(w, ipcomp->transform);
+    write_slice(w, ipcomp->attributes);
+}
+
 /* --- TSi, TSr (3.13) --- */
 
 #define TS_HEAD_BYTES 4

@@ -388,6 +388,26 @@ TEST(a_notification_has_the_spi_it_announces)
           !ikev2_notify_is_error(16384));
 }
 
+TEST(a_compression_has_a_cpi_and_a_transform_and_perhaps_attributes)
+{
+    static const uint8_t data[] = {0x12, 0x34, 2, 9, 8};
+    struct ikev2_ipcomp ipcomp;
+    uint8_t room[8];
+
+    for (size_t length = 0; length <= sizeof(data); length++) {
+        struct writer w = writer_over(room, sizeof(room));
+        bool read = ikev2_read_ipcomp((struct slice){data, length}, &ipcomp);
+
+        CHECK_EQUAL(read, length >= 3);
+        if (read) {
+            CHECK(ipcomp.cpi == 0x1234 && ipcomp.transform == IKEV2_IPCOMP_DEFLATE);
+            CHECK_EQUAL(ipcomp.attributes.length, length - 3);
+            ikev2_write_ipcomp(&w, &ipcomp);
+            CHECK(slice_equal(writer_written(&w), (struct slice){data, length}));
+        }
+    }
+}
+
 TEST(a_deletion_has_exactly_the_spis_it_announces)
 {
     static const struct {
@@ -595,4 +615,29 @@ TEST(notifications_with_a_number_show_it)
         described(IKEV2_INFORMATIONAL, IKEV2_NOTIFY, SLICE_OF(chain)),
         "HDR, N(INVALID_KE_PAYLOAD), N(UNSUPPORTED_CRITICAL_PAYLOAD)" HDR_LINE
         "\n  N INVALID_KE_PAYLOAD, group 19 ECP_256\n  N UNSUPPORTED_CRITICAL_PAYLOAD, payload 99");
+}
+
+TEST(notifies_about_children_are_described)
+{
+    static const uint8_t chain[] = {
+        41, 0, 0, 11, 0, 0, 0x40, 0x03, 0x12, 0x34, 2, /* IPCOMP_SUPPORTED */
+        41, 0, 0, 9,  0, 0, 0x40, 0x3a, 3, /* USE_AGGFRAG */
+        41, 0, 0, 9,  0, 0, 0x40, 0x3a, 0x84, /* with what nobody knows */
+        41, 0, 0, 10, 0, 0, 0x40, 0x03, 1,    2, /* too short */
+        41, 0, 0, 8,  0, 0, 0x40, 0x0b, /* NON_FIRST_FRAGMENTS_ALSO */
+        42, 0, 0, 12, 2, 4, 0x40, 0x09, 0xc0, 0xff, 0xee, 0x01, /* REKEY_SA of AH */
+        0,  0, 0, 12, 2, 4, 0,    1,    0xc0, 0xff, 0xee, 0x02, /* Delete of AH */
+    };
+
+    CHECK_TEXT(described(IKEV2_INFORMATIONAL, IKEV2_NOTIFY, SLICE_OF(chain)),
+               "HDR, N(IPCOMP_SUPPORTED), N(USE_AGGFRAG), N(USE_AGGFRAG), N(IPCOMP_SUPPORTED), "
+               "N(NON_FIRST_FRAGMENTS_ALSO), N(REKEY_SA), D" HDR_LINE
+               "\n  N IPCOMP_SUPPORTED, CPI 4660 DEFLATE"
+               "\n  N USE_AGGFRAG, congestion control, don't fragment"
+               "\n  N USE_AGGFRAG, unknown flags 84"
+               "\n  N IPCOMP_SUPPORTED, 2 octets"
+               "\n  N NON_FIRST_FRAGMENTS_ALSO"
+               "\n  N REKEY_SA AH c0ffee01"
+               "\n  D AH c0ffee02");
+    CHECK_TEXT(ikev2_notify_name(IKEV2_PATH_PROBE), "PATH_PROBE");
 }

@@ -701,3 +701,140 @@ TEST(an_initiator_is_not_led_in_circles)
         world_fini(&w);
     }
 }
+
+/* ---- what a child can be beside a tunnel of ESP (1.3.1, appendix C) ---- */
+
+static struct selector selector_of(const char *words)
+{
+    struct network n;
+
+    CHECK(network_parse(slice_of_text(words), &n));
+    return selector_of_network(&n);
+}
+
+/* Between the two hosts themselves. */
+static void between_hosts(enum ikev2_mode a, enum ikev2_mode b)
+{
+    w.side[A].local_selector = w.side[B].remote_selector = selector_of("192.0.2.1");
+    w.side[A].remote_selector = w.side[B].local_selector = selector_of("203.0.113.2");
+    w.side[A].children[0].mode = a;
+    w.side[B].children[0].mode = b;
+}
+
+static void to_ike_auth(const char *request, const char *response)
+{
+    world_start(&w);
+    world_expect(&w, A, "HDR, " INIT_REQUEST);
+    world_expect(&w, B, INIT_RESPONSE);
+    world_expect(&w, A, request);
+    world_expect(&w, B, response);
+}
+
+/* By either side, with these notifies in both messages. */
+static void rekey_by_both_in_turn(const char *request, const char *response)
+{
+    for (enum world_side_name side = A; side <= B; side++) {
+        world_settle(&w);
+        world_rekey_child(&w, side);
+        world_expect(&w, side, request);
+        world_expect(&w, 1 - side, response);
+        world_expect(&w, side, "HDR, SK {D}");
+        world_expect(&w, 1 - side, "HDR, SK {D}");
+    }
+    world_settle(&w);
+    world_check_settled(&w, 1);
+}
+
+TEST(transport_mode_is_asked_for_and_granted)
+{
+    world_init(&w, 100);
+    between_hosts(IKEV2_MODE_TRANSPORT, IKEV2_MODE_PREFER_TRANSPORT);
+    to_ike_auth("HDR, SK {IDi, IDr, AUTH, N(USE_TRANSPORT_MODE), SAi2, TSi, TSr}",
+                "HDR, SK {IDr, AUTH, N(USE_TRANSPORT_MODE), SAr2, TSi, TSr}");
+    rekey_by_both_in_turn("HDR, SK {N(REKEY_SA), N(USE_TRANSPORT_MODE), SA, Ni, KEi, TSi, TSr}",
+                          "HDR, SK {N(USE_TRANSPORT_MODE), SA, Nr, KEr, TSi, TSr}");
+    world_fini(&w);
+}
+
+/* 1.3.1: if a tunnel is unacceptable to the initiator, he must delete it. */
+TEST(a_tunnel_in_the_place_of_transport_mode_is_deleted)
+{
+    world_init(&w, 101);
+    between_hosts(IKEV2_MODE_TRANSPORT, IKEV2_MODE_TUNNEL);
+    to_ike_auth("HDR, SK {IDi, IDr, AUTH, N(USE_TRANSPORT_MODE), SAi2, TSi, TSr}",
+                "HDR, SK {IDr, AUTH, SAr2, TSi, TSr}");
+    world_expect(&w, A, "HDR, SK {D}");
+    world_expect(&w, B, "HDR, SK {D}");
+    world_settle(&w);
+    world_check_settled(&w, 0);
+    CHECK_EQUAL(w.side[A].failure.reason, IKEV2_FAIL_CHILD_MODE);
+    world_fini(&w);
+}
+
+TEST(a_tunnel_is_refused_where_transport_mode_must_be)
+{
+    world_init(&w, 102);
+    between_hosts(IKEV2_MODE_TUNNEL, IKEV2_MODE_TRANSPORT);
+    to_ike_auth("HDR, SK {IDi, IDr, AUTH, SAi2, TSi, TSr}",
+                "HDR, SK {IDr, AUTH, N(NO_PROPOSAL_CHOSEN)}");
+    world_settle(&w);
+    world_check_settled(&w, 0);
+    CHECK_EQUAL(w.side[B].failure.reason, IKEV2_FAIL_CHILD_MODE);
+    world_fini(&w);
+}
+
+/* 2.22, and RFC 9347 5.1 */
+TEST(compression_and_aggfrag_are_asked_for_and_granted)
+{
+    world_init(&w, 103);
+    for (enum world_side_name side = A; side <= B; side++) {
+        w.side[side].children[0].compress = true;
+        w.side[side].children[0].aggfrag.wanted = true;
+        w.side[side].children[0].non_first_fragments = true;
+        w.side[side].local_selector.protocol = w.side[side].remote_selector.protocol = 6;
+    }
+    w.side[A].remote_selector.port_first = w.side[A].remote_selector.port_last = 25;
+    w.side[B].local_selector.port_first = w.side[B].local_selector.port_last = 25;
+    to_ike_auth("HDR, SK {IDi, IDr, AUTH, N(IPCOMP_SUPPORTED), N(NON_FIRST_FRAGMENTS_ALSO), "
+                "N(USE_AGGFRAG), SAi2, TSi, TSr}",
+                "HDR, SK {IDr, AUTH, N(IPCOMP_SUPPORTED), N(NON_FIRST_FRAGMENTS_ALSO), "
+                "N(USE_AGGFRAG), SAr2, TSi, TSr}");
+    rekey_by_both_in_turn(
+        "HDR, SK {N(REKEY_SA), N(IPCOMP_SUPPORTED), N(NON_FIRST_FRAGMENTS_ALSO), N(USE_AGGFRAG), "
+        "SA, Ni, KEi, TSi, TSr}",
+        "HDR, SK {N(IPCOMP_SUPPORTED), N(NON_FIRST_FRAGMENTS_ALSO), N(USE_AGGFRAG), SA, Nr, KEr, "
+        "TSi, TSr}");
+    world_fini(&w);
+}
+
+TEST(what_the_responder_does_not_want_is_left_out_then_and_when_it_is_rekeyed)
+{
+    world_init(&w, 104);
+    w.side[A].children[0].compress = true;
+    w.side[A].children[0].aggfrag.wanted = true;
+    to_ike_auth("HDR, SK {IDi, IDr, AUTH, N(IPCOMP_SUPPORTED), N(USE_AGGFRAG), SAi2, TSi, TSr}",
+                "HDR, SK {IDr, AUTH, SAr2, TSi, TSr}");
+    rekey_by_both_in_turn("HDR, SK {N(REKEY_SA), SA, Ni, KEi, TSi, TSr}",
+                          "HDR, SK {SA, Nr, KEr, TSi, TSr}");
+    CHECK_EQUAL(w.side[A].child_failed, 0);
+    world_fini(&w);
+}
+
+TEST(ah_is_rekeyed_and_deleted_under_its_own_protocol)
+{
+    char why[200];
+
+    world_init(&w, 105);
+    for (enum world_side_name side = A; side <= B; side++) {
+        CHECK(proposal_parse(PROTOCOL_AH, SLICE_TEXT("sha256-x25519"),
+                             &w.side[side].child_proposals[0].list[0], why, sizeof(why)));
+    }
+    to_ike_auth("HDR, SK {IDi, IDr, AUTH, SAi2, TSi, TSr}", "HDR, SK {IDr, AUTH, SAr2, TSi, TSr}");
+    rekey_by_both_in_turn("HDR, SK {N(REKEY_SA), SA, Ni, KEi, TSi, TSr}",
+                          "HDR, SK {SA, Nr, KEr, TSi, TSr}");
+    world_close_child(&w, B);
+    world_expect(&w, B, "HDR, SK {D}");
+    world_expect(&w, A, "HDR, SK {D}");
+    world_check_settled(&w, 0);
+    world_fini(&w);
+}

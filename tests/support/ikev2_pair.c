@@ -696,6 +696,14 @@ void ikev2_pair_start_child(struct ikev2_pair *pair, unsigned side, unsigned pol
     settle(pair, side);
 }
 
+void ikev2_pair_start_child_for(struct ikev2_pair *pair, unsigned side, unsigned policy,
+                                const struct ikev2_packet *packet)
+{
+    ikev2_sa_start_child_for(pair->side[side].sa, &pair->side[side].children_policy[policy], packet,
+                             pair->now_ms, pair->actions);
+    settle(pair, side);
+}
+
 void ikev2_pair_close_child(struct ikev2_pair *pair, unsigned side, uint32_t spi_in)
 {
     ikev2_sa_close_child(pair->side[side].sa, spi_in, pair->now_ms, pair->actions);
@@ -748,11 +756,19 @@ static bool same_keys(const struct pair_child *a, const struct pair_child *b)
            memcmp(a->key_out, b->key_in, a->key_bytes) == 0;
 }
 
-static bool same_selectors(const struct selector *a, size_t a_count, const struct selector *b,
-                           size_t b_count)
+/* In transport mode through a NAT each side has the addresses that it sees. */
+static bool same_selectors(const struct pair_child *c, const struct selector *a, size_t a_count,
+                           const struct selector *b, size_t b_count)
 {
+    bool translated = !address_is_unset(&c->info.original_local);
+
     for (size_t i = 0; i < a_count && a_count == b_count; i++) {
-        if (!selector_equal(&a[i], &b[i])) {
+        struct selector seen = a[i];
+
+        if (translated) {
+            seen.addresses = b[i].addresses;
+        }
+        if (!selector_equal(&seen, &b[i])) {
             return false;
         }
     }
@@ -806,8 +822,10 @@ static bool side_agrees(struct ikev2_pair *pair, unsigned side)
             c->suite.encryption != other->suite.encryption ||
             c->suite.key_bits != other->suite.key_bits ||
             c->suite.integrity != other->suite.integrity || c->suite.esn != other->suite.esn ||
-            !same_selectors(c->local, c->local_count, other->remote, other->remote_count) ||
-            !same_selectors(c->remote, c->remote_count, other->local, other->local_count)) {
+            c->info.transport_mode != other->info.transport_mode ||
+            c->info.aggfrag != other->info.aggfrag || c->info.cpi_in != other->info.cpi_out ||
+            !same_selectors(c, c->local, c->local_count, other->remote, other->remote_count) ||
+            !same_selectors(c, c->remote, c->remote_count, other->local, other->local_count)) {
             return false;
         }
     }

@@ -161,6 +161,8 @@ void ikev2_pair_close(struct ikev2_pair *pair, unsigned side);
 void ikev2_pair_rekey(struct ikev2_pair *pair, unsigned side);
 void ikev2_pair_rekey_child(struct ikev2_pair *pair, unsigned side, uint32_t spi_in);
 void ikev2_pair_start_child(struct ikev2_pair *pair, unsigned side, unsigned policy);
+void ikev2_pair_start_child_for(struct ikev2_pair *pair, unsigned side, unsigned policy,
+                                const struct ikev2_packet *packet);
 void ikev2_pair_close_child(struct ikev2_pair *pair, unsigned side, uint32_t spi_in);
 void ikev2_pair_ask_liveness(struct ikev2_pair *pair, unsigned side);
 /* A packet goes through the child that the sender uses under a policy name: false when the sender

@@ -9,8 +9,38 @@
 
 /* ---- what is agreed ---- */
 
-void ikev2_child_want(struct ikev2_work *work, const struct ikev2_child_policy *policy,
-                      const struct ikev2_child *old)
+bool ikev2_packet_is_set(const struct ikev2_packet *packet)
+{
+    return !address_is_unset(&packet->local.addresses.first);
+}
+
+bool ikev2_packet_equal(const struct ikev2_packet *a, const struct ikev2_packet *b)
+{
+    return a->only == b->only && selector_equal(&a->local, &b->local) &&
+           selector_equal(&a->remote, &b->remote);
+}
+
+bool ikev2_policy_has_packet(const struct ikev2_child_policy *policy,
+                             const struct ikev2_packet *packet)
+{
+    return selectors_are_within(&packet->local, 1, policy->local, policy->local_count) &&
+           selectors_are_within(&packet->remote, 1, policy->remote, policy->remote_count);
+}
+
+static size_t with_packet(const struct selector *packet, bool only, const struct selector *list,
+                          size_t count, struct selector *out)
+{
+    if (only) {
+        *out = *packet;
+        return 1;
+    }
+    count = count < SELECTORS_MAX ? count : SELECTORS_MAX - 1;
+    return selectors_with_packet(packet, list, count, out);
+}
+
+bool ikev2_child_want(const struct ikev2_sa *sa, struct ikev2_work *work,
+                      const struct ikev2_child_policy *policy, const struct ikev2_child *old,
+                      const struct ikev2_packet *packet)
 {
     const struct selector *local = policy->local;
     const struct selector *remote = policy->remote;
@@ -24,13 +54,27 @@ void ikev2_child_want(struct ikev2_work *work, const struct ikev2_child_policy *
         remote = old->selectors + old->local_count;
         remote_count = old->remote_count;
         work->old_spi_in = old->spi_in;
+        work->packet = old->packet;
+        packet = NULL;
     }
     work->policy = policy;
-    work->transport_mode = policy->mode != IKEV2_MODE_TUNNEL;
-    work->local_count = local_count < SELECTORS_MAX ? local_count : SELECTORS_MAX;
-    work->remote_count = remote_count < SELECTORS_MAX ? remote_count : SELECTORS_MAX;
-    memcpy(work->local, local, work->local_count * sizeof(*local));
-    memcpy(work->remote, remote, work->remote_count * sizeof(*remote));
+    if (packet != NULL && ikev2_packet_is_set(packet)) {
+        if (packet->only && !ikev2_policy_has_packet(policy, packet)) {
+            return false;
+        }
+        work->packet = *packet;
+        work->local_count =
+            with_packet(&packet->local, packet->only, local, local_count, work->local);
+        work->remote_count =
+            with_packet(&packet->remote, packet->only, remote, remote_count, work->remote);
+    } else {
+        work->local_count = local_count < SELECTORS_MAX ? local_count : SELECTORS_MAX;
+        work->remote_count = remote_count < SELECTORS_MAX ? remote_count : SELECTORS_MAX;
+        memcpy(work->local, local, work->local_count * sizeof(*local));
+        memcpy(work->remote, remote, work->remote_count * sizeof(*remote));
+    }
+    ikev2_terms_want(sa, work, old);
+    return work->local_count > 0 && work->remote_count > 0;
 }
 
 uint8_t ikev2_child_policy_protocol(const struct ikev2_child_policy *policy)
@@ -102,27 +146,75 @@ static enum selectors_verdict match_policy(const struct ikev2_child_policy *poli
     return verdict;
 }
 
+static bool allows(const struct ikev2_child_policy *policy, bool transport)
+{
+    return policy->mode != (transport ? IKEV2_MODE_TUNNEL : IKEV2_MODE_TRANSPORT);
+}
+
+/* The policy that fits best, of those that allow the mode, with the selectors narrowed to it. */
+static bool match_policies(const struct ikev2_sa *sa, const struct ikev2_child_policy *only,
+                           const struct ikev2_ts_payload *tsi, const struct ikev2_ts_payload *tsr,
+                           bool transport, struct ikev2_work *work)
+{
+    enum selectors_verdict best = SELECTORS_NONE;
+
+    if (only != NULL) {
+        return allows(only, transport) &&
+               match_policy(only, tsi, tsr, best, work) != SELECTORS_NONE;
+    }
+    for (size_t i = 0; i < sa->policy->child_count; i++) {
+        if (allows(&sa->policy->children[i], transport)) {
+            best = match_policy(&sa->policy->children[i], tsi, tsr, best, work);
+        }
+    }
+    return best != SELECTORS_NONE;
+}
+
+/* RFC 7296 2.23.1: with the selectors as we see them, for the two hosts alone. */
+static bool match_transport(const struct ikev2_sa *sa, const struct ikev2_child_policy *only,
+                            const struct ikev2_ts_payload *tsi, const struct ikev2_ts_payload *tsr,
+                            struct ikev2_work *work)
+{
+    struct ikev2_ts_payload peer = *tsi;
+    struct ikev2_ts_payload local = *tsr;
+    struct ikev2_terms terms = {.transport_mode = true};
+
+    if (!ikev2_terms_see(sa, &local, &peer, &terms)) {
+        return false;
+    }
+    local.count =
+        (uint16_t)ikev2_selectors_of_host(local.selectors, local.count, &sa->local.address);
+    peer.count = (uint16_t)ikev2_selectors_of_host(peer.selectors, peer.count, &sa->peer.address);
+    if (local.count == 0 || peer.count == 0 ||
+        !match_policies(sa, only, &peer, &local, true, work)) {
+        return false;
+    }
+    work->agreed = terms;
+    return true;
+}
+
 static uint16_t match_selectors(struct ikev2_sa *sa, const struct ikev2_message *m,
                                 const struct ikev2_child_policy *only, struct ikev2_work *work,
                                 struct ikev2_failure *failure)
 {
     struct ikev2_ts_payload tsi;
     struct ikev2_ts_payload tsr;
-    enum selectors_verdict best = SELECTORS_NONE;
+    bool transport = ikev2_message_notify(m, IKEV2_USE_TRANSPORT_MODE) != NULL;
 
     if (!ikev2_read_ts(m->body[IKEV2_TSI], &tsi) || !ikev2_read_ts(m->body[IKEV2_TSR], &tsr)) {
         ikev2_failure_set(failure, IKEV2_FAIL_SYNTAX, m->header.exchange, IKEV2_INVALID_SYNTAX,
                           "malformed traffic selectors");
         return IKEV2_INVALID_SYNTAX;
     }
-    if (only != NULL) {
-        best = match_policy(only, &tsi, &tsr, best, work);
-    }
-    for (size_t i = 0; only == NULL && i < sa->policy->child_count; i++) {
-        best = match_policy(&sa->policy->children[i], &tsi, &tsr, best, work);
-    }
-    if (best != SELECTORS_NONE) {
+    if ((transport && match_transport(sa, only, &tsi, &tsr, work)) ||
+        match_policies(sa, only, &tsi, &tsr, false, work)) {
         return 0;
+    }
+    /* RFC 7296 3.10.1: NO_PROPOSAL_CHOSEN speaks of USE_TRANSPORT_MODE as well. */
+    if (!transport && match_policies(sa, only, &tsi, &tsr, true, work)) {
+        ikev2_failure_set(failure, IKEV2_FAIL_CHILD_MODE, m->header.exchange,
+                          IKEV2_NO_PROPOSAL_CHOSEN, "");
+        return IKEV2_NO_PROPOSAL_CHOSEN;
     }
     ikev2_failure_set(failure, IKEV2_FAIL_CHILD_SELECTORS, m->header.exchange,
                       IKEV2_TS_UNACCEPTABLE, "");
@@ -182,14 +274,13 @@ uint16_t ikev2_child_match(struct ikev2_sa *sa, const struct ikev2_message *m,
         return IKEV2_NO_ADDITIONAL_SAS;
     }
     work->group = work->choice.suite.key_exchange;
-    work->transport_mode = work->policy->mode != IKEV2_MODE_TUNNEL &&
-                           ikev2_message_notify(m, IKEV2_USE_TRANSPORT_MODE) != NULL;
+    ikev2_terms_choose(m, work);
     return 0;
 }
 
 /* The selectors that the responder chose, if they are part of what was proposed. */
-static bool verify_selectors(const struct ikev2_message *m, struct ikev2_work *work,
-                             struct ikev2_failure *failure)
+static bool verify_selectors(const struct ikev2_sa *sa, const struct ikev2_message *m,
+                             struct ikev2_work *work, struct ikev2_failure *failure)
 {
     struct ikev2_ts_payload tsi;
     struct ikev2_ts_payload tsr;
@@ -200,7 +291,9 @@ static bool verify_selectors(const struct ikev2_message *m, struct ikev2_work *w
                           "a child without well-formed traffic selectors");
         return false;
     }
-    if (!selectors_are_within(tsi.selectors, tsi.count, work->local, work->local_count) ||
+    bool seen = !work->agreed.transport_mode || ikev2_terms_see(sa, &tsi, &tsr, &work->agreed);
+
+    if (!seen || !selectors_are_within(tsi.selectors, tsi.count, work->local, work->local_count) ||
         !selectors_are_within(tsr.selectors, tsr.count, work->remote, work->remote_count) ||
         tsi.count > SELECTORS_MAX || tsr.count > SELECTORS_MAX) {
         ikev2_failure_set(failure, IKEV2_FAIL_CHILD_SELECTORS, m->header.exchange, 0,
@@ -242,9 +335,7 @@ bool ikev2_child_verify(struct ikev2_sa *sa, const struct ikev2_message *m, enum
                           "too many children under one IKE SA");
         return false;
     }
-    work->transport_mode =
-        work->transport_mode && ikev2_message_notify(m, IKEV2_USE_TRANSPORT_MODE) != NULL;
-    return verify_selectors(m, work, failure);
+    return ikev2_terms_verify(m, work, failure) && verify_selectors(sa, m, work, failure);
 }
 
 void ikev2_child_refused(const struct ikev2_work *work, const struct ikev2_notify_payload *notify,
@@ -271,8 +362,8 @@ void ikev2_child_refused(const struct ikev2_work *work, const struct ikev2_notif
     }
 }
 
-bool ikev2_child_write_request(struct ikev2_outgoing *o, const struct ikev2_work *work,
-                               enum proposal_use use)
+bool ikev2_child_write_request(const struct ikev2_sa *sa, struct ikev2_outgoing *o,
+                               struct ikev2_work *work, enum proposal_use use)
 {
     struct ikev2_sa_payload offer;
     uint8_t spi[4];
@@ -282,9 +373,7 @@ bool ikev2_child_write_request(struct ikev2_outgoing *o, const struct ikev2_work
                         SLICE_OF(spi), use, &offer)) {
         return false;
     }
-    if (work->transport_mode) {
-        ikev2_out_notify(o, IKEV2_USE_TRANSPORT_MODE, (struct slice){NULL, 0});
-    }
+    ikev2_terms_write(sa, o, work, &work->wanted);
     ikev2_out_sa(o, &offer);
     if (use == PROPOSAL_WITH_KE) {
         ikev2_out_nonce(o, &work->nonce_i);
@@ -297,17 +386,15 @@ bool ikev2_child_write_request(struct ikev2_outgoing *o, const struct ikev2_work
     return true;
 }
 
-void ikev2_child_write_response(struct ikev2_outgoing *o, const struct ikev2_work *work,
-                                enum proposal_use use)
+void ikev2_child_write_response(const struct ikev2_sa *sa, struct ikev2_outgoing *o,
+                                struct ikev2_work *work, enum proposal_use use)
 {
     struct ikev2_sa_payload answer;
     uint8_t spi[4];
 
     put_u32(spi, work->spi_in);
     proposal_answer(&work->choice, SLICE_OF(spi), &answer);
-    if (work->transport_mode) {
-        ikev2_out_notify(o, IKEV2_USE_TRANSPORT_MODE, (struct slice){NULL, 0});
-    }
+    ikev2_terms_write(sa, o, work, &work->agreed);
     ikev2_out_sa(o, &answer);
     if (use == PROPOSAL_WITH_KE) {
         ikev2_out_nonce(o, &work->nonce_r);
@@ -390,7 +477,11 @@ struct ikev2_child *ikev2_child_install(struct ikev2_turn *t, struct ikev2_ike *
     child->protocol = work->choice.protocol;
     child->suite = work->choice.suite;
     child->initiator = work->initiator;
-    child->transport_mode = work->transport_mode;
+    child->terms = work->agreed;
+    child->terms.cpi_in = work->agreed.compress ? work->cpi_in : 0;
+    if (work->packet.only) {
+        child->packet = work->packet;
+    }
     child->encapsulated = is_encapsulated(sa, child->protocol);
     child->replaces_spi_in = work->old_spi_in;
     child->rekey_ms = ikev2_jittered(sa, t->now_ms, work->policy->lifetime_ms, work->initiator);

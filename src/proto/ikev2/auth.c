@@ -104,8 +104,18 @@ void ikev2_auth_begin(struct ikev2_turn *t)
     struct ikev2_sa *sa = t->sa;
     struct ikev2_handshake *h = sa->handshake;
     const struct ikev2_child_policy *policy = first_child(sa->policy);
+    struct ikev2_packet packet = {0};
 
     sa->state = IKEV2_STATE_AUTH;
+    /* What waits for a packet already is the most urgent, and his selectors lead (RFC 7296 2.9). */
+    for (size_t i = 0; i < sa->pending_count; i++) {
+        if (ikev2_packet_is_set(&sa->pending[i].packet)) {
+            policy = sa->pending[i].policy;
+            packet = sa->pending[i].packet;
+            ikev2_pending_remove(sa, i);
+            break;
+        }
+    }
     if (policy == NULL) {
         ikev2_auth_continue(t, true);
         return;
@@ -115,7 +125,11 @@ void ikev2_auth_begin(struct ikev2_turn *t)
         ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_IKE_AUTH, 0, "no memory");
         return;
     }
-    ikev2_child_want(h->child, policy, NULL);
+    if (!ikev2_child_want(sa, h->child, policy, NULL, &packet)) {
+        ikev2_over_for(t, IKEV2_FAIL_CHILD_SELECTORS, IKEV2_IKE_AUTH, 0,
+                       "the networks have not what the tunnel is to be for");
+        return;
+    }
     ikev2_work_ask_spi(t, h->child);
 }
 
@@ -141,7 +155,7 @@ static void auth_send(struct ikev2_turn *t)
         ikev2_out_id(&o, IKEV2_IDR, &policy->peer_id);
     }
     ikev2_out_auth(&o, (struct slice){auth, length});
-    if (h->child != NULL && !ikev2_child_write_request(&o, h->child, PROPOSAL_WITHOUT_KE)) {
+    if (h->child != NULL && !ikev2_child_write_request(sa, &o, h->child, PROPOSAL_WITHOUT_KE)) {
         ikev2_over_for(t, IKEV2_FAIL_CHILD_NO_PROPOSAL, IKEV2_IKE_AUTH, 0,
                        "the policy has nothing to offer");
         return;
@@ -280,7 +294,7 @@ void ikev2_auth_response(struct ikev2_turn *t, struct ikev2_ike *ike, const stru
     for (size_t i = 0; i < sa->policy->child_count; i++) {
         const struct ikev2_child_policy *policy = &sa->policy->children[i];
 
-        if (policy->start && policy != first && !ikev2_pend(sa, policy, t->now_ms, 0)) {
+        if (policy->start && policy != first && !ikev2_pend(sa, policy, NULL, t->now_ms, 0)) {
             break;
         }
     }
@@ -517,7 +531,7 @@ static void auth_respond(struct ikev2_turn *t)
         ikev2_out_notify(&o, h->child_notify, (struct slice){NULL, 0});
         ikev2_tell_child_failed(t, h->child->policy, &h->child_failure);
     } else if (h->child != NULL) {
-        ikev2_child_write_response(&o, h->child, PROPOSAL_WITHOUT_KE);
+        ikev2_child_write_response(sa, &o, h->child, PROPOSAL_WITHOUT_KE);
         child = ikev2_child_install(t, ike, h->child, &h->nonce_i, &h->nonce_r);
     }
     if (sa->state != IKEV2_STATE_OVER && ikev2_send_response(t, ike, &o) && child != NULL) {

@@ -41,7 +41,17 @@ void ikev2_child_fill_info(const struct ikev2_sa *sa, const struct ikev2_child *
     out->encapsulated = child->encapsulated;
     out->initiator = child->initiator;
     out->replaces_spi_in = child->replaces_spi_in;
-    out->transport_mode = child->transport_mode;
+    out->transport_mode = child->terms.transport_mode;
+    out->original_local = child->terms.original_local;
+    out->original_peer = child->terms.original_peer;
+    out->compress = child->terms.compress;
+    out->cpi_in = child->terms.cpi_in;
+    out->cpi_out = child->terms.cpi_out;
+    out->aggfrag = child->terms.aggfrag;
+    out->peer_congestion_control = child->terms.peer_congestion_control;
+    out->peer_dont_fragment = child->terms.peer_dont_fragment;
+    out->peer_refuses_tfc = child->terms.peer_refuses_tfc;
+    out->non_first_fragments = child->terms.non_first_fragments;
     out->local = sa->local;
     out->peer = sa->peer;
     out->local_selectors = child->selectors;
@@ -179,7 +189,7 @@ void ikev2_child_time(struct ikev2_turn *t, struct ikev2_child *child)
         /* RFC 7296 2.8: what could not be rekeyed in time must not be used any longer. */
         if (child->expire_ms <= t->now_ms) {
             ikev2_child_close(t, child);
-            if (!ikev2_pend(t->sa, child->policy, t->now_ms, 0)) {
+            if (!ikev2_pend(t->sa, child->policy, &child->packet, t->now_ms, 0)) {
                 return;
             }
         }

@@ -9,9 +9,28 @@
 
 /* ---- CREATE_CHILD_SA by us ---- */
 
+/* Nothing is left to propose: the networks have not the packet, or not the two hosts of transport
+ * mode. */
+static void child_unwanted(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev2_work *work,
+                           struct ikev2_child *old)
+{
+    const struct ikev2_child_policy *policy = work->policy;
+    struct ikev2_failure failure;
+
+    ikev2_failure_set(&failure, IKEV2_FAIL_CHILD_SELECTORS, IKEV2_CREATE_CHILD_SA, 0,
+                      "the networks have not what the tunnel is to be for");
+    ikev2_failure_own_selectors(&failure, policy->local, policy->local_count, policy->remote,
+                                policy->remote_count);
+    ikev2_tell_child_failed(t, policy, &failure);
+    if (old != NULL) {
+        old->rekey_ms = ikev2_after(t->now_ms, IKEV2_RETRY_MAX_MS);
+    }
+    ikev2_work_end(t, &ike->asking);
+}
+
 void ikev2_child_begin(struct ikev2_turn *t, struct ikev2_ike *ike,
                        const struct ikev2_child_policy *policy, struct ikev2_child *old,
-                       uint8_t retries)
+                       const struct ikev2_packet *packet, uint8_t retries)
 {
     struct ikev2_work *work =
         ikev2_work_new(old != NULL ? IKEV2_WORK_REKEY_CHILD : IKEV2_WORK_CHILD, true);
@@ -23,9 +42,12 @@ void ikev2_child_begin(struct ikev2_turn *t, struct ikev2_ike *ike,
         ikev2_tell_child_failed_for(t, policy, IKEV2_FAIL_RESOURCES, 0, "no memory");
         return;
     }
-    ikev2_child_want(work, policy, old);
     work->retries = retries;
     ike->asking = work;
+    if (!ikev2_child_want(t->sa, work, policy, old, packet)) {
+        child_unwanted(t, ike, work, old);
+        return;
+    }
     work->group = proposal_first_group(policy->proposals);
     /* What was agreed before saves a round of INVALID_KE_PAYLOAD. */
     if (old != NULL && old->suite.key_exchange != KEY_EXCHANGE_NONE &&
@@ -46,8 +68,8 @@ static void child_try_later(struct ikev2_turn *t, struct ikev2_work *work, struc
     if (old != NULL) {
         old->rekey_ms = at_ms;
         old->retries = (uint8_t)(work->retries + 1);
-    } else if (work->kind == IKEV2_WORK_CHILD &&
-               !ikev2_pend(t->sa, work->policy, at_ms, (uint8_t)(work->retries + 1))) {
+    } else if (work->kind == IKEV2_WORK_CHILD && !ikev2_pend(t->sa, work->policy, &work->packet,
+                                                             at_ms, (uint8_t)(work->retries + 1))) {
         ikev2_tell_child_failed_for(t, work->policy, IKEV2_FAIL_RESOURCES, 0,
                                     "too many children wait");
     }
@@ -86,7 +108,7 @@ void ikev2_child_send(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev2_
         ikev2_out_notify_child(&o, IKEV2_REKEY_SA, old->protocol, old->spi_in);
     }
     ikev2_nonce_make(sa->random, &work->nonce_i);
-    if (!ok || !ikev2_child_write_request(&o, work, PROPOSAL_WITH_KE)) {
+    if (!ok || !ikev2_child_write_request(sa, &o, work, PROPOSAL_WITH_KE)) {
         ikev2_tell_child_failed_for(t, work->policy, IKEV2_FAIL_RESOURCES, 0,
                                     "no SPI, no key pair or nothing to offer");
         if (old != NULL) {
@@ -154,10 +176,11 @@ static void child_not_made(struct ikev2_turn *t, struct ikev2_ike *ike, struct i
     } else if (type == IKEV2_CHILD_SA_NOT_FOUND && work->kind == IKEV2_WORK_REKEY_CHILD) {
         if (old != NULL) {
             const struct ikev2_child_policy *policy = old->policy;
+            struct ikev2_packet packet = old->packet;
 
             ikev2_child_stop(t, old);
             ikev2_child_remove(t, old);
-            if (!ikev2_pend(t->sa, policy, t->now_ms, 0)) {
+            if (!ikev2_pend(t->sa, policy, &packet, t->now_ms, 0)) {
                 ikev2_tell_child_failed_for(t, policy, IKEV2_FAIL_RESOURCES, 0,
                                             "too many children wait");
             }
@@ -429,7 +452,7 @@ void ikev2_child_answer(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev
     }
     ikev2_nonce_make(sa->random, &work->nonce_r);
     ikev2_out_begin(&o);
-    ikev2_child_write_response(&o, work, PROPOSAL_WITH_KE);
+    ikev2_child_write_response(sa, &o, work, PROPOSAL_WITH_KE);
     /* RFC 7296 2.8: we must be able to receive before the peer hears that he may send. */
     struct ikev2_child *child = ikev2_child_install(t, ike, work, &work->nonce_i, &work->nonce_r);
 

@@ -11,6 +11,7 @@
  *     work.c           what an exchange needs while it goes on
  *     child.c          the life of a child
  *     agreement.c      what a child protects and how
+ *     terms.c          what is agreed about it by notifies: mode, IPComp, AGGFRAG
  *     create.c         CREATE_CHILD_SA for children
  *     rekey.c          CREATE_CHILD_SA for IKE SAs: which of them is the current one
  *     informational.c  INFORMATIONAL
@@ -217,6 +218,18 @@ MUST_USE bool ikev2_ike_time(struct ikev2_turn *t, struct ikev2_ike *ike);
 
 /* ---- children ---- */
 
+/* What is agreed by notifies, or asked for (then only the first of each line means something). */
+struct ikev2_terms {
+    bool transport_mode;
+    struct address original_local,
+        original_peer; /* what the peer sees, when it is not what we do */
+    bool compress;
+    uint16_t cpi_in, cpi_out;
+    bool aggfrag, peer_congestion_control, peer_dont_fragment;
+    bool non_first_fragments;
+    bool peer_refuses_tfc;
+};
+
 enum ikev2_child_phase {
     IKEV2_CHILD_UP,
     IKEV2_CHILD_REPLACED, /* a newer one is there; the peer is to delete this one */
@@ -231,13 +244,15 @@ struct ikev2_child {
     uint8_t protocol;
     struct suite suite;
     enum ikev2_child_phase phase;
-    bool encapsulated, initiator, transport_mode;
+    bool encapsulated, initiator;
     bool used; /* CHILD_USE was said */
     bool stopped; /* CHILD_STOP was said */
     bool delete_sent;
     bool has_successor;
     uint8_t retries;
     uint32_t replaces_spi_in;
+    struct ikev2_terms terms;
+    struct ikev2_packet packet; /* it is for this alone; not set: for all that was agreed */
     uint64_t rekey_ms, expire_ms;
     uint64_t use_ms; /* when it is used even if nothing was heard through it; NEVER_MS */
     uint64_t asked_ike_spi; /* ours of the IKE SA in which the peer asked for it; 0 he did not */
@@ -283,7 +298,9 @@ struct ikev2_work {
     uint32_t old_spi_in; /* the child that is rekeyed or deleted; 0 none */
     uint32_t spi_in; /* ours for the new child */
     uint64_t own_ike_spi; /* ours for the new IKE SA */
-    bool transport_mode;
+    struct ikev2_terms wanted, agreed;
+    uint16_t cpi_in; /* ours, when there may be IPComp; 0 none yet */
+    struct ikev2_packet packet; /* what it is made for; not set: no packet */
     uint8_t retries;
     struct proposal_choice choice;
     uint16_t group; /* of our KE payload; 0 none */
@@ -333,14 +350,40 @@ MUST_USE uint16_t ikev2_child_match(struct ikev2_sa *sa, const struct ikev2_mess
 MUST_USE bool ikev2_child_verify(struct ikev2_sa *sa, const struct ikev2_message *m,
                                  enum proposal_use use, struct ikev2_work *work,
                                  struct ikev2_failure *failure);
-/* As initiator: what is proposed: the policy's selectors, or those of the child that is rekeyed. */
-void ikev2_child_want(struct ikev2_work *work, const struct ikev2_child_policy *policy,
+/* As initiator: what is proposed: the policy's selectors, with those of the packet (NULL: none)
+ * first or alone, or those of the child that is rekeyed. False: nothing is left to propose, because
+ * the policy has not the packet, or in transport mode not the two hosts. */
+MUST_USE bool ikev2_child_want(const struct ikev2_sa *sa, struct ikev2_work *work,
+                               const struct ikev2_child_policy *policy,
+                               const struct ikev2_child *old, const struct ikev2_packet *packet);
+/* Payloads of a child: [N,] SA, [Nonce, KE,] TS. */
+MUST_USE bool ikev2_child_write_request(const struct ikev2_sa *sa, struct ikev2_outgoing *o,
+                                        struct ikev2_work *work, enum proposal_use use);
+void ikev2_child_write_response(const struct ikev2_sa *sa, struct ikev2_outgoing *o,
+                                struct ikev2_work *work, enum proposal_use use);
+
+/* As initiator: work->wanted, from policy and selectors; in transport mode the selectors are those
+ * of the two hosts, or none. */
+void ikev2_terms_want(const struct ikev2_sa *sa, struct ikev2_work *work,
                       const struct ikev2_child *old);
-/* Payloads of a child: SA, [Nonce, KE,] TS. */
-MUST_USE bool ikev2_child_write_request(struct ikev2_outgoing *o, const struct ikev2_work *work,
-                                        enum proposal_use use);
-void ikev2_child_write_response(struct ikev2_outgoing *o, const struct ikev2_work *work,
-                                enum proposal_use use);
+void ikev2_terms_write(const struct ikev2_sa *sa, struct ikev2_outgoing *o, struct ikev2_work *work,
+                       const struct ikev2_terms *terms);
+/* As responder: work->agreed, of which the mode is known. */
+void ikev2_terms_choose(const struct ikev2_message *m, struct ikev2_work *work);
+/* As initiator: work->agreed, from the response. */
+MUST_USE bool ikev2_terms_verify(const struct ikev2_message *m, struct ikev2_work *work,
+                                 struct ikev2_failure *failure);
+/* RFC 7296 2.23.1: selectors of a peer that wants transport mode as we see their addresses. False:
+ * there is a NAT, and they are not those of one host on either side. */
+MUST_USE bool ikev2_terms_see(const struct ikev2_sa *sa, struct ikev2_ts_payload *local,
+                              struct ikev2_ts_payload *peer, struct ikev2_terms *terms);
+/* Those that have the host, for it alone; returns how many. */
+size_t ikev2_selectors_of_host(struct selector *list, size_t count, const struct address *host);
+bool ikev2_packet_is_set(const struct ikev2_packet *packet);
+MUST_USE bool ikev2_packet_equal(const struct ikev2_packet *a, const struct ikev2_packet *b);
+/* Whether the policy's selectors have all of it. */
+MUST_USE bool ikev2_policy_has_packet(const struct ikev2_child_policy *policy,
+                                      const struct ikev2_packet *packet);
 /* Makes the child and tells to install it; NULL: no keys, no memory (told as a failure). */
 struct ikev2_child *ikev2_child_install(struct ikev2_turn *t, struct ikev2_ike *ike,
                                         struct ikev2_work *work, const struct ikev2_nonce *nonce_i,
@@ -361,7 +404,7 @@ void ikev2_child_refused(const struct ikev2_work *work, const struct ikev2_notif
 /* Begins an exchange of ours; the IKE SA must have none open. */
 void ikev2_child_begin(struct ikev2_turn *t, struct ikev2_ike *ike,
                        const struct ikev2_child_policy *policy, struct ikev2_child *old,
-                       uint8_t retries);
+                       const struct ikev2_packet *packet, uint8_t retries);
 void ikev2_child_send(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev2_work *work,
                       bool ok);
 void ikev2_child_request(struct ikev2_turn *t, struct ikev2_ike *ike,
@@ -442,6 +485,7 @@ struct ikev2_handshake {
 
 struct ikev2_pending {
     const struct ikev2_child_policy *policy;
+    struct ikev2_packet packet; /* not set: no packet */
     uint64_t at_ms;
     uint8_t retries;
 };
@@ -490,13 +534,15 @@ uint64_t ikev2_earlier(uint64_t a, uint64_t b);
 uint64_t ikev2_jittered(struct ikev2_sa *sa, uint64_t now_ms, uint64_t lifetime_ms, bool initiator);
 uint64_t ikev2_after(uint64_t now_ms, uint64_t wait_ms);
 uint64_t ikev2_retry_ms(struct ikev2_sa *sa, uint64_t now_ms, unsigned retries);
-/* Adds a child to be made later; false when there are too many. */
+/* Adds a child to be made later; false when there are too many. `packet` NULL: no packet. */
 MUST_USE bool ikev2_pend(struct ikev2_sa *sa, const struct ikev2_child_policy *policy,
-                         uint64_t at_ms, uint8_t retries);
+                         const struct ikev2_packet *packet, uint64_t at_ms, uint8_t retries);
 void ikev2_pending_remove(struct ikev2_sa *sa, size_t index);
-/* There is such a child, or one is being made. */
+/* There is such a child, or one is being made: one that carries the packet, or when that is NULL or
+ * not set, any. */
 MUST_USE bool ikev2_child_is_there(const struct ikev2_sa *sa,
-                                   const struct ikev2_child_policy *policy);
+                                   const struct ikev2_child_policy *policy,
+                                   const struct ikev2_packet *packet);
 /* It is over: FAILED before both were authenticated, CLOSED after. Says nothing on the wire. */
 void ikev2_over(struct ikev2_turn *t, const struct ikev2_failure *failure);
 void ikev2_over_for(struct ikev2_turn *t, enum ikev2_failure_reason reason, uint8_t exchange,

@@ -673,12 +673,12 @@ TEST(a_peer_that_deletes_a_long_chain_of_unused_children_and_the_ike_sa_at_once_
     spis[IKEV2_CHILDREN_MAX - 1] = net_spi(p, 0);
     for (size_t i = IKEV2_CHILDREN_MAX - 1; i > 0; i--) {
         work = (struct ikev2_work){.kind = IKEV2_WORK_REKEY_CHILD};
-        ikev2_child_want(&work, &p->side[0].children_policy[0], NULL);
+        CHECK(ikev2_child_want(p->side[0].sa, &work, &p->side[0].children_policy[0], NULL, NULL));
         work.spi_in = 0x10000 + (uint32_t)i;
         ikev2_nonce_make(&p->side[0].random, &work.nonce_i);
         ikev2_out_begin(&o);
         ikev2_out_notify_child(&o, IKEV2_REKEY_SA, PROTOCOL_ESP, spis[i]);
-        CHECK(ikev2_child_write_request(&o, &work, PROPOSAL_WITH_KE));
+        CHECK(ikev2_child_write_request(p->side[0].sa, &o, &work, PROPOSAL_WITH_KE));
         say(p, IKEV2_CREATE_CHILD_SA, &o);
         spis[i - 1] = work.spi_in;
     }

@@ -332,22 +332,48 @@ void ikev2_sa_rekey_child(struct ikev2_sa *sa, uint32_t spi_in, uint64_t now_ms,
     }
 }
 
+static struct ikev2_pending *find_pending(struct ikev2_sa *sa,
+                                          const struct ikev2_child_policy *child,
+                                          const struct ikev2_packet *packet)
+{
+    for (size_t i = 0; i < sa->pending_count; i++) {
+        if (sa->pending[i].policy == child && ikev2_packet_equal(&sa->pending[i].packet, packet)) {
+            return &sa->pending[i];
+        }
+    }
+    return NULL;
+}
+
 void ikev2_sa_start_child(struct ikev2_sa *sa, const struct ikev2_child_policy *child,
                           uint64_t now_ms, struct ikev2_actions *actions)
 {
-    struct ikev2_turn t = ikev2_turn_begin(sa, now_ms, actions);
+    const struct ikev2_packet none = {0};
 
-    if (sa->state == IKEV2_STATE_OVER || ikev2_child_is_there(sa, child)) {
+    ikev2_sa_start_child_for(sa, child, &none, now_ms, actions);
+}
+
+void ikev2_sa_start_child_for(struct ikev2_sa *sa, const struct ikev2_child_policy *child,
+                              const struct ikev2_packet *packet, uint64_t now_ms,
+                              struct ikev2_actions *actions)
+{
+    struct ikev2_turn t = ikev2_turn_begin(sa, now_ms, actions);
+    const struct ikev2_packet none = {0};
+
+    /* A packet that the policy has not cannot lead the selectors. */
+    if (ikev2_packet_is_set(packet) && !packet->only && !ikev2_policy_has_packet(child, packet)) {
+        packet = &none;
+    }
+    if (sa->state == IKEV2_STATE_OVER || ikev2_child_is_there(sa, child, packet)) {
         return;
     }
-    for (size_t i = 0; i < sa->pending_count; i++) {
-        if (sa->pending[i].policy == child) {
-            sa->pending[i].at_ms = ikev2_earlier(sa->pending[i].at_ms, now_ms);
-            ikev2_turn_finish(&t);
-            return;
-        }
+    struct ikev2_pending *pending = find_pending(sa, child, packet);
+
+    if (pending != NULL) {
+        pending->at_ms = ikev2_earlier(pending->at_ms, now_ms);
+        ikev2_turn_finish(&t);
+        return;
     }
-    if (!ikev2_pend(sa, child, now_ms, 0)) {
+    if (!ikev2_pend(sa, child, packet, now_ms, 0)) {
         struct ikev2_failure failure;
 
         ikev2_failure_set(&failure, IKEV2_FAIL_RESOURCES, IKEV2_CREATE_CHILD_SA, 0,

@@ -314,6 +314,12 @@ void ikev2_sa_rekey_child(struct ikev2_sa *sa, uint32_t spi_in, uint64_t now_ms,
                           struct ikev2_actions *actions);
 void ikev2_sa_start_child(struct ikev2_sa *sa, const struct ikev2_child_policy *child,
                           uint64_t now_ms, struct ikev2_actions *actions);
+/* The same because of a packet, unless there is a child that carries it. When each is for its
+ * packet alone, an IKE SA has many of one policy. Before both sides are authenticated: the first
+ * child is made for the packet. */
+void ikev2_sa_start_child_for(struct ikev2_sa *sa, const struct ikev2_child_policy *child,
+                              const struct ikev2_packet *packet, uint64_t now_ms,
+                              struct ikev2_actions *actions);
 void ikev2_sa_close_child(struct ikev2_sa *sa, uint32_t spi_in, uint64_t now_ms,
                           struct ikev2_actions *actions);
 void ikev2_sa_ask_liveness(struct ikev2_sa *sa, uint64_t now_ms, struct ikev2_actions *actions);

@@ -967,27 +967,6 @@ TEST(ike_auth_without_what_must_stand_in_it_establishes_nothing)
     }
 }
 
-TEST(transport_mode_needs_both)
-{
-    for (unsigned by = 0; by < 3; by++) {
-        struct ikev2_pair *p = ikev2_pair_new(40 + by);
-        struct ikev2_child_info info;
-
-        p->side[0].children_policy[0].mode =
-            by != 1 ? IKEV2_MODE_PREFER_TRANSPORT : IKEV2_MODE_TUNNEL;
-        p->side[1].children_policy[0].mode =
-            by != 0 ? IKEV2_MODE_PREFER_TRANSPORT : IKEV2_MODE_TUNNEL;
-        ikev2_pair_start(p, 0);
-        CHECK(ikev2_pair_run(p));
-        CHECK(is_up(p));
-        for (unsigned i = 0; i < 2; i++) {
-            CHECK(ikev2_sa_child_at(p->side[i].sa, 0, &info));
-            CHECK_EQUAL(info.transport_mode, by == 2);
-        }
-        ikev2_pair_free(p);
-    }
-}
-
 TEST(no_free_spi_leaves_the_ike_sa_up_at_the_responder)
 {
     struct ikev2_pair *p = ikev2_pair_new(44);

@@ -49,8 +49,8 @@ uint64_t ikev2_retry_ms(struct ikev2_sa *sa, uint64_t now_ms, unsigned retries)
     return ikev2_after(now_ms, wait_ms + random_up_to(sa, wait_ms));
 }
 
-bool ikev2_pend(struct ikev2_sa *sa, const struct ikev2_child_policy *policy, uint64_t at_ms,
-                uint8_t retries)
+bool ikev2_pend(struct ikev2_sa *sa, const struct ikev2_child_policy *policy,
+                const struct ikev2_packet *packet, uint64_t at_ms, uint8_t retries)
 {
     if (sa->pending_count == IKEV2_PENDING_MAX) {
         return false;
@@ -70,6 +70,9 @@ bool ikev2_pend(struct ikev2_sa *sa, const struct ikev2_child_policy *policy, ui
         .at_ms = at_ms,
         .retries = retries,
     };
+    if (packet != NULL) {
+        sa->pending[sa->pending_count - 1].packet = *packet;
+    }
     return true;
 }
 
@@ -109,22 +112,40 @@ static struct ikev2_child *next_to_rekey(const struct ikev2_sa *sa, uint64_t now
     return NULL;
 }
 
-/* There is one already, or one on its way. */
-bool ikev2_child_is_there(const struct ikev2_sa *sa, const struct ikev2_child_policy *policy)
+static bool carries(const struct ikev2_child *child, const struct ikev2_packet *packet)
 {
+    return packet == NULL ||
+           (selectors_are_within(&packet->local, 1, child->selectors, child->local_count) &&
+            selectors_are_within(&packet->remote, 1, child->selectors + child->local_count,
+                                 child->remote_count));
+}
+
+/* Of one that is being made only what it was begun for is sure. */
+static bool will_carry(const struct ikev2_work *work, const struct ikev2_child_policy *policy,
+                       const struct ikev2_packet *packet)
+{
+    return work != NULL && work->kind == IKEV2_WORK_CHILD && work->policy == policy &&
+           (packet == NULL || ikev2_packet_equal(&work->packet, packet));
+}
+
+/* There is one already, or one on its way. */
+bool ikev2_child_is_there(const struct ikev2_sa *sa, const struct ikev2_child_policy *policy,
+                          const struct ikev2_packet *packet)
+{
+    if (packet != NULL && !ikev2_packet_is_set(packet)) {
+        packet = NULL;
+    }
     for (const struct ikev2_child *child = sa->children; child != NULL; child = child->next) {
-        if (child->policy == policy && child->phase == IKEV2_CHILD_UP) {
+        if (child->policy == policy && child->phase == IKEV2_CHILD_UP && carries(child, packet)) {
             return true;
         }
     }
     for (const struct ikev2_ike *ike = sa->ikes; ike != NULL; ike = ike->next) {
-        if (ike->asking != NULL && ike->asking->kind == IKEV2_WORK_CHILD &&
-            ike->asking->policy == policy) {
+        if (will_carry(ike->asking, policy, packet)) {
             return true;
         }
     }
-    return sa->handshake != NULL && sa->handshake->child != NULL &&
-           sa->handshake->child->policy == policy;
+    return sa->handshake != NULL && will_carry(sa->handshake->child, policy, packet);
 }
 
 static void begin_pending(struct ikev2_turn *t, struct ikev2_ike *ike)
@@ -141,8 +162,8 @@ static void begin_pending(struct ikev2_turn *t, struct ikev2_ike *ike)
 
             ikev2_pending_remove(sa, i);
             /* Meanwhile the peer may have made it. */
-            if (!ikev2_child_is_there(sa, pending.policy)) {
-                ikev2_child_begin(t, ike, pending.policy, NULL, pending.retries);
+            if (!ikev2_child_is_there(sa, pending.policy, &pending.packet)) {
+                ikev2_child_begin(t, ike, pending.policy, NULL, &pending.packet, pending.retries);
                 return;
             }
         }
@@ -206,7 +227,7 @@ static void begin_next(struct ikev2_turn *t, struct ikev2_ike *ike)
     }
     child = next_to_rekey(sa, t->now_ms);
     if (child != NULL) {
-        ikev2_child_begin(t, ike, child->policy, child, child->retries);
+        ikev2_child_begin(t, ike, child->policy, child, NULL, child->retries);
         return;
     }
     begin_pending(t, ike);
