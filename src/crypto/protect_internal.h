@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <stdalign.h>
 
+#include "crypto/authenticate.h"
 #include "crypto/cbc_mac.h"
 #include "crypto/digest.h"
 #include "crypto/protect.h"
@@ -105,6 +106,20 @@ static inline unsigned protect_group(const struct protect_key *key)
 
 bool mac_digest(enum mac_kind kind, enum digest_id *digest);
 
+struct protect_engine {
+    struct openssl_engine *openssl;
+    struct multi_engine *multi; /* NULL without ipsec-mb */
+    uint64_t frees_seen;
+};
+
+/* Overwrites schedules when keys were freed since the last time. */
+void protect_engine_forget_ended(struct protect_engine *engine);
+
+static inline const struct protect_key *auth_protect_key(const struct auth_key *key)
+{
+    return (const void *)key;
+}
+
 /* ---- OpenSSL ---- */
 
 struct openssl_engine;
@@ -118,6 +133,7 @@ void openssl_engine_free(struct openssl_engine *engine);
 void openssl_engine_forget(struct openssl_engine *engine);
 void openssl_seal(struct openssl_engine *engine, struct protect_job *job);
 void openssl_open(struct openssl_engine *engine, struct protect_job *job);
+void openssl_authenticate(struct openssl_engine *engine, struct auth_job *job);
 
 /* ---- ipsec-mb; on other machines it is not there ---- */
 
@@ -144,5 +160,9 @@ void multi_open_direct(struct multi_engine *engine, struct protect_job *job);
 /* count <= PROTECT_BURST; all are done on return. */
 void multi_seal(struct multi_engine *engine, struct protect_job *const *jobs, size_t count);
 void multi_open(struct multi_engine *engine, struct protect_job *const *jobs, size_t count);
+/* The same three for AH. */
+bool multi_takes_auth(struct multi_engine *engine, const struct auth_job *job);
+void multi_authenticate_direct(struct multi_engine *engine, struct auth_job *job);
+void multi_authenticate(struct multi_engine *engine, struct auth_job *const *jobs, size_t count);
 
 #endif

@@ -35,10 +35,16 @@ struct lane {
     alignas(16) uint8_t computed[PROTECT_ICV_BYTES_MAX];
 };
 
+/* A lane reads its text in one piece, and nothing may be written behind a packet of AH: those with
+ * the high half of the sequence number behind them are copied. Longer ones go to OpenSSL. */
+#define AUTH_COPY_BYTES 2048
+
 struct multi_engine {
     IMB_MGR *manager;
     struct gcm_context_data gcm;
     struct lane lanes[PROTECT_BURST];
+    /* For AH with ESN; made when the first packet of such an SA comes. */
+    uint8_t (*copies)[AUTH_COPY_BYTES];
 };
 
 /* CCM's first block takes this much of the authenticated header in ipsec-mb; longer ones go to
@@ -332,6 +338,7 @@ void multi_engine_free(struct multi_engine *engine)
     if (engine == NULL) {
         return;
     }
+    free(engine->copies);
     wipe(engine->manager, imb_get_mb_mgr_size());
     free_mb_mgr(engine->manager);
     wipe(engine, sizeof(*engine));
@@ -361,44 +368,62 @@ bool multi_takes(const struct protect_job *job)
 
 /* ---- GCM and GMAC ---- */
 
-static void nonce_make(const struct protect_job *job, uint8_t *nonce)
+static void nonce_make(const struct protect_key *key, const uint8_t *iv, uint8_t *nonce)
 {
-    memcpy(nonce, job->key->salt, job->key->salt_bytes);
-    memcpy(nonce + job->key->salt_bytes, job->iv, job->key->iv_bytes);
+    memcpy(nonce, key->salt, key->salt_bytes);
+    memcpy(nonce + key->salt_bytes, iv, key->iv_bytes);
 }
 
-/* RFC 4543 3.3: the IV and what follows is authenticated behind the header. */
-static void gmac(struct multi_engine *engine, const struct protect_job *job, uint8_t *tag)
+/* Of two texts, the second behind the first. */
+static void gmac(struct multi_engine *engine, const struct protect_key *key, const uint8_t *iv,
+                 struct slice first, struct slice second, uint8_t *tag)
 {
-    const struct protect_key *key = job->key;
     const struct gcm_key_data *schedule = cipher_part(key);
-    uint64_t length = key->iv_bytes + (uint64_t)job->length;
     IMB_MGR *m = engine->manager;
     struct gcm_context_data *state = &engine->gcm;
     uint8_t nonce[PROTECT_NONCE_BYTES];
     uint64_t nonce_bytes = key->salt_bytes + (uint64_t)key->iv_bytes;
 
-    nonce_make(job, nonce);
+    nonce_make(key, iv, nonce);
     switch (key->cipher_key_bytes) {
     case 16:
         IMB_AES128_GMAC_INIT(m, schedule, state, nonce, nonce_bytes);
-        IMB_AES128_GMAC_UPDATE(m, schedule, state, job->aad, job->aad_length);
-        IMB_AES128_GMAC_UPDATE(m, schedule, state, job->iv, length);
+        IMB_AES128_GMAC_UPDATE(m, schedule, state, first.data, first.length);
+        IMB_AES128_GMAC_UPDATE(m, schedule, state, second.data, second.length);
         IMB_AES128_GMAC_FINALIZE(m, schedule, state, tag, key->icv_bytes);
         break;
     case 24:
         IMB_AES192_GMAC_INIT(m, schedule, state, nonce, nonce_bytes);
-        IMB_AES192_GMAC_UPDATE(m, schedule, state, job->aad, job->aad_length);
-        IMB_AES192_GMAC_UPDATE(m, schedule, state, job->iv, length);
+        IMB_AES192_GMAC_UPDATE(m, schedule, state, first.data, first.length);
+        IMB_AES192_GMAC_UPDATE(m, schedule, state, second.data, second.length);
         IMB_AES192_GMAC_FINALIZE(m, schedule, state, tag, key->icv_bytes);
         break;
     default:
         IMB_AES256_GMAC_INIT(m, schedule, state, nonce, nonce_bytes);
-        IMB_AES256_GMAC_UPDATE(m, schedule, state, job->aad, job->aad_length);
-        IMB_AES256_GMAC_UPDATE(m, schedule, state, job->iv, length);
+        IMB_AES256_GMAC_UPDATE(m, schedule, state, first.data, first.length);
+        IMB_AES256_GMAC_UPDATE(m, schedule, state, second.data, second.length);
         IMB_AES256_GMAC_FINALIZE(m, schedule, state, tag, key->icv_bytes);
         break;
     }
+}
+
+/* RFC 4543 3.3: the IV and what follows is authenticated behind the header. */
+static void gmac_of_esp(struct multi_engine *engine, const struct protect_job *job, uint8_t *tag)
+{
+    struct slice rest = {job->iv, job->key->iv_bytes + (size_t)job->length};
+
+    gmac(engine, job->key, job->iv, (struct slice){job->aad, job->aad_length}, rest, tag);
+}
+
+void multi_authenticate_direct(struct multi_engine *engine, struct auth_job *job)
+{
+    uint8_t high[4];
+    struct slice rest = {high, job->has_sequence_high ? sizeof(high) : 0};
+
+    put_u32(high, job->sequence_high);
+    gmac(engine, auth_protect_key(job->key), job->iv, (struct slice){job->data, job->length}, rest,
+         job->icv);
+    job->ok = true;
 }
 
 void multi_seal_direct(struct multi_engine *engine, struct protect_job *job)
@@ -410,10 +435,10 @@ void multi_seal_direct(struct multi_engine *engine, struct protect_job *job)
 
     job->ok = true;
     if (key->cipher == CIPHER_GMAC) {
-        gmac(engine, job, job->icv);
+        gmac_of_esp(engine, job, job->icv);
         return;
     }
-    nonce_make(job, nonce);
+    nonce_make(key, job->iv, nonce);
     switch (key->cipher_key_bytes) {
     case 16:
         IMB_AES128_GCM_ENC(engine->manager, schedule, &engine->gcm, data, data, job->length, nonce,
@@ -439,11 +464,11 @@ void multi_open_direct(struct multi_engine *engine, struct protect_job *job)
     uint8_t *data = job->data;
 
     if (key->cipher == CIPHER_GMAC) {
-        gmac(engine, job, tag);
+        gmac_of_esp(engine, job, tag);
         job->ok = equal_in_constant_time(tag, job->icv, key->icv_bytes);
         return;
     }
-    nonce_make(job, nonce);
+    nonce_make(key, job->iv, nonce);
     switch (key->cipher_key_bytes) {
     case 16:
         IMB_AES128_GCM_DEC(engine->manager, schedule, &engine->gcm, data, data, job->length, nonce,
@@ -514,29 +539,20 @@ static void fill_cipher(IMB_JOB *lane_job, const struct protect_job *job, struct
         break;
     }
     if (key->salt_bytes > 0) {
-        nonce_make(job, lane->nonce);
+        nonce_make(key, job->iv, lane->nonce);
         lane_job->iv = lane->nonce;
         lane_job->iv_len_in_bytes = key->salt_bytes + (uint64_t)key->iv_bytes;
     }
 }
 
-static void fill_mac(IMB_JOB *lane_job, const struct protect_job *job)
+static void fill_mac(IMB_JOB *lane_job, const struct protect_key *key)
 {
-    const struct protect_key *key = job->key;
     const struct cbc_mac_schedule *schedule = mac_part(key);
     const struct cbc_mac_key *cbc = protect_cbc_mac(key);
 
     switch (key->mac_kind) {
     case MAC_NONE:
-        if (key->cipher == CIPHER_CHACHA20_POLY1305) {
-            lane_job->hash_alg = IMB_AUTH_CHACHA20_POLY1305;
-            lane_job->u.CHACHA20_POLY1305.aad = job->aad;
-            lane_job->u.CHACHA20_POLY1305.aad_len_in_bytes = job->aad_length;
-        } else {
-            lane_job->hash_alg = IMB_AUTH_AES_CCM;
-            lane_job->u.CCM.aad = job->aad;
-            lane_job->u.CCM.aad_len_in_bytes = job->aad_length;
-        }
+        assert(false);
         return;
     case MAC_XCBC:
         lane_job->hash_alg = IMB_AUTH_AES_XCBC;
@@ -568,6 +584,20 @@ static void fill_mac(IMB_JOB *lane_job, const struct protect_job *job)
     }
     lane_job->u.HMAC._hashed_auth_key_xor_ipad = protect_hmac(key)->inner;
     lane_job->u.HMAC._hashed_auth_key_xor_opad = protect_hmac(key)->outer;
+}
+
+/* Ciphers that authenticate by themselves. */
+static void fill_aead(IMB_JOB *lane_job, const struct protect_job *job)
+{
+    if (job->key->cipher == CIPHER_CHACHA20_POLY1305) {
+        lane_job->hash_alg = IMB_AUTH_CHACHA20_POLY1305;
+        lane_job->u.CHACHA20_POLY1305.aad = job->aad;
+        lane_job->u.CHACHA20_POLY1305.aad_len_in_bytes = job->aad_length;
+    } else {
+        lane_job->hash_alg = IMB_AUTH_AES_CCM;
+        lane_job->u.CCM.aad = job->aad;
+        lane_job->u.CCM.aad_len_in_bytes = job->aad_length;
+    }
 }
 
 static void fill_texts(IMB_JOB *lane_job, struct protect_job *job)
@@ -631,7 +661,11 @@ static void run(struct multi_engine *engine, struct protect_job *const *jobs, si
             memcpy(lane->received, job->icv, job->key->icv_bytes);
         }
         fill_cipher(lane_job, job, lane);
-        fill_mac(lane_job, job);
+        if (job->key->aead) {
+            fill_aead(lane_job, job);
+        } else {
+            fill_mac(lane_job, job->key);
+        }
         fill_texts(lane_job, job);
         for (lane_job = IMB_SUBMIT_JOB(m); lane_job != NULL; lane_job = IMB_GET_COMPLETED_JOB(m)) {
             finish(lane_job);
@@ -652,6 +686,74 @@ void multi_seal(struct multi_engine *engine, struct protect_job *const *jobs, si
 void multi_open(struct multi_engine *engine, struct protect_job *const *jobs, size_t count)
 {
     run(engine, jobs, count, false);
+}
+
+/* ---- AH ---- */
+
+bool multi_takes_auth(struct multi_engine *engine, const struct auth_job *job)
+{
+    if (multi_is_direct(auth_protect_key(job->key)->cipher)) {
+        return true;
+    }
+    if (!job->has_sequence_high) {
+        return job->length > 0 && job->length < LANE_BYTES_MAX;
+    }
+    if (engine->copies == NULL) {
+        engine->copies = malloc(PROTECT_BURST * sizeof(*engine->copies));
+    }
+    return engine->copies != NULL && job->length <= AUTH_COPY_BYTES - 4;
+}
+
+/* The text of a lane in one piece. */
+static struct slice auth_text(struct multi_engine *engine, size_t lane, const struct auth_job *job)
+{
+    if (!job->has_sequence_high) {
+        return (struct slice){job->data, job->length};
+    }
+    uint8_t *copy = engine->copies[lane];
+
+    memcpy(copy, job->data, job->length);
+    put_u32(copy + job->length, job->sequence_high);
+    return (struct slice){copy, job->length + (size_t)4};
+}
+
+static void finish_auth(const IMB_JOB *lane_job)
+{
+    struct auth_job *job = lane_job->user_data;
+
+    job->ok = lane_job->status == IMB_STATUS_COMPLETED;
+}
+
+void multi_authenticate(struct multi_engine *engine, struct auth_job *const *jobs, size_t count)
+{
+    IMB_MGR *m = engine->manager;
+    IMB_JOB *lane_job;
+
+    assert(count <= PROTECT_BURST);
+    for (size_t i = 0; i < count; i++) {
+        struct auth_job *job = jobs[i];
+        const struct protect_key *key = auth_protect_key(job->key);
+        struct slice text = auth_text(engine, i, job);
+
+        lane_job = IMB_GET_NEXT_JOB(m);
+        memset(lane_job, 0, sizeof(*lane_job));
+        job->ok = false;
+        lane_job->user_data = job;
+        lane_job->cipher_mode = IMB_CIPHER_NULL;
+        lane_job->cipher_direction = IMB_DIR_ENCRYPT;
+        lane_job->chain_order = IMB_ORDER_CIPHER_HASH;
+        lane_job->src = text.data;
+        lane_job->msg_len_to_hash_in_bytes = text.length;
+        lane_job->auth_tag_output = job->icv;
+        lane_job->auth_tag_output_len_in_bytes = key->icv_bytes;
+        fill_mac(lane_job, key);
+        for (lane_job = IMB_SUBMIT_JOB(m); lane_job != NULL; lane_job = IMB_GET_COMPLETED_JOB(m)) {
+            finish_auth(lane_job);
+        }
+    }
+    while ((lane_job = IMB_FLUSH_JOB(m)) != NULL) {
+        finish_auth(lane_job);
+    }
 }
 
 #else /* no ipsec-mb on this machine: nothing is ever routed here */
@@ -737,6 +839,26 @@ void multi_seal(struct multi_engine *engine, struct protect_job *const *jobs, si
 }
 
 void multi_open(struct multi_engine *engine, struct protect_job *const *jobs, size_t count)
+{
+    (void)engine;
+    (void)jobs;
+    (void)count;
+}
+
+bool multi_takes_auth(struct multi_engine *engine, const struct auth_job *job)
+{
+    (void)engine;
+    (void)job;
+    return false;
+}
+
+void multi_authenticate_direct(struct multi_engine *engine, struct auth_job *job)
+{
+    (void)engine;
+    job->ok = false;
+}
+
+void multi_authenticate(struct multi_engine *engine, struct auth_job *const *jobs, size_t count)
 {
     (void)engine;
     (void)jobs;

@@ -249,33 +249,40 @@ static bool cipher_run(struct openssl_engine *engine, struct protect_job *job, i
     return evp != NULL && update(evp, job->data, job->data, job->length);
 }
 
+/* Over the parts, one behind the other. */
+static bool mac_parts(struct openssl_engine *engine, const struct protect_key *key,
+                      const struct slice *parts, size_t count, uint8_t out[DIGEST_BYTES_MAX])
+{
+    enum digest_id digest;
+
+    if (!mac_digest(key->mac_kind, &digest)) {
+        engine->cbc_mac_holds = true;
+        return cbc_mac(engine->cbc_mac, protect_cbc_mac(key), parts, count, out);
+    }
+    struct hmac h;
+
+    hmac_begin(&h, digest, protect_hmac(key));
+    for (size_t i = 0; i < count; i++) {
+        hmac_add(&h, parts[i].data, parts[i].length);
+    }
+    hmac_end(&h, out);
+    return true;
+}
+
 /* RFC 4303 2.8 and 2.2.1: over the header, the IV, the ciphertext and the high half of the sequence
  * number. */
 static bool mac_run(struct openssl_engine *engine, const struct protect_job *job,
                     uint8_t out[DIGEST_BYTES_MAX])
 {
-    const struct protect_key *key = job->key;
     uint8_t high[4];
-    struct slice parts[3] = {
+    const struct slice parts[3] = {
         {job->aad, job->aad_length},
-        {job->iv, key->iv_bytes + (size_t)job->length},
+        {job->iv, job->key->iv_bytes + (size_t)job->length},
         {high, job->has_sequence_high ? sizeof(high) : 0},
     };
-    enum digest_id digest;
 
     put_u32(high, job->sequence_high);
-    if (!mac_digest(key->mac_kind, &digest)) {
-        engine->cbc_mac_holds = true;
-        return cbc_mac(engine->cbc_mac, protect_cbc_mac(key), parts, ARRAY_LENGTH(parts), out);
-    }
-    struct hmac h;
-
-    hmac_begin(&h, digest, protect_hmac(key));
-    for (size_t i = 0; i < ARRAY_LENGTH(parts); i++) {
-        hmac_add(&h, parts[i].data, parts[i].length);
-    }
-    hmac_end(&h, out);
-    return true;
+    return mac_parts(engine, job->key, parts, ARRAY_LENGTH(parts), out);
 }
 
 void openssl_seal(struct openssl_engine *engine, struct protect_job *job)
@@ -304,4 +311,48 @@ void openssl_open(struct openssl_engine *engine, struct protect_job *job)
     job->ok = mac_run(engine, job, mac) &&
               equal_in_constant_time(mac, job->icv, job->key->icv_bytes) &&
               cipher_run(engine, job, 0);
+}
+
+/* RFC 4543 4: AES-GCM with all of it as AAD and nothing to encrypt. */
+static bool gmac_parts(struct openssl_engine *engine, struct auth_job *job,
+                       const struct slice parts[2])
+{
+    const struct protect_key *key = auth_protect_key(job->key);
+    uint8_t nonce[PROTECT_NONCE_BYTES];
+    uint8_t nothing[PROTECT_NONCE_BYTES];
+    int done = 0;
+
+    memcpy(nonce, key->salt, key->salt_bytes);
+    memcpy(nonce + key->salt_bytes, job->iv, sizeof(job->iv));
+    EVP_CIPHER_CTX *evp = context_for(engine, key, nonce, 1);
+
+    return evp != NULL && update(evp, NULL, parts[0].data, parts[0].length) &&
+           update(evp, NULL, parts[1].data, parts[1].length) &&
+           EVP_CipherFinal_ex(evp, nothing, &done) == 1 &&
+           EVP_CIPHER_CTX_ctrl(evp, EVP_CTRL_AEAD_GET_TAG, key->icv_bytes, job->icv) == 1;
+}
+
+void openssl_authenticate(struct openssl_engine *engine, struct auth_job *job)
+{
+    const struct protect_key *key = auth_protect_key(job->key);
+    uint8_t high[4];
+    const struct slice parts[2] = {
+        {job->data, job->length},
+        {high, job->has_sequence_high ? sizeof(high) : 0},
+    };
+    uint8_t mac[DIGEST_BYTES_MAX];
+
+    put_u32(high, job->sequence_high);
+    if (job->length > INT32_MAX) {
+        job->ok = false;
+        return;
+    }
+    if (key->cipher == CIPHER_GMAC) {
+        job->ok = gmac_parts(engine, job, parts);
+        return;
+    }
+    job->ok = mac_parts(engine, key, parts, ARRAY_LENGTH(parts), mac);
+    if (job->ok) {
+        memcpy(job->icv, mac, key->icv_bytes);
+    }
 }
