@@ -1,5 +1,5 @@
 /*
- * Decides where in a packet a header begins and where another may be put: RFC 8200 4.1 and 4.5, RFC
+ * Decides where in a packet a header begins and where another may be put: RFC 8200 4.1, RFC
  * 4302 3.1.1, RFC 4303 3.1.1.
  */
 #include "wire/ip_place.h"
@@ -9,23 +9,26 @@
 
 /* --- the chain --- */
 
-bool ipv6_chain_begin(struct slice packet, struct ipv6_chain *out)
+bool ipv6_chain_begin_quoted(struct slice quoted, struct ipv6_chain *out)
 {
-    if (packet.length < IPV6_HEAD_BYTES || packet.data[0] >> 4 != 6) {
+    if (quoted.length < IPV6_HEAD_BYTES || quoted.data[0] >> 4 != 6) {
         return false;
     }
-    size_t total = IPV6_HEAD_BYTES + (size_t)get_u16(packet.data + 4);
+    size_t total = IPV6_HEAD_BYTES + (size_t)get_u16(quoted.data + 4);
 
-    if (total > packet.length) {
-        return false;
-    }
     *out = (struct ipv6_chain){
-        .packet = {packet.data, total},
-        .at = {.next_header = packet.data[IPV6_OFFSET_NEXT_HEADER],
+        .packet = {quoted.data, total < quoted.length ? total : quoted.length},
+        .at = {.next_header = quoted.data[IPV6_OFFSET_NEXT_HEADER],
                .offset = IPV6_HEAD_BYTES,
                .next_header_offset = IPV6_OFFSET_NEXT_HEADER},
     };
     return true;
+}
+
+bool ipv6_chain_begin(struct slice packet, struct ipv6_chain *out)
+{
+    return ipv6_chain_begin_quoted(packet, out) &&
+           out->packet.length == IPV6_HEAD_BYTES + (size_t)get_u16(packet.data + 4);
 }
 
 bool ipv6_chain_at_extension(const struct ipv6_chain *chain)
@@ -118,18 +121,6 @@ bool ip_protection_place(struct slice packet, struct ip_place *out)
     }
     if (!ipv6_chain_begin(packet, &chain) || !walk_to_place(&chain, &place) ||
         chain.at.next_header == IP_PROTOCOL_FRAGMENT) {
-        return false;
-    }
-    *out = place;
-    return true;
-}
-
-bool ipv6_fragment_place(struct slice packet, struct ip_place *out)
-{
-    struct ipv6_chain chain;
-    struct ip_place place;
-
-    if (!ipv6_chain_begin(packet, &chain) || !walk_to_place(&chain, &place)) {
         return false;
     }
     *out = place;

@@ -1,6 +1,6 @@
 /*
  * Where headers stand or may be put in a packet: walking along the extension headers of IPv6 (RFC
- * 8200 4), the place of AH or ESP in transport mode, the place of a Fragment header.
+ * 8200 4), and the place of AH or ESP in transport mode.
  */
 #ifndef SEKISHO_WIRE_IP_PLACE_H
 #define SEKISHO_WIRE_IP_PLACE_H
@@ -26,6 +26,8 @@ struct ipv6_chain {
 /* Stands before what follows the fixed header. False when it is no IPv6 packet or not all of it is
  * there. */
 MUST_USE bool ipv6_chain_begin(struct slice packet, struct ipv6_chain *out);
+/* The same for the beginning of a packet that an error quotes: it may end anywhere. */
+MUST_USE bool ipv6_chain_begin_quoted(struct slice quoted, struct ipv6_chain *out);
 /* True before hop-by-hop options, destination options or a routing header: headers that say their
  * length in one way (RFC 8200 4.2). */
 bool ipv6_chain_at_extension(const struct ipv6_chain *chain);
@@ -40,7 +42,5 @@ MUST_USE bool ipv6_chain_step(struct ipv6_chain *chain);
  * destination options for the last destination alone and before all else. False for a fragment, for
  * which there is no transport mode, and for a packet whose headers are wrong or not all there. */
 MUST_USE bool ip_protection_place(struct slice packet, struct ip_place *out);
-/* RFC 8200 4.5: behind the Per-Fragment headers of an IPv6 packet. */
-MUST_USE bool ipv6_fragment_place(struct slice packet, struct ip_place *out);
 
 #endif

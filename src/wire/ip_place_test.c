@@ -1,4 +1,4 @@
-/* Where AH, ESP and a Fragment header go, in all orders of headers that a host may send. */
+/* Where AH and ESP go, in all orders of headers that a host may send. */
 #include "wire/ip_place.h"
 
 #include "tests/support/test.h"
@@ -40,7 +40,6 @@ TEST(in_ipv4_the_place_is_behind_the_options)
         CHECK(found == (words >= 5));
         CHECK(!found || (place.offset == head_bytes && place.next_header == 17 &&
                          place.next_header_offset == 9));
-        CHECK(!ipv6_fragment_place((struct slice){room, 72}, &place));
         for (size_t length = 0; length < 70; length++) {
             CHECK(!ip_protection_place((struct slice){room, length}, &place));
         }
@@ -72,23 +71,23 @@ TEST(in_ipv6_the_place_is_behind_what_is_read_on_the_way)
         size_t count;
         uint8_t kinds[4];
         uint8_t last;
-        unsigned protection, fragment; /* headers before it, or NO */
+        unsigned before; /* headers, or NO */
     } cases[] = {
-        {0, {0}, TCP, 0, 0},
-        {0, {0}, AH, 0, 0},
-        {1, {HOP}, TCP, 1, 1},
-        {1, {ROUTE}, TCP, 1, 1},
-        {1, {OPTIONS}, TCP, 0, 0},
-        {2, {HOP, OPTIONS}, TCP, 1, 1},
-        {2, {OPTIONS, ROUTE}, TCP, 2, 2},
-        {3, {HOP, OPTIONS, ROUTE}, AH, 3, 3},
-        {4, {HOP, OPTIONS, ROUTE, OPTIONS}, TCP, 3, 3},
-        {2, {ROUTE, OPTIONS}, TCP, 1, 1},
-        {0, {0}, FRAGMENT, NO, 0},
-        {1, {HOP}, FRAGMENT, NO, 1},
-        {2, {HOP, OPTIONS}, FRAGMENT, NO, 1},
-        {2, {OPTIONS, HOP}, TCP, NO, NO},
-        {2, {HOP, HOP}, TCP, NO, NO},
+        {0, {0}, TCP, 0},
+        {0, {0}, AH, 0},
+        {1, {HOP}, TCP, 1},
+        {1, {ROUTE}, TCP, 1},
+        {1, {OPTIONS}, TCP, 0},
+        {2, {HOP, OPTIONS}, TCP, 1},
+        {2, {OPTIONS, ROUTE}, TCP, 2},
+        {3, {HOP, OPTIONS, ROUTE}, AH, 3},
+        {4, {HOP, OPTIONS, ROUTE, OPTIONS}, TCP, 3},
+        {2, {ROUTE, OPTIONS}, TCP, 1},
+        {0, {0}, FRAGMENT, NO},
+        {1, {HOP}, FRAGMENT, NO},
+        {2, {HOP, OPTIONS}, FRAGMENT, NO},
+        {2, {OPTIONS, HOP}, TCP, NO},
+        {2, {HOP, HOP}, TCP, NO},
     };
     static const uint8_t units[4] = {0, 2, 1, 3};
 
@@ -104,19 +103,12 @@ TEST(in_ipv6_the_place_is_behind_what_is_read_on_the_way)
         }
         bool found = ip_protection_place(packet, &place);
 
-        CHECK(found == (cases[i].protection != NO));
+        CHECK(found == (cases[i].before != NO));
         if (found) {
-            unsigned n = cases[i].protection;
+            unsigned n = cases[i].before;
 
             CHECK(place.offset == offsets[n] && place.next_header_offset == fields[n]);
             CHECK(place.next_header == room[fields[n]]);
-        }
-        found = ipv6_fragment_place(packet, &place);
-        CHECK(found == (cases[i].fragment != NO));
-        if (found) {
-            unsigned n = cases[i].fragment;
-
-            CHECK(place.offset == offsets[n] && place.next_header_offset == fields[n]);
         }
     }
 }
@@ -131,7 +123,6 @@ TEST(every_truncation_and_every_length_of_a_header_that_does_not_fit_is_refused)
     CHECK(ip_protection_place(packet, &place));
     for (size_t length = 0; length < packet.length; length++) {
         CHECK(!ip_protection_place((struct slice){room, length}, &place));
-        CHECK(!ipv6_fragment_place((struct slice){room, length}, &place));
     }
     /* The packet ends, by its header, within a header of the chain. */
     for (uint16_t payload = 0; payload < 8 + 24 + 16; payload++) {

@@ -109,6 +109,27 @@ def payloads_of_esp():
         put("aggfrag", name, payload)
 
 
+def journeys():
+    esp = bytes.fromhex("c0ffee0100000001") + bytes(40)
+    ah = bytes.fromhex("11040000c0ffee0200000007") + bytes(12)
+    mtu = bytes.fromhex("0304000000000514")
+    made = {"esp4": ipv4(1, mtu + ipv4(50, esp)[:28]), "ah4": ipv4(1, mtu + ipv4(51, ah + UDP)), "udp4": ipv4(1, mtu + ipv4(17, UDP))}
+    mtu = bytes.fromhex("0200000000000500")
+    for name, quoted in {"esp6": ipv6(50, esp), "ah6": ipv6(51, ah + UDP), "chain6": ipv6(0, CHAIN + SYN),
+                         "options6": ipv6(60, bytes.fromhex("3200010400000000") + esp),
+                         "fragment6": ipv6(44, bytes.fromhex("3200000100000001") + esp)}.items():
+        made[name] = ipv6(58, mtu + quoted)
+    for name, packet in made.items():
+        put("icmp_error", name, packet)
+    ends = bytes(range(64))
+    for name, packet in {"udp4": ipv4(17, UDP), "syn4": ipv4(6, SYN), "syn6": ipv6(6, SYN), "echo6": ipv6(58, ECHO),
+                         "sum4": ipv4(17, UDP[:6] + b"\x12\x34" + UDP[8:]), "chain6": ipv6(0, CHAIN + SYN)}.items():
+        put("transport_checksum", name, ends + packet)
+    for name, packet in {"esp": ipv6(50, esp * 6), "hop": ipv6(0, bytes.fromhex("3200010400000000") + esp * 6),
+                         "route": ipv6(43, bytes.fromhex("3c00000000000000 3200010400000000") + esp * 6)}.items():
+        put("ipv6_cut", name, struct.pack(">H", 150) + packet)
+
+
 def texts():
     words = ["10.0.0.1", "255.255.255.255", "::", "::1", "2001:db8::1", "1:2:3:4:5:6:7:8", "::ffff:192.0.2.1",
              "64:ff9b::192.0.2.33", "203.0.113.1:500", "[2001:db8::1]:4500", "10.0.0.0/8", "2001:db8::/32", "0.0.0.0/0",
@@ -348,6 +369,7 @@ fragments()
 esp()
 ah()
 payloads_of_esp()
+journeys()
 texts()
 ikev2()
 machines()
