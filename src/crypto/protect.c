@@ -208,23 +208,28 @@ static struct protect_key *key_make(const struct suite *suite, struct slice mate
  * seal. A single stream of OpenSSL is at its best with the processor's SHA instructions. */
 struct thresholds {
     uint8_t wide[2];
+    uint8_t wide_with_sha[2];
     uint8_t narrow[2];
     uint8_t narrow_with_sha[2];
 };
 
 static const struct thresholds thresholds_of_mac[MAC_KINDS] = {
-    [MAC_NONE] = {{1, 1}, {1, 1}, {1, 1}},   [MAC_MD5] = {{4, 4}, {4, 4}, {4, 4}},
-    [MAC_SHA1] = {{4, 4}, {4, 4}, {8, 4}},   [MAC_SHA256] = {{4, 4}, {4, 4}, {PROTECT_NEVER, 16}},
-    [MAC_SHA384] = {{2, 2}, {2, 2}, {2, 2}}, [MAC_SHA512] = {{2, 2}, {2, 2}, {2, 2}},
-    [MAC_XCBC] = {{2, 2}, {2, 2}, {2, 2}},   [MAC_CMAC] = {{2, 2}, {2, 2}, {2, 2}},
+    [MAC_NONE] = {{1, 1}, {1, 1}, {1, 1}, {1, 1}},
+    [MAC_MD5] = {{4, 4}, {4, 4}, {4, 4}, {4, 4}},
+    [MAC_SHA1] = {{4, 4}, {4, 4}, {4, 4}, {8, 4}},
+    [MAC_SHA256] = {{4, 4}, {8, 4}, {4, 4}, {PROTECT_NEVER, 16}},
+    [MAC_SHA384] = {{2, 2}, {2, 2}, {2, 2}, {2, 2}},
+    [MAC_SHA512] = {{2, 2}, {2, 2}, {2, 2}, {2, 2}},
+    [MAC_XCBC] = {{2, 2}, {2, 2}, {2, 2}, {2, 2}},
+    [MAC_CMAC] = {{2, 2}, {2, 2}, {2, 2}, {2, 2}},
 };
 
 static uint8_t multi_from(enum cipher_kind cipher, enum mac_kind mac, bool seal)
 {
     const struct thresholds *t = &thresholds_of_mac[mac];
-    const uint8_t *column = multi_is_wide()   ? t->wide
-                            : multi_has_sha() ? t->narrow_with_sha
-                                              : t->narrow;
+    const uint8_t *wide = multi_has_sha() ? t->wide_with_sha : t->wide;
+    const uint8_t *narrow = multi_has_sha() ? t->narrow_with_sha : t->narrow;
+    const uint8_t *column = multi_is_wide() ? wide : narrow;
     uint8_t from = column[seal ? 1 : 0];
 
     switch (cipher) {
