@@ -9,7 +9,8 @@
 #include "base/address.h"
 
 #define BATCH_PACKETS 64
-#define PACKET_HEADROOM_BYTES 128 /* outer IPv6, UDP, ESP with a 16-octet IV, and some to spare */
+/* Two outer IPv6 headers, ESP and AH around each other, or extension headers that came with one. */
+#define PACKET_HEADROOM_BYTES 256
 #define PACKET_TAILROOM_BYTES 320 /* padding up to 255, next header, ICV up to 32 */
 
 enum packet_segmentation {
@@ -41,6 +42,8 @@ struct packet {
     /* Outbound, with an outer header: around the tunnel, in clear, through the interface that leads
      * outside and not by the route that would lead back into the TUN device. */
     bool bypass;
+
+    uint32_t spi; /* to a consumer: the SA through which it came */
 
     uint8_t segmentation; /* enum packet_segmentation */
     uint16_t segment_bytes;

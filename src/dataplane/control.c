@@ -128,6 +128,8 @@ bool dataplane_set_policies(struct dataplane *dp, const struct policy *policies,
         }
         atomic_store_explicit(&binding->mss_clamp, policies[i].mss_clamp, memory_order_relaxed);
         atomic_store_explicit(&binding->inner_mtu, inner_mtu, memory_order_relaxed);
+        atomic_store_explicit(&binding->holds, policies[i].holds, memory_order_relaxed);
+        atomic_store_explicit(&binding->relays_icmp, policies[i].relays_icmp, memory_order_relaxed);
     }
     struct spd *old = atomic_exchange(&dp->spd, spd);
     if (old != NULL) {
@@ -198,6 +200,8 @@ static void doors_add(struct dataplane_doors *sum, const struct doors *doors)
     sum->to_wire += tally_read(&doors->to_wire);
     sum->to_tun += tally_read(&doors->to_tun);
     sum->to_control += tally_read(&doors->to_control);
+    sum->to_clear += tally_read(&doors->to_clear);
+    sum->to_consumer += tally_read(&doors->to_consumer);
     for (size_t i = 0; i < DROP_REASON_COUNT; i++) {
         sum->dropped[i] += tally_read(&doors->dropped[i]);
     }
@@ -221,6 +225,7 @@ void dataplane_worker_free(struct dataplane_worker *worker)
     struct dataplane *dp = worker->dp;
 
     publish_quiet(&dp->publish, worker->index);
+    worker_give_held(worker);
     if (dp->workers[worker->index] == worker) {
         doors_add(&dp->gone, &worker->doors);
         dp->workers[worker->index] = NULL;

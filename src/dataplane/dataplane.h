@@ -42,6 +42,7 @@ void dataplane_free(struct dataplane *dp);
 enum policy_verdict {
     POLICY_PROTECT,
     POLICY_DISCARD,
+    POLICY_BYPASS, /* in clear, around the tunnels */
 };
 
 struct policy {
@@ -53,6 +54,8 @@ struct policy {
     size_t remote_count;
     uint16_t mss_clamp; /* 0: from the path MTU; 1: off; else this value at most */
     uint16_t inner_mtu; /* 0: from the path MTU; else this value at most, but never below 576 */
+    bool holds; /* the first packets wait, a few and not long, for an SA (RFC 4301 4.4.1.2) */
+    bool relays_icmp; /* an ICMP error fits when the packet that it quotes does (RFC 4301 6.2) */
 };
 /* Replaces all policies at once; SAs bound to an id that stays are not disturbed. False: no memory
  * or too many, and the old ones stay. */
@@ -62,20 +65,38 @@ MUST_USE bool dataplane_set_policies(struct dataplane *dp, const struct policy *
 /* An inbound SPI that nobody else has: index and generation, never below 256. 0 when all are taken.
  */
 MUST_USE uint32_t dataplane_reserve_spi(struct dataplane *dp);
+/* An SPI that somebody else chose (manual keys, another gateway). False when it is below 256 or
+ * in use, by whatever protocol. */
+MUST_USE bool dataplane_reserve_exact(struct dataplane *dp, uint32_t spi);
 void dataplane_release_spi(struct dataplane *dp, uint32_t spi); /* reserved and not installed */
 
+/* The DF bit outside (RFC 4301 8.1). */
+enum dataplane_df { DF_SET, DF_COPY, DF_CLEAR };
+#define TFC_TO_MTU UINT16_MAX
+
 struct child_sa {
-    uint32_t spi_in; /* reserved before */
+    uint32_t spi_in; /* reserved before; unique over ESP and AH together */
     uint32_t spi_out;
     uint32_t policy_id;
-    struct suite suite;
+    uint8_t protocol; /* IP_PROTOCOL_AH, else ESP */
+    struct suite suite; /* of AH: integrity and ESN alone */
     struct slice key_in;
     struct slice key_out;
     struct endpoint local; /* outer; the ports are used when encapsulated */
     struct endpoint peer;
     bool encapsulated;
-    bool transport_mode; /* not yet: dataplane_install() refuses it */
+    bool transport_mode;
+    /* A bundle (RFC 2401 4.3) is made from the inside out: each SA that goes around another names
+     * it, and the inner one was told to wait for it. Traffic is sent by dataplane_use() of the
+     * innermost. */
+    uint32_t inside_spi_in; /* 0: nothing; else this SA goes around that one */
+    bool waits_for_outer; /* nothing passes before another is installed around this one */
+    /* Transport mode through a NAT (RFC 3948 3.1.2): the addresses that the peer's checksums were
+     * made with. Unset: those of the packet. */
+    struct address original_local, original_peer;
+    bool to_consumer; /* what comes out goes to a part of this program by SA, not to TUN */
     uint32_t replay_window; /* packets, at most 65,536; 0: 1,024 */
+    bool replay_off; /* manual keys: what was seen before is counted and passes */
     const struct selector *local_selectors; /* copied */
     size_t local_count;
     const struct selector *remote_selectors;
@@ -83,7 +104,12 @@ struct child_sa {
     uint64_t soft_bytes, hard_bytes; /* 0: none beyond the cipher's own limits */
     uint64_t soft_packets, hard_packets;
     bool copy_dscp; /* RFC 4301 5.1.2.1 */
-    bool copy_df; /* else DF is set on what fits */
+    uint8_t df; /* enum dataplane_df */
+    bool fragment_after; /* what does not fit is cut outside, not inside */
+    bool compress; /* RFC 3173, deflate */
+    uint16_t cpi_in, cpi_out; /* of what is compressed; cpi_in 0: nothing compressed is accepted */
+    uint16_t tfc_bytes; /* packets are padded to this length inside (RFC 4303 2.7); 0: no padding */
+    uint32_t dummy_interval_ms; /* a dummy packet (RFC 4303 2.6) when so long nothing was sent */
 };
 /* Inbound works when this returns; outbound waits for dataplane_use() and ends with
  * dataplane_stop(), while inbound goes on until dataplane_remove(). False: not reserved or
@@ -133,6 +159,7 @@ struct sa_counters {
     uint64_t in_packets, in_bytes; /* inner */
     uint64_t out_packets, out_bytes;
     uint64_t replayed, forged, selector_mismatch;
+    uint64_t duplicates; /* passed, because replay protection is off */
     uint64_t last_in_ms, last_out_ms; /* 0: never */
     uint64_t out_sequence;
     uint16_t outer_mtu, inner_mtu;
@@ -145,6 +172,8 @@ struct dataplane_doors {
     uint64_t from_tun, from_wire; /* handed in */
     uint64_t made; /* fragments and ICMP errors made here */
     uint64_t to_wire, to_tun, to_control;
+    uint64_t to_clear; /* around the tunnels, by policy */
+    uint64_t to_consumer;
     uint64_t dropped[DROP_REASON_COUNT];
 };
 void dataplane_get_doors(const struct dataplane *dp, struct dataplane_doors *out);
@@ -161,10 +190,11 @@ void dataplane_worker_free(struct dataplane_worker *worker);
  * arrays have room for what a batch of 64 can become. */
 #define DATAPLANE_OUTPUT_MAX 256
 struct dataplane_output {
-    size_t to_wire_count, to_tun_count, to_control_count;
+    size_t to_wire_count, to_tun_count, to_control_count, to_consumer_count;
     struct packet *to_wire[DATAPLANE_OUTPUT_MAX];
     struct packet *to_tun[DATAPLANE_OUTPUT_MAX];
     struct packet *to_control[DATAPLANE_OUTPUT_MAX]; /* IKE messages, non-ESP marker removed */
+    struct packet *to_consumer[DATAPLANE_OUTPUT_MAX]; /* payloads behind their IP header */
 };
 
 /* Packets come from the worker's own pool. NULL when all are in use. Offset is
@@ -180,6 +210,10 @@ void dataplane_outbound(struct dataplane_worker *worker, struct packet *const *p
  * header. */
 void dataplane_inbound(struct dataplane_worker *worker, struct packet *const *packets, size_t count,
                        uint64_t now_ms, struct dataplane_output *out);
+/* What is to be done without a packet: looking again at what waits for an SA. `now_ms` or later;
+ * NEVER_MS: nothing. A tick that comes too early is harmless. */
+uint64_t dataplane_due_ms(const struct dataplane_worker *worker, uint64_t now_ms);
+void dataplane_tick(struct dataplane_worker *worker, uint64_t now_ms, struct dataplane_output *out);
 /* What the caller lost: SEND_FAILED, TUN_FAILED and CONTROL_FULL of packets that had gone through
  * those doors; MALFORMED_OUTER and MALFORMED_INNER of what could not be read in whole and was never
  * handed in. */

@@ -59,6 +59,21 @@ static const struct drop_words words[DROP_REASON_COUNT] = {
     [DROP_CONTROL_FULL] = {"control-full",
                            "more IKE messages than the control thread can take: a flood"},
     [DROP_CRYPTO_FAILED] = {"crypto-failed", "the crypto engine refused to encrypt"},
+    [DROP_NOT_BUNDLED] = {"not-bundled",
+                          "authentic, but AH and ESP are not around each other as was agreed: "
+                          "compare the bundles of both sides"},
+    [DROP_BYPASS_POLICY] = {"bypass-policy",
+                            "came through a tunnel, though a policy says bypass or "
+                            "discard: compare the policies of both sides"},
+    [DROP_REASSEMBLY] = {"reassembly", "fragments that did not become whole in time, or that "
+                                       "overlap: loss on the way, or an attack"},
+    [DROP_COMPRESSION] = {"compression",
+                          "compressed contents that cannot be restored: compare 'compress' and "
+                          "its numbers on both sides"},
+    [DROP_AGGREGATION] = {"aggregation", "contents of a constant-rate tunnel that make no packet: "
+                                         "a lost piece, or a faulty peer"},
+    [DROP_QUEUE_FULL] = {"queue-full", "waited for the tunnel or for its turn: too many, or too "
+                                       "long"},
 };
 
 const char *drop_name(enum drop_reason reason)

@@ -29,6 +29,12 @@ enum drop_reason {
     DROP_TUN_FAILED,
     DROP_CONTROL_FULL,
     DROP_CRYPTO_FAILED,
+    DROP_NOT_BUNDLED, /* authentic, but not inside or around what was agreed */
+    DROP_BYPASS_POLICY, /* came protected, though a policy wants it in clear or not at all */
+    DROP_REASSEMBLY, /* fragments that never became whole, or contradict each other */
+    DROP_COMPRESSION, /* IPComp that cannot be undone */
+    DROP_AGGREGATION, /* IP-TFS: payloads that say nonsense, or lost pieces */
+    DROP_QUEUE_FULL, /* waited for an SA or for its turn, too long or too many */
     DROP_REASON_COUNT,
 };
 

@@ -15,6 +15,7 @@ struct esp_work {
     uint64_t sequence;
     uint32_t inner_bytes;
     uint8_t aad[ESP_AAD_BYTES];
+    uint8_t nonce[8]; /* an IV that is not sent (RFC 8750) */
 };
 
 /* Writes header, IV, padding and trailer around work->packet, and the job that seals it. `iv` has
@@ -33,8 +34,10 @@ void esp_extend(struct esp_work *work, uint32_t spi, struct protect_job *job);
 uint32_t esp_spi(const struct packet *packet);
 uint32_t esp_sequence_low(const struct packet *packet);
 
-/* After opening: strips everything but the packet inside. DROP_NONE, DROP_BAD_PADDING, DROP_DUMMY
- * or DROP_BAD_NEXT_HEADER. */
+/* After opening: takes header, padding and trailer off. False when the padding is wrong. */
+MUST_USE bool esp_take_off(const struct sa *sa, struct packet *packet, uint8_t *next_header);
+/* After opening a tunnel's packet: strips everything but the packet inside. DROP_NONE,
+ * DROP_BAD_PADDING, DROP_DUMMY or DROP_BAD_NEXT_HEADER. */
 MUST_USE enum drop_reason esp_strip(const struct sa *sa, struct packet *packet,
                                     uint8_t *next_header);
 

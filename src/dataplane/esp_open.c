@@ -51,26 +51,34 @@ bool esp_read(struct esp_work *work, struct protect_job *job)
         .aad = start,
         .aad_length = ESP_HEAD_BYTES,
         .length = p->length - around,
-        .iv = start + ESP_HEAD_BYTES,
+        .iv = shape->implicit_iv ? work->nonce : start + ESP_HEAD_BYTES,
         .data = start + head,
         .icv = start + p->length - shape->icv_bytes,
     };
+    if (shape->implicit_iv) {
+        put_u64(work->nonce, work->sequence);
+    }
     esp_extend(work, work->sa->spi_in, job);
     return true;
 }
 
-enum drop_reason esp_strip(const struct sa *sa, struct packet *packet, uint8_t *next_header)
+bool esp_take_off(const struct sa *sa, struct packet *packet, uint8_t *next_header)
 {
     uint32_t head = ESP_HEAD_BYTES + (uint32_t)sa->shape.iv_bytes;
+    size_t payload_bytes = 0;
 
     packet->offset += head;
     packet->length -= head + sa->shape.icv_bytes;
+    bool ok = esp_read_trailer(packet_slice(packet), &payload_bytes, next_header);
+    packet->length = ok ? (uint32_t)payload_bytes : packet->length;
+    return ok;
+}
 
-    size_t payload_bytes = 0;
-    if (!esp_read_trailer(packet_slice(packet), &payload_bytes, next_header)) {
+enum drop_reason esp_strip(const struct sa *sa, struct packet *packet, uint8_t *next_header)
+{
+    if (!esp_take_off(sa, packet, next_header)) {
         return DROP_BAD_PADDING;
     }
-    packet->length = (uint32_t)payload_bytes;
     if (*next_header == IP_PROTOCOL_NONE) {
         return DROP_DUMMY;
     }

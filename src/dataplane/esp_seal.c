@@ -29,10 +29,13 @@ bool esp_write(struct esp_work *work, const uint8_t *iv, uint8_t next_header,
         .aad = start,
         .aad_length = ESP_HEAD_BYTES,
         .length = p->length + pad + ESP_TRAILER_BYTES,
-        .iv = start + ESP_HEAD_BYTES,
+        .iv = shape->implicit_iv ? work->nonce : start + ESP_HEAD_BYTES,
         .data = data,
         .icv = end + pad + ESP_TRAILER_BYTES,
     };
+    if (shape->implicit_iv) {
+        put_u64(work->nonce, work->sequence);
+    }
     esp_extend(work, work->sa->spi_out, job);
     work->inner_bytes = p->length;
     p->offset -= head;

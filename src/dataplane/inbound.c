@@ -17,12 +17,12 @@ static void to_control(struct dataplane_worker *worker, struct packet *packet)
     }
 }
 
-/* True when it is an ESP packet; all else has left. */
+/* True when it is an ESP or AH packet; all else has left. */
 static bool classify(struct dataplane_worker *worker, struct packet *packet)
 {
     struct slice inner;
 
-    if (packet->outer_protocol == IP_PROTOCOL_ESP) {
+    if (packet->outer_protocol == IP_PROTOCOL_ESP || packet->outer_protocol == IP_PROTOCOL_AH) {
         return true;
     }
     if (packet->outer_protocol != IP_PROTOCOL_UDP) {
@@ -52,12 +52,25 @@ static bool classify(struct dataplane_worker *worker, struct packet *packet)
     return false;
 }
 
+/* There are ESP_HEAD_BYTES of it. */
+static uint32_t spi_of(const struct packet *packet)
+{
+    /* RFC 4302 2: behind next header, length and two octets of nothing. */
+    return packet->outer_protocol == IP_PROTOCOL_AH ? get_u32(packet_data(packet) + 4)
+                                                    : esp_spi(packet);
+}
+
+static bool is_of_protocol(const struct sa *sa, const struct packet *packet)
+{
+    return (packet->outer_protocol == IP_PROTOCOL_AH) == (sa->shape.protocol == IP_PROTOCOL_AH);
+}
+
 static void note_unknown_spi(struct dataplane_worker *worker, const struct packet *packet,
                              uint64_t now_ms)
 {
     struct dataplane_note note = {
         .kind = NOTE_UNKNOWN_SPI,
-        .spi_in = esp_spi(packet),
+        .spi_in = spi_of(packet),
         .local = packet->local,
         .peer = packet->peer,
     };
@@ -80,10 +93,14 @@ static void accept(struct dataplane_worker *worker, struct packet *packet, uint6
         worker_drop(worker, packet, DROP_MALFORMED_OUTER);
         return;
     }
-    struct sa *sa = sad_find(worker->dp, esp_spi(packet));
-    if (sa == NULL) {
+    struct sa *sa = sad_find(worker->dp, spi_of(packet));
+    if (sa == NULL || !is_of_protocol(sa, packet)) {
         note_unknown_spi(worker, packet, now_ms);
         worker_drop(worker, packet, DROP_UNKNOWN_SPI);
+        return;
+    }
+    if (!sa->shape.plain) {
+        nest_receive(worker, sa, packet, now_ms);
         return;
     }
     work->packet = packet;
@@ -158,10 +175,43 @@ static void set_tos(uint8_t *data, uint8_t family, uint8_t tos)
     }
 }
 
-/* RFC 4301 5.2 step 4: what came out must be what was agreed. DROP_NONE when it may go on. */
-static enum drop_reason check_inner(struct dataplane_worker *worker, struct sa *sa,
-                                    struct packet *packet, uint8_t next_header,
-                                    struct ip_head *head)
+/* Policies that stand before those of the tunnels may want this traffic in clear or not at all. */
+static bool is_wanted_in_clear(const struct dataplane *dp, const struct match_key *key)
+{
+    const struct spd *spd = atomic_load(&dp->spd);
+
+    if (!spd_is_mixed(spd)) {
+        return false;
+    }
+    const struct spd_policy *policy = spd_find(spd, key);
+    return policy != NULL && policy->verdict != POLICY_PROTECT;
+}
+
+/* RFC 4301 6.2: an error from a router inside the far network has an address that was not agreed,
+ * but it quotes a packet of ours that was. */
+static bool quoted_fits(const struct sa *sa, const struct packet *packet,
+                        const struct ip_head *head)
+{
+    struct match_key key;
+
+    return atomic_load_explicit(&sa->binding->relays_icmp, memory_order_relaxed) &&
+           match_key_quoted(packet_slice(packet), head, true, &key) && sa_fits(sa, &key);
+}
+
+enum drop_reason check_selectors(struct dataplane_worker *worker, struct sa *sa,
+                                 const struct packet *packet, const struct ip_head *head)
+{
+    struct match_key key = match_key_inbound(head);
+
+    if (is_impossible(worker->dp, head) || (!sa_fits(sa, &key) && !quoted_fits(sa, packet, head))) {
+        tally(&sa->selector_mismatch, 1, worker->dp->shared);
+        return DROP_SELECTOR_MISMATCH;
+    }
+    return is_wanted_in_clear(worker->dp, &key) ? DROP_BYPASS_POLICY : DROP_NONE;
+}
+
+enum drop_reason check_inner(struct dataplane_worker *worker, struct sa *sa, struct packet *packet,
+                             uint8_t next_header, struct ip_head *head)
 {
     if (!ip_read(packet_slice(packet), head)) {
         return DROP_MALFORMED_INNER;
@@ -172,10 +222,9 @@ static enum drop_reason check_inner(struct dataplane_worker *worker, struct sa *
     /* RFC 4303 2.7: what stands behind the packet is padding against traffic analysis. */
     packet->length = head->total_bytes;
 
-    struct match_key key = match_key_inbound(head);
-    if (is_impossible(worker->dp, head) || !sa_fits(sa, &key)) {
-        tally(&sa->selector_mismatch, 1, worker->dp->shared);
-        return DROP_SELECTOR_MISMATCH;
+    enum drop_reason reason = check_selectors(worker, sa, packet, head);
+    if (reason != DROP_NONE) {
+        return reason;
     }
     uint8_t tos = head->tos;
     if (!ecn_decapsulate(head->tos, packet->tos, &tos)) {
@@ -187,10 +236,8 @@ static enum drop_reason check_inner(struct dataplane_worker *worker, struct sa *
     return DROP_NONE;
 }
 
-/* RFC 4303 3.4.3: only what proved authentic is remembered. DROP_NONE when it was not seen before.
- */
-static enum drop_reason remember(struct dataplane_worker *worker, const struct esp_work *work,
-                                 bool authentic, uint64_t now_ms)
+enum drop_reason remember(struct dataplane_worker *worker, const struct esp_work *work,
+                          bool authentic, uint64_t now_ms)
 {
     struct sa *sa = work->sa;
     bool newest = false;
@@ -200,8 +247,13 @@ static enum drop_reason remember(struct dataplane_worker *worker, const struct e
         return DROP_FORGED;
     }
     if (!replay_record(&sa->replay, work->sequence, &newest)) {
-        tally(&sa->replayed, 1, worker->dp->shared);
-        return DROP_REPLAYED;
+        if (sa->more == NULL || !sa->more->replay_off) {
+            tally(&sa->replayed, 1, worker->dp->shared);
+            return DROP_REPLAYED;
+        }
+        /* Keys by hand, whose numbers begin again when a side does: seen before or not, it passes.
+         */
+        tally(&sa->more->duplicates, 1, worker->dp->shared);
     }
     atomic_store_explicit(&sa->last_in_ms, now_ms, memory_order_relaxed);
     worker_note_once(worker, sa, SA_NOTED_FIRST, NOTE_FIRST_INBOUND);
@@ -216,7 +268,7 @@ static enum drop_reason remember(struct dataplane_worker *worker, const struct e
     return DROP_NONE;
 }
 
-static void count_delivered(struct dataplane_worker *worker, struct sa *sa, uint32_t bytes)
+void count_delivered(struct dataplane_worker *worker, struct sa *sa, uint32_t bytes)
 {
     tally(&sa->in_bytes, bytes, worker->dp->shared);
     tally(&sa->in_packets, 1, worker->dp->shared);
@@ -264,4 +316,5 @@ void dataplane_inbound(struct dataplane_worker *worker, struct packet *const *pa
     for (size_t i = 0; i < worker->work_count; i++) {
         deliver(worker, &worker->work[i], worker->jobs[i].ok, now_ms);
     }
+    nest_receive_all(worker, now_ms);
 }

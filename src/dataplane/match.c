@@ -1,6 +1,9 @@
 /* Traffic selectors against packets. */
 #include "dataplane/match.h"
 
+#include "wire/icmp.h"
+#include "wire/icmpv6.h"
+
 struct wide_address wide_of_address(const struct address *a)
 {
     if (a->family == FAMILY_IPV4) {
@@ -86,6 +89,37 @@ struct match_key match_key_outbound(const struct ip_head *head)
 struct match_key match_key_inbound(const struct ip_head *head)
 {
     return match_key_of(head, false);
+}
+
+static bool is_error(const struct ip_head *head)
+{
+    uint8_t type = (uint8_t)(head->port_source >> 8);
+
+    if (!head->has_ports) {
+        return false;
+    }
+    if (head->protocol == IP_PROTOCOL_ICMPV6) {
+        return type >= ICMPV6_DESTINATION_UNREACHABLE && type <= ICMPV6_PARAMETER_PROBLEM;
+    }
+    /* No redirects: they would teach a host a way around the tunnel. */
+    return head->protocol == IP_PROTOCOL_ICMP &&
+           (type == ICMP_DESTINATION_UNREACHABLE || type == ICMP_TIME_EXCEEDED ||
+            type == ICMP_PARAMETER_PROBLEM);
+}
+
+bool match_key_quoted(struct slice packet, const struct ip_head *head, bool inbound,
+                      struct match_key *out)
+{
+    size_t at = (size_t)head->upper_offset + ICMP_HEAD_BYTES;
+    struct ip_head quoted;
+
+    if (!is_error(head) || packet.length <= at ||
+        !ip_read_quoted((struct slice){packet.data + at, packet.length - at}, &quoted) ||
+        quoted.family != head->family || !address_equal(&head->destination, &quoted.source)) {
+        return false;
+    }
+    *out = inbound ? match_key_outbound(&quoted) : match_key_inbound(&quoted);
+    return true;
 }
 
 static bool match_end_equal(const struct match_end *a, const struct match_end *b)

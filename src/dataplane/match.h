@@ -45,6 +45,11 @@ MUST_USE bool match_any_fits(const struct match *list, size_t count, const struc
 
 struct match_key match_key_outbound(const struct ip_head *head);
 struct match_key match_key_inbound(const struct ip_head *head);
+/* Of the packet that an ICMP error quotes (RFC 4301 6); `inbound`: the error came out of a tunnel,
+ * so the packet was ours. False when it is no error, or does not go to the source of what it
+ * quotes. */
+MUST_USE bool match_key_quoted(struct slice packet, const struct ip_head *head, bool inbound,
+                               struct match_key *out);
 MUST_USE bool match_key_equal(const struct match_key *a, const struct match_key *b);
 
 #endif

@@ -21,19 +21,30 @@ static struct path_mtu *path_find(struct dataplane *dp, const struct address *lo
     return NULL;
 }
 
-void mtu_refresh(struct dataplane *dp, struct sa *sa)
+static void refresh_one(struct dataplane *dp, struct sa *sa)
 {
     const struct sa_path *path = atomic_load(&sa->path);
     const struct path_mtu *learnt = path_find(dp, &path->local.address, &path->peer.address);
+    const struct sa *around = sa_outer(sa);
     uint16_t outer = dp->link_mtu;
 
-    if (learnt != NULL && learnt->mtu < outer) {
+    if (around != NULL) {
+        /* What leaves this SA goes into that one. */
+        outer = atomic_load_explicit(&around->inner_mtu, memory_order_relaxed);
+    } else if (learnt != NULL && learnt->mtu < outer) {
         outer = learnt->mtu;
     }
     atomic_store_explicit(&sa->outer_mtu, outer, memory_order_relaxed);
     atomic_store_explicit(&sa->inner_mtu,
                           sa_inner_mtu(&sa->shape, path->peer.address.family, outer),
                           memory_order_relaxed);
+}
+
+void mtu_refresh(struct dataplane *dp, struct sa *sa)
+{
+    for (; sa != NULL; sa = sa_inner(sa)) {
+        refresh_one(dp, sa);
+    }
 }
 
 static void path_forget(struct dataplane *dp, struct path_mtu *path)

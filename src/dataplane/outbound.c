@@ -1,6 +1,7 @@
 /* Clear packets from the TUN device: policy, SA, fit, ESP. One straight road for each, one seal for
  * the batch. */
 #include <assert.h>
+#include <string.h>
 
 #include "dataplane/plane.h"
 #include "dataplane/ecn.h"
@@ -40,7 +41,36 @@ static bool complete_checksum(struct packet *packet)
     return true;
 }
 
-static void route_find(const struct spd *spd, const struct ip_head *head, struct route *route)
+static void route_set(const struct spd_policy *policy, const struct match_key *key,
+                      struct route *route)
+{
+    route->policy = policy;
+    route->sa = policy != NULL && policy->verdict == POLICY_PROTECT
+                    ? binding_find(policy->binding, key)
+                    : NULL;
+}
+
+/* RFC 4301 6.2: an error from a router on our side has an address of which no policy speaks, but
+ * it quotes a packet of which one does. */
+static void route_find_quoted(const struct spd *spd, const struct packet *packet,
+                              const struct ip_head *head, struct route *route)
+{
+    struct match_key key;
+
+    if (!match_key_quoted(packet_slice(packet), head, false, &key)) {
+        return;
+    }
+    const struct spd_policy *policy = spd_find(spd, &key);
+    if (policy != NULL && policy->verdict == POLICY_PROTECT &&
+        atomic_load_explicit(&policy->binding->relays_icmp, memory_order_relaxed)) {
+        route_set(policy, &key, route);
+        /* The next error from there may quote another flow. */
+        route->known = false;
+    }
+}
+
+static void route_find(const struct spd *spd, const struct packet *packet,
+                       const struct ip_head *head, struct route *route)
 {
     struct match_key key = match_key_outbound(head);
 
@@ -49,11 +79,24 @@ static void route_find(const struct spd *spd, const struct ip_head *head, struct
     }
     route->known = true;
     route->key = key;
-    route->policy = spd_find(spd, &key);
-    route->sa = NULL;
-    if (route->policy != NULL && route->policy->verdict == POLICY_PROTECT) {
-        route->sa = binding_find(route->policy->binding, &key);
+    route_set(spd_find(spd, &key), &key, route);
+    if (route->policy == NULL || (route->policy->verdict == POLICY_PROTECT && route->sa == NULL)) {
+        route_find_quoted(spd, packet, head, route);
     }
+}
+
+/* Around the tunnels: it leaves as it is, by the way that it would have without us. */
+static void leave_in_clear(struct dataplane_worker *worker, struct packet *packet,
+                           const struct ip_head *head)
+{
+    packet->has_outer_head = true;
+    packet->bypass = true;
+    packet->local = (struct endpoint){.address = head->source};
+    packet->peer = (struct endpoint){.address = head->destination};
+    packet->outer_protocol = head->protocol;
+    packet->tos = head->tos;
+    packet->dont_fragment = head->dont_fragment;
+    worker_to_clear(worker, packet);
 }
 
 /* RFC 4301 5.1 step 3b: the traffic waits for nobody here, but the control thread hears of it. */
@@ -98,9 +141,8 @@ static bool next_sequence(struct sa *sa, bool shared, uint64_t *sequence)
     return *sequence <= sa->sequence_max;
 }
 
-/* What is left of the SA's life; DROP_NONE when the packet may go. */
-static enum drop_reason spend_life(struct dataplane_worker *worker, struct sa *sa, uint32_t bytes,
-                                   uint64_t *sequence)
+enum drop_reason spend_life(struct dataplane_worker *worker, struct sa *sa, uint32_t bytes,
+                            uint64_t *sequence)
 {
     bool shared = worker->dp->shared;
     uint64_t out_bytes = tally_read(&sa->out_bytes);
@@ -123,8 +165,8 @@ static enum drop_reason spend_life(struct dataplane_worker *worker, struct sa *s
     return DROP_NONE;
 }
 
-static void choose_iv(struct dataplane_worker *worker, const struct sa *sa, uint64_t sequence,
-                      uint8_t iv[IV_BYTES_MAX])
+void choose_iv(struct dataplane_worker *worker, const struct sa *sa, uint64_t sequence,
+               uint8_t iv[IV_BYTES_MAX])
 {
     if (sa->shape.counter_iv) {
         put_u64(iv, sequence);
@@ -137,6 +179,10 @@ static void choose_iv(struct dataplane_worker *worker, const struct sa *sa, uint
 static void wrap(struct dataplane_worker *worker, struct sa *sa, struct packet *packet,
                  const struct ip_head *head, bool dont_fragment, uint64_t now_ms)
 {
+    if (!sa->shape.plain) {
+        nest_send(worker, sa, packet, head, dont_fragment, now_ms);
+        return;
+    }
     uint8_t iv[IV_BYTES_MAX];
     struct esp_work *work = &worker->work[worker->work_count];
     bool ipv4 = head->family == FAMILY_IPV4;
@@ -176,7 +222,7 @@ static void wrap_fragments(struct dataplane_worker *worker, struct sa *sa, struc
         worker_drop(worker, packet, DROP_NO_BUFFER);
     }
     for (size_t i = 0; i < count; i++) {
-        wrap(worker, sa, pieces[i], head, !sa->shape.copy_df, now_ms);
+        wrap(worker, sa, pieces[i], head, sa_dont_fragment(sa, false), now_ms);
     }
 }
 
@@ -186,15 +232,27 @@ static void fit_and_wrap(struct dataplane_worker *worker, struct sa *sa, struct 
 {
     uint16_t mtu = fit_inner_mtu(sa);
     bool ipv4 = head->family == FAMILY_IPV4;
+    bool may_cut = ipv4 && !head->dont_fragment;
 
     fit_clamp_mss(sa, packet, head);
-    if (packet->length <= mtu) {
-        wrap(worker, sa, packet, head, !sa->shape.copy_df || head->dont_fragment, now_ms);
+    if (sa->shape.transport) {
+        /* The header outside is the one inside: what may be cut is cut behind the protection (RFC
+         * 4303 3.3.4). */
+        if (packet->length <= mtu || may_cut) {
+            wrap(worker, sa, packet, head, head->dont_fragment, now_ms);
+        } else {
+            fit_tell_too_big(worker, packet, head, mtu, now_ms);
+            worker_drop(worker, packet, DROP_TOO_BIG);
+        }
+    } else if (packet->length <= mtu) {
+        wrap(worker, sa, packet, head, sa_dont_fragment(sa, head->dont_fragment), now_ms);
     } else if (!ipv4 && packet->length <= IPV6_MTU_LEAST) {
         /* RFC 8200 5: every IPv6 link carries 1280 octets; where the tunnel cannot, the outer
          * packet is cut. */
         wrap(worker, sa, packet, head, false, now_ms);
-    } else if (ipv4 && !head->dont_fragment) {
+    } else if (may_cut && sa->more != NULL && sa->more->fragment_after) {
+        wrap(worker, sa, packet, head, false, now_ms);
+    } else if (may_cut) {
         wrap_fragments(worker, sa, packet, head, mtu, capacity, now_ms);
     } else {
         fit_tell_too_big(worker, packet, head, mtu, now_ms);
@@ -202,9 +260,32 @@ static void fit_and_wrap(struct dataplane_worker *worker, struct sa *sa, struct 
     }
 }
 
+/* No SA yet: a few packets wait for it where the policy says so (RFC 4301 4.4.1.2 leaves it to
+ * us), all others are dropped. Never sent in clear. */
+static void wait_or_drop(struct dataplane_worker *worker, const struct spd_policy *policy,
+                         struct packet *packet, const struct ip_head *head, uint64_t since_ms,
+                         uint64_t now_ms)
+{
+    struct binding *binding = policy->binding;
+    size_t same = 0;
+
+    note_acquire(worker, binding, head, now_ms);
+    for (size_t i = 0; i < worker->held_count; i++) {
+        same += worker->held[i].policy_id == policy->id;
+    }
+    if (!atomic_load_explicit(&binding->holds, memory_order_relaxed) ||
+        now_ms >= since_ms + HELD_MS) {
+        worker_drop(worker, packet, DROP_NO_SA);
+    } else if (worker->held_count == HELD_MAX || same == HELD_OF_POLICY_MAX) {
+        worker_drop(worker, packet, DROP_QUEUE_FULL);
+    } else {
+        worker->held[worker->held_count++] = (struct held){packet, policy->id, since_ms};
+    }
+}
+
 static void outbound_one(struct dataplane_worker *worker, const struct spd *spd,
                          struct route *route, struct packet *packet, size_t capacity,
-                         uint64_t now_ms)
+                         uint64_t since_ms, uint64_t now_ms)
 {
     struct ip_head head;
 
@@ -218,7 +299,7 @@ static void outbound_one(struct dataplane_worker *worker, const struct spd *spd,
         worker_drop(worker, packet, DROP_MALFORMED_INNER);
         return;
     }
-    route_find(spd, &head, route);
+    route_find(spd, packet, &head, route);
     if (route->policy == NULL) {
         worker_drop(worker, packet, DROP_NO_POLICY);
         return;
@@ -227,9 +308,12 @@ static void outbound_one(struct dataplane_worker *worker, const struct spd *spd,
         worker_drop(worker, packet, DROP_POLICY_DISCARD);
         return;
     }
+    if (route->policy->verdict == POLICY_BYPASS) {
+        leave_in_clear(worker, packet, &head);
+        return;
+    }
     if (route->sa == NULL) {
-        note_acquire(worker, route->policy->binding, &head, now_ms);
-        worker_drop(worker, packet, DROP_NO_SA);
+        wait_or_drop(worker, route->policy, packet, &head, since_ms, now_ms);
         return;
     }
     fit_and_wrap(worker, route->sa, packet, &head, capacity, now_ms);
@@ -252,6 +336,13 @@ static void seal_batch(struct dataplane_worker *worker)
     }
 }
 
+/* How many packets the next one may become: a place is kept for each that follows it. */
+static size_t room_for_pieces(const struct dataplane_worker *worker, size_t following)
+{
+    return DATAPLANE_OUTPUT_MAX - worker->work_count - worker->nest_count -
+           worker->out->to_wire_count - following;
+}
+
 void dataplane_outbound(struct dataplane_worker *worker, struct packet *const *packets,
                         size_t count, uint64_t now_ms, struct dataplane_output *out)
 {
@@ -262,12 +353,32 @@ void dataplane_outbound(struct dataplane_worker *worker, struct packet *const *p
     tally(&worker->doors.from_tun, count, false);
     const struct spd *spd = atomic_load(&worker->dp->spd);
     for (size_t i = 0; i < count; i++) {
-        /* A place is kept for each packet that follows, however many pieces this one is cut into.
-         */
-        size_t kept = count - i - 1;
-
-        outbound_one(worker, spd, &route, packets[i],
-                     DATAPLANE_OUTPUT_MAX - worker->work_count - kept, now_ms);
+        outbound_one(worker, spd, &route, packets[i], room_for_pieces(worker, count - i - 1),
+                     now_ms, now_ms);
     }
     seal_batch(worker);
+    nest_send_all(worker, now_ms);
+}
+
+uint64_t dataplane_due_ms(const struct dataplane_worker *worker, uint64_t now_ms)
+{
+    return worker->held_count > 0 ? now_ms + HELD_LOOK_MS : NEVER_MS;
+}
+
+void dataplane_tick(struct dataplane_worker *worker, uint64_t now_ms, struct dataplane_output *out)
+{
+    struct held held[HELD_MAX];
+    size_t count = worker->held_count;
+    struct route route = {.known = false};
+
+    worker_begin(worker, now_ms, out);
+    const struct spd *spd = atomic_load(&worker->dp->spd);
+    memcpy(held, worker->held, count * sizeof(held[0]));
+    worker->held_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        outbound_one(worker, spd, &route, held[i].packet, room_for_pieces(worker, count - i - 1),
+                     held[i].since_ms, now_ms);
+    }
+    seal_batch(worker);
+    nest_send_all(worker, now_ms);
 }

@@ -10,6 +10,7 @@
 #include "dataplane/dataplane.h"
 #include "dataplane/esp.h"
 #include "dataplane/iv.h"
+#include "dataplane/nest.h"
 #include "dataplane/publish.h"
 #include "dataplane/sa.h"
 #include "dataplane/spd.h"
@@ -42,9 +43,21 @@ struct own_addresses {
     struct address ipv4, ipv6;
 };
 
+/* SPIs that were chosen elsewhere, in order; sa is NULL while one is only reserved. */
+struct exact_entry {
+    uint32_t spi;
+    _Atomic(struct sa *) sa;
+};
+struct exact_list {
+    struct retired retired;
+    size_t count;
+    struct exact_entry entries[];
+};
+
 struct dataplane {
     struct publish publish;
     _Atomic(struct sa *) *slots; /* by the low bits of the SPI */
+    _Atomic(struct exact_list *) exact; /* NULL: none */
     _Atomic(struct spd *) spd;
     _Atomic(struct own_addresses *) own;
     uint32_t sa_max;
@@ -74,9 +87,21 @@ struct dataplane {
     struct dataplane_doors gone; /* of workers that are no more */
 };
 
+/* A clear packet that waits for an SA. */
+#define HELD_MAX BATCH_PACKETS
+#define HELD_OF_POLICY_MAX 16
+#define HELD_MS 5000
+#define HELD_LOOK_MS 10
+struct held {
+    struct packet *packet;
+    uint32_t policy_id;
+    uint64_t since_ms;
+};
+
 /* Written by its worker alone, read by the control thread at any time. */
 struct doors {
     _Atomic uint64_t from_tun, from_wire, made, to_wire, to_tun, to_control;
+    _Atomic uint64_t to_clear, to_consumer;
     _Atomic uint64_t dropped[DROP_REASON_COUNT];
 };
 
@@ -103,6 +128,16 @@ struct dataplane_worker {
     size_t work_count;
     struct esp_work work[DATAPLANE_OUTPUT_MAX];
     struct protect_job jobs[DATAPLANE_OUTPUT_MAX];
+
+    /* the long road (nest.h); the jobs of a round stand in `jobs`, those of AH here */
+    struct nest *nests; /* BATCH_PACKETS of them */
+    size_t nest_count;
+    size_t esp_count, ah_count;
+    struct auth_job ah_jobs[BATCH_PACKETS];
+    uint16_t ip_id;
+
+    struct held held[HELD_MAX]; /* oldest first */
+    size_t held_count;
 };
 
 /* A number that only its worker adds to, or that several do. */
@@ -125,17 +160,55 @@ static inline uint64_t tally_read(const _Atomic uint64_t *number)
 
 /* Frees all that a worker has; it is registered nowhere any more. */
 void worker_fini(struct dataplane_worker *worker);
+/* What waits for an SA waits no more. */
+void worker_give_held(struct dataplane_worker *worker);
 /* A batch begins: the tables may be read from here on. */
 void worker_begin(struct dataplane_worker *worker, uint64_t now_ms, struct dataplane_output *out);
 void worker_drop(struct dataplane_worker *worker, struct packet *packet, enum drop_reason reason);
 void worker_to_tun(struct dataplane_worker *worker, struct packet *packet);
 void worker_to_wire(struct dataplane_worker *worker, struct packet *packet);
 void worker_to_control(struct dataplane_worker *worker, struct packet *packet);
+void worker_to_consumer(struct dataplane_worker *worker, struct packet *packet);
+/* In clear around the tunnels: it stands among what goes to the wire. */
+void worker_to_clear(struct dataplane_worker *worker, struct packet *packet);
 /* False when the ring is full: the cause may be noted again. */
 bool worker_note(struct dataplane_worker *worker, const struct dataplane_note *note);
 /* A note about an SA's life, once. */
 void worker_note_once(struct dataplane_worker *worker, struct sa *sa, enum sa_noted once,
                       enum dataplane_note_kind kind);
+
+/* ---- outbound.c ---- */
+
+/* The next sequence number, or why there is none. DROP_NONE when the packet may go. */
+MUST_USE enum drop_reason spend_life(struct dataplane_worker *worker, struct sa *sa, uint32_t bytes,
+                                     uint64_t *sequence);
+void choose_iv(struct dataplane_worker *worker, const struct sa *sa, uint64_t sequence,
+               uint8_t iv[IV_BYTES_MAX]);
+
+/* ---- inbound.c ---- */
+
+/* RFC 4303 3.4.3: only what proved authentic is remembered. DROP_NONE when it was not seen before.
+ */
+MUST_USE enum drop_reason remember(struct dataplane_worker *worker, const struct esp_work *work,
+                                   bool authentic, uint64_t now_ms);
+/* RFC 4301 5.2 step 4: what came out of a tunnel must be what was agreed. */
+MUST_USE enum drop_reason check_inner(struct dataplane_worker *worker, struct sa *sa,
+                                      struct packet *packet, uint8_t next_header,
+                                      struct ip_head *head);
+/* The same of a packet whose header is read already. */
+MUST_USE enum drop_reason check_selectors(struct dataplane_worker *worker, struct sa *sa,
+                                          const struct packet *packet, const struct ip_head *head);
+void count_delivered(struct dataplane_worker *worker, struct sa *sa, uint32_t bytes);
+
+/* ---- exact.c ---- */
+
+struct sa *exact_find(const struct dataplane *dp, uint32_t spi);
+MUST_USE bool exact_is_reserved(const struct dataplane *dp, uint32_t spi);
+/* Not reserved yet; false when there is no room. */
+MUST_USE bool exact_reserve(struct dataplane *dp, uint32_t spi);
+/* Reserved before. */
+void exact_set(struct dataplane *dp, uint32_t spi, struct sa *sa);
+void exact_remove(struct dataplane *dp, uint32_t spi);
 
 /* ---- sad.c ---- */
 
@@ -144,11 +217,15 @@ static inline struct sa *sad_find(const struct dataplane *dp, uint32_t spi)
 {
     uint32_t index = spi & dp->index_mask;
 
-    if (index >= dp->sa_max) {
-        return NULL;
+    if (index < dp->sa_max) {
+        struct sa *sa = atomic_load(&dp->slots[index]);
+
+        if (sa != NULL && sa->spi_in == spi) {
+            return sa;
+        }
     }
-    struct sa *sa = atomic_load(&dp->slots[index]);
-    return sa != NULL && sa->spi_in == spi ? sa : NULL;
+    return atomic_load_explicit(&dp->exact, memory_order_relaxed) == NULL ? NULL
+                                                                          : exact_find(dp, spi);
 }
 
 /* Reserves an SPI that was chosen elsewhere: for SAs that are taken over from another gateway. */

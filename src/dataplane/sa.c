@@ -8,6 +8,7 @@
 #define SELECTORS_MAX 256
 #define ESP_FIXED_BYTES 8
 #define ESP_TRAILER_BYTES 2
+#define AH_HEAD_BYTES 12 /* RFC 4302 2: without the ICV */
 
 /* Without extended numbers rekeying begins half way. */
 #define SOFT_PACKETS_32 (UINT64_C(1) << 31)
@@ -20,10 +21,8 @@ static uint64_t limit_of(uint64_t configured, uint64_t own)
     return configured != 0 && configured < own ? configured : own;
 }
 
-static bool sa_shape_of(const struct child_sa *child, struct sa_shape *shape)
+static bool esp_shape_of(const struct suite *suite, struct sa_shape *shape)
 {
-    const struct suite *suite = &child->suite;
-
     if (!suite_is_usable(suite)) {
         return false;
     }
@@ -43,19 +42,51 @@ static bool sa_shape_of(const struct child_sa *child, struct sa_shape *shape)
     if (icv_bytes == 0 || cipher->iv_bytes > 16 || cipher->implicit_iv) {
         return false;
     }
+    shape->protocol = IP_PROTOCOL_ESP;
+    shape->iv_bytes = cipher->iv_bytes;
+    shape->icv_bytes = icv_bytes;
+    shape->align = cipher->block_bytes < 4 ? 4 : cipher->block_bytes;
+    shape->block = cipher->block_bytes == 0 ? 1 : cipher->block_bytes;
+    shape->aead = cipher->aead;
+    shape->counter_iv = cipher->iv_bytes == 8 && cipher->block_bytes <= 1;
+    shape->implicit_iv = cipher->implicit_iv;
+    return true;
+}
+
+static bool ah_shape_of(const struct suite *suite, struct sa_shape *shape)
+{
+    const struct algorithm *mac = algorithm_find(TRANSFORM_INTEGRITY, suite->integrity);
+
+    if (mac == NULL || !suite_is_usable_for_ah(suite)) {
+        return false;
+    }
+    shape->protocol = IP_PROTOCOL_AH;
+    shape->iv_bytes = mac->iv_bytes;
+    shape->icv_bytes = mac->iv_bytes + mac->icv_bytes;
+    shape->block = 1;
+    shape->align = 1;
+    return true;
+}
+
+static bool is_plain(const struct child_sa *child)
+{
+    return child->protocol != IP_PROTOCOL_AH && !child->transport_mode && !child->replay_off &&
+           !child->waits_for_outer && child->inside_spi_in == 0 && !child->fragment_after &&
+           !child->compress && child->cpi_in == 0 && child->tfc_bytes == 0;
+}
+
+static bool sa_shape_of(const struct child_sa *child, struct sa_shape *shape)
+{
     *shape = (struct sa_shape){
-        .iv_bytes = cipher->iv_bytes,
-        .icv_bytes = icv_bytes,
-        .align = cipher->block_bytes < 4 ? 4 : cipher->block_bytes,
-        .block = cipher->block_bytes == 0 ? 1 : cipher->block_bytes,
-        .aead = cipher->aead,
-        .esn = suite->esn,
-        .counter_iv = cipher->iv_bytes == 8 && cipher->block_bytes <= 1,
+        .esn = child->suite.esn,
+        .transport = child->transport_mode,
         .encapsulated = child->encapsulated,
         .copy_dscp = child->copy_dscp,
-        .copy_df = child->copy_df,
+        .df = child->df,
+        .plain = is_plain(child),
     };
-    return true;
+    return child->protocol == IP_PROTOCOL_AH ? ah_shape_of(&child->suite, shape)
+                                             : esp_shape_of(&child->suite, shape);
 }
 
 static void sa_set_limits(struct sa *sa, const struct child_sa *child)
@@ -73,11 +104,55 @@ static bool child_is_sound(const struct child_sa *child)
 {
     uint8_t family = child->peer.address.family;
 
-    return child->spi_out > 255 && child->policy_id != 0 && !child->transport_mode &&
+    if (child->protocol == IP_PROTOCOL_AH && child->encapsulated) {
+        /* RFC 3715 2.1: AH covers the addresses that a NAT changes. */
+        return false;
+    }
+    return child->spi_out > 255 && child->policy_id != 0 && child->df <= DF_CLEAR &&
            child->replay_window <= REPLAY_WINDOW_MAX && child->local_count > 0 &&
            child->local_count <= SELECTORS_MAX && child->remote_count > 0 &&
            child->remote_count <= SELECTORS_MAX && child->local.address.family == family &&
            (family == FAMILY_IPV4 || family == FAMILY_IPV6);
+}
+
+static struct sa_more *more_new(const struct child_sa *child)
+{
+    struct sa_more *more = calloc(1, sizeof(*more));
+
+    if (more == NULL) {
+        return NULL;
+    }
+    more->waits_for_outer = child->waits_for_outer;
+    more->replay_off = child->replay_off;
+    more->fragment_after = child->fragment_after;
+    more->to_consumer = child->to_consumer;
+    more->compress = child->compress;
+    more->cpi_in = child->cpi_in;
+    more->cpi_out = child->cpi_out;
+    more->tfc_bytes = child->tfc_bytes;
+    more->dummy_interval_ms = child->dummy_interval_ms;
+    more->original_local = child->original_local;
+    more->original_peer = child->original_peer;
+    return more;
+}
+
+/* The keys of both directions; false when one has the wrong length or there is no memory. */
+static bool sa_set_keys(struct sa *sa, const struct child_sa *child)
+{
+    if (sa->shape.protocol == IP_PROTOCOL_AH) {
+        sa->more->auth_keys[0] = auth_key_new(child->suite.integrity, child->key_in);
+        sa->more->auth_keys[1] = auth_key_new(child->suite.integrity, child->key_out);
+        return sa->more->auth_keys[0] != NULL && sa->more->auth_keys[1] != NULL;
+    }
+    sa->keys[0] = protect_key_new(&child->suite, child->key_in);
+    sa->keys[1] = protect_key_new(&child->suite, child->key_out);
+    if (sa->keys[0] == NULL || sa->keys[1] == NULL) {
+        return false;
+    }
+    sa->bytes += protect_key_bytes(sa->keys[0]) + protect_key_bytes(sa->keys[1]);
+    sa->key_in = sa->keys[0];
+    sa->key_out = sa->keys[1];
+    return true;
 }
 
 struct sa *sa_new(const struct child_sa *child)
@@ -117,15 +192,14 @@ struct sa *sa_new(const struct child_sa *child)
         *match++ = match_of_selector(&child->remote_selectors[i]);
     }
 
-    sa->keys[0] = protect_key_new(&child->suite, child->key_in);
-    sa->keys[1] = protect_key_new(&child->suite, child->key_out);
-    if (sa->keys[0] == NULL || sa->keys[1] == NULL) {
+    if (!shape.plain) {
+        sa->more = more_new(child);
+        sa->bytes += sizeof(*sa->more);
+    }
+    if ((!shape.plain && sa->more == NULL) || !sa_set_keys(sa, child)) {
         sa_free(sa);
         return NULL;
     }
-    sa->bytes += protect_key_bytes(sa->keys[0]) + protect_key_bytes(sa->keys[1]);
-    sa->key_in = sa->keys[0];
-    sa->key_out = sa->keys[1];
     return sa;
 }
 
@@ -136,6 +210,11 @@ void sa_free(struct sa *sa)
     }
     protect_key_free(sa->keys[0]);
     protect_key_free(sa->keys[1]);
+    if (sa->more != NULL) {
+        auth_key_free(sa->more->auth_keys[0]);
+        auth_key_free(sa->more->auth_keys[1]);
+    }
+    free(sa->more);
     free(atomic_load_explicit(&sa->path, memory_order_relaxed));
     free(sa);
 }
@@ -145,17 +224,32 @@ void sa_release(struct retired *object)
     sa_free(CONTAINER_OF(object, struct sa, retired));
 }
 
+uint32_t sa_ah_bytes(const struct sa_shape *shape, uint8_t outer_family)
+{
+    uint32_t bytes = AH_HEAD_BYTES + shape->icv_bytes;
+
+    return outer_family == FAMILY_IPV4 ? (bytes + 3) / 4 * 4 : (bytes + 7) / 8 * 8;
+}
+
 uint16_t sa_inner_mtu(const struct sa_shape *shape, uint8_t outer_family, uint16_t outer_mtu)
 {
-    size_t outside = (outer_family == FAMILY_IPV4 ? IPV4_HEAD_BYTES : IPV6_HEAD_BYTES) +
-                     (shape->encapsulated ? UDP_HEAD_BYTES : 0u) + ESP_FIXED_BYTES +
+    size_t head = outer_family == FAMILY_IPV4 ? IPV4_HEAD_BYTES : IPV6_HEAD_BYTES;
+    /* In transport mode the header outside is the one inside. */
+    size_t again = shape->transport ? head : 0;
+
+    if (shape->protocol == IP_PROTOCOL_AH) {
+        size_t around = head + sa_ah_bytes(shape, outer_family);
+
+        return outer_mtu < around ? 0 : (uint16_t)(outer_mtu - around + again);
+    }
+    size_t outside = head + (shape->encapsulated ? UDP_HEAD_BYTES : 0u) + ESP_FIXED_BYTES +
                      shape->iv_bytes + shape->icv_bytes;
 
     if (outer_mtu < outside + shape->align) {
         return 0;
     }
     size_t ciphertext = (outer_mtu - outside) / shape->align * shape->align;
-    return (uint16_t)(ciphertext - ESP_TRAILER_BYTES);
+    return (uint16_t)(ciphertext - ESP_TRAILER_BYTES + again);
 }
 
 bool sa_fits(const struct sa *sa, const struct match_key *key)

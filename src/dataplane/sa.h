@@ -9,6 +9,7 @@
 #ifndef SEKISHO_DATAPLANE_SA_H
 #define SEKISHO_DATAPLANE_SA_H
 
+#include "crypto/authenticate.h"
 #include "crypto/protect.h"
 #include "dataplane/dataplane.h"
 #include "dataplane/match.h"
@@ -17,16 +18,22 @@
 
 /* The form of an SA's packets, the same in both directions. */
 struct sa_shape {
-    uint8_t iv_bytes;
+    uint8_t protocol; /* IP_PROTOCOL_ESP or _AH */
+    uint8_t iv_bytes; /* on the wire */
     uint8_t icv_bytes;
     uint8_t align; /* of ciphertext: the cipher's block, at least 4 (RFC 4303 2.4) */
     uint8_t block; /* what a receiver may insist on */
     bool aead;
     bool esn;
     bool counter_iv; /* IV is the sequence number; else it is random (CBC) */
+    bool implicit_iv; /* RFC 8750: and it is not sent */
+    bool transport;
     bool encapsulated;
     bool copy_dscp;
-    bool copy_df;
+    uint8_t df; /* enum dataplane_df */
+    /* An ESP tunnel and no more: the fast road of outbound.c and inbound.c. All else goes through
+     * nest_outbound.c and nest_inbound.c. */
+    bool plain;
 };
 
 /* The outer addresses; replaced as a whole when the peer moves. */
@@ -43,6 +50,23 @@ enum sa_noted {
 };
 
 struct binding;
+
+/* What only SAs have that are more than a plain ESP tunnel. */
+struct sa_more {
+    struct auth_key *auth_keys[2]; /* AH: in, out */
+    _Atomic(struct sa *) inner; /* this one goes around it; NULL: innermost or alone */
+    _Atomic(struct sa *) outer; /* goes around this one; NULL: none */
+    bool waits_for_outer;
+    bool replay_off;
+    bool fragment_after;
+    bool to_consumer;
+    bool compress;
+    uint16_t cpi_in, cpi_out;
+    uint16_t tfc_bytes;
+    uint32_t dummy_interval_ms;
+    struct address original_local, original_peer;
+    _Atomic uint64_t duplicates; /* that passed */
+};
 
 struct sa {
     /* inbound, read for every packet */
@@ -75,6 +99,7 @@ struct sa {
     _Atomic uint64_t replayed, forged, selector_mismatch;
     struct retired retired;
     struct protect_key *keys[2];
+    struct sa_more *more; /* NULL when it is plain */
     struct sa *peer_next, **peer_link; /* all SAs whose peer's address has the same hash */
     uint32_t policy_id;
     bool used; /* in the binding's list */
@@ -97,6 +122,7 @@ struct binding {
     uint32_t holders; /* SAs and the present policy list */
     _Atomic(struct sa_list *) list; /* may be NULL */
     _Atomic uint16_t mss_clamp, inner_mtu;
+    _Atomic bool holds, relays_icmp;
     _Atomic uint64_t acquire_ms; /* when NOTE_ACQUIRE was last put, plus 1 */
 };
 
@@ -106,8 +132,31 @@ MUST_USE struct sa *sa_new(const struct child_sa *child);
 void sa_free(struct sa *sa); /* also its path; NULL is allowed */
 void sa_release(struct retired *object);
 
-/* Octets that ESP and what is outside it add at least; the rest is padding. */
+/* The DF bit of the outer header for a packet with this one. */
+static inline bool sa_dont_fragment(const struct sa *sa, bool inner_dont_fragment)
+{
+    return sa->shape.df == DF_SET || (sa->shape.df == DF_COPY && inner_dont_fragment);
+}
+
+/* The longest packet that this SA alone makes into one of at most outer_mtu octets, whose outer
+ * header is of the family. In transport mode both have the same header without options. */
 uint16_t sa_inner_mtu(const struct sa_shape *shape, uint8_t outer_family, uint16_t outer_mtu);
+/* AH's header with its ICV (RFC 4302 2.2: IPv6 wants whole pieces of eight octets). */
+uint32_t sa_ah_bytes(const struct sa_shape *shape, uint8_t outer_family);
+/* More SAs than this around each other are refused. */
+#define SA_BUNDLE_MAX 4
+
+/* The SA around this one, or NULL. */
+static inline struct sa *sa_outer(const struct sa *sa)
+{
+    return sa->more == NULL ? NULL : atomic_load(&sa->more->outer);
+}
+
+/* The SA that this one goes around, or NULL. */
+static inline struct sa *sa_inner(const struct sa *sa)
+{
+    return sa->more == NULL ? NULL : atomic_load(&sa->more->inner);
+}
 
 /* The newest SA of the binding whose selectors fit, or NULL. */
 struct sa *binding_find(const struct binding *binding, const struct match_key *key);

@@ -32,7 +32,7 @@ bool sad_init(struct dataplane *dp)
     return dp->slots != NULL && dp->places != NULL;
 }
 
-uint32_t dataplane_reserve_spi(struct dataplane *dp)
+static uint32_t reserve_next(struct dataplane *dp)
 {
     uint32_t index = 0;
     uint32_t generation = 0;
@@ -63,17 +63,6 @@ uint32_t dataplane_reserve_spi(struct dataplane *dp)
     return place->spi;
 }
 
-/* The place of an SPI that is reserved or installed now, or NULL. */
-static struct sad_place *sad_place_of(struct dataplane *dp, uint32_t spi)
-{
-    uint32_t index = spi & dp->index_mask;
-
-    if (index >= dp->sa_max || !dp->places[index].reserved || dp->places[index].spi != spi) {
-        return NULL;
-    }
-    return &dp->places[index];
-}
-
 static void sad_place_free(struct dataplane *dp, struct sad_place *place)
 {
     uint32_t index = place->spi & dp->index_mask;
@@ -88,12 +77,49 @@ static void sad_place_free(struct dataplane *dp, struct sad_place *place)
     dp->free_last = index + 1;
 }
 
-void dataplane_release_spi(struct dataplane *dp, uint32_t spi)
+uint32_t dataplane_reserve_spi(struct dataplane *dp)
+{
+    uint32_t spi = reserve_next(dp);
+
+    while (spi != 0 && exact_is_reserved(dp, spi)) {
+        /* Somebody chose this one by hand. */
+        sad_place_free(dp, &dp->places[spi & dp->index_mask]);
+        spi = reserve_next(dp);
+    }
+    return spi;
+}
+
+/* The place of an SPI that is reserved or installed now, or NULL. */
+static struct sad_place *sad_place_of(struct dataplane *dp, uint32_t spi)
+{
+    uint32_t index = spi & dp->index_mask;
+
+    if (index >= dp->sa_max || !dp->places[index].reserved || dp->places[index].spi != spi) {
+        return NULL;
+    }
+    return &dp->places[index];
+}
+
+static bool spi_is_reserved(struct dataplane *dp, uint32_t spi)
+{
+    return sad_place_of(dp, spi) != NULL || exact_is_reserved(dp, spi);
+}
+
+static void spi_free(struct dataplane *dp, uint32_t spi)
 {
     struct sad_place *place = sad_place_of(dp, spi);
 
-    if (place != NULL && sad_find(dp, spi) == NULL) {
+    if (place != NULL) {
         sad_place_free(dp, place);
+    } else if (exact_is_reserved(dp, spi)) {
+        exact_remove(dp, spi);
+    }
+}
+
+void dataplane_release_spi(struct dataplane *dp, uint32_t spi)
+{
+    if (sad_find(dp, spi) == NULL) {
+        spi_free(dp, spi);
     }
 }
 
@@ -132,6 +158,14 @@ bool sad_reserve_exact(struct dataplane *dp, uint32_t spi)
     sad_place_unqueue(dp, index);
     dp->places[index] = (struct sad_place){.spi = spi, .reserved = true};
     return true;
+}
+
+bool dataplane_reserve_exact(struct dataplane *dp, uint32_t spi)
+{
+    if (spi < ESP_SPI_FIRST || spi_is_reserved(dp, spi)) {
+        return false;
+    }
+    return exact_reserve(dp, spi);
 }
 
 /* --- all SAs of one peer --- */
@@ -183,11 +217,58 @@ static void path_release(struct retired *object)
     free(CONTAINER_OF(object, struct sa_path, retired));
 }
 
+/* --- bundles --- */
+
+/* Another SA may be put around this one. */
+static bool bundle_may_grow(const struct sa *inner)
+{
+    size_t count = 1;
+
+    if (inner == NULL || inner->more == NULL || !inner->more->waits_for_outer ||
+        sa_outer(inner) != NULL || inner->shape.encapsulated) {
+        return false;
+    }
+    for (const struct sa *sa = inner; sa != NULL; sa = sa_inner(sa)) {
+        count++;
+    }
+    return count <= SA_BUNDLE_MAX;
+}
+
+/* Takes the SA out of its bundle: the inner one waits again, and an outer one has nothing left to
+ * go around. */
+static void bundle_leave(struct dataplane *dp, struct sa *sa)
+{
+    struct sa *inner = sa_inner(sa);
+    struct sa *outer = sa_outer(sa);
+
+    if (inner != NULL) {
+        atomic_store(&inner->more->outer, NULL);
+        mtu_refresh(dp, inner);
+    }
+    if (outer != NULL) {
+        atomic_store(&outer->more->inner, NULL);
+        mtu_refresh(dp, outer);
+    }
+}
+
 /* --- the life of an SA --- */
+
+/* Where workers find the SA of an SPI from now on; NULL: they do not. */
+static void sad_publish(struct dataplane *dp, uint32_t spi, struct sa *sa)
+{
+    if (sad_place_of(dp, spi) == NULL) {
+        exact_set(dp, spi, sa);
+    } else {
+        atomic_store(&dp->slots[spi & dp->index_mask], sa);
+    }
+}
 
 bool dataplane_install(struct dataplane *dp, const struct child_sa *child)
 {
-    if (sad_place_of(dp, child->spi_in) == NULL || sad_find(dp, child->spi_in) != NULL) {
+    struct sa *inner = child->inside_spi_in == 0 ? NULL : sad_find(dp, child->inside_spi_in);
+
+    if (!spi_is_reserved(dp, child->spi_in) || sad_find(dp, child->spi_in) != NULL ||
+        (child->inside_spi_in != 0 && !bundle_may_grow(inner))) {
         return false;
     }
     struct sa *sa = sa_new(child);
@@ -204,10 +285,14 @@ bool dataplane_install(struct dataplane *dp, const struct child_sa *child)
     }
     sa->binding = binding;
     peer_link(dp, sa);
-    mtu_refresh(dp, sa);
     dp->sa_count++;
     dp->memory_bytes += sa->bytes + sizeof(*path);
-    atomic_store(&dp->slots[child->spi_in & dp->index_mask], sa);
+    if (inner != NULL) {
+        atomic_store(&sa->more->inner, inner);
+        atomic_store(&inner->more->outer, sa);
+    }
+    mtu_refresh(dp, sa);
+    sad_publish(dp, sa->spi_in, sa);
     return true;
 }
 
@@ -238,13 +323,14 @@ void dataplane_remove(struct dataplane *dp, uint32_t spi_in)
         return;
     }
     dataplane_stop(dp, spi_in);
-    atomic_store(&dp->slots[spi_in & dp->index_mask], NULL);
+    sad_publish(dp, spi_in, NULL);
+    bundle_leave(dp, sa);
     peer_unlink(sa);
     binding_drop(dp, sa->binding);
     dp->sa_count--;
     dp->memory_bytes -= sa->bytes + sizeof(struct sa_path);
     publish_retire(&dp->publish, &sa->retired, sa_release);
-    sad_place_free(dp, sad_place_of(dp, spi_in));
+    spi_free(dp, spi_in);
 }
 
 static bool sa_move(struct dataplane *dp, struct sa *sa, const struct endpoint *local,
@@ -306,6 +392,14 @@ void sad_each(struct dataplane *dp, void (*visit)(struct dataplane *dp, struct s
             visit(dp, sa);
         }
     }
+    /* From behind, for a visit may remove its SA. */
+    const struct exact_list *list = atomic_load(&dp->exact);
+    for (size_t i = list == NULL ? 0 : list->count; i > 0; i--) {
+        list = atomic_load(&dp->exact);
+        if (list != NULL && i <= list->count && atomic_load(&list->entries[i - 1].sa) != NULL) {
+            visit(dp, atomic_load(&list->entries[i - 1].sa));
+        }
+    }
 }
 
 void sad_each_of_peer(struct dataplane *dp, const struct address *peer,
@@ -328,6 +422,7 @@ void sad_fini(struct dataplane *dp)
     }
     free(dp->slots);
     free(dp->places);
+    free(atomic_load(&dp->exact));
 }
 
 bool dataplane_sa_counters(const struct dataplane *dp, uint32_t spi_in, struct sa_counters *out)
@@ -348,6 +443,7 @@ bool dataplane_sa_counters(const struct dataplane *dp, uint32_t spi_in, struct s
         .replayed = tally_read(&sa->replayed),
         .forged = tally_read(&sa->forged),
         .selector_mismatch = tally_read(&sa->selector_mismatch),
+        .duplicates = sa->more == NULL ? 0 : tally_read(&sa->more->duplicates),
         .last_in_ms = tally_read(&sa->last_in_ms),
         .last_out_ms = tally_read(&sa->last_out_ms),
         .out_sequence = tally_read(&sa->sequence),

@@ -115,9 +115,6 @@ TEST(what_cannot_work_is_not_installed)
     bad.spi_out = 255;
     CHECK(!dataplane_install(t.a.dp, &bad));
     bad = good;
-    bad.transport_mode = true;
-    CHECK(!dataplane_install(t.a.dp, &bad));
-    bad = good;
     bad.key_out.length = 19;
     CHECK(!dataplane_install(t.a.dp, &bad));
     bad = good;

@@ -34,6 +34,7 @@ struct spd_lengths {
 struct spd {
     struct retired retired;
     size_t count;
+    bool is_mixed;
     struct spd_policy *policies;
     struct match *matches;
     struct spd_bucket *buckets;
@@ -277,6 +278,7 @@ static bool spd_copy(struct spd *spd, const struct policy *policies, size_t coun
             return false;
         }
         matches += policies[i].local_count + policies[i].remote_count;
+        spd->is_mixed = spd->is_mixed || policies[i].verdict != POLICY_PROTECT;
     }
     spd->policies = calloc(count + 1, sizeof(*spd->policies));
     spd->matches = calloc(matches + 1, sizeof(*spd->matches));
@@ -335,6 +337,11 @@ void spd_free(struct spd *spd)
 size_t spd_count(const struct spd *spd)
 {
     return spd->count;
+}
+
+bool spd_is_mixed(const struct spd *spd)
+{
+    return spd->is_mixed;
 }
 
 struct spd_policy *spd_at(struct spd *spd, size_t rank)

@@ -32,6 +32,9 @@ struct spd;
 MUST_USE struct spd *spd_new(const struct policy *policies, size_t count, uint64_t seed);
 void spd_free(struct spd *spd);
 size_t spd_count(const struct spd *spd);
+/* Some policy says bypass or discard: what comes out of a tunnel must be looked at (RFC 4301 5.2).
+ */
+bool spd_is_mixed(const struct spd *spd);
 struct spd_policy *spd_at(struct spd *spd, size_t rank);
 /* The first policy that fits, or NULL. */
 const struct spd_policy *spd_find(const struct spd *spd, const struct match_key *key);

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "wire/ip_place.h"
 #include "wire/udp.h"
 
 #define KEY_BYTES_MAX 128
@@ -131,7 +132,7 @@ void testbed_child(const struct tunnel *tunnel, bool is_a, struct child_sa *chil
         .soft_packets = tunnel->soft_packets,
         .hard_packets = tunnel->hard_packets,
         .copy_dscp = tunnel->copy_dscp,
-        .copy_df = tunnel->copy_df,
+        .df = tunnel->copy_df ? DF_COPY : DF_SET,
     };
 }
 
@@ -226,6 +227,21 @@ void testbed_inbound(struct testbed *t, struct gateway *g, uint8_t outer_protoco
     dataplane_inbound(g->worker, &packet, 1, t->now_ms, &g->out);
 }
 
+/* As a raw socket hands it over: what stands behind the outer header, with the header before it. */
+static void take_outer_head(const struct packet *sent, struct packet *received)
+{
+    struct ip_place place;
+
+    if (!sent->has_outer_head) {
+        return;
+    }
+    bool ok = ip_protection_place(packet_slice(received), &place);
+    assert(ok && place.next_header == sent->outer_protocol);
+    received->offset += place.offset;
+    received->length -= place.offset;
+    received->outer_head_bytes = place.offset;
+}
+
 void testbed_carry(struct testbed *t, struct gateway *from, struct gateway *to)
 {
     struct packet *batch[BATCH_PACKETS];
@@ -242,6 +258,7 @@ void testbed_carry(struct testbed *t, struct gateway *from, struct gateway *to)
         received->peer = sent->local;
         received->tos = sent->tos;
         received->outer_protocol = sent->outer_protocol;
+        take_outer_head(sent, received);
         dataplane_give_packet(from->worker, sent);
         batch[count++] = received;
         if (count == BATCH_PACKETS || i + 1 == from->out.to_wire_count) {
@@ -267,9 +284,13 @@ void testbed_give(struct gateway *g)
     for (size_t i = 0; i < g->out.to_control_count; i++) {
         dataplane_give_packet(g->worker, g->out.to_control[i]);
     }
+    for (size_t i = 0; i < g->out.to_consumer_count; i++) {
+        dataplane_give_packet(g->worker, g->out.to_consumer[i]);
+    }
     g->out.to_wire_count = 0;
     g->out.to_tun_count = 0;
     g->out.to_control_count = 0;
+    g->out.to_consumer_count = 0;
 }
 
 bool testbed_doors_add_up(const struct gateway *g)
@@ -277,7 +298,8 @@ bool testbed_doors_add_up(const struct gateway *g)
     struct dataplane_doors doors;
 
     dataplane_get_doors(g->dp, &doors);
-    uint64_t left = doors.to_wire + doors.to_tun + doors.to_control;
+    uint64_t left =
+        doors.to_wire + doors.to_tun + doors.to_control + doors.to_clear + doors.to_consumer;
     for (size_t i = 0; i < DROP_REASON_COUNT; i++) {
         left += doors.dropped[i];
     }

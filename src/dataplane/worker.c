@@ -55,7 +55,9 @@ struct dataplane_worker *dataplane_worker_new(struct dataplane *dp, uint32_t ind
     worker->icmp_credit = ICMP_BURST;
     iv_init(&worker->iv, dp->random);
     worker->engine = protect_engine_new();
-    if (worker->engine == NULL || !worker_init_packets(worker) ||
+    worker->nests = calloc(BATCH_PACKETS, sizeof(*worker->nests));
+    iv_take(&worker->iv, (uint8_t *)&worker->ip_id, sizeof(worker->ip_id));
+    if (worker->engine == NULL || worker->nests == NULL || !worker_init_packets(worker) ||
         !ring_init(&worker->notes, sizeof(struct dataplane_note), WORKER_NOTES)) {
         worker_fini(worker);
         return NULL;
@@ -64,11 +66,20 @@ struct dataplane_worker *dataplane_worker_new(struct dataplane *dp, uint32_t ind
     return worker;
 }
 
+void worker_give_held(struct dataplane_worker *worker)
+{
+    for (size_t i = 0; i < worker->held_count; i++) {
+        worker_drop(worker, worker->held[i].packet, DROP_NO_SA);
+    }
+    worker->held_count = 0;
+}
+
 void worker_fini(struct dataplane_worker *worker)
 {
     protect_engine_free(worker->engine);
     iv_fini(&worker->iv);
     ring_fini(&worker->notes);
+    free(worker->nests);
     free(worker->is_taken);
     free(worker->free_packets);
     free(worker->packets);
@@ -115,9 +126,11 @@ void worker_begin(struct dataplane_worker *worker, uint64_t now_ms, struct datap
     atomic_store_explicit(&worker->now_ms, now_ms, memory_order_relaxed);
     worker->out = out;
     worker->work_count = 0;
+    worker->nest_count = 0;
     out->to_wire_count = 0;
     out->to_tun_count = 0;
     out->to_control_count = 0;
+    out->to_consumer_count = 0;
 }
 
 /* --- doors --- */
@@ -148,6 +161,20 @@ void worker_to_control(struct dataplane_worker *worker, struct packet *packet)
     assert(worker->out->to_control_count < DATAPLANE_OUTPUT_MAX);
     worker->out->to_control[worker->out->to_control_count++] = packet;
     tally(&worker->doors.to_control, 1, false);
+}
+
+void worker_to_consumer(struct dataplane_worker *worker, struct packet *packet)
+{
+    assert(worker->out->to_consumer_count < DATAPLANE_OUTPUT_MAX);
+    worker->out->to_consumer[worker->out->to_consumer_count++] = packet;
+    tally(&worker->doors.to_consumer, 1, false);
+}
+
+void worker_to_clear(struct dataplane_worker *worker, struct packet *packet)
+{
+    assert(worker->out->to_wire_count < DATAPLANE_OUTPUT_MAX);
+    worker->out->to_wire[worker->out->to_wire_count++] = packet;
+    tally(&worker->doors.to_clear, 1, false);
 }
 
 /* --- notes --- */

@@ -168,6 +168,8 @@ static void flush(struct worker *worker)
     flush_to_wire(worker);
     flush_to_tun(worker);
     flush_to_control(worker);
+    /* No part of this program takes payloads by their SA yet. */
+    give_back(worker, worker->out.to_consumer, worker->out.to_consumer_count);
 }
 
 /* ---- sources ---- */
@@ -293,12 +295,36 @@ static void wake_ready(void *context, unsigned events)
     wake_clear(&worker->wake);
 }
 
+/* How long there is nothing to do but wait for packets. */
+static uint64_t patience_ms(const struct worker *worker)
+{
+    uint64_t now_ms = clock_now_ms();
+    uint64_t due_ms = dataplane_due_ms(worker->plane, now_ms);
+
+    if (due_ms == NEVER_MS || due_ms > now_ms + IDLE_MS) {
+        return IDLE_MS;
+    }
+    return due_ms <= now_ms ? 0 : due_ms - now_ms;
+}
+
+/* What is due without a packet. */
+static void tick(struct worker *worker)
+{
+    uint64_t now_ms = clock_now_ms();
+
+    if (dataplane_due_ms(worker->plane, now_ms) <= now_ms + IDLE_MS) {
+        dataplane_tick(worker->plane, now_ms, &worker->out);
+        flush(worker);
+    }
+}
+
 static void *worker_run(void *context)
 {
     struct worker *worker = context;
 
     while (!atomic_load_explicit(&worker->ends, memory_order_relaxed)) {
-        (void)loop_turn(&worker->loop, IDLE_MS);
+        (void)loop_turn(&worker->loop, patience_ms(worker));
+        tick(worker);
         dataplane_quiet(worker->plane);
         if (worker->has_news || dataplane_has_notes(worker->plane)) {
             worker->has_news = false;

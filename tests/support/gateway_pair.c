@@ -255,6 +255,13 @@ static void end_turn(struct gateway_pair_node *n)
     while (gateway_next_action(n->gateway, &action)) {
         act(n, &action);
     }
+    if (dataplane_due_ms(n->worker, n->pair->now_ms) != NEVER_MS) {
+        struct dataplane_output out;
+
+        /* What waits for an SA. */
+        dataplane_tick(n->worker, n->pair->now_ms, &out);
+        take_output(n, &out);
+    }
     dataplane_quiet(n->worker);
     dataplane_collect(n->dataplane);
 }
@@ -582,7 +589,7 @@ bool gateway_pair_doors_add_up(const struct gateway_pair *p, unsigned node)
     uint64_t out;
 
     dataplane_get_doors(p->nodes[node].dataplane, &d);
-    out = d.to_wire + d.to_tun + d.to_control;
+    out = d.to_wire + d.to_tun + d.to_control + d.to_clear + d.to_consumer;
     for (size_t i = 0; i < DROP_REASON_COUNT; i++) {
         out += d.dropped[i];
     }

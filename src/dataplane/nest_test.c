@@ -1,0 +1,600 @@
+/* The long road: transport mode, AH, and SAs around each other, between two gateways. */
+#include "dataplane/testbed.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "wire/ip_place.h"
+#include "wire/udp.h"
+
+#include "tests/support/test.h"
+
+#define LAYERS_MAX 4
+#define CLEAR_BYTES_MAX 9000
+#define KEY_BYTES 128
+
+struct layer {
+    uint8_t protocol;
+    bool transport;
+    struct suite suite;
+};
+
+/* From the inside out. */
+struct bundle {
+    const char *name;
+    size_t count;
+    struct layer layers[LAYERS_MAX];
+    bool encapsulated;
+};
+
+#define GCM                                                                                        \
+    {                                                                                              \
+        .encryption = ENCRYPTION_AES_GCM_16, .key_bits = 128                                       \
+    }
+#define CBC                                                                                        \
+    {                                                                                              \
+        .encryption = ENCRYPTION_AES_CBC, .key_bits = 256, .integrity = INTEGRITY_HMAC_SHA1_96     \
+    }
+#define SHA256                                                                                     \
+    {                                                                                              \
+        .integrity = INTEGRITY_HMAC_SHA2_256_128                                                   \
+    }
+#define SHA512_ESN                                                                                 \
+    {                                                                                              \
+        .integrity = INTEGRITY_HMAC_SHA2_512_256, .esn = true                                      \
+    }
+#define MD5                                                                                        \
+    {                                                                                              \
+        .integrity = INTEGRITY_HMAC_MD5_96                                                         \
+    }
+
+static const struct bundle bundles[] = {
+    {"ESP transport", 1, {{IP_PROTOCOL_ESP, true, GCM}}, false},
+    {"ESP transport, CBC", 1, {{IP_PROTOCOL_ESP, true, CBC}}, false},
+    {"ESP transport in UDP", 1, {{IP_PROTOCOL_ESP, true, GCM}}, true},
+    {"AH transport", 1, {{IP_PROTOCOL_AH, true, SHA256}}, false},
+    {"AH transport, ESN", 1, {{IP_PROTOCOL_AH, true, SHA512_ESN}}, false},
+    {"AH tunnel", 1, {{IP_PROTOCOL_AH, false, MD5}}, false},
+    {"AH around ESP, both transport",
+     2,
+     {{IP_PROTOCOL_ESP, true, CBC}, {IP_PROTOCOL_AH, true, SHA256}},
+     false},
+    {"AH transport around an ESP tunnel",
+     2,
+     {{IP_PROTOCOL_ESP, false, GCM}, {IP_PROTOCOL_AH, true, SHA256}},
+     false},
+    {"AH tunnel around an ESP tunnel",
+     2,
+     {{IP_PROTOCOL_ESP, false, CBC}, {IP_PROTOCOL_AH, false, SHA512_ESN}},
+     false},
+    {"ESP tunnel around AH transport",
+     2,
+     {{IP_PROTOCOL_AH, true, MD5}, {IP_PROTOCOL_ESP, false, GCM}},
+     false},
+    {"three tunnels",
+     3,
+     {{IP_PROTOCOL_ESP, false, GCM}, {IP_PROTOCOL_AH, false, MD5}, {IP_PROTOCOL_ESP, false, CBC}},
+     false},
+    {"a tunnel and two more around it",
+     3,
+     {{IP_PROTOCOL_ESP, false, GCM}, {IP_PROTOCOL_ESP, true, CBC}, {IP_PROTOCOL_AH, true, SHA256}},
+     false},
+};
+
+static const struct address hosts[2][2] = {
+    {{FAMILY_IPV4, {192, 0, 2, 1}},
+     {FAMILY_IPV6, {0x20, 0x01, 0x0d, 0xb8, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}}},
+    {{FAMILY_IPV4, {198, 51, 100, 2}},
+     {FAMILY_IPV6, {0x20, 0x01, 0x0d, 0xb8, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2}}},
+};
+
+static bool is_host_to_host(const struct bundle *b)
+{
+    return b->layers[0].transport;
+}
+
+static struct selector host_selector(size_t side, size_t family)
+{
+    return (struct selector){{hosts[side][family], hosts[side][family]}, 0, 0, UINT16_MAX};
+}
+
+/* Selectors and the policy of host to host, or those of the networks as they are. */
+static void set_hosts(struct gateway *g, size_t side, size_t family, struct selector out[2])
+{
+    out[0] = host_selector(side, family);
+    out[1] = host_selector(1 - side, family);
+    struct policy policy = {.id = 1,
+                            .verdict = POLICY_PROTECT,
+                            .local = &out[0],
+                            .local_count = 1,
+                            .remote = &out[1],
+                            .remote_count = 1};
+
+    CHECK(dataplane_set_policies(g->dp, &policy, 1));
+}
+
+static void install(struct testbed *t, const struct bundle *b, size_t family)
+{
+    struct selector selectors[2][2];
+    uint32_t spis[2][LAYERS_MAX];
+
+    for (size_t side = 0; side < 2 && is_host_to_host(b); side++) {
+        set_hosts(side == 0 ? &t->a : &t->b, side, family, selectors[side]);
+    }
+    for (size_t i = 0; i < b->count; i++) {
+        spis[0][i] = dataplane_reserve_spi(t->a.dp);
+        spis[1][i] = 0x10000 + (uint32_t)i * 7;
+        CHECK(dataplane_reserve_exact(t->b.dp, spis[1][i]));
+    }
+    for (size_t i = 0; i < b->count; i++) {
+        const struct layer *layer = &b->layers[i];
+        uint8_t keys[2][KEY_BYTES];
+        size_t length = suite_integrity_key_bytes(&layer->suite);
+
+        if (layer->protocol == IP_PROTOCOL_ESP) {
+            length += suite_encryption_key_bytes(&layer->suite);
+        }
+        random_fill(&t->random, keys[0], KEY_BYTES);
+        random_fill(&t->random, keys[1], KEY_BYTES);
+        for (size_t side = 0; side < 2; side++) {
+            struct tunnel tunnel = {.suite = layer->suite,
+                                    .outer_family = (uint8_t)(family == 0 ? 4 : 6),
+                                    .encapsulated = b->encapsulated};
+            struct child_sa child;
+
+            testbed_child(&tunnel, side == 0, &child);
+            child.spi_in = spis[side][i];
+            child.spi_out = spis[1 - side][i];
+            child.protocol = layer->protocol;
+            child.transport_mode = layer->transport;
+            child.inside_spi_in = i == 0 ? 0 : spis[side][i - 1];
+            child.waits_for_outer = i + 1 < b->count;
+            child.key_in = (struct slice){keys[side], length};
+            child.key_out = (struct slice){keys[1 - side], length};
+            if (is_host_to_host(b)) {
+                child.local_selectors = &selectors[side][0];
+                child.local_count = 1;
+                child.remote_selectors = &selectors[side][1];
+                child.remote_count = 1;
+            }
+            CHECK(dataplane_install(side == 0 ? t->a.dp : t->b.dp, &child));
+        }
+    }
+    t->a.spi_in = spis[0][0];
+    t->b.spi_in = spis[1][0];
+    dataplane_use(t->a.dp, t->a.spi_in);
+    dataplane_use(t->b.dp, t->b.spi_in);
+}
+
+/* A clear packet from one to the other, `total` octets long. */
+static size_t make_clear(struct testbed *t, const struct bundle *b, bool from_a, size_t family,
+                         uint32_t total, bool dont_fragment, uint8_t *out)
+{
+    struct packet packet = {.buffer = out, .capacity = CLEAR_BYTES_MAX};
+
+    testbed_fill(t, &packet, from_a, family == 0 ? FAMILY_IPV4 : FAMILY_IPV6, total, dont_fragment);
+    if (is_host_to_host(b)) {
+        size_t bytes = family == 0 ? 4 : 16;
+        size_t at = family == 0 ? 12 : 8;
+
+        memcpy(out + at, hosts[from_a ? 0 : 1][family].bytes, bytes);
+        memcpy(out + at + bytes, hosts[from_a ? 1 : 0][family].bytes, bytes);
+        if (family == 0) {
+            put_u16(out + 10, 0);
+            put_u16(out + 10, checksum_finish(checksum_add(0, (struct slice){out, 20})));
+        }
+    }
+    return packet.length;
+}
+
+/* As the system of the receiver puts fragments together: the first of the output becomes whole. */
+static void reassemble_outside(struct gateway *g)
+{
+    struct dataplane_output *out = &g->out;
+    struct packet *whole = out->to_wire[0];
+    struct ip_head head;
+
+    if (out->to_wire_count < 2 || !whole->has_outer_head) {
+        return;
+    }
+    CHECK(ip_read(packet_slice(whole), &head));
+    CHECK(head.more_fragments);
+    for (size_t i = 1; i < out->to_wire_count; i++) {
+        struct packet *piece = out->to_wire[i];
+        CHECK(ip_read(packet_slice(piece), &head));
+        CHECK(head.is_fragment);
+        CHECK_EQUAL(head.fragment_offset, whole->length - 20);
+        memcpy(packet_data(whole) + whole->length, packet_data(piece) + head.upper_offset,
+               piece->length - head.upper_offset);
+        whole->length += piece->length - head.upper_offset;
+        dataplane_give_packet(g->worker, piece);
+    }
+    uint8_t *data = packet_data(whole);
+    put_u16(data + 2, (uint16_t)whole->length);
+    put_u16(data + 6, 0);
+    put_u16(data + 10, 0);
+    put_u16(data + 10, checksum_finish(checksum_add(0, (struct slice){data, 20})));
+    out->to_wire_count = 1;
+}
+
+/* What may change on the way in the header of transport mode, and what in a tunnel by ECN. */
+static void check_same(struct slice clear, const struct packet *arrived, bool in_udp)
+{
+    uint8_t was[CLEAR_BYTES_MAX];
+    uint8_t is[CLEAR_BYTES_MAX];
+    size_t head_bytes = clear.data[0] >> 4 == 4 ? 20 : 40;
+
+    CHECK_EQUAL(arrived->length, clear.length);
+    memcpy(was, clear.data, clear.length);
+    memcpy(is, packet_data(arrived), clear.length);
+    if (in_udp) {
+        /* The system writes another header outside; addresses, length and protocol stay. */
+        size_t at = head_bytes == 20 ? 12 : 8;
+        CHECK(memcmp(was + at, is + at, head_bytes - at) == 0);
+        CHECK(memcmp(was + head_bytes, is + head_bytes, clear.length - head_bytes) == 0);
+        return;
+    }
+    CHECK(memcmp(was, is, clear.length) == 0);
+}
+
+static void send_one(struct testbed *t, const struct bundle *b, bool from_a, size_t family,
+                     uint32_t total)
+{
+    struct gateway *from = from_a ? &t->a : &t->b;
+    struct gateway *to = from_a ? &t->b : &t->a;
+    uint8_t clear[CLEAR_BYTES_MAX];
+    size_t length = make_clear(t, b, from_a, family, total, false, clear);
+
+    /* No ECN marks, which have a table and a test of their own. */
+    if (family == 0) {
+        ipv4_set_tos(clear, clear[1] & 0xfc);
+    } else {
+        ipv6_set_traffic_class(clear, 0);
+    }
+    CHECK(testbed_outbound(t, from, (struct slice){clear, length}));
+    CHECK(from->out.to_wire_count > 0);
+    size_t pieces = from->out.to_wire_count;
+    bool cut_outside = from->out.to_wire[0]->has_outer_head && b->layers[0].transport;
+    if (cut_outside) {
+        reassemble_outside(from);
+    }
+    testbed_carry(t, from, to);
+    if (pieces == 1 || cut_outside) {
+        CHECK_EQUAL(to->out.to_tun_count, 1);
+        check_same((struct slice){clear, length}, to->out.to_tun[0], b->encapsulated);
+    } else {
+        CHECK_EQUAL(to->out.to_tun_count, pieces);
+    }
+    testbed_give(to);
+    testbed_give(from);
+}
+
+TEST(every_bundle_carries_packets_of_all_sizes_both_ways)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(bundles); i++) {
+        for (size_t family = 0; family < 2; family++) {
+            struct sa_counters counters;
+            struct testbed t;
+
+            testbed_open(&t, 100 + i);
+            install(&t, &bundles[i], family);
+            CHECK(dataplane_sa_counters(t.a.dp, t.a.spi_in, &counters));
+            for (uint32_t total = 48; total < 200; total++) {
+                send_one(&t, &bundles[i], total % 2 == 0, family, total);
+            }
+            for (uint32_t total = 1180; total < 1500 && total <= counters.inner_mtu; total++) {
+                send_one(&t, &bundles[i], total % 2 == 0, family, total);
+            }
+            for (uint32_t total = 1300; family == 0 && total < 8000; total += 333) {
+                send_one(&t, &bundles[i], total % 2 == 0, family, total);
+            }
+            CHECK(testbed_doors_add_up(&t.a));
+            CHECK(testbed_doors_add_up(&t.b));
+            testbed_close(&t);
+        }
+    }
+}
+
+TEST(no_packet_outside_is_larger_than_the_path)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(bundles); i++) {
+        for (size_t family = 0; family < 2; family++) {
+            const struct bundle *b = &bundles[i];
+            uint8_t clear[CLEAR_BYTES_MAX];
+            struct sa_counters counters;
+            struct testbed t;
+
+            testbed_open(&t, 200 + i);
+            install(&t, b, family);
+            CHECK(dataplane_sa_counters(t.a.dp, t.a.spi_in, &counters));
+            CHECK(counters.inner_mtu > 1280);
+            for (uint32_t more = 0; more < 2; more++) {
+                size_t length =
+                    make_clear(&t, b, true, family, counters.inner_mtu + more, true, clear);
+                CHECK(testbed_outbound(&t, &t.a, (struct slice){clear, length}));
+                /* The largest that fits makes one packet of the path's size at most; one octet more
+                 * makes an error. */
+                CHECK_EQUAL(t.a.out.to_wire_count, 1 - more);
+                CHECK_EQUAL(t.a.out.to_tun_count, more);
+                if (more == 0) {
+                    uint32_t head = t.a.out.to_wire[0]->has_outer_head ? 0 : family == 0 ? 20 : 40;
+                    uint32_t udp = b->encapsulated ? 8 : 0;
+                    CHECK(t.a.out.to_wire[0]->length + head + udp <= 1500);
+                    CHECK(t.a.out.to_wire[0]->length + head + udp > 1500 - 32);
+                }
+                testbed_give(&t.a);
+            }
+            testbed_close(&t);
+        }
+    }
+}
+
+TEST(every_changed_octet_of_ah_is_noticed_except_what_may_change)
+{
+    static const struct bundle *const b = &bundles[3];
+
+    for (size_t family = 0; family < 2; family++) {
+        uint8_t clear[CLEAR_BYTES_MAX];
+        struct testbed t;
+
+        testbed_open(&t, 7);
+        install(&t, b, family);
+        size_t length = make_clear(&t, b, true, family, 100, true, clear);
+        for (size_t at = 0;; at++) {
+            CHECK(testbed_outbound(&t, &t.a, (struct slice){clear, length}));
+            struct packet *p = t.a.out.to_wire[0];
+            uint8_t *data = packet_data(p);
+            size_t head = family == 0 ? 20 : 40;
+
+            if (at == p->length) {
+                testbed_give(&t.a);
+                break;
+            }
+            /* RFC 4302 3.3.3.1.1.1: TOS, flags, TTL, checksum; 3.3.3.1.2.1: class, label, hop
+             * limit. Version, header length and what names AH are how it is found at all. */
+            bool mutable = family == 0 ? at == 1 || at == 6 || at == 8 || at == 10 || at == 11
+                                       : (at >= 1 && at <= 3) || at == 7;
+            bool finds = family == 0 ? at == 0 || at == 2 || at == 3 || at == 7 || at == 9
+                                     : at == 0 || (at >= 4 && at <= 6);
+            if (finds) {
+                testbed_give(&t.a);
+                continue;
+            }
+            data[at] ^= at == 6 && family == 0 ? 0x40 : 0x01;
+            if (family == 0 && at < head && at != 10 && at != 11) {
+                put_u16(data + 10, 0);
+                put_u16(data + 10, checksum_finish(checksum_add(0, (struct slice){data, 20})));
+            } else if (family == 0 && (at == 10 || at == 11)) {
+                testbed_give(&t.a); /* the system of the receiver drops it */
+                continue;
+            }
+            testbed_carry(&t, &t.a, &t.b);
+            CHECK_EQUAL(t.b.out.to_tun_count, mutable ? 1 : 0);
+            testbed_give(&t.b);
+        }
+        CHECK(testbed_dropped(&t.b, DROP_FORGED) > 50);
+        CHECK(testbed_doors_add_up(&t.b));
+        testbed_close(&t);
+    }
+}
+
+TEST(what_is_inside_a_bundle_is_not_taken_without_what_goes_around_it)
+{
+    static const struct bundle *const b = &bundles[7];
+    uint8_t clear[CLEAR_BYTES_MAX];
+    struct testbed t;
+
+    testbed_open(&t, 8);
+    install(&t, b, 0);
+    size_t length = make_clear(&t, b, true, 0, 100, true, clear);
+    CHECK(testbed_outbound(&t, &t.a, (struct slice){clear, length}));
+    struct packet *p = t.a.out.to_wire[0];
+    /* AH taken off by somebody on the way: behind the IP header of 20 octets stand 28 of AH. */
+    uint8_t esp[CLEAR_BYTES_MAX];
+    CHECK_EQUAL(p->outer_protocol, IP_PROTOCOL_AH);
+    size_t esp_bytes = p->length - 48;
+    memcpy(esp, packet_data(p) + 48, esp_bytes);
+    testbed_inbound(&t, &t.b, IP_PROTOCOL_ESP, 0, 0, (struct slice){esp, esp_bytes});
+    CHECK_EQUAL(t.b.out.to_tun_count, 0);
+    CHECK_EQUAL(testbed_dropped(&t.b, DROP_NOT_BUNDLED), 1);
+    /* With it all is well, so what was thrown away was not remembered as seen. */
+    testbed_carry(&t, &t.a, &t.b);
+    CHECK_EQUAL(t.b.out.to_tun_count, 1);
+    testbed_give(&t.b);
+    testbed_close(&t);
+}
+
+TEST(a_bundle_that_is_not_whole_carries_nothing)
+{
+    static const struct bundle *const b = &bundles[7];
+    uint8_t clear[CLEAR_BYTES_MAX];
+    struct testbed t;
+
+    testbed_open(&t, 9);
+    install(&t, b, 0);
+    size_t length = make_clear(&t, b, true, 0, 100, true, clear);
+    CHECK(testbed_outbound(&t, &t.a, (struct slice){clear, length}));
+    struct sa *outer = sa_outer(sad_find(t.b.dp, t.b.spi_in));
+    CHECK(outer != NULL);
+    dataplane_remove(t.b.dp, outer->spi_in);
+    testbed_carry(&t, &t.a, &t.b);
+    CHECK_EQUAL(t.b.out.to_tun_count, 0);
+    CHECK_EQUAL(testbed_dropped(&t.b, DROP_UNKNOWN_SPI), 1);
+    testbed_give(&t.b);
+    length = make_clear(&t, b, false, 0, 100, true, clear);
+    CHECK(testbed_outbound(&t, &t.b, (struct slice){clear, length}));
+    CHECK_EQUAL(t.b.out.to_wire_count, 0);
+    CHECK_EQUAL(testbed_dropped(&t.b, DROP_NO_SA), 1);
+    testbed_close(&t);
+}
+
+TEST(replay_protection_that_is_off_counts_what_came_twice)
+{
+    for (unsigned off = 0; off < 2; off++) {
+        struct tunnel tunnel = {.suite = GCM, .outer_family = FAMILY_IPV4, .encapsulated = true};
+        uint8_t clear[CLEAR_BYTES_MAX];
+        uint8_t key[KEY_BYTES] = {1};
+        struct child_sa child;
+        struct sa_counters counters;
+        struct testbed t;
+
+        testbed_open(&t, 10);
+        testbed_child(&tunnel, true, &child);
+        child.spi_in = child.spi_out = 0x1001;
+        child.key_in = child.key_out = (struct slice){key, 20};
+        child.replay_off = off == 1;
+        CHECK(dataplane_reserve_exact(t.a.dp, 0x1001));
+        CHECK(!dataplane_reserve_exact(t.a.dp, 0x1001));
+        CHECK(!dataplane_reserve_exact(t.a.dp, 255));
+        CHECK(dataplane_install(t.a.dp, &child));
+        dataplane_use(t.a.dp, 0x1001);
+        testbed_child(&tunnel, false, &child);
+        child.spi_in = child.spi_out = 0x1001;
+        child.key_in = child.key_out = (struct slice){key, 20};
+        child.replay_off = off == 1;
+        CHECK(dataplane_reserve_exact(t.b.dp, 0x1001));
+        CHECK(dataplane_install(t.b.dp, &child));
+        size_t length = make_clear(&t, &bundles[7], true, 0, 100, true, clear);
+        CHECK(testbed_outbound(&t, &t.a, (struct slice){clear, length}));
+        uint8_t esp[CLEAR_BYTES_MAX];
+        size_t esp_bytes = t.a.out.to_wire[0]->length;
+        memcpy(esp, packet_data(t.a.out.to_wire[0]), esp_bytes);
+        testbed_give(&t.a);
+        for (size_t i = 0; i < 3; i++) {
+            testbed_inbound(&t, &t.b, IP_PROTOCOL_UDP, 4500, 0, (struct slice){esp, esp_bytes});
+            CHECK_EQUAL(t.b.out.to_tun_count, i == 0 || off == 1 ? 1 : 0);
+            testbed_give(&t.b);
+        }
+        CHECK(dataplane_sa_counters(t.b.dp, 0x1001, &counters));
+        CHECK_EQUAL(counters.duplicates, off == 1 ? 2 : 0);
+        CHECK_EQUAL(counters.replayed, off == 1 ? 0 : 2);
+        testbed_close(&t);
+    }
+}
+
+TEST(first_packets_wait_for_the_sa_where_the_policy_says_so)
+{
+    uint8_t clear[CLEAR_BYTES_MAX];
+    struct selector selectors[2];
+    struct testbed t;
+
+    testbed_open(&t, 11);
+    set_hosts(&t.a, 0, 0, selectors);
+    struct policy policy = {.id = 1,
+                            .verdict = POLICY_PROTECT,
+                            .local = &selectors[0],
+                            .local_count = 1,
+                            .remote = &selectors[1],
+                            .remote_count = 1,
+                            .holds = true};
+    CHECK(dataplane_set_policies(t.a.dp, &policy, 1));
+    size_t length = make_clear(&t, &bundles[0], true, 0, 100, true, clear);
+    for (size_t i = 0; i < 20; i++) {
+        CHECK(testbed_outbound(&t, &t.a, (struct slice){clear, length}));
+        CHECK_EQUAL(t.a.out.to_wire_count, 0);
+    }
+    CHECK_EQUAL(testbed_dropped(&t.a, DROP_QUEUE_FULL), 20 - HELD_OF_POLICY_MAX);
+    CHECK(testbed_note(&t.a, NOTE_ACQUIRE, NULL));
+    CHECK(dataplane_due_ms(t.a.worker, t.now_ms) < t.now_ms + 100);
+    dataplane_tick(t.a.worker, t.now_ms + 20, &t.a.out);
+    CHECK_EQUAL(t.a.out.to_wire_count, 0);
+    install(&t, &bundles[0], 0);
+    dataplane_tick(t.a.worker, t.now_ms + 40, &t.a.out);
+    CHECK_EQUAL(t.a.out.to_wire_count, HELD_OF_POLICY_MAX);
+    CHECK_EQUAL(dataplane_due_ms(t.a.worker, t.now_ms), NEVER_MS);
+    testbed_carry(&t, &t.a, &t.b);
+    CHECK_EQUAL(t.b.out.to_tun_count, HELD_OF_POLICY_MAX);
+    testbed_give(&t.b);
+    CHECK(testbed_doors_add_up(&t.a));
+    testbed_close(&t);
+}
+
+TEST(what_waited_too_long_is_dropped)
+{
+    uint8_t clear[CLEAR_BYTES_MAX];
+    struct selector selectors[2];
+    struct testbed t;
+
+    testbed_open(&t, 12);
+    set_hosts(&t.a, 0, 0, selectors);
+    struct policy policy = {.id = 1,
+                            .verdict = POLICY_PROTECT,
+                            .local = &selectors[0],
+                            .local_count = 1,
+                            .remote = &selectors[1],
+                            .remote_count = 1,
+                            .holds = true};
+    CHECK(dataplane_set_policies(t.a.dp, &policy, 1));
+    size_t length = make_clear(&t, &bundles[0], true, 0, 100, true, clear);
+    CHECK(testbed_outbound(&t, &t.a, (struct slice){clear, length}));
+    dataplane_tick(t.a.worker, t.now_ms + HELD_MS - 1, &t.a.out);
+    CHECK_EQUAL(testbed_dropped(&t.a, DROP_NO_SA), 0);
+    dataplane_tick(t.a.worker, t.now_ms + HELD_MS, &t.a.out);
+    CHECK_EQUAL(testbed_dropped(&t.a, DROP_NO_SA), 1);
+    CHECK(testbed_doors_add_up(&t.a));
+    testbed_close(&t);
+}
+
+TEST(policies_before_the_tunnels_bypass_and_discard_in_both_directions)
+{
+    static const struct tunnel tunnel = {
+        .suite = GCM, .outer_family = FAMILY_IPV4, .encapsulated = true};
+    struct selector local = {
+        {{FAMILY_IPV4, {10, 1, 0, 0}}, {FAMILY_IPV4, {10, 1, 255, 255}}}, 0, 0, UINT16_MAX};
+    struct selector remote = {
+        {{FAMILY_IPV4, {10, 2, 0, 0}}, {FAMILY_IPV4, {10, 2, 255, 255}}}, 0, 0, UINT16_MAX};
+    uint8_t clear[CLEAR_BYTES_MAX];
+    struct testbed t;
+
+    testbed_open(&t, 13);
+    CHECK(testbed_join(&t, &tunnel));
+    size_t length = make_clear(&t, &bundles[7], true, 0, 100, true, clear);
+    uint16_t port = get_u16(clear + 22);
+    struct selector ported = remote;
+    ported.protocol = IP_PROTOCOL_UDP;
+    ported.port_first = ported.port_last = port;
+    for (unsigned verdict = POLICY_DISCARD; verdict <= POLICY_BYPASS; verdict++) {
+        struct policy policies[2] = {
+            {.id = 2,
+             .verdict = (enum policy_verdict)verdict,
+             .local = &local,
+             .local_count = 1,
+             .remote = &ported,
+             .remote_count = 1},
+            {.id = 1,
+             .verdict = POLICY_PROTECT,
+             .local = &local,
+             .local_count = 1,
+             .remote = &remote,
+             .remote_count = 1},
+        };
+        CHECK(dataplane_set_policies(t.a.dp, policies, 2));
+        CHECK(testbed_outbound(&t, &t.a, (struct slice){clear, length}));
+        CHECK_EQUAL(t.a.out.to_wire_count, verdict == POLICY_BYPASS ? 1 : 0);
+        if (verdict == POLICY_BYPASS) {
+            CHECK(t.a.out.to_wire[0]->bypass);
+            CHECK(t.a.out.to_wire[0]->has_outer_head);
+            CHECK(slice_equal(packet_slice(t.a.out.to_wire[0]), (struct slice){clear, length}));
+        }
+        testbed_give(&t.a);
+        /* Another port goes through the tunnel as ever. */
+        clear[23] ^= 1;
+        CHECK(testbed_outbound(&t, &t.a, (struct slice){clear, length}));
+        CHECK_EQUAL(t.a.out.to_wire_count, 1);
+        CHECK(!t.a.out.to_wire[0]->bypass);
+        testbed_give(&t.a);
+        clear[23] ^= 1;
+    }
+    CHECK_EQUAL(testbed_dropped(&t.a, DROP_POLICY_DISCARD), 1);
+
+    /* What comes out of the tunnel and should not be in it: from the port of b that a bypasses. */
+    uint8_t back[CLEAR_BYTES_MAX];
+    length = make_clear(&t, &bundles[7], false, 0, 100, true, back);
+    put_u16(back + 20, port);
+    CHECK(testbed_outbound(&t, &t.b, (struct slice){back, length}));
+    testbed_carry(&t, &t.b, &t.a);
+    CHECK_EQUAL(t.a.out.to_tun_count, 0);
+    CHECK_EQUAL(testbed_dropped(&t.a, DROP_BYPASS_POLICY), 1);
+    CHECK(testbed_doors_add_up(&t.a));
+    testbed_close(&t);
+}
