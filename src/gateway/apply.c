@@ -397,6 +397,9 @@ void gateway_configure(struct gateway *g, struct config *config, uint64_t now_ms
         return;
     }
     remove_gone(g, config, now_ms);
+    if (!manual_configure(g, config, now_ms)) {
+        log_line(g->log, LOG_LEVEL_ERROR, "gateway", "no memory for blocks of manual keys");
+    }
     switch_over(g, config, &plan, before, now_ms);
     free(plan.is_new);
     free(before);
@@ -414,6 +417,7 @@ void gateway_shutdown(struct gateway *g, uint64_t now_ms)
         ike_order_close(ike, IKEV2_FAIL_ORDERED);
     }
     gateway_settle(g, now_ms);
+    manual_free_all(g);
     routes_remove_all(g);
 }
 
@@ -425,6 +429,7 @@ void apply_free(struct gateway *g)
     for (size_t i = 0; i < g->site_count; i++) {
         destroy(g, g->sites[i]);
     }
+    manual_free_all(g);
     free(g->sites);
     free(g->by_number);
     g->sites = NULL;

@@ -25,14 +25,35 @@ static uint64_t soft_limit(struct gateway *g, uint64_t hard)
     return hard - hard / 100 * (10 + random_below(g->random, 11));
 }
 
+uint8_t children_df(enum config_df df)
+{
+    switch (df) {
+    case CONFIG_DF_SET:
+        break;
+    case CONFIG_DF_COPY:
+        return DF_COPY;
+    case CONFIG_DF_CLEAR:
+        return DF_CLEAR;
+    }
+    return DF_SET;
+}
+
+/* RFC 4303 2.7: padding needs the length inside a tunnel, and a peer that takes it. */
+static uint16_t tfc_of(const struct config_carriage *carriage, const struct ikev2_child_info *info)
+{
+    return info->transport_mode || info->peer_refuses_tfc ? 0 : carriage->tfc_bytes;
+}
+
 static bool install(struct ike *ike, const struct ikev2_child_info *info)
 {
     struct gateway *g = ike->gateway;
     const struct config_site *c = ike->site->config;
+    const struct config_carriage *carriage = &c->carriage;
     struct child_sa sa = {
         .spi_in = info->spi_in,
         .spi_out = info->spi_out,
         .policy_id = ike->site->number,
+        .protocol = info->protocol == PROTOCOL_AH ? IP_PROTOCOL_AH : IP_PROTOCOL_ESP,
         .suite = info->suite,
         .key_in = info->key_in,
         .key_out = info->key_out,
@@ -40,6 +61,8 @@ static bool install(struct ike *ike, const struct ikev2_child_info *info)
         .peer = info->peer,
         .encapsulated = info->encapsulated,
         .transport_mode = info->transport_mode,
+        .original_local = info->original_local,
+        .original_peer = info->original_peer,
         .replay_window = c->replay_window,
         .local_selectors = info->local_selectors,
         .local_count = info->local_count,
@@ -49,7 +72,14 @@ static bool install(struct ike *ike, const struct ikev2_child_info *info)
         .hard_bytes = c->lifetime_bytes,
         .soft_packets = soft_limit(g, c->lifetime_packets),
         .hard_packets = c->lifetime_packets,
-        .copy_dscp = true,
+        .copy_dscp = carriage->dscp == CONFIG_DSCP_COPY,
+        .df = children_df(carriage->df),
+        .fragment_after = carriage->fragment == CONFIG_FRAGMENT_AFTER,
+        .compress = info->compress,
+        .cpi_in = info->compress ? info->cpi_in : 0,
+        .cpi_out = info->compress ? info->cpi_out : 0,
+        .tfc_bytes = tfc_of(carriage, info),
+        .dummy_interval_ms = carriage->tfc_dummy_ms,
     };
 
     sa.local.port = actions_socket_port(g, sa.local.port);

@@ -227,6 +227,41 @@ static void fill_headline(struct status_explanation *out)
     }
 }
 
+/* Nothing is negotiated: only the keys can be wrong, and the data that does not come. */
+static void explain_manual(const struct manual *m, struct status_explanation *out)
+{
+    const struct reason_entry *entry = reason_get(out->site.reason);
+    struct text explanation = text_over(out->explanation, sizeof(out->explanation));
+    bool up = out->site.state == STATUS_UP;
+    char peer[ENDPOINT_TEXT_BYTES];
+    struct reason_words words;
+
+    manual_words(m, peer, &words);
+    fill_headline(out);
+    for (size_t i = 0; i < REASON_CHECK_COUNT; i++) {
+        struct status_check *check = &out->checks[i];
+        struct text sentence = text_over(check->sentence, sizeof(check->sentence));
+
+        check->check = (enum reason_check)i;
+        check->result = STATUS_CHECK_OK;
+        if (check->check == REASON_CHECK_IDENTITY && !up) {
+            check->result = STATUS_CHECK_FAIL;
+            text_add(&sentence, out->site.sentence);
+        } else if (check->check > REASON_CHECK_IDENTITY && out->site.in_packets == 0) {
+            check->result = STATUS_CHECK_NOT_REACHED;
+            text_add(&sentence, up ? "no packet has come in yet" : "not reached");
+        } else if (check->check == REASON_CHECK_DATA) {
+            text_addf(&sentence, "%llu packets have come in",
+                      (unsigned long long)out->site.in_packets);
+        } else {
+            text_add(&sentence, "manual keys: nothing is negotiated");
+        }
+    }
+    reason_fill(entry->explanation, &words, &explanation);
+    out->cause_count = fill_lines(entry->causes, &words, out->causes);
+    out->step_count = fill_lines(entry->steps, &words, out->steps);
+}
+
 bool gateway_explain(const struct gateway *g, const char *name, uint64_t now_ms,
                      struct status_explanation *out)
 {
@@ -235,6 +270,10 @@ bool gateway_explain(const struct gateway *g, const char *name, uint64_t now_ms,
     memset(out, 0, sizeof(*out));
     if (!gateway_site_index(g, name, &index) || !gateway_site_at(g, index, now_ms, &out->site)) {
         return false;
+    }
+    if (out->site.manual) {
+        explain_manual(manual_find(g, name), out);
+        return true;
     }
     const struct site *site = g->sites[index];
     const struct reason_entry *entry = reason_get(out->site.reason);

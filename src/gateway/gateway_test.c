@@ -448,6 +448,9 @@ TEST(traffic_brings_up_a_site_that_waits_for_it)
     CHECK_EQUAL(gateway_pair_site(&pair, 1).reason, REASON_WAITING_PEER);
     gateway_pair_offer(&pair, 0);
     CHECK(gateway_pair_up(&pair, 3000));
+    gateway_pair_run(&pair, 100);
+    /* The packet that brought it up waited for it. */
+    CHECK_EQUAL(pair.nodes[1].delivered, 1);
     CHECK(gateway_pair_passes(&pair, 0));
     close_both();
 }

@@ -13,6 +13,7 @@
  *     admission.c   which strangers get an IKE SA at all
  *     ike.c         one IKE SA: its machine's actions are carried out
  *     children.c    SAs for data in the data plane
+ *     manual.c      SAs whose keys the administrator made
  *     sites.c       when a site is up, and what is done when it is not
  *     dial.c        one try after the other to reach a site's peer
  *     duplicates.c  two IKE SAs with one peer
@@ -37,6 +38,7 @@
 #include "gateway/status.h"
 #include "proto/ikev2/gate.h"
 #include "proto/ikev2/sa.h"
+#include "wire/ip.h"
 
 #define IKE_PORT 500
 #define IKE_NAT_PORT 4500
@@ -66,6 +68,8 @@ struct timer {
 
 /* ---- questions ---- */
 
+struct manual;
+
 enum question_kind {
     QUESTION_RESOLVE,
     QUESTION_SECRET,
@@ -80,7 +84,8 @@ struct question {
     enum question_kind kind;
     struct site *site; /* the owner is the one that is not NULL */
     struct ike *ike;
-    uint32_t machine_question;
+    struct manual *manual;
+    uint32_t machine_question; /* or which key of a manual block */
 };
 
 /* ---- terms: what a machine borrows as long as it lives ---- */
@@ -279,6 +284,7 @@ struct site {
 
 struct queued_action;
 struct attempts;
+struct manual;
 
 /* Why sites are looked for by an address. */
 enum look {
@@ -306,6 +312,9 @@ struct gateway {
 
     struct site **sites; /* in the order of the configuration */
     size_t site_count;
+    struct manual **manuals; /* in the order of the configuration */
+    size_t manual_count;
+    uint32_t next_manual;
     struct site **by_number; /* numbers are places in it plus one */
     size_t number_capacity, number_hint; /* no free number before the hint */
     bool policies_refused;
@@ -368,6 +377,7 @@ uint64_t questions_ask(struct gateway *g, enum question_kind kind, struct site *
                        struct ike *ike, uint32_t machine_question);
 /* Takes it out; false when it is not open (any more). */
 MUST_USE bool questions_take(struct gateway *g, uint64_t id, struct question *out);
+uint64_t questions_ask_manual(struct gateway *g, struct manual *manual, uint32_t key);
 void questions_forget(struct gateway *g, struct question **list);
 void questions_ask_secret(struct site *site, uint64_t now_ms);
 /* For a stranger: not more often than every few seconds. */
@@ -383,6 +393,7 @@ MUST_USE bool policies_make_selectors(const struct config *config, const struct 
                                       struct selectors *out);
 void policies_free_selectors(struct selectors *s);
 MUST_USE bool policies_selectors_equal(const struct selectors *a, const struct selectors *b);
+MUST_USE bool policies_relay_icmp(const struct gateway *g);
 /* Tells the data plane; false when it refused. */
 MUST_USE bool policies_publish(struct gateway *g);
 
@@ -409,6 +420,13 @@ MUST_USE struct shared_proposals *proposals_share(struct gateway *g, const struc
 void proposals_release(struct shared_proposals *s); /* NULL is allowed */
 
 /* ---- routes.c ---- */
+struct gateway_route routes_to(const struct network *network);
+/* Transport mode: `local` may be unset; ports are those of the peer. */
+struct gateway_route routes_between(const struct address *local, const struct address *peer,
+                                    uint8_t protocol, uint16_t port_first, uint16_t port_last);
+/* One user more, or less: the first and the last one make the difference. */
+void routes_hold(struct gateway *g, const struct gateway_route *to);
+void routes_release(struct gateway *g, const struct gateway_route *to);
 void routes_add(struct gateway *g, struct site *site);
 /* A route that could not be set: what was in its way may be gone. One that stands is harmless. */
 void routes_try_again(struct gateway *g, struct site *site);
@@ -476,6 +494,8 @@ void children_remove(struct ike *ike, uint32_t spi_in, uint64_t now_ms);
 void children_remove_all(struct ike *ike);
 void children_move(struct ike *ike, const struct endpoint *local, const struct endpoint *peer);
 struct child *children_find(const struct gateway *g, uint32_t spi_in);
+/* The word of the configuration as the data plane has it. */
+uint8_t children_df(enum config_df df);
 /* What is sent goes through the child of this IKE SA, if it has one. */
 void children_prefer(struct ike *ike, uint64_t now_ms);
 MUST_USE bool children_any_usable(const struct ike *ike);
@@ -485,6 +505,27 @@ uint64_t children_last_in_ms(const struct ike *ike);
 uint64_t children_last_out_ms(const struct ike *ike);
 /* The machine hears that the peer is alive when data came in since the last time. */
 struct child *children_heard_lately(struct ike *ike, uint64_t now_ms);
+
+/* ---- manual.c ---- */
+#define MANUAL_POLICY UINT32_C(0x80000000) /* ids of policies from here on are of manual blocks */
+#define EXCEPTION_POLICY UINT32_C(0x40000000) /* and from here on of bypass and discard */
+#define CPI_DEFLATE 2 /* RFC 3173 3.3: a well-known number needs no negotiation */
+/* What is unchanged is not touched. False when there is no memory and all is as it was. */
+MUST_USE bool manual_configure(struct gateway *g, const struct config *config, uint64_t now_ms);
+void manual_free_all(struct gateway *g);
+/* Room for all of them; returns how many there are. */
+size_t manual_policies(const struct gateway *g, struct policy *out);
+struct question **manual_questions(struct manual *m);
+void manual_secret(struct manual *m, uint32_t which, const struct secret *secret, const char *why,
+                   uint64_t now_ms);
+struct manual *manual_find(const struct gateway *g, const char *name);
+void manual_order(struct manual *m, bool up, uint64_t now_ms);
+enum status_state manual_state(const struct manual *m);
+/* In bytes, in packets, out bytes, out packets. */
+void manual_traffic(const struct manual *m, uint64_t sum[4]);
+void manual_words(const struct manual *m, char peer[ENDPOINT_TEXT_BYTES], struct reason_words *out);
+void manual_status(const struct manual *m, struct status_site *out);
+MUST_USE bool manual_child(const struct manual *m, struct status_child *out);
 
 /* ---- sites.c ---- */
 struct site *site_new(struct gateway *g, const struct config_site *config, uint32_t number);
@@ -585,6 +626,9 @@ void trace_forget_site(struct site *site);
 void trace_fini(struct gateway *g);
 
 /* ---- status.c ---- */
+MUST_USE bool status_is_legacy(const struct suite *s);
+size_t status_copy_selectors(const struct selector *from, size_t count,
+                             struct selector to[STATUS_SELECTORS_MAX]);
 enum status_state status_state_of(const struct site *site);
 /* The reason why a site is not up, or is not well. */
 enum reason status_reason_of(const struct site *site);

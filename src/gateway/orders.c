@@ -37,8 +37,26 @@ static void begin_now(struct site *site, uint64_t now_ms)
     site_think_later(site);
 }
 
+/* A block of manual keys: there is nobody to be asked. */
+static bool order_manual(struct gateway *g, const char *name, bool up, uint64_t now_ms)
+{
+    struct manual *m = manual_find(g, name);
+
+    if (m == NULL || g->stopping) {
+        return false;
+    }
+    g->now_ms = now_ms;
+    log_line(g->log, LOG_LEVEL_NOTICE, name, up ? "is brought up by order" : "is down by order");
+    manual_order(m, up, now_ms);
+    gateway_settle(g, now_ms);
+    return true;
+}
+
 bool gateway_up(struct gateway *g, const char *name, uint64_t now_ms, char *why, size_t why_bytes)
 {
+    if (order_manual(g, name, true, now_ms)) {
+        return true;
+    }
     struct site *site = find(g, name, now_ms, why, why_bytes);
 
     if (site == NULL) {
@@ -52,6 +70,9 @@ bool gateway_up(struct gateway *g, const char *name, uint64_t now_ms, char *why,
 
 bool gateway_down(struct gateway *g, const char *name, uint64_t now_ms, char *why, size_t why_bytes)
 {
+    if (order_manual(g, name, false, now_ms)) {
+        return true;
+    }
     struct site *site = find(g, name, now_ms, why, why_bytes);
 
     if (site == NULL) {

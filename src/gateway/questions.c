@@ -16,24 +16,21 @@ static struct slice key_of(const uint64_t *id)
 
 static struct question **list_of(const struct question *q)
 {
+    if (q->manual != NULL) {
+        return manual_questions(q->manual);
+    }
     return q->site != NULL ? &q->site->questions : &q->ike->questions;
 }
 
-uint64_t questions_ask(struct gateway *g, enum question_kind kind, struct site *site,
-                       struct ike *ike, uint32_t machine_question)
+static uint64_t ask(struct gateway *g, const struct question *question)
 {
     struct question *q = calloc(1, sizeof(*q));
 
     if (q == NULL) {
         return 0;
     }
-    *q = (struct question){
-        .id = ++g->next_question,
-        .kind = kind,
-        .site = site,
-        .ike = ike,
-        .machine_question = machine_question,
-    };
+    *q = *question;
+    q->id = ++g->next_question;
     if (!table_add(&g->questions, key_of(&q->id), q)) {
         free(q);
         return 0;
@@ -43,6 +40,23 @@ uint64_t questions_ask(struct gateway *g, enum question_kind kind, struct site *
     q->next = *list;
     *list = q;
     return q->id;
+}
+
+uint64_t questions_ask(struct gateway *g, enum question_kind kind, struct site *site,
+                       struct ike *ike, uint32_t machine_question)
+{
+    return ask(g, &(struct question){
+                      .kind = kind,
+                      .site = site,
+                      .ike = ike,
+                      .machine_question = machine_question,
+                  });
+}
+
+uint64_t questions_ask_manual(struct gateway *g, struct manual *manual, uint32_t key)
+{
+    return ask(
+        g, &(struct question){.kind = QUESTION_SECRET, .manual = manual, .machine_question = key});
 }
 
 bool questions_take(struct gateway *g, uint64_t id, struct question *out)
@@ -136,7 +150,11 @@ void gateway_secret(struct gateway *g, uint64_t question, const struct secret *s
 
     g->now_ms = now_ms;
     if (questions_take(g, question, &q) && q.kind == QUESTION_SECRET) {
-        site_secret_answered(q.site, secret, why, now_ms);
+        if (q.manual != NULL) {
+            manual_secret(q.manual, q.machine_question, secret, why, now_ms);
+        } else {
+            site_secret_answered(q.site, secret, why, now_ms);
+        }
     }
     gateway_settle(g, now_ms);
 }

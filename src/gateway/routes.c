@@ -9,18 +9,53 @@
 #include <string.h>
 
 struct route {
-    struct network network;
+    struct gateway_route to;
     size_t users;
 };
 
-#define ROUTE_KEY_BYTES 18
+#define ROUTE_KEY_BYTES 44
 
-static struct slice key_of(const struct network *n, uint8_t key[ROUTE_KEY_BYTES])
+/* All that tells routes apart. In transport mode the network is the peer. */
+static struct slice key_of(const struct gateway_route *r, uint8_t key[ROUTE_KEY_BYTES])
 {
+    const struct network *n = &r->network;
+
+    memset(key, 0, ROUTE_KEY_BYTES);
     key[0] = n->address.family;
     key[1] = n->prefix_bits;
     memcpy(key + 2, n->address.bytes, sizeof(n->address.bytes));
+    if (r->transport) {
+        key[18] = 1;
+        key[19] = r->protocol;
+        put_u16(key + 20, r->port_first);
+        put_u16(key + 22, r->port_last);
+        put_u16(key + 24, r->local_port_first);
+        put_u16(key + 26, r->local_port_last);
+        memcpy(key + 28, r->local.bytes, sizeof(r->local.bytes));
+    }
     return (struct slice){key, ROUTE_KEY_BYTES};
+}
+
+struct gateway_route routes_to(const struct network *network)
+{
+    return (struct gateway_route){.network = *network};
+}
+
+struct gateway_route routes_between(const struct address *local, const struct address *peer,
+                                    uint8_t protocol, uint16_t port_first, uint16_t port_last)
+{
+    uint8_t bits = (uint8_t)(8 * address_bytes((enum family)peer->family));
+
+    return (struct gateway_route){
+        .network = {*peer, bits},
+        .transport = true,
+        .local = *local,
+        .peer = *peer,
+        .protocol = protocol,
+        .port_first = protocol == 0 ? 0 : port_first,
+        .port_last = protocol == 0 ? UINT16_MAX : port_last,
+        .local_port_last = UINT16_MAX,
+    };
 }
 
 static bool wants_routes(const struct config_site *site)
@@ -28,19 +63,19 @@ static bool wants_routes(const struct config_site *site)
     return site->enabled && site->routes;
 }
 
-static void tell(struct gateway *g, enum gateway_action_kind kind, const struct network *network)
+static void tell(struct gateway *g, enum gateway_action_kind kind, const struct gateway_route *to)
 {
     struct gateway_action *action = actions_add(g, kind);
 
     if (action != NULL) {
-        action->route.network = *network;
+        action->route = *to;
     }
 }
 
-static void add_one(struct gateway *g, const struct network *network)
+void routes_hold(struct gateway *g, const struct gateway_route *to)
 {
     uint8_t bytes[ROUTE_KEY_BYTES];
-    struct slice key = key_of(network, bytes);
+    struct slice key = key_of(to, bytes);
     struct route *route = table_find(&g->routes, key);
 
     if (route != NULL) {
@@ -51,18 +86,18 @@ static void add_one(struct gateway *g, const struct network *network)
     if (route == NULL) {
         return;
     }
-    *route = (struct route){.network = *network, .users = 1};
+    *route = (struct route){.to = *to, .users = 1};
     if (!table_add(&g->routes, key, route)) {
         free(route);
         return;
     }
-    tell(g, GATEWAY_ROUTE_ADD, network);
+    tell(g, GATEWAY_ROUTE_ADD, to);
 }
 
-static void remove_one(struct gateway *g, const struct network *network)
+void routes_release(struct gateway *g, const struct gateway_route *to)
 {
     uint8_t bytes[ROUTE_KEY_BYTES];
-    struct slice key = key_of(network, bytes);
+    struct slice key = key_of(to, bytes);
     struct route *route = table_find(&g->routes, key);
 
     if (route == NULL || --route->users > 0) {
@@ -70,7 +105,7 @@ static void remove_one(struct gateway *g, const struct network *network)
     }
     (void)table_remove(&g->routes, key);
     free(route);
-    tell(g, GATEWAY_ROUTE_REMOVE, network);
+    tell(g, GATEWAY_ROUTE_REMOVE, to);
 }
 
 void routes_add(struct gateway *g, struct site *site)
@@ -81,7 +116,9 @@ void routes_add(struct gateway *g, struct site *site)
         return;
     }
     for (size_t i = 0; i < site->config->network_count; i++) {
-        add_one(g, &site->config->networks[i]);
+        struct gateway_route to = routes_to(&site->config->networks[i]);
+
+        routes_hold(g, &to);
     }
 }
 
@@ -93,7 +130,9 @@ void routes_try_again(struct gateway *g, struct site *site)
     free(site->route_trouble);
     site->route_trouble = NULL;
     for (size_t i = 0; i < site->config->network_count; i++) {
-        tell(g, GATEWAY_ROUTE_ADD, &site->config->networks[i]);
+        struct gateway_route to = routes_to(&site->config->networks[i]);
+
+        tell(g, GATEWAY_ROUTE_ADD, &to);
     }
 }
 
@@ -103,7 +142,9 @@ void routes_remove(struct gateway *g, const struct config_site *site)
         return;
     }
     for (size_t i = 0; i < site->network_count; i++) {
-        remove_one(g, &site->networks[i]);
+        struct gateway_route to = routes_to(&site->networks[i]);
+
+        routes_release(g, &to);
     }
 }
 
@@ -113,7 +154,7 @@ static void drop(void *context, struct slice key, void *value)
     struct route *route = value;
 
     (void)table_remove(&g->routes, key);
-    tell(g, GATEWAY_ROUTE_REMOVE, &route->network);
+    tell(g, GATEWAY_ROUTE_REMOVE, &route->to);
     free(route);
 }
 

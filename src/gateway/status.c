@@ -19,6 +19,19 @@ const char *status_state_name(enum status_state state)
     return names[state];
 }
 
+const char *status_origin_name(enum status_origin origin)
+{
+    return origin == STATUS_ORIGIN_MANUAL ? "manual" : "IKEv2";
+}
+
+const char *status_protocol_name(enum status_protocol protocol)
+{
+    static const char *const names[] = {"ESP", "AH", "AH+ESP"};
+
+    assert((size_t)protocol < ARRAY_LENGTH(names));
+    return names[protocol];
+}
+
 /* ---- why ---- */
 
 /* Whoever waits is not in trouble because the peer went away. */
@@ -182,7 +195,7 @@ void gateway_get_status(const struct gateway *g, uint64_t now_ms, struct status_
         .configured_ms = g->configured_ms,
         .now_ms = now_ms,
         .config_hash = g->config == NULL ? 0 : g->config->hash,
-        .site_count = g->site_count,
+        .site_count = g->site_count + g->manual_count,
         .ike_sas = g->ike_count,
         .half_open = g->half_open_count,
         .children = g->child_count,
@@ -208,6 +221,10 @@ void gateway_get_status(const struct gateway *g, uint64_t now_ms, struct status_
         out->states[status_state_of(g->sites[i])]++;
         add_traffic(g->sites[i], sum);
     }
+    for (size_t i = 0; i < g->manual_count; i++) {
+        out->states[manual_state(g->manuals[i])]++;
+        manual_traffic(g->manuals[i], sum);
+    }
     out->in_bytes = sum[0];
     out->in_packets = sum[1];
     out->out_bytes = sum[2];
@@ -217,7 +234,7 @@ void gateway_get_status(const struct gateway *g, uint64_t now_ms, struct status_
 
 /* ---- sites ---- */
 
-static bool is_legacy(const struct suite *s)
+bool status_is_legacy(const struct suite *s)
 {
     const struct algorithm *parts[] = {
         algorithm_find(TRANSFORM_ENCRYPTION, s->encryption),
@@ -253,7 +270,7 @@ static void fill_ike(const struct ike *ike, struct status_ike *out)
     out->state = info.state;
     if (info.established) {
         suite_title(&info.suite, out->suite, sizeof(out->suite));
-        out->legacy = is_legacy(&info.suite);
+        out->legacy = status_is_legacy(&info.suite);
         ike_identity_describe(&info.peer_id, &identity);
     }
 }
@@ -361,15 +378,27 @@ static void fill_site(const struct site *site, struct status_site *out)
     add_counters(site, out);
 }
 
+/* Manual blocks follow behind the sites. */
 size_t gateway_site_count(const struct gateway *g)
 {
-    return g->site_count;
+    return g->site_count + g->manual_count;
+}
+
+static const struct manual *manual_at(const struct gateway *g, size_t index)
+{
+    return index >= g->site_count && index - g->site_count < g->manual_count
+               ? g->manuals[index - g->site_count]
+               : NULL;
 }
 
 bool gateway_site_at(const struct gateway *g, size_t index, uint64_t now_ms,
                      struct status_site *out)
 {
     (void)now_ms;
+    if (manual_at(g, index) != NULL) {
+        manual_status(manual_at(g, index), out);
+        return true;
+    }
     if (index >= g->site_count) {
         return false;
     }
@@ -381,6 +410,12 @@ bool gateway_site_index(const struct gateway *g, const char *name, size_t *index
 {
     const struct site *site = apply_find(g, name);
 
+    for (size_t i = 0; site == NULL && i < g->manual_count; i++) {
+        if (g->manuals[i] == manual_find(g, name)) {
+            *index = g->site_count + i;
+            return true;
+        }
+    }
     if (site == NULL) {
         return false;
     }
@@ -409,7 +444,7 @@ static const struct child *child_numbered(const struct site *site, size_t number
     return NULL;
 }
 
-static size_t copy_selectors(const struct selector *from, size_t count,
+size_t status_copy_selectors(const struct selector *from, size_t count,
                              struct selector to[STATUS_SELECTORS_MAX])
 {
     size_t copied = count < STATUS_SELECTORS_MAX ? count : STATUS_SELECTORS_MAX;
@@ -436,11 +471,15 @@ bool gateway_child_at(const struct gateway *g, size_t index, size_t number,
     const struct child *child = site == NULL ? NULL : child_numbered(site, number);
     struct ikev2_child_info info;
 
+    if (manual_at(g, index) != NULL) {
+        return number == 0 && manual_child(manual_at(g, index), out);
+    }
     if (child == NULL) {
         return false;
     }
     *out = (struct status_child){
         .name = site->name,
+        .origin = STATUS_ORIGIN_IKEV2,
         .in_use = child->in_use,
         .since_ms = child->since_ms,
         .spi_in = child->spi_in,
@@ -448,16 +487,17 @@ bool gateway_child_at(const struct gateway *g, size_t index, size_t number,
     };
     if (children_info(child, &info)) {
         out->spi_out = info.spi_out;
+        out->protocol = info.protocol == PROTOCOL_AH ? STATUS_AH : STATUS_ESP;
         suite_title(&info.suite, out->suite, sizeof(out->suite));
-        out->legacy = is_legacy(&info.suite);
+        out->legacy = status_is_legacy(&info.suite);
         out->encapsulated = info.encapsulated;
         out->transport_mode = info.transport_mode;
         out->local = info.local;
         out->peer = info.peer;
         out->local_count =
-            copy_selectors(info.local_selectors, info.local_count, out->local_selectors);
+            status_copy_selectors(info.local_selectors, info.local_count, out->local_selectors);
         out->remote_count =
-            copy_selectors(info.remote_selectors, info.remote_count, out->remote_selectors);
+            status_copy_selectors(info.remote_selectors, info.remote_count, out->remote_selectors);
         out->rekey_ms = info.rekey_ms;
         out->narrowed = is_narrowed(site, &info);
     }
@@ -502,6 +542,20 @@ size_t gateway_problems(const struct gateway *g, uint64_t now_ms, struct status_
                 .since_ms = site->changed_ms,
             };
             status_sentence(site, reason, out[count].sentence, sizeof(out[count].sentence));
+        }
+        count++;
+    }
+    for (size_t i = 0; i < g->manual_count; i++) {
+        struct status_site m;
+
+        manual_status(g->manuals[i], &m);
+        if (!reason_get(m.reason)->trouble) {
+            continue;
+        }
+        if (count < capacity) {
+            out[count] = (struct status_problem){
+                .site = m.name, .reason = m.reason, .code = m.code, .since_ms = m.since_ms};
+            memcpy(out[count].sentence, m.sentence, sizeof(m.sentence));
         }
         count++;
     }

@@ -70,12 +70,20 @@ struct status_ike {
     const char *state; /* one word of the machine */
 };
 
+enum status_origin { STATUS_ORIGIN_IKEV2, STATUS_ORIGIN_MANUAL };
+const char *status_origin_name(enum status_origin origin); /* IKEv2, manual */
+enum status_protocol { STATUS_ESP, STATUS_AH, STATUS_AH_AND_ESP };
+const char *status_protocol_name(enum status_protocol protocol); /* ESP, AH, AH+ESP */
+
 struct status_child {
     const char *name; /* that of the site */
+    enum status_origin origin;
+    enum status_protocol protocol;
     bool in_use; /* what is sent goes through it */
     bool narrowed; /* the peer agreed to a part of the networks only (SEK-N004) */
     uint64_t since_ms;
     uint32_t spi_in, spi_out;
+    uint32_t outer_spi_in, outer_spi_out; /* of AH in a bundle, which goes around ESP; else 0 */
     char suite[STATUS_SUITE_BYTES];
     bool legacy;
     bool encapsulated; /* ESP in UDP */
@@ -91,6 +99,7 @@ struct status_child {
 struct status_site {
     const char *name; /* borrowed until the next configuration */
     enum status_state state;
+    bool manual; /* its keys were made by hand: there is no IKE SA */
     uint64_t since_ms; /* in this state */
     enum reason reason; /* REASON_NONE when it is up and well */
     const char *code; /* "" with REASON_NONE */

@@ -61,7 +61,7 @@ static json_t *child_of(const struct status_child *child, uint64_t now_ms)
     json_object_set_new(object, "name", json_string(child->name));
     json_object_set_new(object, "mode",
                         json_string(child->transport_mode ? "transport" : "tunnel"));
-    json_object_set_new(object, "protocol", json_string("ESP"));
+    json_object_set_new(object, "protocol", json_string(status_protocol_name(child->protocol)));
     json_object_set_new(object, "encapsulated", json_boolean(child->encapsulated));
     json_object_set_new(object, "suite", json_string(child->suite));
     json_object_set_new(object, "weak", json_boolean(child->legacy));
@@ -341,7 +341,7 @@ json_t *answer_sas(const struct question *question)
             json_t *object = child_of(&child, question->now_ms);
 
             json_object_set_new(object, "site", json_string(site.name));
-            json_object_set_new(object, "origin", json_string("IKEv2"));
+            json_object_set_new(object, "origin", json_string(status_origin_name(child.origin)));
             json_array_append_new(sas, object);
         }
     }

@@ -792,6 +792,20 @@ static const struct reason_entry entries[REASON_COUNT] = {
                       "Remove the other route and run: sekisho apply",
                       "Or say routes off in site {site|NAME}."},
         },
+    [REASON_MANUAL_KEYS] =
+        {
+            .reason = REASON_MANUAL_KEYS,
+            .group = REASON_GROUP_LOCAL,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-H005",
+            .sentence = "its manual keys cannot be used: {detail|unknown}",
+            .explanation = "A block of manual keys is up when all of its keys are there and have "
+                           "the right length; its traffic is dropped until then.",
+            .causes = {"A secret is missing, or its text is neither hexadecimal nor base64.",
+                       "A key has a length that its algorithm does not have."},
+            .steps = {"Run: sekisho secret set NAME", "Then: sekisho up {site|NAME}"},
+        },
 };
 
 const struct reason_entry *reason_get(enum reason reason)

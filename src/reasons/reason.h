@@ -72,6 +72,7 @@ enum reason {
     REASON_NO_SECRET, /* detail */
     REASON_RESOURCES, /* detail */
     REASON_ROUTE_FAILED, /* detail */
+    REASON_MANUAL_KEYS, /* detail */
 
     REASON_COUNT,
 };
