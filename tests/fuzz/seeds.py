@@ -130,6 +130,26 @@ def journeys():
         put("ipv6_cut", name, struct.pack(">H", 150) + packet)
 
 
+def captures():
+    def option(code, value):
+        return struct.pack(">HH", code, len(value)) + value + bytes(-len(value) % 4)
+
+    def block(kind, body):
+        return struct.pack(">II", kind, 12 + len(body)) + body + struct.pack(">I", 12 + len(body))
+
+    section = block(0x0A0D0D0A, struct.pack(">IHHq", 0x1A2B3C4D, 1, 0, -1) + option(4, b"sekisho") + bytes(4))
+    interface = block(1, struct.pack(">HHI", 101, 0, 96) + option(2, b"outside") + option(9, b"\x09") + bytes(4))
+    packet = ipv4(17, UDP)
+    packet = struct.pack(">IQII", 0, 1700000000000000000, len(packet), 1500) + packet + bytes(-len(packet) % 4)
+    comment = option(1, b"to kyoto, refused")
+    for name, data in {
+            "empty": section, "packet": section + interface + block(6, packet),
+            "comments": section + interface + block(6, packet + option(2, b"\0\0\0\1") + comment * 2 + bytes(4)),
+            "two": section + interface * 2 + block(6, packet) + section + interface + block(6, packet + comment + bytes(4)),
+            "other-order": section[:8] + b"\x4d\x3c\x2b\x1a" + section[12:], "no-interface": section + block(6, packet)}.items():
+        put("pcapng", name, data)
+
+
 def texts():
     words = ["10.0.0.1", "255.255.255.255", "::", "::1", "2001:db8::1", "1:2:3:4:5:6:7:8", "::ffff:192.0.2.1",
              "64:ff9b::192.0.2.33", "203.0.113.1:500", "[2001:db8::1]:4500", "10.0.0.0/8", "2001:db8::/32", "0.0.0.0/0",
@@ -370,6 +390,7 @@ esp()
 ah()
 payloads_of_esp()
 journeys()
+captures()
 texts()
 ikev2()
 machines()
