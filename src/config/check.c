@@ -19,7 +19,7 @@
 struct placed_network {
     struct network network;
     struct config_place place;
-    uint32_t site; /* or OUR_LAN */
+    uint32_t owner; /* or OUR_LAN */
     uint32_t order;
 };
 
@@ -57,7 +57,7 @@ static void check_present(struct reading *r)
         return;
     }
     for (size_t i = 0; i < r->site_count; i++) {
-        if (r->site_notes[i].lans.count == 0) {
+        if (r->site_notes[i].lans.count == 0 && r->sites[i].carriage.mode == CONFIG_TUNNEL) {
             COMPLAIN(r, r->sites[i].place, "say what is behind us, such as: lan 10.1.0.0/16",
                      "there is no lan that site %s could reach", r->sites[i].name);
             return;
@@ -67,37 +67,120 @@ static void check_present(struct reading *r)
 
 /* ---- names ---- */
 
+/* A site or a manual block: both have traffic of their own, and share their names. */
+struct owner {
+    const char *kind;
+    const char *name;
+    const struct config_place *place;
+    const struct network *lans;
+    size_t lan_count;
+    uint8_t only_protocol;
+    uint16_t only_port_first, only_port_last;
+};
+
+/* The sites, then the manual blocks. */
+static struct owner owner_of(const struct reading *r, size_t index)
+{
+    const struct config *c = r->config;
+
+    if (index < c->site_count) {
+        const struct config_site *site = &c->sites[index];
+        bool own = site->lan_count > 0;
+        return (struct owner){
+            .kind = "site",
+            .name = site->name,
+            .place = &site->place,
+            .lans = own ? site->lans : c->lans,
+            .lan_count = own ? site->lan_count : c->lan_count,
+            .only_protocol = site->only_protocol,
+            .only_port_first = site->only_port_first,
+            .only_port_last = site->only_port_last,
+        };
+    }
+    const struct config_manual *m = &c->manuals[index - c->site_count];
+
+    return (struct owner){
+        .kind = "manual block",
+        .name = m->name,
+        .place = &m->place,
+        .lans = m->lans,
+        .lan_count = m->lan_count,
+        .only_protocol = m->only_protocol,
+        .only_port_first = m->only_port_first,
+        .only_port_last = m->only_port_last,
+    };
+}
+
 static int compare_names(const void *left, const void *right)
+{
+    const struct owner *a = left;
+    const struct owner *b = right;
+    int order = strcmp(a->name, b->name);
+
+    return order != 0 ? order : place_compare(a->place, b->place);
+}
+
+static int compare_sites(const void *left, const void *right)
 {
     const struct config_site *const *a = left;
     const struct config_site *const *b = right;
-    int order = strcmp((*a)->name, (*b)->name);
 
-    return order != 0 ? order : place_compare(&(*a)->place, &(*b)->place);
+    return strcmp((*a)->name, (*b)->name);
+}
+
+static int compare_manuals(const void *left, const void *right)
+{
+    const struct config_manual *const *a = left;
+    const struct config_manual *const *b = right;
+
+    return strcmp((*a)->name, (*b)->name);
+}
+
+static void sort_by_name(struct reading *r)
+{
+    struct config *c = r->config;
+    const struct config_site **sites = arena_take(r->arena, (c->site_count + 1) * sizeof(void *));
+    const struct config_manual **manuals =
+        arena_take(r->arena, (c->manual_count + 1) * sizeof(void *));
+
+    if (sites == NULL || manuals == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < c->site_count; i++) {
+        sites[i] = &c->sites[i];
+    }
+    for (size_t i = 0; i < c->manual_count; i++) {
+        manuals[i] = &c->manuals[i];
+    }
+    qsort(sites, c->site_count, sizeof(void *), compare_sites);
+    qsort(manuals, c->manual_count, sizeof(void *), compare_manuals);
+    c->by_name = sites;
+    c->manuals_by_name = manuals;
 }
 
 static void check_names(struct reading *r)
 {
-    const struct config_site **sorted = arena_take(r->arena, (r->site_count + 1) * sizeof(void *));
+    size_t count = r->site_count + r->manual_count;
+    struct owner *sorted = arena_take(r->notes, (count + 1) * sizeof(*sorted));
     char place[160];
 
+    sort_by_name(r);
     if (sorted == NULL) {
         return;
     }
-    for (size_t i = 0; i < r->site_count; i++) {
-        sorted[i] = &r->config->sites[i];
+    for (size_t i = 0; i < count; i++) {
+        sorted[i] = owner_of(r, i);
     }
-    qsort(sorted, r->site_count, sizeof(void *), compare_names);
-    for (size_t i = 1; i < r->site_count; i++) {
-        const struct config_site *one = sorted[i - 1];
-        const struct config_site *two = sorted[i];
+    qsort(sorted, count, sizeof(*sorted), compare_names);
+    for (size_t i = 1; i < count; i++) {
+        const struct owner *one = &sorted[i - 1];
+        const struct owner *two = &sorted[i];
         if (strcmp(one->name, two->name) == 0 && one->name[0] != '\0') {
-            COMPLAIN(r, two->place, "each site has a name of its own",
-                     "there is a site %s already (%s)", two->name,
-                     where(r, &two->place, &one->place, place));
+            COMPLAIN(r, *two->place, "each site and each manual block has a name of its own",
+                     "there is a %s %s already (%s)", one->kind, two->name,
+                     where(r, two->place, one->place, place));
         }
     }
-    r->config->by_name = sorted;
 }
 
 /* ---- identities ---- */
@@ -189,7 +272,7 @@ static bool network_holds(struct reading *r, const struct network *outer,
     return outer->prefix_bits <= inner->prefix_bits && network_contains(outer, &inner->address);
 }
 
-static bool only_meets(const struct config_site *a, const struct config_site *b)
+static bool only_meets(const struct owner *a, const struct owner *b)
 {
     if (a->only_protocol == 0 || b->only_protocol == 0) {
         return true;
@@ -198,20 +281,15 @@ static bool only_meets(const struct config_site *a, const struct config_site *b)
            b->only_port_first <= a->only_port_last;
 }
 
-static bool lans_meet(struct reading *r, const struct config_site *a, const struct config_site *b)
+static bool lans_meet(struct reading *r, const struct owner *a, const struct owner *b)
 {
-    const struct network *a_list = a->lan_count > 0 ? a->lans : r->config->lans;
-    const struct network *b_list = b->lan_count > 0 ? b->lans : r->config->lans;
-    size_t a_count = a->lan_count > 0 ? a->lan_count : r->config->lan_count;
-    size_t b_count = b->lan_count > 0 ? b->lan_count : r->config->lan_count;
-
-    if (a_list == b_list) {
+    if (a->lans == b->lans) {
         return true;
     }
-    for (size_t i = 0; i < a_count; i++) {
-        for (size_t j = 0; j < b_count; j++) {
+    for (size_t i = 0; i < a->lan_count; i++) {
+        for (size_t j = 0; j < b->lan_count; j++) {
             r->comparisons++;
-            if (network_overlaps(&a_list[i], &b_list[j]) || r->comparisons > CLOSE_LOOKS_MAX) {
+            if (network_overlaps(&a->lans[i], &b->lans[j]) || r->comparisons > CLOSE_LOOKS_MAX) {
                 return true;
             }
         }
@@ -219,14 +297,14 @@ static bool lans_meet(struct reading *r, const struct config_site *a, const stru
     return false;
 }
 
-/* Two sites want the same traffic. */
-static bool sites_meet(struct reading *r, uint32_t a, uint32_t b)
+/* Two of them want the same traffic. */
+static bool owners_meet(struct reading *r, uint32_t a, uint32_t b)
 {
-    const struct config_site *one = &r->config->sites[a];
-    const struct config_site *two = &r->config->sites[b];
+    const struct owner one = owner_of(r, a);
+    const struct owner two = owner_of(r, b);
 
     r->comparisons++;
-    return only_meets(one, two) && lans_meet(r, one, two);
+    return only_meets(&one, &two) && lans_meet(r, &one, &two);
 }
 
 static void complain_equal(struct reading *r, const struct placed_network *here,
@@ -237,12 +315,12 @@ static void complain_equal(struct reading *r, const struct placed_network *here,
 
     network_format(&here->network, text);
     where(r, &here->place, &there->place, place);
-    if (here->site == there->site) {
+    if (here->owner == there->owner) {
         COMPLAIN(r, here->place, "leave it out", "%s is said twice (first: %s)", text, place);
     } else {
+        const struct owner other = owner_of(r, there->owner);
         COMPLAIN(r, here->place, "a network can be behind one peer only",
-                 "network %s is behind site %s too (%s)", text, r->config->sites[there->site].name,
-                 place);
+                 "network %s is behind %s %s too (%s)", text, other.kind, other.name, place);
     }
 }
 
@@ -252,8 +330,8 @@ static void check_equal(struct reading *r, const struct placed_network *list, si
 {
     for (size_t j = i; j > first; j--) {
         const struct placed_network *other = &list[j - 1];
-        if (other->site == list[i].site || r->comparisons > CLOSE_LOOKS_MAX ||
-            sites_meet(r, list[i].site, other->site)) {
+        if (other->owner == list[i].owner || r->comparisons > CLOSE_LOOKS_MAX ||
+            owners_meet(r, list[i].owner, other->owner)) {
             complain_equal(r, &list[i], other);
             return;
         }
@@ -266,18 +344,20 @@ static void check_nested(struct reading *r, const struct placed_network *list, c
     for (size_t j = depth; j > 0; j--) {
         const struct placed_network *outer = &list[stack[j - 1]];
         /* A site that gets everything else is meant so. */
-        if (outer->site == list[i].site || outer->network.prefix_bits == 0 ||
-            !sites_meet(r, list[i].site, outer->site)) {
+        if (outer->owner == list[i].owner || outer->network.prefix_bits == 0 ||
+            !owners_meet(r, list[i].owner, outer->owner)) {
             continue;
         }
+        const struct owner mine = owner_of(r, list[i].owner);
+        const struct owner theirs = owner_of(r, outer->owner);
         char text[NETWORK_TEXT_BYTES];
         char outer_text[NETWORK_TEXT_BYTES];
         char place[160];
         WARN(r, list[i].place, NULL,
-             "network %s lies within %s of site %s (%s): its traffic goes to site %s alone",
+             "network %s lies within %s of %s %s (%s): its traffic goes to %s %s alone",
              network_format(&list[i].network, text), network_format(&outer->network, outer_text),
-             r->config->sites[outer->site].name, where(r, &list[i].place, &outer->place, place),
-             r->config->sites[list[i].site].name);
+             theirs.kind, theirs.name, where(r, &list[i].place, &outer->place, place), mine.kind,
+             mine.name);
         return;
     }
 }
@@ -401,61 +481,238 @@ static bool has_family(const struct said_networks *said, uint8_t family)
     return false;
 }
 
+/* What one site or manual block says about networks. */
+struct said_traffic {
+    uint32_t owner;
+    const struct said_networks *networks;
+    const struct said_networks *lans; /* its own */
+    bool own; /* else those of the gateway */
+};
+
 /* Networks of a family that is not on our side are reached by nothing. */
-static void check_families(struct reading *r, const struct said_networks *lans, size_t site,
+static void check_families(struct reading *r, const struct said_traffic *said,
                            const bool gateway_has[2])
 {
-    const struct said_networks *networks = &r->site_notes[site].networks;
-    bool own = r->site_notes[site].lans.count > 0;
+    const struct said_networks *networks = said->networks;
     const uint8_t families[2] = {FAMILY_IPV4, FAMILY_IPV6};
+    const struct owner owner = owner_of(r, said->owner);
 
     for (size_t f = 0; f < 2; f++) {
-        if (own ? has_family(lans, families[f]) : gateway_has[f]) {
+        if (said->own ? has_family(said->lans, families[f]) : gateway_has[f]) {
             continue;
         }
         for (size_t i = 0; i < networks->count; i++) {
             if (networks->list[i].network.address.family == families[f]) {
                 WARN(r, networks->list[i].place, NULL,
-                     "no lan of site %s is %s: nothing can reach this network",
-                     r->config->sites[site].name, f == 0 ? "IPv4" : "IPv6");
+                     "no lan of %s %s is %s: nothing can reach this network", owner.kind,
+                     owner.name, f == 0 ? "IPv4" : "IPv6");
                 break;
             }
         }
     }
 }
 
+/* All networks that are behind some peer. */
+struct all_networks {
+    struct placed_network *list;
+    size_t count;
+    struct our_networks gateway_lans;
+    bool gateway_has[2];
+};
+
+static bool add_traffic(struct reading *r, struct all_networks *all,
+                        const struct said_traffic *said, bool enabled)
+{
+    struct our_networks own_lans;
+
+    if (said->own && !our_networks_make(r, said->lans, &own_lans)) {
+        return false;
+    }
+    if (!enabled) {
+        return true;
+    }
+    if (said->own || r->lans.count > 0) {
+        check_families(r, said, all->gateway_has);
+    }
+    for (size_t i = 0; i < said->networks->count; i++) {
+        const struct said_network *network = &said->networks->list[i];
+        all->list[all->count] = (struct placed_network){network->network, network->place,
+                                                        said->owner, (uint32_t)all->count};
+        all->count++;
+        check_beside_lan(r, said->own ? &own_lans : &all->gateway_lans, said->own, network);
+    }
+    return true;
+}
+
 static void check_networks(struct reading *r)
 {
-    struct placed_network *all = arena_take(r->notes, (r->network_count + 1) * sizeof(*all));
-    bool gateway_has[2] = {has_family(&r->lans, FAMILY_IPV4), has_family(&r->lans, FAMILY_IPV6)};
-    struct our_networks gateway_lans;
-    size_t count = 0;
+    struct all_networks all = {
+        .list = arena_take(r->notes, (r->network_count + 1) * sizeof(*all.list)),
+        .gateway_has = {has_family(&r->lans, FAMILY_IPV4), has_family(&r->lans, FAMILY_IPV6)},
+    };
 
-    if (all == NULL || !our_networks_make(r, &r->lans, &gateway_lans)) {
+    if (all.list == NULL || !our_networks_make(r, &r->lans, &all.gateway_lans)) {
         return;
     }
     for (size_t i = 0; i < r->site_count; i++) {
         const struct site_notes *notes = &r->site_notes[i];
-        bool own = notes->lans.count > 0;
-        struct our_networks own_lans;
-        if (own && !our_networks_make(r, &notes->lans, &own_lans)) {
+        const struct said_traffic said = {(uint32_t)i, &notes->networks, &notes->lans,
+                                          notes->lans.count > 0};
+        if (!add_traffic(r, &all, &said, r->sites[i].enabled)) {
             return;
         }
-        if (!r->sites[i].enabled) {
-            continue;
-        }
-        if (own || r->lans.count > 0) {
-            check_families(r, &notes->lans, i, gateway_has);
-        }
-        for (size_t j = 0; j < notes->networks.count; j++) {
-            const struct said_network *said = &notes->networks.list[j];
-            all[count] =
-                (struct placed_network){said->network, said->place, (uint32_t)i, (uint32_t)count};
-            count++;
-            check_beside_lan(r, own ? &own_lans : &gateway_lans, own, said);
+    }
+    for (size_t i = 0; i < r->manual_count; i++) {
+        const struct manual_notes *notes = &r->manual_notes[i];
+        const struct said_traffic said = {(uint32_t)(r->site_count + i), &notes->networks,
+                                          &notes->lans, true};
+        if (!add_traffic(r, &all, &said, r->manuals[i].enabled)) {
+            return;
         }
     }
-    check_between_sites(r, all, count);
+    check_between_sites(r, all.list, all.count);
+}
+
+/* ---- hosts in transport mode ---- */
+
+struct placed_host {
+    const struct address *peer;
+    const struct address *local; /* NULL: any of ours */
+    const struct config_place *place;
+    struct owner owner;
+};
+
+static int compare_hosts(const void *left, const void *right)
+{
+    const struct placed_host *a = left;
+    const struct placed_host *b = right;
+    int order = address_compare(a->peer, b->peer);
+
+    return order != 0 ? order : place_compare(a->place, b->place);
+}
+
+static bool hosts_meet(struct reading *r, const struct placed_host *a, const struct placed_host *b)
+{
+    r->comparisons++;
+    return (a->local == NULL || b->local == NULL || address_equal(a->local, b->local)) &&
+           only_meets(&a->owner, &b->owner);
+}
+
+static size_t list_hosts(struct reading *r, struct placed_host *list)
+{
+    const struct config *c = r->config;
+    size_t count = 0;
+
+    for (size_t i = 0; i < c->site_count; i++) {
+        const struct config_site *site = &c->sites[i];
+        if (site->enabled && site->carriage.mode == CONFIG_TRANSPORT && site->peer_count == 1 &&
+            site->peers[0].address.family != FAMILY_NONE) {
+            list[count++] = (struct placed_host){&site->peers[0].address, NULL,
+                                                 &r->site_notes[i].peer, owner_of(r, i)};
+        }
+    }
+    for (size_t i = 0; i < c->manual_count; i++) {
+        const struct config_manual *m = &c->manuals[i];
+        if (m->enabled && m->carriage.mode == CONFIG_TRANSPORT) {
+            list[count++] = (struct placed_host){&m->peer, &m->local, &r->manual_notes[i].outer,
+                                                 owner_of(r, c->site_count + i)};
+        }
+    }
+    return count;
+}
+
+static void check_hosts(struct reading *r)
+{
+    struct placed_host *list =
+        arena_take(r->notes, (r->site_count + r->manual_count + 1) * sizeof(*list));
+    size_t count = list == NULL ? 0 : list_hosts(r, list);
+    size_t first = 0;
+    char place[160];
+
+    if (count > 0) {
+        qsort(list, count, sizeof(*list), compare_hosts);
+    }
+    for (size_t i = 1; i < count; i++) {
+        if (!address_equal(list[first].peer, list[i].peer)) {
+            first = i;
+            continue;
+        }
+        for (size_t j = i; j > first && r->comparisons < CLOSE_LOOKS_MAX; j--) {
+            const struct placed_host *other = &list[j - 1];
+            if (hosts_meet(r, &list[i], other)) {
+                COMPLAIN(r, *list[i].place, "divide it with 'only'",
+                         "%s %s has the traffic with this host already (%s)", other->owner.kind,
+                         other->owner.name, where(r, list[i].place, other->place, place));
+                break;
+            }
+        }
+    }
+}
+
+/* ---- manual keys ---- */
+
+struct placed_spi {
+    uint32_t spi;
+    const struct config_place *place;
+    const char *name;
+};
+
+static int compare_spis(const void *left, const void *right)
+{
+    const struct placed_spi *a = left;
+    const struct placed_spi *b = right;
+
+    if (a->spi != b->spi) {
+        return a->spi < b->spi ? -1 : 1;
+    }
+    return place_compare(a->place, b->place);
+}
+
+/* Both protocols share one space, in which what comes in finds its SA by the SPI alone. */
+static void check_spis(struct reading *r)
+{
+    struct placed_spi *list = arena_take(r->notes, (2 * r->manual_count + 1) * sizeof(*list));
+    size_t count = 0;
+    char place[160];
+
+    for (size_t i = 0; list != NULL && i < r->manual_count; i++) {
+        const struct config_manual *m = &r->config->manuals[i];
+        const struct manual_notes *notes = &r->manual_notes[i];
+        if (m->esp.spi_in != 0) {
+            list[count++] = (struct placed_spi){m->esp.spi_in, &notes->esp_spi_in, m->name};
+        }
+        if (m->ah.spi_in != 0) {
+            list[count++] = (struct placed_spi){m->ah.spi_in, &notes->ah_spi_in, m->name};
+        }
+    }
+    if (count > 0) {
+        qsort(list, count, sizeof(*list), compare_spis);
+    }
+    for (size_t i = 1; i < count; i++) {
+        const struct placed_spi *one = &list[i - 1];
+        if (one->spi == list[i].spi) {
+            COMPLAIN(r, *list[i].place, "choose another one, on the peer's side too",
+                     "manual block %s has this inbound SPI already (%s): each is there once, for "
+                     "esp and ah together",
+                     one->name, where(r, list[i].place, one->place, place));
+        }
+    }
+}
+
+/* ESP in UDP comes in where IKE behind a NAT does (RFC 3948 2.1). */
+static void check_udp_ports(struct reading *r)
+{
+    for (size_t i = 0; i < r->manual_count; i++) {
+        const struct config_manual *m = &r->config->manuals[i];
+        if (m->local_port != 0 && m->local_port != r->config->nat_port) {
+            char advice[64];
+            snprintf(advice, sizeof(advice), "did you mean: encapsulate %u %u ?",
+                     (unsigned)r->config->nat_port, (unsigned)m->peer_port);
+            COMPLAIN(r, r->manual_notes[i].encapsulate, advice,
+                     "our port can only be %u, where ESP in UDP is received",
+                     (unsigned)r->config->nat_port);
+        }
+    }
 }
 
 /* ---- the whole ---- */
@@ -464,8 +721,9 @@ static bool keep_lists(struct reading *r)
 {
     struct config_site *sites = arena_take(r->arena, (r->site_count + 1) * sizeof(*sites));
     struct network *lans = arena_take(r->arena, (r->lans.count + 1) * sizeof(*lans));
+    struct config_manual *manuals = arena_take(r->arena, (r->manual_count + 1) * sizeof(*manuals));
 
-    if (sites == NULL || lans == NULL) {
+    if (sites == NULL || lans == NULL || manuals == NULL) {
         return false;
     }
     if (r->site_count > 0) {
@@ -474,6 +732,13 @@ static bool keep_lists(struct reading *r)
     for (size_t i = 0; i < r->lans.count; i++) {
         lans[i] = r->lans.list[i].network;
     }
+    if (r->manual_count > 0) {
+        memcpy(manuals, r->manuals, r->manual_count * sizeof(*manuals));
+    }
+    r->config->manuals = manuals;
+    r->config->manual_count = r->manual_count;
+    r->config->policies = r->policies;
+    r->config->policy_count = r->policy_count;
     r->config->sites = sites;
     r->config->site_count = r->site_count;
     r->config->lans = lans;
@@ -490,6 +755,9 @@ void check_all(struct reading *r)
     check_names(r);
     check_callers(r);
     check_networks(r);
+    check_hosts(r);
+    check_spis(r);
+    check_udp_ports(r);
     if (r->diagnoses.errors == 0 && !r->arena->exhausted && !hashes_make(r->config)) {
         r->arena->exhausted = true;
     }

@@ -108,7 +108,7 @@ TEST(networks_that_meet_are_told)
         "      |                          ^^^^^^^^^^^^^  a network can be behind one peer only\n"
         "c.conf:6:6: error: there is a site c already (line 5)\n"
         "    6 | site c { peer d; network 10.201.0.0/16 10.201.0.0/16; key @c }\n"
-        "      |      ^  each site has a name of its own\n"
+        "      |      ^  each site and each manual block has a name of its own\n"
         "c.conf:6:40: error: 10.201.0.0/16 is said twice (first: line 6)\n"
         "    6 | site c { peer d; network 10.201.0.0/16 10.201.0.0/16; key @c }\n"
         "      |                                        ^^^^^^^^^^^^^  leave it out\n"
@@ -284,8 +284,10 @@ static const struct {
     {"start \"now\"", "9:7", "'now' is nothing that start can be"},
     {"legacy dse", "9:8", "did you mean 'des' ?"},
     {"legacy des des", "9:12", "des is said twice"},
+    {"legacy static-keys", "9:8", "'static-keys' belongs in a manual block"},
     {"legacy aggressive", "9:8", "'aggressive' is not in this version of Sekisho"},
     {"replay-window 31", "9:15", "from 32 to 65536"},
+    {"replay-window off", "9:15", "only manual keys may go without"},
     {"replay-window 0x40", "9:15", "0x40 is not a number"},
     {"replay-window 0064", "9:15", "did you mean 64 ?"},
     {"mss 100", "9:5", "from 216 to 65535"},
@@ -298,14 +300,15 @@ static const struct {
     {"mtu 1400; mtu 1500", "9:11", "'mtu' is said twice, first on line 9"},
     {"trust ca.pem", "9:1", "'trust' is not in this version of Sekisho"},
     {"device hub0 gre 172.31.0.1/30", "9:1", "'device' is not in this version of Sekisho"},
-    {"mode transport", "9:1", "'mode' is not in this version of Sekisho"},
+    {"mode transport", "6:9", "transport mode is between two hosts: a network is none"},
     {"rightsubnet 10.3.0.0/16", "9:1", "did you mean 'network' ?"},
     {"listen 10.3.0.1", "9:1", "'listen' does not stand in a site"},
     {"include x", "9:1", "it belongs outside of all blocks"},
     {"frobnicate", "9:1", "unknown word 'frobnicate' in site"},
     {"#x", "9:1", ""},
     {";#x", "9:2", "a comment begins behind white space"},
-    {"inner { x { y } }", "9:1", "unknown word 'inner' in site"},
+    {"inside { x { y } }", "9:1", "unknown word 'inside' in site"},
+    {"inner { x { y } }", "9:1", "it belongs in a block: manual NAME { ... }"},
     {"mtu 1400 { }", "9:10", "'mtu' has no block"},
     {"{ }", "9:1", "a block begins with its word, on the same line"},
     {"say $x", "9:5", "the variable 'x' is not set"},
@@ -380,7 +383,6 @@ static const struct {
     {"}", "no block is open that this could close"},
     {"remote-access staff { addresses 10.9.0.0/24 }",
      "'remote-access' is not in this version of Sekisho"},
-    {"manual m { legacy static-keys }", "'manual' is not in this version of Sekisho"},
     {"cluster tokyo { store etcd x }", "'cluster' is not in this version of Sekisho"},
     {"web 127.0.0.1:8443", "'web' is not in this version of Sekisho"},
     {"metrics 127.0.0.1:9504", "'metrics' is not in this version of Sekisho"},

@@ -23,8 +23,8 @@ static uint64_t write_and_hash(const struct shown *shown, enum schema_scope scop
             schema_write(w, shown);
         }
     }
-    if (shown->site != NULL) {
-        sheet_add(shown->out, shown->site->name);
+    if (shown->site != NULL || shown->manual != NULL) {
+        sheet_add(shown->out, shown->site != NULL ? shown->site->name : shown->manual->name);
     }
     return siphash24(hash_key, sheet_slice(shown->out));
 }
@@ -47,11 +47,19 @@ static uint64_t hash_of_lans(const struct config *config, struct sheet *sheet)
     return hash;
 }
 
+static void chain(struct config *config, uint64_t hash)
+{
+    uint8_t chained[16];
+
+    put_u64(chained, config->hash);
+    put_u64(chained + 8, hash);
+    config->hash = siphash24(hash_key, SLICE_OF(chained));
+}
+
 bool hashes_make(struct config *config)
 {
     struct sheet sheet = {0};
     struct shown shown = {.config = config, .mode = SHOW_HASH, .out = &sheet};
-    uint8_t chained[16];
 
     shown.lans_hash = hash_of_lans(config, &sheet);
     config->hash = write_and_hash(&shown, SCOPE_GATEWAY);
@@ -60,9 +68,14 @@ bool hashes_make(struct config *config)
         struct config_site *site = (struct config_site *)(uintptr_t)&config->sites[i];
         shown.site = site;
         site->hash = write_and_hash(&shown, SCOPE_SITE);
-        put_u64(chained, config->hash);
-        put_u64(chained + 8, site->hash);
-        config->hash = siphash24(hash_key, SLICE_OF(chained));
+        chain(config, site->hash);
+    }
+    shown.site = NULL;
+    for (size_t i = 0; i < config->manual_count; i++) {
+        struct config_manual *manual = (struct config_manual *)(uintptr_t)&config->manuals[i];
+        shown.manual = manual;
+        manual->hash = write_and_hash(&shown, SCOPE_MANUAL);
+        chain(config, manual->hash);
     }
     bool good = !sheet.failed;
 
@@ -118,10 +131,20 @@ static const char *const effect_words[] = {
     [EFFECT_NEGOTIATE] = "changed: will be negotiated again without a gap",
 };
 
-static void write_one(const struct schema_word *w, const struct config *config,
-                      const struct config_site *site, struct sheet *out)
+const char *config_change_name(const struct config_change *change)
 {
-    const struct shown shown = {.config = config, .site = site, .mode = SHOW_ALL, .out = out};
+    return change->new_site != NULL     ? change->new_site->name
+           : change->old_site != NULL   ? change->old_site->name
+           : change->new_manual != NULL ? change->new_manual->name
+                                        : change->old_manual->name;
+}
+
+static void write_one(const struct schema_word *w, const struct config *config,
+                      const struct config_site *site, const struct config_manual *manual,
+                      struct sheet *out)
+{
+    const struct shown shown = {
+        .config = config, .site = site, .manual = manual, .mode = SHOW_ALL, .out = out};
 
     sheet_clear(out);
     schema_write(w, &shown);
@@ -131,6 +154,7 @@ static void write_one(const struct schema_word *w, const struct config *config,
 static void describe(const struct config *old_config, const struct config *new_config,
                      struct config_change *change)
 {
+    enum schema_scope scope = change->new_site != NULL ? SCOPE_SITE : SCOPE_MANUAL;
     char names[64];
     struct text list = text_over(names, sizeof(names));
     enum schema_effect effect = EFFECT_NOW;
@@ -140,11 +164,11 @@ static void describe(const struct config *old_config, const struct config *new_c
     size_t more = 0;
 
     for (size_t i = 0; (w = schema_at(i)) != NULL; i++) {
-        if (w->scope != SCOPE_SITE || w->internal) {
+        if (w->scope != scope || w->internal) {
             continue;
         }
-        write_one(w, old_config, change->old_site, &before);
-        write_one(w, new_config, change->new_site, &after);
+        write_one(w, old_config, change->old_site, change->old_manual, &before);
+        write_one(w, new_config, change->new_site, change->new_manual, &after);
         if (slice_equal(sheet_slice(&before), sheet_slice(&after))) {
             continue;
         }
@@ -167,46 +191,92 @@ static void describe(const struct config *old_config, const struct config *new_c
     sheet_fini(&after);
 }
 
-static void add_change(struct config_change *out, size_t capacity, size_t *count,
-                       const struct config_change *change)
+/* Where the changes go. */
+struct changes {
+    const struct config *old_config, *new_config;
+    struct config_change *out;
+    size_t capacity;
+    size_t count;
+};
+
+static void add_change(struct changes *all, const struct config_change *change)
 {
-    if (*count < capacity) {
-        out[*count] = *change;
+    if (all->count < all->capacity) {
+        all->out[all->count] = *change;
     }
-    (*count)++;
+    all->count++;
+}
+
+static void add_removed(struct changes *all, struct config_change change)
+{
+    change.kind = SITE_REMOVED;
+    snprintf(change.words, sizeof(change.words), "removed: its tunnels will be closed");
+    add_change(all, &change);
+}
+
+/* Of what is in the new configuration. */
+static void add_present(struct changes *all, struct config_change change, bool is_new,
+                        bool is_equal)
+{
+    if (is_new) {
+        change.kind = SITE_ADDED;
+        snprintf(change.words, sizeof(change.words), "added");
+    } else if (is_equal) {
+        change.kind = SITE_UNCHANGED;
+        snprintf(change.words, sizeof(change.words), "unchanged, stays as it is");
+    } else {
+        change.kind = SITE_CHANGED;
+        if (all->count < all->capacity) {
+            describe(all->old_config, all->new_config, &change);
+        }
+    }
+    add_change(all, &change);
+}
+
+static void compare_sites(struct changes *all)
+{
+    for (size_t i = 0; i < all->new_config->site_count; i++) {
+        const struct config_site *site = &all->new_config->sites[i];
+        struct config_change change = {.new_site = site};
+        if (all->old_config != NULL) {
+            change.old_site = config_find_site(all->old_config, site->name);
+        }
+        bool is_new = change.old_site == NULL;
+        add_present(all, change, is_new, !is_new && change.old_site->hash == site->hash);
+    }
+}
+
+static void compare_manuals(struct changes *all)
+{
+    for (size_t i = 0; i < all->new_config->manual_count; i++) {
+        const struct config_manual *manual = &all->new_config->manuals[i];
+        struct config_change change = {.new_manual = manual};
+        if (all->old_config != NULL) {
+            change.old_manual = config_find_manual(all->old_config, manual->name);
+        }
+        bool is_new = change.old_manual == NULL;
+        add_present(all, change, is_new, !is_new && change.old_manual->hash == manual->hash);
+    }
 }
 
 size_t config_compare(const struct config *old_config, const struct config *new_config,
                       struct config_change *out, size_t capacity)
 {
-    size_t count = 0;
+    struct changes all = {old_config, new_config, out, capacity, 0};
 
     for (size_t i = 0; old_config != NULL && i < old_config->site_count; i++) {
         const struct config_site *site = &old_config->sites[i];
-        struct config_change change = {.kind = SITE_REMOVED, .old_site = site};
         if (config_find_site(new_config, site->name) == NULL) {
-            snprintf(change.words, sizeof(change.words), "removed: its tunnels will be closed");
-            add_change(out, capacity, &count, &change);
+            add_removed(&all, (struct config_change){.old_site = site});
         }
     }
-    for (size_t i = 0; i < new_config->site_count; i++) {
-        const struct config_site *site = &new_config->sites[i];
-        struct config_change change = {.kind = SITE_ADDED, .new_site = site};
-        if (old_config != NULL) {
-            change.old_site = config_find_site(old_config, site->name);
+    for (size_t i = 0; old_config != NULL && i < old_config->manual_count; i++) {
+        const struct config_manual *manual = &old_config->manuals[i];
+        if (config_find_manual(new_config, manual->name) == NULL) {
+            add_removed(&all, (struct config_change){.old_manual = manual});
         }
-        if (change.old_site == NULL) {
-            snprintf(change.words, sizeof(change.words), "added");
-        } else if (change.old_site->hash == site->hash) {
-            change.kind = SITE_UNCHANGED;
-            snprintf(change.words, sizeof(change.words), "unchanged, stays as it is");
-        } else {
-            change.kind = SITE_CHANGED;
-            if (count < capacity) {
-                describe(old_config, new_config, &change);
-            }
-        }
-        add_change(out, capacity, &count, &change);
     }
-    return count;
+    compare_sites(&all);
+    compare_manuals(&all);
+    return all.count;
 }

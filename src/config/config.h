@@ -164,16 +164,12 @@ enum config_verdict { CONFIG_BYPASS, CONFIG_DISCARD };
 enum config_icmp_errors { CONFIG_ICMP_RELAY, CONFIG_ICMP_SELECTORS };
 enum config_guard { CONFIG_GUARD_AUTO, CONFIG_GUARD_ON, CONFIG_GUARD_OFF };
 
-struct config_range {
-    struct address first, last; /* of one family */
-};
-
 /* A packet from the local to the remote side, and its answer. The first that fits decides. */
 struct config_policy {
     struct config_place place;
     enum config_verdict verdict;
     uint8_t protocol; /* 0: any */
-    const struct config_range *local, *remote;
+    const struct range *local, *remote;
     size_t local_count, remote_count; /* 0: any address of both families */
     uint16_t local_port_first, local_port_last; /* 0..65535: any */
     uint16_t remote_port_first, remote_port_last;
@@ -284,6 +280,9 @@ struct config_change {
  * new one. */
 size_t config_compare(const struct config *old_config, const struct config *new_config,
                       struct config_change *out, size_t capacity);
+
+/* Of the site or manual block that it is about. */
+const char *config_change_name(const struct config_change *change);
 
 /* ---- writing ---- */
 

@@ -45,33 +45,37 @@ static bool add_network(struct reading *r, const struct network *network,
     return true;
 }
 
-void take_networks(struct reading *r, const struct statement *s, struct said_networks *into)
+bool take_one_network(struct reading *r, const struct word *word, struct said_networks *into)
 {
-    for (size_t i = 1; i < s->count; i++) {
-        const struct word *word = &s->words[i];
-        struct network network;
-        struct complaint c;
-        if (slice_equal_text(word->text, "seen-as") || slice_equal_text(word->text, "shown-as")) {
-            COMPLAIN(r, word->place, NULL, "'%.8s' is not in this version of Sekisho",
-                     word->text.data[1] == 'e' ? "seen-as" : "shown-as");
-            return;
-        }
-        if (!value_network(word->text, &network, &c)) {
-            COMPLAIN(r, word->place, c.advice, "%s", c.why);
-        } else if (address_is_loopback(&network.address) ||
-                   address_is_link_local(&network.address)) {
-            char text[NETWORK_TEXT_BYTES];
-            COMPLAIN(r, word->place, NULL, "%s never leaves its machine or its cable",
-                     network_format(&network, text));
-        } else if (!add_network(r, &network, &word->place, into)) {
-            return;
-        }
+    struct network network;
+    struct complaint c;
+
+    if (slice_equal_text(word->text, "seen-as") || slice_equal_text(word->text, "shown-as")) {
+        COMPLAIN(r, word->place, NULL, "'%.8s' is not in this version of Sekisho",
+                 word->text.data[1] == 'e' ? "seen-as" : "shown-as");
+        return false;
     }
+    if (!value_network(word->text, &network, &c)) {
+        COMPLAIN(r, word->place, c.advice, "%s", c.why);
+        return true;
+    }
+    if (address_is_loopback(&network.address) || address_is_link_local(&network.address)) {
+        char text[NETWORK_TEXT_BYTES];
+        COMPLAIN(r, word->place, NULL, "%s never leaves its machine or its cable",
+                 network_format(&network, text));
+        return true;
+    }
+    return add_network(r, &network, &word->place, into);
 }
 
 void take_lan(struct reading *r, const struct statement *s)
 {
-    take_networks(r, s, r->in_site ? &r->site_note.lans : &r->lans);
+    struct said_networks *into = r->scope == SCOPE_SITE ? &r->site_note.lans : &r->lans;
+    bool more = true;
+
+    for (size_t i = 1; more && i < s->count; i++) {
+        more = take_one_network(r, &s->words[i], into);
+    }
 }
 
 /* In a hash the networks of the gateway stand for themselves: they may be many, and many sites have
@@ -99,7 +103,9 @@ void write_lan(const struct schema_word *w, const struct shown *shown)
     const struct network *list = own ? site->lans : shown->config->lans;
     size_t count = own ? site->lan_count : shown->config->lan_count;
 
-    if (site != NULL && !own && shown->mode == SHOW_SAID) {
+    /* In transport mode the gateway's networks are none of the site's. */
+    if (site != NULL && !own &&
+        (shown->mode == SHOW_SAID || site->carriage.mode == CONFIG_TRANSPORT)) {
         return;
     }
     if (shown->mode == SHOW_HASH) {

@@ -141,6 +141,8 @@ char *config_manual(void)
     add_scope(&out, SCOPE_GATEWAY);
     sheet_add(&out, "# WORDS OF A SITE\n\n");
     add_scope(&out, SCOPE_SITE);
+    sheet_add(&out, "# WORDS OF A MANUAL BLOCK\n\n");
+    add_scope(&out, SCOPE_MANUAL);
     sheet_add(&out,
               "# ALGORITHMS\n\n"
               "A proposal is words joined by '-'. In *ike*, a hash beside a cipher that checks "
@@ -157,9 +159,13 @@ static const struct schema_word *find_word(const char *words)
     if (strncmp(words, "site ", 5) == 0) {
         return schema_find(SCOPE_SITE, slice_of_text(words + 5));
     }
+    if (strncmp(words, "manual ", 7) == 0) {
+        return schema_find(SCOPE_MANUAL, slice_of_text(words + 7));
+    }
     const struct schema_word *w = schema_find(SCOPE_GATEWAY, word);
 
-    return w != NULL ? w : schema_find(SCOPE_SITE, word);
+    w = w != NULL ? w : schema_find(SCOPE_SITE, word);
+    return w != NULL ? w : schema_find(SCOPE_MANUAL, word);
 }
 
 /* A paragraph for a terminal, two spaces from its edge. */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "config/schema.h"
 #include "config/testbed.h"
 #include "tests/support/test.h"
@@ -23,6 +24,34 @@ TEST(every_word_stands_in_the_manual_with_example_and_meaning)
     free(manual);
 }
 
+/* A manual block is complete without the statement that is to be tried. */
+static void static_example(const struct schema_word *w, char *text, size_t capacity)
+{
+    static const struct {
+        const char *word;
+        const char *line;
+    } lines[] = {
+        {"legacy", "legacy static-keys"},
+        {"outer", "outer 203.0.113.1 198.51.100.9"},
+        {"inner", "inner 10.1.0.0/16 10.4.0.0/16"},
+        {"esp", "esp out spi 0x1001 cipher aes256 @m-ce auth sha256 @m-ae"},
+        {"", "esp in spi 0x1002 cipher aes256 @m-cd auth sha256 @m-ad"},
+    };
+    struct text all = text_over(text, capacity);
+
+    text_add(&all, "gateway g.example\nmanual m {\n");
+    for (size_t i = 0; i < ARRAY_LENGTH(lines); i++) {
+        bool left_out = strcmp(lines[i].word, w->word) == 0 ||
+                        (strcmp(w->word, "mode") == 0 && strcmp(lines[i].word, "inner") == 0);
+        text_addf(&all, "%s\n", left_out ? "" : lines[i].line);
+    }
+    if (strcmp(w->word, "ah") == 0) {
+        text_add(&all, "ah in spi 0x2002 auth sha256 @m-ah-in\n");
+    }
+    text_addf(&all, "%s\n}\n", w->example);
+    CHECK(!all.cut);
+}
+
 TEST(every_example_is_a_good_statement)
 {
     const struct schema_word *w;
@@ -35,7 +64,12 @@ TEST(every_example_is_a_good_statement)
             free(t);
             continue; /* these stand in the text around every other example */
         }
-        if (w->scope == SCOPE_SITE) {
+        if (w->scope == SCOPE_MANUAL) {
+            static_example(w, text, sizeof(text));
+        } else if (w->scope == SCOPE_SITE && strncmp(w->example, "mode", 4) == 0) {
+            snprintf(text, sizeof(text), "gateway g.example\nsite x { peer a; key @x\n%s\n}\n",
+                     w->example);
+        } else if (w->scope == SCOPE_SITE) {
             snprintf(text, sizeof(text),
                      "gateway g.example\nlan 10.1.0.0/16\nsite x { peer a; network 10.77.0.0/16; "
                      "key @x\n%s\n}\n",
@@ -55,7 +89,8 @@ TEST(every_example_is_a_good_statement)
 
 TEST(help_finds_words_in_both_places)
 {
-    static const char *const known[] = {"gateway", "lan", "site lan", "peer", "site peer", "site"};
+    static const char *const known[] = {"gateway", "lan",    "site lan", "peer",       "site peer",
+                                        "site",    "manual", "outer",    "manual esp", "bypass"};
 
     for (size_t i = 0; i < ARRAY_LENGTH(known); i++) {
         char *help = config_help(known[i]);
@@ -76,5 +111,6 @@ TEST(help_finds_words_in_both_places)
     free(identity);
     CHECK(config_help("nothing") == NULL);
     CHECK(config_help("site gateway") == NULL);
+    CHECK(config_help("manual peer") == NULL);
     CHECK(config_help("") == NULL);
 }

@@ -14,6 +14,20 @@ static const char *const seeds[] = {
      "25-30; legacy 3des sha1 modp1024\n esp 3des-sha1; lifetime ike 4h child 1h bytes 1GiB "
      "packets "
      "1000 }\n"),
+    "gateway g\nlan 10.0.0.0/8\nbypass udp 53 from 10.0.0.1-10.0.0.9 to any\ndiscard icmp from any "
+    "to "
+    "10.2.0.0/16 icmp type 8 code 0\nicmp-errors selectors\nguard off\nmanual m {\nlegacy "
+    "static-keys "
+    "des\nouter 203.0.113.1 198.51.100.9\ninner 10.1.0.0/16 to 10.4.0.0/16 10.5.0.0/16\n"
+    "esp out spi 0x1001 cipher des @a auth sha256 @b; esp in spi 4098 cipher des @c auth sha256 "
+    "@d\n"
+    "ah out spi 0x2001 auth sha256 @e; ah in spi 0x2002 auth sha256 @f\nmtu 1400 }\n"
+    "site t { peer 192.0.2.1; key @t; mode transport; only tcp 25; ah sha256; compress on }\n",
+    "gateway g\nlan 10.0.0.0/8\nsite a { peer a; network 172.16.0.0/16; key @a; df copy; fragment "
+    "after; "
+    "dscp clear; tfc pad mtu dummy 10s; each host; mtu-probe off }\n"
+    "site b { peer b; network 172.17.0.0/16; key @b; iptfs rate 10Mb/s size 1400 "
+    "congestion-control }\n",
     "# a\n\"x y\" { { { ; } } }\nsite \"b\" {\n  say \"C=JP\\\\ \\\"x\\\"\" # c\n}\ninclude x*\n",
     "gateway 2001:db8::1;lan ::/0\nsite b{peer [2001:db8::2] port 4500;network 2001:db8:2::/48 "
     "0.0.0.0/0;key @b;ike aes128-sha256-x25519;mss off;mtu 1400;fragmentation off;disabled}",
@@ -46,7 +60,14 @@ static bool use(struct testbed *t, struct slice text)
     }
     free(words);
     if (good) {
-        free(config_show(r->config, true));
+        char *all = config_show(r->config, true);
+        struct testbed *other = malloc(sizeof(*other));
+        testbed_init(other);
+        struct config_result *again = testbed_read(other, all);
+        CHECK(again->config != NULL && again->config->hash == r->config->hash);
+        config_result_free(again);
+        free(other);
+        free(all);
     }
     config_result_free(r);
     char *formatted = config_format(text);
@@ -94,7 +115,9 @@ TEST(a_configuration_that_ends_inside_a_block_is_never_good)
     }
     CHECK(use(t, slice_of_text(seeds[0])));
     CHECK(use(t, slice_of_text(seeds[1])));
+    CHECK(use(t, slice_of_text(seeds[2])));
     CHECK(use(t, slice_of_text(seeds[3])));
+    CHECK(use(t, slice_of_text(seeds[5])));
     free(t);
 }
 

@@ -1,12 +1,13 @@
 /*
- * Decides what `ike`, `esp` and `legacy` mean: which algorithms a site offers and accepts, and that
- * nothing weak is among them without its word. The rules are those of the catalog (RFC 8221, RFC
- * 8247); here they get a place in the text.
+ * Decides what `ike`, `esp`, `ah` and `legacy` mean: which algorithms a site offers and accepts,
+ * and that nothing weak is among them without its word. The rules are those of the catalog (RFC
+ * 8221, RFC 8247); here they get a place in the text.
  */
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "config/schema.h"
 
 #define ALGORITHM_WORD_BYTES 32
@@ -53,18 +54,17 @@ void take_esp(struct reading *r, const struct statement *s)
     keep_words(r, s, 1, &r->esp);
 }
 
+void take_ah(struct reading *r, const struct statement *s)
+{
+    keep_words(r, s, 1, &r->ah);
+}
+
 void take_legacy(struct reading *r, const struct statement *s)
 {
     keep_words(r, s, 1, &r->legacy);
 }
 
 /* ---- legacy ---- */
-
-struct allowed {
-    const struct algorithm *list[LEGACY_WORDS_MAX];
-    struct transform transforms[LEGACY_WORDS_MAX];
-    size_t count;
-};
 
 /* An integrity algorithm and the PRF made of it are one thing to the administrator: md5 and prfmd5.
  */
@@ -85,8 +85,8 @@ static bool is_allowed(const struct allowed *allowed, const struct algorithm *a)
 
 static bool is_later_legacy(struct slice word)
 {
-    static const char *const words[] = {"aggressive", "static-keys", "pptp", "mppe-40",
-                                        "mppe-56",    "mppe-128",    "xauth"};
+    static const char *const words[] = {"aggressive", "pptp",     "mppe-40",
+                                        "mppe-56",    "mppe-128", "xauth"};
 
     for (size_t i = 0; i < ARRAY_LENGTH(words); i++) {
         if (slice_equal_text(word, words[i])) {
@@ -96,8 +96,8 @@ static bool is_later_legacy(struct slice word)
     return false;
 }
 
-static void complain_unknown_algorithm(struct reading *r, struct slice word,
-                                       struct config_place place, bool legacy_only)
+void complain_unknown_algorithm(struct reading *r, uint8_t type, struct slice word,
+                                struct config_place place, bool legacy_only)
 {
     /* Words with a key size stand in the catalog once; here each size is a word of its own. */
     char sized[ALGORITHM_WORDS_MAX][ALGORITHM_WORD_BYTES];
@@ -111,7 +111,7 @@ static void complain_unknown_algorithm(struct reading *r, struct slice word,
     bool told = r->diagnoses.count < DIAGNOSTICS_MAX;
 
     for (size_t i = 0; told && (a = algorithm_at(i)) != NULL; i++) {
-        if (legacy_only && a->strength != STRENGTH_LEGACY) {
+        if ((legacy_only && a->strength != STRENGTH_LEGACY) || (type != 0 && a->type != type)) {
             continue;
         }
         for (size_t k = 0; k == 0 || (a->key_bits_on_wire && k < ALGORITHM_KEY_SIZES_MAX); k++) {
@@ -128,58 +128,89 @@ static void complain_unknown_algorithm(struct reading *r, struct slice word,
     if (nearest < count) {
         snprintf(advice, sizeof(advice), "did you mean '%s' ?", words[nearest]);
     } else {
-        snprintf(advice, sizeof(advice),
-                 legacy_only ? "such as: legacy 3des sha1 modp1024"
-                             : "such as aes256gcm16, sha256, x25519");
+        snprintf(advice, sizeof(advice), "%s",
+                 legacy_only                    ? "such as: legacy 3des sha1 modp1024"
+                 : type == TRANSFORM_ENCRYPTION ? "such as aes256"
+                 : type == TRANSFORM_INTEGRITY  ? "such as sha256"
+                                                : "such as aes256gcm16, sha256, x25519");
     }
     COMPLAIN(r, place, advice, "'%s' is no algorithm", value_shown(word, shown));
 }
 
-static void take_legacy_words(struct reading *r, struct allowed *allowed)
+static void take_legacy_word(struct reading *r, struct allowed *allowed, const struct word *word)
 {
-    char text[LEGACY_WORDS_MAX * ALGORITHM_WORD_BYTES] = "";
     char shown[VALUE_SHOWN_BYTES + 4];
-    size_t used = 0;
+    struct transform t;
+
+    value_shown(word->text, shown);
+    if (slice_equal_text(word->text, "static-keys")) {
+        if (r->scope != SCOPE_MANUAL) {
+            COMPLAIN(r, word->place, "sites negotiate their keys; manual NAME { ... } does not",
+                     "'static-keys' belongs in a manual block");
+        }
+        allowed->static_keys = true;
+        return;
+    }
+    if (is_later_legacy(word->text)) {
+        COMPLAIN(r, word->place, NULL, "'%s' is not in this version of Sekisho", shown);
+        return;
+    }
+    if (!transform_by_word(0, word->text, &t)) {
+        complain_unknown_algorithm(r, 0, word->text, word->place, true);
+        return;
+    }
+    const struct algorithm *a = algorithm_find(t.type, t.id);
+
+    if (a->strength != STRENGTH_LEGACY) {
+        WARN(r, word->place, "leave it out", "%s is not weak and does not need the word 'legacy'",
+             shown);
+        return;
+    }
+    if (is_allowed(allowed, a)) {
+        COMPLAIN(r, word->place, NULL, "%s is said twice", shown);
+        return;
+    }
+    if (allowed->count == LEGACY_WORDS_MAX) {
+        COMPLAIN(r, word->place, NULL, "more than %d weak algorithms are too many",
+                 LEGACY_WORDS_MAX);
+        return;
+    }
+    allowed->transforms[allowed->count] = t;
+    allowed->list[allowed->count++] = a;
+}
+
+const char *legacy_words(struct reading *r, struct allowed *allowed)
+{
+    char text[(LEGACY_WORDS_MAX + 1) * ALGORITHM_WORD_BYTES];
+    struct text list = text_over(text, sizeof(text));
 
     for (size_t i = 0; i < r->legacy.count; i++) {
-        const struct word *word = &r->legacy.list[i];
-        struct transform t;
-        if (is_later_legacy(word->text)) {
-            COMPLAIN(r, word->place, NULL, "'%s' is not in this version of Sekisho",
-                     value_shown(word->text, shown));
-            continue;
-        }
-        if (!transform_by_word(0, word->text, &t)) {
-            complain_unknown_algorithm(r, word->text, word->place, true);
-            continue;
-        }
-        const struct algorithm *a = algorithm_find(t.type, t.id);
-        if (a->strength != STRENGTH_LEGACY) {
-            WARN(r, word->place, "leave it out",
-                 "%s is not weak and does not need the word 'legacy'",
-                 value_shown(word->text, shown));
-            continue;
-        }
-        if (is_allowed(allowed, a)) {
-            COMPLAIN(r, word->place, NULL, "%s is said twice", value_shown(word->text, shown));
-            continue;
-        }
-        if (allowed->count == LEGACY_WORDS_MAX) {
-            COMPLAIN(r, word->place, NULL, "more than %d weak algorithms are too many",
-                     LEGACY_WORDS_MAX);
-            break;
-        }
+        take_legacy_word(r, allowed, &r->legacy.list[i]);
+    }
+    if (allowed->static_keys) {
+        text_add(&list, "static-keys");
+    }
+    for (size_t i = 0; i < allowed->count; i++) {
         char canonical[ALGORITHM_WORD_BYTES];
-        transform_word(&t, canonical, sizeof(canonical));
-        allowed->transforms[allowed->count] = t;
-        allowed->list[allowed->count++] = a;
-        used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s", used > 0 ? " " : "",
-                                 canonical);
+        transform_word(&allowed->transforms[i], canonical, sizeof(canonical));
+        text_addf(&list, "%s%s", list.length > 0 ? " " : "", canonical);
     }
-    if (allowed->count > 0) {
-        r->site.uses_legacy = true;
-        r->site.legacy = arena_text(r->arena, slice_of_text(text));
+    return list.length == 0 ? NULL : arena_text(r->arena, slice_of_text(text));
+}
+
+void legacy_check(struct reading *r, const struct allowed *allowed, const struct algorithm *a,
+                  struct slice word, struct config_place place)
+{
+    char shown[VALUE_SHOWN_BYTES + 4];
+    char advice[256];
+
+    if (a->strength != STRENGTH_LEGACY || is_allowed(allowed, a)) {
+        return;
     }
+    value_shown(word, shown);
+    snprintf(advice, sizeof(advice), "%s. If the peer has nothing better, write: legacy %s",
+             a->why_weak, shown);
+    COMPLAIN(r, place, advice, "%s needs the word 'legacy'", shown);
 }
 
 /* ---- one proposal ---- */
@@ -211,8 +242,15 @@ struct parts {
     struct slice integrity_word;
 };
 
+/* What a word means in AH is first of all an integrity algorithm. */
+static bool part_transform(uint8_t protocol, struct slice part, struct transform *t)
+{
+    return (protocol == PROTOCOL_AH && transform_by_word(TRANSFORM_INTEGRITY, part, t)) ||
+           transform_by_word(0, part, t);
+}
+
 /* Each part by itself: is it known, is it weak? Returns what kinds there are. */
-static struct parts look_at_parts(struct reading *r, const struct word *word,
+static struct parts look_at_parts(struct reading *r, uint8_t protocol, const struct word *word,
                                   const struct allowed *allowed)
 {
     struct parts parts = {0};
@@ -221,25 +259,17 @@ static struct parts look_at_parts(struct reading *r, const struct word *word,
     for (size_t at = 0; at <= word->text.length; at += part.length + 1) {
         struct transform t;
         part = part_at(word->text, at);
-        if (part.length == 0 || !transform_by_word(0, part, &t)) {
+        if (part.length == 0 || !part_transform(protocol, part, &t)) {
             parts.unknown = true;
             if (part.length > 0) {
-                complain_unknown_algorithm(r, part, part_place(word, at, part.length), false);
+                complain_unknown_algorithm(r, 0, part, part_place(word, at, part.length), false);
             } else {
                 COMPLAIN(r, word->place, NULL, "an algorithm is missing before or behind a '-'");
             }
             continue;
         }
         const struct algorithm *a = algorithm_find(t.type, t.id);
-        if (a->strength == STRENGTH_LEGACY && !is_allowed(allowed, a)) {
-            char shown[VALUE_SHOWN_BYTES + 4];
-            char advice[256];
-            value_shown(part, shown);
-            snprintf(advice, sizeof(advice), "%s. If the peer has nothing better, write: legacy %s",
-                     a->why_weak, shown);
-            COMPLAIN(r, part_place(word, at, part.length), advice, "%s needs the word 'legacy'",
-                     shown);
-        }
+        legacy_check(r, allowed, a, part, part_place(word, at, part.length));
         parts.cipher |= a->type == TRANSFORM_ENCRYPTION;
         parts.aead |= a->type == TRANSFORM_ENCRYPTION && a->aead;
         parts.plain |= a->type == TRANSFORM_ENCRYPTION && !a->aead;
@@ -253,11 +283,16 @@ static struct parts look_at_parts(struct reading *r, const struct word *word,
     return parts;
 }
 
+static const char *protocol_name(uint8_t protocol)
+{
+    return protocol == PROTOCOL_IKE ? "IKE" : protocol == PROTOCOL_AH ? "AH" : "ESP";
+}
+
 static bool take_proposal(struct reading *r, uint8_t protocol, const struct word *word,
                           const struct allowed *allowed, struct proposal *out)
 {
     size_t errors = r->diagnoses.errors;
-    struct parts parts = look_at_parts(r, word, allowed);
+    struct parts parts = look_at_parts(r, protocol, word, allowed);
     char shown[VALUE_SHOWN_BYTES + 4];
     struct config_place place = word->place;
     char advice[160] = "";
@@ -271,7 +306,11 @@ static bool take_proposal(struct reading *r, uint8_t protocol, const struct word
         /* What the catalog added by itself is weak only together with a part that was told. */
         return r->diagnoses.errors == errors;
     }
-    if (parts.aead && parts.plain) {
+    if (protocol == PROTOCOL_AH) {
+        snprintf(advice, sizeof(advice), "%s",
+                 parts.cipher ? "AH has no cipher: leave it out, or write: esp"
+                              : "such as: sha256");
+    } else if (parts.aead && parts.plain) {
         snprintf(advice, sizeof(advice),
                  "divide it: one proposal for GCM, CCM and ChaCha20, one for the others");
     } else if (parts.aead && parts.integrity && protocol == PROTOCOL_ESP) {
@@ -285,8 +324,7 @@ static bool take_proposal(struct reading *r, uint8_t protocol, const struct word
     } else if (protocol == PROTOCOL_IKE && !parts.exchange) {
         snprintf(advice, sizeof(advice), "did you mean %.60s-x25519 ?", shown);
     }
-    COMPLAIN(r, place, advice, "this %s proposal cannot be used: %s",
-             protocol == PROTOCOL_IKE ? "IKE" : "ESP", why);
+    COMPLAIN(r, place, advice, "this %s proposal cannot be used: %s", protocol_name(protocol), why);
     return false;
 }
 
@@ -325,6 +363,7 @@ static void add_legacy_proposal(uint8_t protocol, const struct allowed *allowed,
         bool hides = t.type != TRANSFORM_ENCRYPTION ||
                      (t.id != ENCRYPTION_NULL && t.id != ENCRYPTION_NULL_AES_GMAC);
         if (!hides || t.type == TRANSFORM_ESN ||
+            (t.type == TRANSFORM_ENCRYPTION && protocol == PROTOCOL_AH) ||
             (t.type == TRANSFORM_PRF && protocol != PROTOCOL_IKE)) {
             continue; /* clear text is never offered without being asked for */
         }
@@ -428,7 +467,8 @@ static struct shared_proposals *share(struct reading *r, const struct proposals 
 static bool written_key(const struct reading *r, uint8_t protocol, uint8_t key[16])
 {
     static const uint8_t keys[2][16] = {"proposals, left", "proposals, rest"};
-    const struct said_words *all[] = {&r->ike, &r->legacy, &r->esp};
+    const struct said_words *all[] = {&r->ike, &r->legacy,
+                                      protocol == PROTOCOL_AH ? &r->ah : &r->esp};
     uint8_t bytes[WRITTEN_BYTES_MAX];
     struct writer w = writer_over(bytes, sizeof(bytes));
 
@@ -467,12 +507,13 @@ static const struct shared_proposals *make_list(struct reading *r, uint8_t proto
             list.count++;
         }
     }
-    if (protocol == PROTOCOL_ESP) {
+    if (protocol != PROTOCOL_IKE) {
         if (r->site.pfs == PFS_OFF && words->count > 0) {
             for (size_t i = 0; i < list.count; i++) {
                 if (has_exchange(&list.list[i])) {
                     WARN(r, words->list[0].place, "leave them out, or 'pfs off'",
-                         "with 'pfs off' the key exchanges of esp are not used");
+                         "with 'pfs off' the key exchanges of %s are not used",
+                         protocol == PROTOCOL_AH ? "ah" : "esp");
                     break;
                 }
             }
@@ -506,7 +547,13 @@ void site_take_proposals(struct reading *r)
     struct config_site *site = &r->site;
     struct allowed allowed = {0};
 
-    take_legacy_words(r, &allowed);
+    bool ah = said_at(r, "ah").line != 0;
+
+    site->legacy = legacy_words(r, &allowed);
+    site->uses_legacy = site->legacy != NULL;
+    site->protection = !ah                           ? CONFIG_ESP
+                       : said_at(r, "esp").line == 0 ? CONFIG_AH
+                                                     : CONFIG_AH_AND_ESP;
     site->ike_is_default = r->ike.count == 0;
     site->esp_is_default = r->esp.count == 0;
     site->ike = take_list(r, PROTOCOL_IKE, &r->ike, &allowed, NULL);
@@ -514,6 +561,10 @@ void site_take_proposals(struct reading *r)
         return;
     }
     site->esp = take_list(r, PROTOCOL_ESP, &r->esp, &allowed, site->ike);
+    if (ah) {
+        site->ah_is_default = r->ah.count == 0;
+        site->ah = take_list(r, PROTOCOL_AH, &r->ah, &allowed, site->ike);
+    }
     if (site->esp != NULL && r->lifetime_said[2].line == 0 &&
         CONTAINER_OF((char *)(uintptr_t)site->esp, struct shared_proposals, proposals)
             ->small_blocks) {
@@ -539,12 +590,28 @@ void write_ike(const struct schema_word *w, const struct shown *shown)
 
 void write_esp(const struct schema_word *w, const struct shown *shown)
 {
-    write_list(w, shown, shown->site->esp, shown->site->esp_is_default);
+    /* Beside `ah` the word says that both are wanted. */
+    if (shown->site->protection != CONFIG_AH) {
+        write_list(w, shown, shown->site->esp, shown->site->esp_is_default);
+    }
+}
+
+void write_ah(const struct schema_word *w, const struct shown *shown)
+{
+    const struct config_site *site = shown->site;
+
+    if (site->protection != CONFIG_ESP && site->ah_is_default && shown->mode == SHOW_SAID) {
+        shown_line(shown, w->word, "%s", "");
+    } else if (site->protection != CONFIG_ESP) {
+        write_list(w, shown, site->ah, false);
+    }
 }
 
 void write_legacy(const struct schema_word *w, const struct shown *shown)
 {
-    if (shown->site->legacy != NULL) {
-        sheet_addf(shown->out, "%s %s\n", w->word, shown->site->legacy);
+    const char *legacy = shown->manual != NULL ? shown->manual->legacy : shown->site->legacy;
+
+    if (legacy != NULL) {
+        sheet_addf(shown->out, "%s %s\n", w->word, legacy);
     }
 }

@@ -374,14 +374,12 @@ static bool expand(struct reading *r)
 static void read_statement(struct reading *r)
 {
     struct statement *s = &r->statement;
-    enum schema_scope scope = r->in_site ? SCOPE_SITE : SCOPE_GATEWAY;
+    enum schema_scope scope = r->scope;
 
     if (r->skipping > 0) {
         r->skipping += s->opens ? 1 : 0;
         return;
     }
-    bool was_in_site = r->in_site;
-
     if (!s->broken && expand(r)) {
         const struct schema_word *w =
             s->words[0].quoted ? NULL : schema_find(scope, s->words[0].text);
@@ -392,7 +390,7 @@ static void read_statement(struct reading *r)
         }
     }
     /* A block that nobody took is passed over to its end. */
-    if (s->opens && !(r->in_site && !was_in_site)) {
+    if (s->opens && r->scope == scope) {
         r->skipping++;
     }
 }
@@ -402,8 +400,12 @@ static void close_block(struct reading *r)
     if (r->skipping > 0) {
         r->skipping--;
     } else {
-        assert(r->in_site);
-        site_end(r);
+        assert(r->scope != SCOPE_GATEWAY);
+        if (r->scope == SCOPE_SITE) {
+            site_end(r);
+        } else {
+            manual_end(r);
+        }
     }
 }
 

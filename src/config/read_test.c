@@ -128,7 +128,7 @@ static bool next_example(FILE *document, char *out, size_t capacity)
 TEST(the_examples_of_the_documents_are_good)
 {
     static const char *const documents[] = {"README.md", "docs/first-tunnel.md"};
-    static const int expected[] = {1, 2};
+    static const int expected[] = {1, 4};
 
     for (size_t i = 0; i < ARRAY_LENGTH(documents); i++) {
         char path[512];
@@ -139,7 +139,7 @@ TEST(the_examples_of_the_documents_are_good)
         assert_non_null(document);
         while (next_example(document, text, sizeof(text))) {
             struct config *c = testbed_good(text);
-            CHECK_EQUAL(c->site_count, 1);
+            CHECK_EQUAL(c->site_count + c->manual_count, 1);
             config_free(c);
             count++;
         }

@@ -25,7 +25,13 @@
 #define SITE_PEERS_MAX 64
 #define LEGACY_WORDS_MAX 32
 #define ARENA_BYTES_MAX ((size_t)1 << 30)
-#define SCHEMA_WORDS_MAX 40
+#define MANUALS_MAX 10000
+#define POLICIES_MAX 1000
+#define SCHEMA_WORDS_MAX 96
+
+/* Which words may stand here. */
+enum schema_scope { SCOPE_GATEWAY, SCOPE_SITE, SCOPE_MANUAL };
+#define SCHEMA_SCOPES 3
 
 struct word {
     struct slice text;
@@ -66,6 +72,30 @@ struct site_notes {
     struct said_networks lans;
     struct config_place peer;
     struct config_place say;
+};
+
+/* One of the two SAs of a protocol in a manual block, as its line says it. */
+struct said_sa {
+    struct config_place place; /* line 0: not said */
+    struct config_place spi_place, cipher_place, auth_place;
+    uint32_t spi; /* 0: not said */
+    bool has_cipher, has_auth;
+    struct transform cipher, auth;
+    struct config_secret_name cipher_key, auth_key;
+};
+
+/* By protocol, ESP and AH; out and in. */
+struct said_sas {
+    struct said_sa esp[2];
+    struct said_sa ah[2];
+};
+
+struct manual_notes {
+    struct said_networks networks;
+    struct said_networks lans;
+    struct config_place outer;
+    struct config_place encapsulate;
+    struct config_place esp_spi_in, ah_spi_in;
 };
 
 struct variable {
@@ -117,7 +147,8 @@ struct reading {
 
     struct config *config;
     struct said_networks lans;
-    struct config_place said[2][SCHEMA_WORDS_MAX]; /* by scope and word: where first; line 0: not */
+    /* By scope and word: where first; line 0: not. */
+    struct config_place said[SCHEMA_SCOPES][SCHEMA_WORDS_MAX];
 
     struct config_site *sites;
     struct site_notes *site_notes;
@@ -127,10 +158,24 @@ struct reading {
     size_t network_count;
     bool told_too_many;
 
-    bool in_site;
+    struct config_manual *manuals;
+    struct manual_notes *manual_notes;
+    size_t manual_count;
+    size_t manual_capacity;
+    size_t manual_notes_capacity;
+
+    struct config_policy *policies;
+    size_t policy_count;
+    size_t policy_capacity;
+
+    enum schema_scope scope; /* of the block that is open */
     struct config_site site;
     struct site_notes site_note;
-    struct said_words ike, esp, legacy;
+    struct config_manual manual;
+    struct manual_notes manual_note;
+    struct said_sas sas;
+    struct config_place tfc_said[2]; /* pad, dummy */
+    struct said_words ike, esp, ah, legacy;
     struct config_host *peers;
     size_t peer_capacity;
     struct config_place lifetime_said[4]; /* ike, child, bytes, packets */
@@ -154,8 +199,35 @@ void take_set(struct reading *r, const struct statement *s);
 /* site_words.c */
 void site_begin(struct reading *r, const struct statement *s);
 void site_end(struct reading *r);
+/* manual_words.c */
+void manual_begin(struct reading *r, const struct statement *s);
+void manual_end(struct reading *r);
+/* Where a word of the open block was said; line 0: it was not. */
+struct config_place said_at(const struct reading *r, const char *word);
+/* A copy of networks without their places, in the configuration. */
+const struct network *networks_keep(struct reading *r, const struct said_networks *said);
+/* carriage_words.c: what cannot go together in how packets are carried. */
+void carriage_settle(struct reading *r);
 /* proposal_words.c */
 void site_take_proposals(struct reading *r);
+
+/* The weak algorithms that a block allows. */
+struct allowed {
+    const struct algorithm *list[LEGACY_WORDS_MAX];
+    struct transform transforms[LEGACY_WORDS_MAX];
+    size_t count;
+    bool static_keys;
+};
+
+/* The words of `legacy` of the open block; their text is in the arena, NULL when there is none. */
+const char *legacy_words(struct reading *r, struct allowed *allowed);
+/* Says at the place that the algorithm needs the word `legacy`, unless it is not weak or allowed.
+ */
+void legacy_check(struct reading *r, const struct allowed *allowed, const struct algorithm *a,
+                  struct slice word, struct config_place place);
+/* Says that the word is no algorithm; `type` 0: of any kind. */
+void complain_unknown_algorithm(struct reading *r, uint8_t type, struct slice word,
+                                struct config_place place, bool legacy_only);
 const char *proposals_text(const struct proposals *p);
 
 /* check.c: what can be seen only when all is read; makes the lists of the configuration. */

@@ -11,11 +11,21 @@
 
 #define AT_GATEWAY(member) .scope = SCOPE_GATEWAY, .offset = offsetof(struct config, member)
 #define AT_SITE(member) .scope = SCOPE_SITE, .offset = offsetof(struct config_site, member)
+#define AT_MANUAL(member) .scope = SCOPE_MANUAL, .offset = offsetof(struct config_manual, member)
 #define MANY STATEMENT_WORDS_MAX
+/* Written with all its words it still fits a statement. */
+#define POLICY_WORDS_MAX (STATEMENT_WORDS_MAX - 16)
 
 static const char *const on_off[] = {"on", "off", NULL};
 static const char *const pfs_words[] = {"prefer", "on", "off", NULL};
 static const char *const encapsulate_words[] = {"auto", "always", "never", NULL};
+static const char *const mode_words[] = {"tunnel", "transport", NULL};
+static const char *const df_words[] = {"set", "copy", "clear", NULL};
+static const char *const fragment_words[] = {"before", "after", NULL};
+static const char *const dscp_words[] = {"copy", "clear", NULL};
+static const char *const each_words[] = {"off", "host", "connection", NULL};
+static const char *const icmp_words[] = {"relay", "selectors", NULL};
+static const char *const guard_words[] = {"auto", "on", "off", NULL};
 static const char *const start_words[] = {"now", "on-traffic", "wait", NULL};
 
 static const struct schema_word schema[] = {
@@ -129,6 +139,71 @@ static const struct schema_word schema[] = {
      .example = "site osaka {",
      .meaning = "A tunnel to another gateway and the networks behind it. The name is what commands "
                 "and messages use."},
+    {.word = "bypass",
+     .scope = SCOPE_GATEWAY,
+     .repeats = true,
+     .least = 4,
+     .most = POLICY_WORDS_MAX,
+     .take = take_policy,
+     .write = write_policies,
+     .arguments = "[PROTOCOL [PORTS]] from NETWORKS|any [port PORTS] to NETWORKS|any [port PORTS] "
+                  "[icmp type NUMBER [code NUMBER]]",
+     .example = "bypass udp 53 from 10.1.0.0/16 to any",
+     .meaning = "This traffic, from our side to the other, and its answers, passes in the clear "
+                "beside all tunnels. Networks may be ranges too: 10.1.0.1-10.1.0.9. Ports behind "
+                "the protocol are those of the other side. 'bypass' and 'discard' are asked in "
+                "the order in which they stand, before all sites; the first that fits decides."},
+    {.word = "discard",
+     .scope = SCOPE_GATEWAY,
+     .repeats = true,
+     .least = 4,
+     .most = POLICY_WORDS_MAX,
+     .take = take_policy,
+     .write = write_nothing,
+     .arguments = "[PROTOCOL [PORTS]] from NETWORKS|any [port PORTS] to NETWORKS|any [port PORTS] "
+                  "[icmp type NUMBER [code NUMBER]]",
+     .example = "discard tcp 25 from 10.1.0.0/16 to 10.2.0.0/16",
+     .meaning = "This traffic, and what would be its answers, never passes, neither through a "
+                "tunnel nor beside it. Written as 'bypass', with which it shares its order."},
+    {.word = "icmp-errors",
+     AT_GATEWAY(icmp_errors),
+     .kind = KIND_CHOICE,
+     .choices = icmp_words,
+     .least = 1,
+     .most = 1,
+     .arguments = "relay | selectors",
+     .standard = "relay",
+     .example = "icmp-errors selectors",
+     .meaning = "What happens to an ICMP error out of a tunnel whose sender is none of the "
+                "tunnel's hosts, such as a router of the far network. 'relay': it passes when the "
+                "packet that it quotes belongs to the tunnel (RFC 4301 6.2). 'selectors': it must "
+                "belong to the tunnel itself."},
+    {.word = "guard",
+     AT_GATEWAY(guard),
+     .kind = KIND_CHOICE,
+     .choices = guard_words,
+     .least = 1,
+     .most = 1,
+     .arguments = "auto | on | off",
+     .standard = "auto",
+     .example = "guard off",
+     .meaning = "Packets that arrive in the clear although they should have come through a tunnel "
+                "are dropped by a table of our own in the host's firewall. 'auto': where the host "
+                "has such a firewall; 'on': or we do not start; 'off': the host's own rules do "
+                "it."},
+    {.word = "manual",
+     .scope = SCOPE_GATEWAY,
+     .block = true,
+     .internal = true,
+     .repeats = true,
+     .least = 1,
+     .most = 1,
+     .take = manual_begin,
+     .arguments = "NAME {",
+     .example = "manual museum {",
+     .meaning = "A tunnel with keys that were made by hand, to a device that cannot negotiate. "
+                "Nobody renews them and repeated packets are not known: where the peer can do "
+                "IKE, write a site."},
 
     {.word = "peer",
      .scope = SCOPE_SITE,
@@ -333,13 +408,12 @@ static const struct schema_word schema[] = {
          "Weak algorithms that this peer may use because it has nothing better. Where ike or "
          "esp are not said, these are offered last. Shown as weak wherever they are used."},
     {.word = "replay-window",
-     AT_SITE(replay_window),
-     .kind = KIND_NUMBER,
+     .scope = SCOPE_SITE,
      .effect = EFFECT_CHILD,
      .least = 1,
      .most = 1,
-     .least_value = 32,
-     .most_value = 65536,
+     .take = take_replay_window,
+     .write = write_replay_window,
      .arguments = "PACKETS",
      .standard = "1024",
      .example = "replay-window 4096",
@@ -378,6 +452,127 @@ static const struct schema_word schema[] = {
      .example = "fragmentation 576",
      .meaning = "Large messages of the negotiation are cut into packets of at most this size "
                 "(RFC 7383). 'on' is 1280."},
+    {.word = "mode",
+     AT_SITE(carriage.mode),
+     .kind = KIND_CHOICE,
+     .choices = mode_words,
+     .effect = EFFECT_CHILD,
+     .least = 1,
+     .most = 1,
+     .arguments = "tunnel | transport",
+     .standard = "tunnel",
+     .example = "mode transport",
+     .meaning = "'tunnel': between networks. 'transport': between our host and the peer's alone, "
+                "without a second IP header; network and lan are left out then."},
+    {.word = "ah",
+     .scope = SCOPE_SITE,
+     .effect = EFFECT_CHILD,
+     .repeats = true,
+     .least = 0,
+     .most = MANY,
+     .take = take_ah,
+     .write = write_ah,
+     .arguments = "[PROPOSAL...]",
+     .example = "ah sha256",
+     .meaning = "The traffic is proven by AH, the addresses too, and not hidden. With 'esp' in the "
+                "same block it is hidden by ESP within AH, if the peer can. AH crosses no NAT."},
+    {.word = "each",
+     AT_SITE(each),
+     .kind = KIND_CHOICE,
+     .choices = each_words,
+     .effect = EFFECT_CHILD,
+     .least = 1,
+     .most = 1,
+     .arguments = "off | host | connection",
+     .standard = "off",
+     .example = "each host",
+     .meaning = "Traffic of each pair of hosts, or of each connection, gets keys of its own when "
+                "it begins, instead of one key for all."},
+    {.word = "df",
+     AT_SITE(carriage.df),
+     .kind = KIND_CHOICE,
+     .choices = df_words,
+     .effect = EFFECT_NOW,
+     .least = 1,
+     .most = 1,
+     .arguments = "copy | set | clear",
+     .standard = "set",
+     .example = "df copy",
+     .meaning = "Whether routers on the way may cut the packets of the tunnel: never ('set', so "
+                "that the size of the path is found), always ('clear'), or as the packet inside "
+                "says (RFC 4301 8.1)."},
+    {.word = "fragment",
+     AT_SITE(carriage.fragment),
+     .kind = KIND_CHOICE,
+     .choices = fragment_words,
+     .effect = EFFECT_NOW,
+     .least = 1,
+     .most = 1,
+     .arguments = "before | after",
+     .standard = "before",
+     .example = "fragment after",
+     .meaning = "A packet that is too large and may be cut is cut before it is protected, so that "
+                "the peer need not wait for its parts, or afterwards. In transport mode always "
+                "afterwards."},
+    {.word = "dscp",
+     AT_SITE(carriage.dscp),
+     .kind = KIND_CHOICE,
+     .choices = dscp_words,
+     .effect = EFFECT_NOW,
+     .least = 1,
+     .most = 1,
+     .arguments = "copy | clear",
+     .standard = "copy",
+     .example = "dscp clear",
+     .meaning = "Whether the outer header has the class of service of the packet inside. 'clear' "
+                "hides it, and classes do not overtake each other."},
+    {.word = "tfc",
+     .scope = SCOPE_SITE,
+     .effect = EFFECT_NOW,
+     .repeats = true,
+     .least = 2,
+     .most = 4,
+     .take = take_tfc,
+     .write = write_tfc,
+     .arguments = "[pad BYTES|mtu|off] [dummy TIME|off]",
+     .standard = "pad off dummy off",
+     .example = "tfc pad mtu dummy 10s",
+     .meaning = "Hides how large packets are, by padding them to a size, and whether there are "
+                "any, by sending an empty one when there was none for a time (RFC 4303 2.6, 2.7)."},
+    {.word = "iptfs",
+     .scope = SCOPE_SITE,
+     .effect = EFFECT_CHILD,
+     .least = 1,
+     .most = 5,
+     .take = take_iptfs,
+     .write = write_iptfs,
+     .arguments = "off | rate RATE [size BYTES] [congestion-control]",
+     .standard = "off",
+     .example = "iptfs rate 10Mb/s",
+     .meaning = "Packets of one size leave at one rate, filled with what there is (RFC 9347), if "
+                "the peer can. With congestion-control the rate gives way when packets are lost."},
+    {.word = "compress",
+     AT_SITE(carriage.compress),
+     .kind = KIND_SWITCH,
+     .effect = EFFECT_CHILD,
+     .least = 1,
+     .most = 1,
+     .arguments = "on | off",
+     .standard = "off",
+     .example = "compress on",
+     .meaning = "Packets are compressed before they are encrypted (RFC 3173), if the peer can. "
+                "Their sizes then tell something about what is in them."},
+    {.word = "mtu-probe",
+     AT_SITE(mtu_probe),
+     .kind = KIND_SWITCH,
+     .effect = EFFECT_NOW,
+     .least = 1,
+     .most = 1,
+     .arguments = "on | off",
+     .standard = "on",
+     .example = "mtu-probe off",
+     .meaning = "The size that the path carries is found by packets of different sizes too, where "
+                "nobody on the way says that one was too large."},
     {.word = "routes",
      AT_SITE(routes),
      .kind = KIND_SWITCH,
@@ -400,6 +595,241 @@ static const struct schema_word schema[] = {
      .standard = "off",
      .example = "disabled",
      .meaning = "The site is checked and otherwise ignored. Its networks are not protected then."},
+
+    {.word = "legacy",
+     .scope = SCOPE_MANUAL,
+     .effect = EFFECT_CHILD,
+     .repeats = true,
+     .least = 1,
+     .most = LEGACY_WORDS_MAX,
+     .take = take_legacy,
+     .write = write_legacy,
+     .arguments = "static-keys [ALGORITHM...]",
+     .example = "legacy static-keys",
+     .meaning = "Says that keys which nobody renews are meant; and names the weak algorithms among "
+                "those of the block. 'static-keys' must be said."},
+    {.word = "outer",
+     .scope = SCOPE_MANUAL,
+     .effect = EFFECT_CHILD,
+     .least = 2,
+     .most = 2,
+     .take = take_outer,
+     .write = write_outer,
+     .arguments = "OURS PEERS",
+     .example = "outer 203.0.113.1 198.51.100.9",
+     .meaning = "The addresses between which the protected packets travel. Must be said."},
+    {.word = "inner",
+     .scope = SCOPE_MANUAL,
+     .effect = EFFECT_CHILD,
+     .repeats = true,
+     .least = 2,
+     .most = MANY,
+     .take = take_inner,
+     .write = write_inner,
+     .arguments = "LAN NETWORK | LAN... to NETWORK...",
+     .example = "inner 10.1.0.0/16 10.4.0.0/16",
+     .meaning = "Networks behind us and behind the peer. Traffic between any of the first and any "
+                "of the second goes through the tunnel or not at all. Must be said, but not in "
+                "transport mode."},
+    {.word = "mode",
+     AT_MANUAL(carriage.mode),
+     .kind = KIND_CHOICE,
+     .choices = mode_words,
+     .effect = EFFECT_CHILD,
+     .least = 1,
+     .most = 1,
+     .arguments = "tunnel | transport",
+     .standard = "tunnel",
+     .example = "mode transport",
+     .meaning = "'tunnel': between networks. 'transport': between the two hosts of 'outer'."},
+    {.word = "only",
+     .scope = SCOPE_MANUAL,
+     .effect = EFFECT_CHILD,
+     .least = 1,
+     .most = 2,
+     .take = take_only,
+     .write = write_only,
+     .arguments = "PROTOCOL [PORT[-PORT]]",
+     .standard = "all traffic",
+     .example = "only tcp 25",
+     .meaning = "Narrows the tunnel to one protocol, or to ports of the peer's side."},
+    {.word = "esp",
+     .scope = SCOPE_MANUAL,
+     .effect = EFFECT_CHILD,
+     .repeats = true,
+     .least = 3,
+     .most = 9,
+     .take = take_static_sa,
+     .write = write_static_sa,
+     .arguments = "out|in spi SPI cipher CIPHER [@NAME] auth INTEGRITY @NAME",
+     .example = "esp out spi 0x1001 cipher aes256 @m-ce auth sha256 @m-ae",
+     .meaning = "One direction of ESP: its SPI, from 256, and its algorithms with their keys; both "
+                "directions have the same algorithms and keys of their own. Keys are secrets "
+                "whose text is 0x and hexadecimal digits, or base64. Ciphers that count (GCM, CCM, "
+                "CTR, ChaCha20, GMAC) cannot be used with manual keys, and none without "
+                "integrity; 'cipher null' may leave it to ah."},
+    {.word = "ah",
+     .scope = SCOPE_MANUAL,
+     .effect = EFFECT_CHILD,
+     .repeats = true,
+     .least = 3,
+     .most = 6,
+     .take = take_static_sa,
+     .write = write_static_sa,
+     .arguments = "out|in spi SPI auth INTEGRITY @NAME",
+     .example = "ah out spi 0x2001 auth sha256 @m-ah-out",
+     .meaning = "One direction of AH, around ESP where that is said too."},
+    {.word = "esn",
+     AT_MANUAL(esn),
+     .kind = KIND_FLAG,
+     .effect = EFFECT_CHILD,
+     .least = 0,
+     .most = 1,
+     .arguments = "[on|off]",
+     .standard = "off",
+     .example = "esn",
+     .meaning = "Sequence numbers have 64 bits. Both sides must begin together."},
+    {.word = "replay-window",
+     .scope = SCOPE_MANUAL,
+     .effect = EFFECT_CHILD,
+     .least = 1,
+     .most = 1,
+     .take = take_replay_window,
+     .write = write_replay_window,
+     .arguments = "PACKETS | off",
+     .standard = "off",
+     .example = "replay-window 1024",
+     .meaning = "How late a packet may come before it is taken for a repeated one. With manual "
+                "keys numbers begin again when a side restarts, so it is off."},
+    {.word = "encapsulate",
+     .scope = SCOPE_MANUAL,
+     .effect = EFFECT_CHILD,
+     .least = 1,
+     .most = 2,
+     .take = take_udp_ports,
+     .write = write_udp_ports,
+     .arguments = "off | PORT [PORT]",
+     .standard = "off",
+     .example = "encapsulate 4500",
+     .meaning = "ESP travels in UDP, from our port, which is that of 'port ... nat', to the "
+                "peer's."},
+    {.word = "mss",
+     .scope = SCOPE_MANUAL,
+     .effect = EFFECT_NOW,
+     .least = 1,
+     .most = 1,
+     .take = take_mss,
+     .write = write_mss,
+     .arguments = "auto | off | BYTES",
+     .standard = "auto",
+     .example = "mss 1360",
+     .meaning = "TCP connections are told to send segments that fit the tunnel."},
+    {.word = "mtu",
+     .scope = SCOPE_MANUAL,
+     .effect = EFFECT_NOW,
+     .least = 1,
+     .most = 1,
+     .take = take_mtu,
+     .write = write_mtu,
+     .arguments = "auto | BYTES",
+     .standard = "auto",
+     .example = "mtu 1400",
+     .meaning = "The largest packet that goes through the tunnel whole."},
+    {.word = "df",
+     AT_MANUAL(carriage.df),
+     .kind = KIND_CHOICE,
+     .choices = df_words,
+     .effect = EFFECT_NOW,
+     .least = 1,
+     .most = 1,
+     .arguments = "copy | set | clear",
+     .standard = "set",
+     .example = "df copy",
+     .meaning = "Whether routers on the way may cut the packets of the tunnel: never ('set', so "
+                "that the size of the path is found), always ('clear'), or as the packet inside "
+                "says (RFC 4301 8.1)."},
+    {.word = "fragment",
+     AT_MANUAL(carriage.fragment),
+     .kind = KIND_CHOICE,
+     .choices = fragment_words,
+     .effect = EFFECT_NOW,
+     .least = 1,
+     .most = 1,
+     .arguments = "before | after",
+     .standard = "before",
+     .example = "fragment after",
+     .meaning = "A packet that is too large and may be cut is cut before it is protected, so that "
+                "the peer need not wait for its parts, or afterwards. In transport mode always "
+                "afterwards."},
+    {.word = "dscp",
+     AT_MANUAL(carriage.dscp),
+     .kind = KIND_CHOICE,
+     .choices = dscp_words,
+     .effect = EFFECT_NOW,
+     .least = 1,
+     .most = 1,
+     .arguments = "copy | clear",
+     .standard = "copy",
+     .example = "dscp clear",
+     .meaning = "Whether the outer header has the class of service of the packet inside. 'clear' "
+                "hides it, and classes do not overtake each other."},
+    {.word = "tfc",
+     .scope = SCOPE_MANUAL,
+     .effect = EFFECT_NOW,
+     .repeats = true,
+     .least = 2,
+     .most = 4,
+     .take = take_tfc,
+     .write = write_tfc,
+     .arguments = "[pad BYTES|mtu|off] [dummy TIME|off]",
+     .standard = "pad off dummy off",
+     .example = "tfc pad mtu dummy 10s",
+     .meaning = "Hides how large packets are, by padding them to a size, and whether there are "
+                "any, by sending an empty one when there was none for a time (RFC 4303 2.6, 2.7)."},
+    {.word = "iptfs",
+     .scope = SCOPE_MANUAL,
+     .effect = EFFECT_CHILD,
+     .least = 1,
+     .most = 5,
+     .take = take_iptfs,
+     .write = write_iptfs,
+     .arguments = "off | rate RATE [size BYTES] [congestion-control]",
+     .standard = "off",
+     .example = "iptfs rate 10Mb/s",
+     .meaning = "Packets of one size leave at one rate, filled with what there is (RFC 9347), if "
+                "the peer does. With congestion-control the rate gives way when packets are lost."},
+    {.word = "compress",
+     AT_MANUAL(carriage.compress),
+     .kind = KIND_SWITCH,
+     .effect = EFFECT_CHILD,
+     .least = 1,
+     .most = 1,
+     .arguments = "on | off",
+     .standard = "off",
+     .example = "compress on",
+     .meaning =
+         "Packets are compressed before they are encrypted (RFC 3173), which the peer must know. "
+         "Their sizes then tell something about what is in them."},
+    {.word = "routes",
+     AT_MANUAL(routes),
+     .kind = KIND_SWITCH,
+     .effect = EFFECT_NOW,
+     .least = 1,
+     .most = 1,
+     .arguments = "on | off",
+     .standard = "on",
+     .example = "routes off",
+     .meaning = "Routes to the networks behind the peer are set."},
+    {.word = "disabled",
+     AT_MANUAL(enabled),
+     .kind = KIND_UNFLAG,
+     .effect = EFFECT_NOW,
+     .least = 0,
+     .most = 1,
+     .arguments = "[on|off]",
+     .standard = "off",
+     .example = "disabled",
+     .meaning = "The block is checked and otherwise ignored. Its networks are not protected then."},
 };
 
 _Static_assert(ARRAY_LENGTH(schema) <= SCHEMA_WORDS_MAX, "the notes of what was said are too few");
@@ -411,7 +841,6 @@ static const struct {
     const char *advice;
 } later[] = {
     {SCOPE_GATEWAY, "remote-access", NULL},
-    {SCOPE_GATEWAY, "manual", NULL},
     {SCOPE_GATEWAY, "cluster", NULL},
     {SCOPE_GATEWAY, "web", "sekisho status shows what there is to see"},
     {SCOPE_GATEWAY, "metrics", "sekisho status --json gives the figures"},
@@ -428,8 +857,6 @@ static const struct {
     {SCOPE_SITE, "certificate", "sites have a shared key: key @NAME"},
     {SCOPE_SITE, "revocation", NULL},
     {SCOPE_SITE, "device", "all sites share the device of the gateway"},
-    {SCOPE_SITE, "mode", "sites are in tunnel mode"},
-    {SCOPE_SITE, "ah", "esp protects the traffic"},
     {SCOPE_SITE, "cipher", "ciphers stand in the proposals: esp aes256gcm16"},
     {SCOPE_SITE, "second-key", NULL},
 };
@@ -480,9 +907,46 @@ static const struct {
     {SCOPE_SITE, "keepalive", "dpd"},
     {SCOPE_SITE, "protocol", "only"},
     {SCOPE_SITE, "replay_window", "replay-window"},
+    {SCOPE_SITE, "type", "mode"},
+    {SCOPE_SITE, "transport", "mode"},
+    {SCOPE_SITE, "ipcomp", "compress"},
+    {SCOPE_SITE, "compression", "compress"},
+    {SCOPE_SITE, "tos", "dscp"},
+    {SCOPE_SITE, "copy_dscp", "dscp"},
+    {SCOPE_SITE, "copy_df", "df"},
+    {SCOPE_SITE, "tfc_padding", "tfc"},
+    {SCOPE_GATEWAY, "pass", "bypass"},
+    {SCOPE_GATEWAY, "allow", "bypass"},
+    {SCOPE_GATEWAY, "drop", "discard"},
+    {SCOPE_GATEWAY, "block", "discard"},
+    {SCOPE_GATEWAY, "deny", "discard"},
+    {SCOPE_MANUAL, "peer", "outer"},
+    {SCOPE_MANUAL, "addresses", "outer"},
+    {SCOPE_MANUAL, "network", "inner"},
+    {SCOPE_MANUAL, "lan", "inner"},
+    {SCOPE_MANUAL, "networks", "inner"},
+    {SCOPE_MANUAL, "encap", "encapsulate"},
+    {SCOPE_MANUAL, "protocol", "only"},
+    {SCOPE_MANUAL, "ipcomp", "compress"},
+    {SCOPE_MANUAL, "spi", "esp"},
+    {SCOPE_MANUAL, "cipher", "esp"},
+    {SCOPE_MANUAL, "auth", "esp"},
+    {SCOPE_MANUAL, "key", "esp"},
 };
 
-static const char *const scope_names[] = {[SCOPE_GATEWAY] = "", [SCOPE_SITE] = " in site"};
+static const char *const scope_names[SCHEMA_SCOPES] = {
+    [SCOPE_GATEWAY] = "", [SCOPE_SITE] = " in site", [SCOPE_MANUAL] = " in manual"};
+/* "'peer' does not stand ...", and where each belongs. */
+static const char *const scope_places[SCHEMA_SCOPES] = {
+    [SCOPE_GATEWAY] = "outside of a block",
+    [SCOPE_SITE] = "in a site",
+    [SCOPE_MANUAL] = "in a manual block",
+};
+static const char *const scope_homes[SCHEMA_SCOPES] = {
+    [SCOPE_GATEWAY] = "it belongs outside of all blocks",
+    [SCOPE_SITE] = "it belongs in a block: site NAME { ... }",
+    [SCOPE_MANUAL] = "it belongs in a block: manual NAME { ... }",
+};
 
 const struct schema_word *schema_at(size_t index)
 {
@@ -573,9 +1037,21 @@ static const char *find_nearest(enum schema_scope scope, struct slice word)
     return nearest < count ? words[nearest] : NULL;
 }
 
+/* The scope that has this word, or SCHEMA_SCOPES. */
+static size_t find_home(struct slice word)
+{
+    static const enum schema_scope order[] = {SCOPE_SITE, SCOPE_GATEWAY, SCOPE_MANUAL};
+
+    for (size_t i = 0; i < ARRAY_LENGTH(order); i++) {
+        if (schema_find(order[i], word) != NULL) {
+            return (size_t)order[i];
+        }
+    }
+    return SCHEMA_SCOPES;
+}
+
 void schema_complain_unknown(struct reading *r, enum schema_scope scope, const struct word *w)
 {
-    enum schema_scope other = scope == SCOPE_SITE ? SCOPE_GATEWAY : SCOPE_SITE;
     char shown[VALUE_SHOWN_BYTES + 4];
     char advice[160] = "";
 
@@ -583,6 +1059,7 @@ void schema_complain_unknown(struct reading *r, enum schema_scope scope, const s
         return;
     }
     const char *meant = find_synonym(scope, w->text);
+    size_t home = find_home(w->text);
 
     /* What is counted and not told needs no advice: a large file of nonsense ends soon. */
     if (meant == NULL && r->diagnoses.count < DIAGNOSTICS_MAX) {
@@ -598,12 +1075,9 @@ void schema_complain_unknown(struct reading *r, enum schema_scope scope, const s
                             "did you mean 'key' ? It is followed by @NAME", message);
             return;
         }
-    } else if (schema_find(other, w->text) != NULL) {
-        COMPLAIN(r, w->place,
-                 other == SCOPE_SITE ? "it belongs in a block: site NAME { ... }"
-                                     : "it belongs outside of all blocks",
-                 "'%s' does not stand %s", shown,
-                 other == SCOPE_SITE ? "outside of a site" : "in a site");
+    } else if (home != SCHEMA_SCOPES) {
+        COMPLAIN(r, w->place, scope_homes[home], "'%s' does not stand %s", shown,
+                 scope_places[scope]);
         return;
     } else {
         snprintf(advice, sizeof(advice), "sekisho help shows the words");
@@ -615,9 +1089,13 @@ void schema_complain_unknown(struct reading *r, enum schema_scope scope, const s
 
 static void *value_at(struct reading *r, const struct schema_word *w)
 {
-    char *base = w->scope == SCOPE_GATEWAY ? (char *)r->config : (char *)&r->site;
+    char *const bases[SCHEMA_SCOPES] = {
+        [SCOPE_GATEWAY] = (char *)r->config,
+        [SCOPE_SITE] = (char *)&r->site,
+        [SCOPE_MANUAL] = (char *)&r->manual,
+    };
 
-    return base + w->offset;
+    return bases[w->scope] + w->offset;
 }
 
 static void take_choice(struct reading *r, const struct schema_word *w, const struct word *word)
@@ -776,11 +1254,31 @@ static bool is_standard(const struct schema_word *w, const char *text)
     return w->standard != NULL && strcmp(w->standard, text) == 0;
 }
 
+/* Whether a choice is what it would be without the word. */
+static bool is_usual(const struct schema_word *w, const struct shown *shown, const char *text)
+{
+    const struct config_site *site = shown->site;
+
+    if (w->choices == start_words) {
+        /* It depends on the peer. */
+        bool any = site->peer_count > 0 && site->peers[0].any;
+        return site->start == (any ? START_WAIT : START_NOW);
+    }
+    if (w->choices == fragment_words) {
+        const struct config_carriage *c = site != NULL ? &site->carriage : &shown->manual->carriage;
+        return c->mode == CONFIG_TRANSPORT || c->fragment == CONFIG_FRAGMENT_BEFORE;
+    }
+    return is_standard(w, text);
+}
+
 void schema_write(const struct schema_word *w, const struct shown *shown)
 {
-    const char *base =
-        w->scope == SCOPE_GATEWAY ? (const char *)shown->config : (const char *)shown->site;
-    const char *at = base + w->offset;
+    const char *const bases[SCHEMA_SCOPES] = {
+        [SCOPE_GATEWAY] = (const char *)shown->config,
+        [SCOPE_SITE] = (const char *)shown->site,
+        [SCOPE_MANUAL] = (const char *)shown->manual,
+    };
+    const char *at = bases[w->scope] + w->offset;
     char number_text[16];
     const char *text = "";
     bool flag;
@@ -798,14 +1296,7 @@ void schema_write(const struct schema_word *w, const struct shown *shown)
         memcpy(&flag, at, sizeof(flag));
         text = flag != (w->kind == KIND_UNFLAG) ? "on" : "off";
     }
-    /* What `start` is when nothing is said depends on the peer. */
-    bool standard = w->offset == offsetof(struct config_site, start) && w->scope == SCOPE_SITE
-                        ? shown->site->start ==
-                              (shown->site->peer_count > 0 && shown->site->peers[0].any ? START_WAIT
-                                                                                        : START_NOW)
-                        : is_standard(w, text);
-
-    if (shown->mode != SHOW_SAID || !standard) {
+    if (shown->mode != SHOW_SAID || !is_usual(w, shown, text)) {
         shown_line(shown, w->word, "%s", text);
     }
 }

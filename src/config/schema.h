@@ -8,8 +8,6 @@
 #include "config/reading.h"
 #include "config/sheet.h"
 
-enum schema_scope { SCOPE_GATEWAY, SCOPE_SITE };
-
 enum schema_kind {
     KIND_CUSTOM, /* take and write say all */
     KIND_SWITCH, /* on or off, a bool at `offset` */
@@ -30,7 +28,8 @@ enum show_mode { SHOW_SAID, SHOW_ALL, SHOW_HASH };
 
 struct shown {
     const struct config *config;
-    const struct config_site *site; /* NULL: the gateway itself */
+    const struct config_site *site;
+    const struct config_manual *manual; /* both NULL: the gateway itself */
     enum show_mode mode;
     struct sheet *out;
     uint64_t lans_hash; /* of the gateway's networks */
@@ -90,8 +89,14 @@ void write_lan(const struct schema_word *w, const struct shown *shown);
 void write_listen(const struct schema_word *w, const struct shown *shown);
 void write_port(const struct schema_word *w, const struct shown *shown);
 void write_device(const struct schema_word *w, const struct shown *shown);
-/* The words of a statement as networks. */
-void take_networks(struct reading *r, const struct statement *s, struct said_networks *into);
+/* One word as a network; false when no more are taken. */
+bool take_one_network(struct reading *r, const struct word *word, struct said_networks *into);
+
+/* policy_words.c */
+void take_policy(struct reading *r, const struct statement *s);
+/* All of both verdicts in their order; under the other word nothing is left to write. */
+void write_policies(const struct schema_word *w, const struct shown *shown);
+void write_nothing(const struct schema_word *w, const struct shown *shown);
 
 /* site_words.c, proposal_words.c */
 void take_peer(struct reading *r, const struct statement *s);
@@ -105,8 +110,8 @@ void take_esp(struct reading *r, const struct statement *s);
 void take_legacy(struct reading *r, const struct statement *s);
 void take_lifetime(struct reading *r, const struct statement *s);
 void take_dpd(struct reading *r, const struct statement *s);
-void take_mss(struct reading *r, const struct statement *s);
-void take_mtu(struct reading *r, const struct statement *s);
+void take_ah(struct reading *r, const struct statement *s);
+void take_replay_window(struct reading *r, const struct statement *s);
 void take_fragmentation(struct reading *r, const struct statement *s);
 void write_peer(const struct schema_word *w, const struct shown *shown);
 void write_network(const struct schema_word *w, const struct shown *shown);
@@ -119,9 +124,34 @@ void write_esp(const struct schema_word *w, const struct shown *shown);
 void write_legacy(const struct schema_word *w, const struct shown *shown);
 void write_lifetime(const struct schema_word *w, const struct shown *shown);
 void write_dpd(const struct schema_word *w, const struct shown *shown);
+void write_ah(const struct schema_word *w, const struct shown *shown);
+void write_replay_window(const struct schema_word *w, const struct shown *shown);
+void write_fragmentation(const struct schema_word *w, const struct shown *shown);
+
+/* carriage_words.c: words that sites and manual blocks share */
+void take_mss(struct reading *r, const struct statement *s);
+void take_mtu(struct reading *r, const struct statement *s);
+void take_tfc(struct reading *r, const struct statement *s);
+void take_iptfs(struct reading *r, const struct statement *s);
 void write_mss(const struct schema_word *w, const struct shown *shown);
 void write_mtu(const struct schema_word *w, const struct shown *shown);
-void write_fragmentation(const struct schema_word *w, const struct shown *shown);
+void write_tfc(const struct schema_word *w, const struct shown *shown);
+void write_iptfs(const struct schema_word *w, const struct shown *shown);
+/* A number of octets; false when it was told that it is none. */
+bool take_bytes(struct reading *r, const struct word *word, uint64_t least, uint16_t *out);
+
+/* manual_words.c */
+void take_outer(struct reading *r, const struct statement *s);
+void take_inner(struct reading *r, const struct statement *s);
+void take_static_sa(struct reading *r, const struct statement *s);
+void take_udp_ports(struct reading *r, const struct statement *s);
+void write_outer(const struct schema_word *w, const struct shown *shown);
+void write_inner(const struct schema_word *w, const struct shown *shown);
+void write_static_sa(const struct schema_word *w, const struct shown *shown);
+void write_udp_ports(const struct schema_word *w, const struct shown *shown);
+/* "@NAME" as a secret that is there; false when it was told that it is none. */
+bool take_secret_name(struct reading *r, const struct word *word, struct config_secret_name *out);
+bool is_word(const struct word *w, const char *word);
 
 #define DEFAULT_DEVICE "sekisho0"
 #define DEFAULT_PORT 500
@@ -134,5 +164,7 @@ void write_fragmentation(const struct schema_word *w, const struct shown *shown)
 #define DEFAULT_DPD_MS UINT64_C(30000)
 #define DEFAULT_FRAGMENT_BYTES 1280
 #define DEFAULT_REPLAY_WINDOW 1024
+#define REPLAY_WINDOW_LEAST 32
+#define REPLAY_WINDOW_MOST 65536
 
 #endif

@@ -30,6 +30,13 @@ char *config_show(const struct config *config, bool all)
         write_scope(&shown, SCOPE_SITE);
         sheet_add(&sheet, "}\n");
     }
+    shown.site = NULL;
+    for (size_t i = 0; i < config->manual_count; i++) {
+        shown.manual = &config->manuals[i];
+        sheet_addf(&sheet, "\nmanual %s {\n", shown.manual->name);
+        write_scope(&shown, SCOPE_MANUAL);
+        sheet_add(&sheet, "}\n");
+    }
     char *text = sheet.failed ? NULL : config_format(sheet_slice(&sheet));
 
     sheet_fini(&sheet);

@@ -7,11 +7,9 @@
 
 #define SECONDS(n) ((n)*UINT64_C(1000))
 #define DAYS(n) ((n)*UINT64_C(86400000))
-#define MSS_LEAST 216 /* RFC 879's 536 is usual; below this nothing useful remains of a packet */
-#define MTU_LEAST 576
 #define FRAGMENT_LEAST 576
 
-static bool is_word(const struct word *w, const char *word)
+bool is_word(const struct word *w, const char *word)
 {
     return !w->quoted && slice_equal_text(w->text, word);
 }
@@ -27,7 +25,8 @@ void site_begin(struct reading *r, const struct statement *s)
     memset(r->lifetime_said, 0, sizeof(r->lifetime_said));
     r->site = (struct config_site){.place = name->place};
     r->site_note = (struct site_notes){0};
-    r->ike = r->esp = r->legacy = (struct said_words){0};
+    memset(r->tfc_said, 0, sizeof(r->tfc_said));
+    r->ike = r->esp = r->ah = r->legacy = (struct said_words){0};
     r->peers = NULL;
     r->peer_capacity = 0;
     schema_set_defaults_of_site(&r->site);
@@ -35,15 +34,20 @@ void site_begin(struct reading *r, const struct statement *s)
         COMPLAIN(r, name->place, c.advice, "%s", c.why);
     }
     r->site.name = arena_text(r->arena, name->text);
-    r->in_site = true;
+    r->scope = SCOPE_SITE;
+}
+
+struct config_place said_at(const struct reading *r, const char *word)
+{
+    const struct schema_word *w = schema_find(r->scope, slice_of_text(word));
+
+    assert(w != NULL);
+    return r->said[r->scope][schema_index(w)];
 }
 
 static bool was_said(const struct reading *r, const char *word)
 {
-    const struct schema_word *w = schema_find(SCOPE_SITE, slice_of_text(word));
-
-    assert(w != NULL);
-    return r->said[SCOPE_SITE][schema_index(w)].line != 0;
+    return said_at(r, word).line != 0;
 }
 
 static void check_present(struct reading *r)
@@ -55,7 +59,7 @@ static void check_present(struct reading *r)
         COMPLAIN(r, site->place, "say whom to dial: peer HOST, or who may call: peer any",
                  "site %s has no peer", site->name);
     }
-    if (!was_said(r, "network")) {
+    if (!was_said(r, "network") && site->carriage.mode == CONFIG_TUNNEL) {
         COMPLAIN(r, site->place, "say what is behind it, such as: network 10.2.0.0/16",
                  "site %s has no network", site->name);
     }
@@ -83,8 +87,7 @@ static void check_lifetimes(struct reading *r)
     }
 }
 
-/* A copy of the networks without their places, in the configuration. */
-static const struct network *networks_keep(struct reading *r, const struct said_networks *said)
+const struct network *networks_keep(struct reading *r, const struct said_networks *said)
 {
     struct network *list = NULL;
 
@@ -115,13 +118,56 @@ static bool grow_sites(struct reading *r)
     return true;
 }
 
+static void check_one_host(struct reading *r, const struct said_networks *said)
+{
+    for (size_t i = 0; i < said->count; i++) {
+        const struct network *n = &said->list[i].network;
+        if (i > 0 || n->prefix_bits != address_bytes(n->address.family) * 8) {
+            COMPLAIN(r, said->list[i].place, "leave it out, or write: mode tunnel",
+                     "transport mode is between two hosts: a network is none");
+            return;
+        }
+    }
+}
+
+/* RFC 4301 4.1: in transport mode the ends of the traffic are the ends of the SA. */
+static void check_transport(struct reading *r)
+{
+    const struct config_site *site = &r->site;
+
+    if (site->peer_count > 0 && (site->peer_count > 1 || r->peers[0].any)) {
+        COMPLAIN(r, r->site_note.peer, "name the one host: peer HOST; or write: mode tunnel",
+                 "transport mode is with one host: its address is what the traffic is for");
+    }
+    check_one_host(r, &r->site_note.networks);
+    check_one_host(r, &r->site_note.lans);
+    if (site->each != CONFIG_EACH_OFF) {
+        COMPLAIN(r, said_at(r, "each"), "leave it out, or write: mode tunnel",
+                 "transport mode has one pair of hosts only: there is nothing to divide");
+    }
+}
+
+/* RFC 3715 2.1: AH covers the addresses that a NAT changes, so nothing carries it through one. */
+static void check_ah(struct reading *r)
+{
+    const struct config_site *site = &r->site;
+
+    if (site->protection != CONFIG_ESP && site->encapsulate == ENCAPSULATE_ALWAYS) {
+        COMPLAIN(r, said_at(r, "encapsulate"), "leave out 'ah' or 'encapsulate'",
+                 "AH cannot travel in UDP: it protects the addresses, which a NAT changes");
+    }
+}
+
 void site_end(struct reading *r)
 {
     struct config_site *site = &r->site;
 
-    r->in_site = false;
     check_present(r);
     check_lifetimes(r);
+    carriage_settle(r);
+    if (site->carriage.mode == CONFIG_TRANSPORT) {
+        check_transport(r);
+    }
     site->peers = r->peers;
     if (site->peer_count > 0 && site->peers[0].any) {
         if (!was_said(r, "start")) {
@@ -137,6 +183,8 @@ void site_end(struct reading *r)
              "whoever has the key of site %s is let in", site->name);
     }
     site_take_proposals(r);
+    check_ah(r);
+    r->scope = SCOPE_GATEWAY;
     if (r->site_count == SITES_MAX) {
         if (!r->told_too_many) {
             COMPLAIN(r, site->place, NULL, "more than %d sites are too many", SITES_MAX);
@@ -249,7 +297,11 @@ void write_peer(const struct schema_word *w, const struct shown *shown)
 
 void take_network(struct reading *r, const struct statement *s)
 {
-    take_networks(r, s, &r->site_note.networks);
+    bool more = true;
+
+    for (size_t i = 1; more && i < s->count; i++) {
+        more = take_one_network(r, &s->words[i], &r->site_note.networks);
+    }
 }
 
 void write_network(const struct schema_word *w, const struct shown *shown)
@@ -262,12 +314,15 @@ void write_network(const struct schema_word *w, const struct shown *shown)
 
 void take_only(struct reading *r, const struct statement *s)
 {
-    struct config_site *site = &r->site;
+    bool manual = r->scope == SCOPE_MANUAL;
+    uint8_t *protocol = manual ? &r->manual.only_protocol : &r->site.only_protocol;
+    uint16_t *first = manual ? &r->manual.only_port_first : &r->site.only_port_first;
+    uint16_t *last = manual ? &r->manual.only_port_last : &r->site.only_port_last;
     const struct word *word = &s->words[1];
     char text[VALUE_TEXT_BYTES];
     struct complaint c;
 
-    if (!value_protocol(word->text, &site->only_protocol, &c)) {
+    if (!value_protocol(word->text, protocol, &c)) {
         COMPLAIN(r, word->place, c.advice, "%s", c.why);
         return;
     }
@@ -275,12 +330,11 @@ void take_only(struct reading *r, const struct statement *s)
         return;
     }
     word = &s->words[2];
-    if (!value_protocol_has_ports(site->only_protocol)) {
-        COMPLAIN(r, word->place, NULL, "%s has no ports",
-                 value_protocol_text(site->only_protocol, text));
+    if (!value_protocol_has_ports(*protocol)) {
+        COMPLAIN(r, word->place, NULL, "%s has no ports", value_protocol_text(*protocol, text));
         return;
     }
-    if (!value_ports(word->text, &site->only_port_first, &site->only_port_last, &c)) {
+    if (!value_ports(word->text, first, last, &c)) {
         COMPLAIN(r, word->place, c.advice, "%s", c.why);
     }
 }
@@ -288,48 +342,54 @@ void take_only(struct reading *r, const struct statement *s)
 void write_only(const struct schema_word *w, const struct shown *shown)
 {
     const struct config_site *site = shown->site;
+    const struct config_manual *manual = shown->manual;
+    uint8_t number = site != NULL ? site->only_protocol : manual->only_protocol;
+    uint16_t first = site != NULL ? site->only_port_first : manual->only_port_first;
+    uint16_t last = site != NULL ? site->only_port_last : manual->only_port_last;
     char text[VALUE_TEXT_BYTES];
-    const char *protocol = value_protocol_text(site->only_protocol, text);
+    char ports[VALUE_TEXT_BYTES];
 
-    if (site->only_protocol == 0) {
+    if (number == 0) {
         return;
     }
-    if (site->only_port_first == 0 && site->only_port_last == UINT16_MAX) {
-        shown_line(shown, w->word, "%s", protocol);
-    } else if (site->only_port_first == site->only_port_last) {
-        shown_line(shown, w->word, "%s %u", protocol, (unsigned)site->only_port_first);
-    } else {
-        shown_line(shown, w->word, "%s %u-%u", protocol, (unsigned)site->only_port_first,
-                   (unsigned)site->only_port_last);
-    }
+    shown_line(shown, w->word, "%s%s", value_protocol_text(number, text),
+               value_ports_text(first, last, ports));
 }
 
 /* ---- who ---- */
 
-void take_key(struct reading *r, const struct statement *s)
+bool take_secret_name(struct reading *r, const struct word *word, struct config_secret_name *out)
 {
-    const struct word *word = &s->words[1];
     struct slice name = {word->text.data, word->text.length};
     struct complaint c;
     char why[256] = "";
 
     if (word->quoted || name.length == 0 || name.data[0] != '@') {
         diagnose_hidden(&r->diagnoses, word->place, word->place.column,
-                        "keep it with: sekisho secret set NAME; and write: key @NAME",
+                        r->scope == SCOPE_SITE
+                            ? "keep it with: sekisho secret set NAME; and write: key @NAME"
+                            : "keep it with: sekisho secret set NAME; and write: @NAME",
                         "the key itself does not stand here, only the name of a secret");
-        return;
+        return false;
     }
     name.data++;
     name.length--;
     if (!value_name(name, "secret", &c)) {
         COMPLAIN(r, word->place, c.advice, "%s", c.why);
-        return;
+        return false;
     }
-    r->site.key = (struct config_secret_name){arena_text(r->arena, name), word->place};
+    *out = (struct config_secret_name){arena_text(r->arena, name), word->place};
     if (r->loader->secret != NULL &&
-        !r->loader->secret(r->loader->context, r->site.key.name, why, sizeof(why))) {
+        !r->loader->secret(r->loader->context, out->name, why, sizeof(why))) {
         COMPLAIN(r, word->place, NULL, "%s", why[0] == '\0' ? "this secret cannot be used" : why);
+        return false;
     }
+    return true;
+}
+
+void take_key(struct reading *r, const struct statement *s)
+{
+    (void)take_secret_name(r, &s->words[1], &r->site.key);
 }
 
 void write_key(const struct schema_word *w, const struct shown *shown)
@@ -527,59 +587,40 @@ void write_dpd(const struct schema_word *w, const struct shown *shown)
     }
 }
 
-/* A number of octets; false when it was told that it is none. */
-static bool take_bytes(struct reading *r, const struct word *word, uint64_t least, uint16_t *out)
+void take_replay_window(struct reading *r, const struct statement *s)
 {
+    bool manual = r->scope == SCOPE_MANUAL;
+    uint32_t *window = manual ? &r->manual.replay_window : &r->site.replay_window;
+    const struct word *word = &s->words[1];
     struct complaint c;
     uint64_t number;
 
-    if (!value_number(word->text, least, UINT16_MAX, &number, &c)) {
+    if (is_word(word, "off")) {
+        if (!manual) {
+            COMPLAIN(r, word->place, "leave it out",
+                     "only manual keys may go without: here the keys are new whenever the numbers "
+                     "begin again, and repeated packets are known");
+        }
+        *window = 0;
+    } else if (!value_number(word->text, REPLAY_WINDOW_LEAST, REPLAY_WINDOW_MOST, &number, &c)) {
         COMPLAIN(r, word->place, c.advice, "%s", c.why);
-        return false;
-    }
-    *out = (uint16_t)number;
-    return true;
-}
-
-void take_mss(struct reading *r, const struct statement *s)
-{
-    const struct word *word = &s->words[1];
-
-    if (is_word(word, "auto") || is_word(word, "off")) {
-        r->site.mss = is_word(word, "off") ? 1 : 0;
     } else {
-        (void)take_bytes(r, word, MSS_LEAST, &r->site.mss);
+        *window = (uint32_t)number;
     }
 }
 
-void write_mss(const struct schema_word *w, const struct shown *shown)
+void write_replay_window(const struct schema_word *w, const struct shown *shown)
 {
-    if (shown->site->mss > 1) {
-        shown_line(shown, w->word, "%u", (unsigned)shown->site->mss);
-    } else if (shown->site->mss == 1) {
+    bool manual = shown->manual != NULL;
+    uint32_t window = manual ? shown->manual->replay_window : shown->site->replay_window;
+
+    if (shown->mode == SHOW_SAID && window == (manual ? 0 : DEFAULT_REPLAY_WINDOW)) {
+        return;
+    }
+    if (window == 0) {
         shown_line(shown, w->word, "off");
-    } else if (shown->mode != SHOW_SAID) {
-        shown_line(shown, w->word, "auto");
-    }
-}
-
-void take_mtu(struct reading *r, const struct statement *s)
-{
-    const struct word *word = &s->words[1];
-
-    if (is_word(word, "auto")) {
-        r->site.mtu = 0;
     } else {
-        (void)take_bytes(r, word, MTU_LEAST, &r->site.mtu);
-    }
-}
-
-void write_mtu(const struct schema_word *w, const struct shown *shown)
-{
-    if (shown->site->mtu > 0) {
-        shown_line(shown, w->word, "%u", (unsigned)shown->site->mtu);
-    } else if (shown->mode != SHOW_SAID) {
-        shown_line(shown, w->word, "auto");
+        shown_line(shown, w->word, "%u", (unsigned)window);
     }
 }
 

@@ -21,6 +21,8 @@ struct testbed {
 };
 
 void testbed_init(struct testbed *t);
+/* Secrets have texts: those of the files "secrets/NAME". */
+void testbed_has_secrets(struct testbed *t);
 void testbed_add(struct testbed *t, const char *path, const char *text);
 /* Reads c.conf with this text. */
 struct config_result *testbed_read(struct testbed *t, const char *text);

@@ -57,6 +57,21 @@ static bool secret(void *context, const char *name, char *why, size_t why_bytes)
     return true;
 }
 
+static bool secret_text(void *context, const char *name, struct secret *out, char *why,
+                        size_t why_bytes)
+{
+    struct slice text;
+    char path[80];
+
+    snprintf(path, sizeof(path), "secrets/%s", name);
+    return read_file(context, path, &text, why, why_bytes) && secret_set(out, text);
+}
+
+void testbed_has_secrets(struct testbed *t)
+{
+    t->loader.secret_text = secret_text;
+}
+
 void testbed_init(struct testbed *t)
 {
     memset(t, 0, sizeof(*t));

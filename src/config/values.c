@@ -239,6 +239,59 @@ bool value_size(struct slice word, uint64_t least, uint64_t most, uint64_t *out,
     return true;
 }
 
+static const struct unit rate_units[] = {
+    {"Gb/s", 1000000000},
+    {"Mb/s", 1000000},
+    {"kb/s", 1000},
+    {"b/s", 1},
+};
+
+const char *value_rate_text(uint64_t bits_per_second, char out[VALUE_TEXT_BYTES])
+{
+    return unit_text(rate_units, ARRAY_LENGTH(rate_units), bits_per_second, out);
+}
+
+/* 10M, 10Mbit, 10mbps: the letter says which unit was meant. */
+static const struct unit *meant_rate(struct slice rest)
+{
+    uint8_t letter = rest.length == 0 ? 0 : rest.data[0] | 0x20;
+
+    return letter == 'g' ? &rate_units[0] : letter == 'k' ? &rate_units[2] : &rate_units[1];
+}
+
+bool value_rate(struct slice word, uint64_t least, uint64_t most, uint64_t *out,
+                struct complaint *c)
+{
+    char low[VALUE_TEXT_BYTES];
+    char high[VALUE_TEXT_BYTES];
+    uint64_t number;
+    size_t used;
+
+    *c = (struct complaint){0};
+    if (!read_digits(word, &number, &used)) {
+        refuse(c, word, "is not a rate");
+        snprintf(c->advice, sizeof(c->advice),
+                 "a rate is a number with its unit, such as 500kb/s or 10Mb/s");
+        return false;
+    }
+    struct slice rest = {word.data + used, word.length - used};
+    const struct unit *unit = find_unit(rate_units, ARRAY_LENGTH(rate_units), rest);
+
+    if (unit == NULL) {
+        refuse(c, word, rest.length == 0 ? "is a number without a unit" : "is not a rate");
+        snprintf(c->advice, sizeof(c->advice), "did you mean %" PRIu64 "%s ?", number,
+                 meant_rate(rest)->word);
+        return false;
+    }
+    if (!in_bounds(word, number, unit, least, most, out)) {
+        refuse(c, word, "is out of bounds");
+        snprintf(c->advice, sizeof(c->advice), "from %s to %s", value_rate_text(least, low),
+                 value_rate_text(most, high));
+        return false;
+    }
+    return true;
+}
+
 bool value_switch(struct slice word, bool *out, struct complaint *c)
 {
     static const char *const meant_on[] = {"yes", "true", "1", "enable", "enabled", "On", "ON"};
@@ -501,6 +554,40 @@ bool value_network(struct slice word, struct network *out, struct complaint *c)
     return false;
 }
 
+bool value_range(struct slice word, struct range *out, struct complaint *c)
+{
+    const uint8_t *dash = word.length == 0 ? NULL : memchr(word.data, '-', word.length);
+    char shown[VALUE_SHOWN_BYTES + 4];
+    struct network network;
+
+    *c = (struct complaint){0};
+    if (dash == NULL) {
+        bool good = value_network(word, &network, c);
+        if (good) {
+            *out = network_range(&network);
+        }
+        return good;
+    }
+    size_t front = (size_t)(dash - word.data);
+    struct slice low = {word.data, front};
+    struct slice high = {dash + 1, word.length - front - 1};
+
+    if (!address_parse(low, &out->first) || !address_parse(high, &out->last) ||
+        out->first.family != out->last.family) {
+        snprintf(c->why, sizeof(c->why), "%s is not a range of addresses",
+                 value_shown(word, shown));
+        snprintf(c->advice, sizeof(c->advice), "such as 10.2.0.1-10.2.0.9");
+        return false;
+    }
+    if (address_compare(&out->first, &out->last) > 0) {
+        snprintf(c->why, sizeof(c->why),
+                 "%s is not a range of addresses: its end lies before its beginning",
+                 value_shown(word, shown));
+        return false;
+    }
+    return true;
+}
+
 /* RFC 1123 2.1: letters, digits and hyphens, parted by dots. */
 static const char *host_name_objection(struct slice word)
 {
@@ -712,6 +799,57 @@ bool value_ports(struct slice word, uint16_t *first, uint16_t *last, struct comp
     *first = (uint16_t)low;
     *last = (uint16_t)high;
     return true;
+}
+
+const char *value_ports_text(uint16_t first, uint16_t last, char out[VALUE_TEXT_BYTES])
+{
+    if (first == 0 && last == UINT16_MAX) {
+        out[0] = '\0';
+    } else if (first == last) {
+        snprintf(out, VALUE_TEXT_BYTES, " %u", (unsigned)first);
+    } else {
+        snprintf(out, VALUE_TEXT_BYTES, " %u-%u", (unsigned)first, (unsigned)last);
+    }
+    return out;
+}
+
+/* Hexadecimal behind 0x; false when there is anything else or too much. */
+static bool read_hex(struct slice word, uint64_t *out)
+{
+    bool good = word.length > 2 && word.length <= 18;
+
+    *out = 0;
+    for (size_t i = 2; good && i < word.length; i++) {
+        uint8_t c = word.data[i];
+        bool letter = (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+        good = letter || is_digit(c);
+        *out = *out << 4 | (letter ? (c | 0x20U) - 'a' + 10U : c - (unsigned)'0');
+    }
+    return good;
+}
+
+bool value_spi(struct slice word, uint32_t *out, struct complaint *c)
+{
+    bool hex = word.length >= 2 && word.data[0] == '0' && (word.data[1] | 0x20) == 'x';
+    uint64_t number;
+
+    *c = (struct complaint){0};
+    if (hex ? !read_hex(word, &number) : !value_number(word, 0, UINT64_MAX, &number, c)) {
+        if (c->advice[0] == '\0') {
+            refuse(c, word, "is not an SPI");
+            snprintf(c->advice, sizeof(c->advice), "a number such as 0x1001 or 4097");
+        }
+        return false;
+    }
+    if (number == 0) {
+        refuse(c, word, "is no SPI: zero says that there is none (RFC 4303 2.1)");
+    } else if (number <= 255) {
+        refuse(c, word, "is a reserved SPI: those from 1 to 255 are (RFC 4303 2.1)");
+    } else if (number > UINT32_MAX) {
+        refuse(c, word, "is too large: an SPI has 32 bits");
+    }
+    *out = (uint32_t)number;
+    return c->why[0] == '\0';
 }
 
 /* Two neighbours changed places: the commonest slip of fingers. */

@@ -28,6 +28,13 @@ MUST_USE bool value_duration(struct slice word, uint64_t least_ms, uint64_t most
 /* 100GiB, 1500B. */
 MUST_USE bool value_size(struct slice word, uint64_t least, uint64_t most, uint64_t *out,
                          struct complaint *c);
+/* 10Mb/s: bits per second. */
+MUST_USE bool value_rate(struct slice word, uint64_t least, uint64_t most, uint64_t *out,
+                         struct complaint *c);
+/* An address, a network, or 10.0.0.1-10.0.0.9. */
+MUST_USE bool value_range(struct slice word, struct range *out, struct complaint *c);
+/* 0x1001 or 4097; none of those that are reserved. */
+MUST_USE bool value_spi(struct slice word, uint32_t *out, struct complaint *c);
 MUST_USE bool value_switch(struct slice word, bool *out, struct complaint *c);
 /* Letters, digits, '.', '_', '-', beginning with a letter or digit: names of sites and secrets;
  * `what` for people. */
@@ -43,6 +50,9 @@ bool value_protocol_has_ports(uint8_t protocol);
 #define VALUE_TEXT_BYTES 32
 const char *value_duration_text(uint64_t ms, char out[VALUE_TEXT_BYTES]);
 const char *value_size_text(uint64_t bytes, char out[VALUE_TEXT_BYTES]);
+const char *value_rate_text(uint64_t bits_per_second, char out[VALUE_TEXT_BYTES]);
+/* " 25", " 1000-2000", or nothing for all ports. */
+const char *value_ports_text(uint16_t first, uint16_t last, char out[VALUE_TEXT_BYTES]);
 const char *value_protocol_text(uint8_t protocol, char out[VALUE_TEXT_BYTES]);
 
 /* The index of the nearest of `count` words, or `count` when none is near enough to be meant. */

@@ -101,6 +101,14 @@ static bool secret_usable(void *context, const char *name, char *why, size_t why
     return files_secret_usable(loader->secrets, name, why, why_bytes);
 }
 
+static bool secret_text(void *context, const char *name, struct secret *out, char *why,
+                        size_t why_bytes)
+{
+    const struct loader *loader = context;
+
+    return files_read_secret(loader->secrets, name, out, why, why_bytes);
+}
+
 struct loader *loader_new(const char *secrets_directory, bool check_secrets)
 {
     struct loader *loader = calloc(1, sizeof(*loader));
@@ -114,6 +122,7 @@ struct loader *loader_new(const char *secrets_directory, bool check_secrets)
         .read = read_text,
         .match = match_paths,
         .secret = check_secrets ? secret_usable : NULL,
+        .secret_text = check_secrets ? secret_text : NULL,
         .context = loader,
     };
     return loader;

@@ -53,14 +53,11 @@ static json_t *plan_of(const struct config_change *changes, size_t count, size_t
     *unchanged = 0;
     for (size_t i = 0; i < count; i++) {
         const struct config_change *change = &changes[i];
-        const struct config_site *site =
-            change->new_site != NULL ? change->new_site : change->old_site;
-
         if (change->kind == SITE_UNCHANGED) {
             (*unchanged)++;
         } else if (json_array_size(plan) < PLAN_LINES_MAX) {
-            json_array_append_new(
-                plan, json_pack("{s:s, s:s}", "site", site->name, "words", change->words));
+            json_array_append_new(plan, json_pack("{s:s, s:s}", "site", config_change_name(change),
+                                                  "words", change->words));
         }
     }
     return plan;
@@ -119,7 +116,9 @@ json_t *answer_apply(const struct question *question)
         return reply_answer(REPLY_FAILED, answer);
     }
     const struct config *running = gateway_config(management->gateway);
-    size_t room = result->config->site_count + (running == NULL ? 0 : running->site_count) + 1;
+    size_t room = result->config->site_count + result->config->manual_count + 1;
+
+    room += running == NULL ? 0 : running->site_count + running->manual_count;
     struct config_change *changes = calloc(room, sizeof(*changes));
     size_t count = changes == NULL ? 0 : config_compare(running, result->config, changes, room);
     size_t unchanged = 0;

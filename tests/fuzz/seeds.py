@@ -310,6 +310,37 @@ site kyoto {
 }
 site nara { peer any; network 10.5.0.0/24; key @nara; identity any }
 """)
+    put("config", "policies", b"""gateway g
+lan 10.1.0.0/16
+bypass udp 53 from 10.1.0.1-10.1.0.9 10.1.2.0/24 to any
+discard icmp from any to 10.2.0.0/16 icmp type 8 code 0
+bypass tcp from ::/0 port 1000-2000 to any port 25
+icmp-errors selectors
+guard on
+""")
+    put("config", "manual", b"""gateway g
+manual museum {
+  legacy static-keys des md5 sha1
+  outer 203.0.113.1 198.51.100.9
+  inner 10.1.0.0/16 10.4.0.0/16
+  inner 10.1.0.0/16 10.2.0.0/16 to 10.5.0.0/16
+  esp out spi 0x1001 cipher des @m-ce auth hmac-md5 @m-ae
+  esp in  spi 4098 cipher des @m-cd auth hmac-md5 @m-ad
+  ah out spi 0x2001 auth hmac-sha1 @m-ah-out
+  ah in spi 0x2002 auth hmac-sha1 @m-ah-in
+  esn; replay-window 64; mtu 1400; df copy
+}
+manual host { legacy static-keys; outer ::1:1 ::1:2; mode transport; encapsulate 4500
+  esp out spi 300 cipher aes256 @a auth sha256 @b; esp in spi 301 cipher aes256 @c auth sha256 @d
+  only tcp 25; tfc dummy 5s; routes off }
+""")
+    put("config", "carriage", b"""gateway g
+lan 10.1.0.0/16
+site a { peer a; network 10.2.0.0/16; key @a; ah sha256; esp aes256gcm16; compress on; each host
+  df clear; fragment after; dscp clear; tfc pad mtu dummy 10s; mtu-probe off }
+site b { peer 192.0.2.1; key @b; mode transport; only tcp 25; ah }
+site c { peer c; network 10.3.0.0/16; key @c; iptfs rate 10Mb/s size 1400 congestion-control }
+""")
     put("config", "wrong", b"""gateway a
 lan 10.0.0.1/8
 site x { peer 1.2.3.4 ; network 10.2.0.0/61 ; key osaka ; ike des ; adresses 1
