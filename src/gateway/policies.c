@@ -70,7 +70,7 @@ bool policies_relay_icmp(const struct gateway *g)
 
 /* ---- what stands before the tunnels ---- */
 
-static const struct config_range everything[2] = {
+static const struct range everything[2] = {
     {{FAMILY_IPV4, {0}}, {FAMILY_IPV4, {255, 255, 255, 255}}},
     {{FAMILY_IPV6, {0}},
      {FAMILY_IPV6,
@@ -92,7 +92,7 @@ static void set_ports(const struct config_policy *c, bool remote, struct selecto
 static struct selector *add_ranges(const struct config_policy *c, bool remote, struct selector *at)
 {
     size_t count = remote ? c->remote_count : c->local_count;
-    const struct config_range *ranges = remote ? c->remote : c->local;
+    const struct range *ranges = remote ? c->remote : c->local;
 
     if (count == 0) {
         ranges = everything;
