@@ -202,6 +202,7 @@ static void doors_add(struct dataplane_doors *sum, const struct doors *doors)
     sum->to_control += tally_read(&doors->to_control);
     sum->to_clear += tally_read(&doors->to_clear);
     sum->to_consumer += tally_read(&doors->to_consumer);
+    sum->joined += tally_read(&doors->joined);
     for (size_t i = 0; i < DROP_REASON_COUNT; i++) {
         sum->dropped[i] += tally_read(&doors->dropped[i]);
     }

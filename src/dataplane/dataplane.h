@@ -174,6 +174,7 @@ struct dataplane_doors {
     uint64_t to_wire, to_tun, to_control;
     uint64_t to_clear; /* around the tunnels, by policy */
     uint64_t to_consumer;
+    uint64_t joined; /* fragments that became part of another packet, or wait for it */
     uint64_t dropped[DROP_REASON_COUNT];
 };
 void dataplane_get_doors(const struct dataplane *dp, struct dataplane_doors *out);

@@ -210,6 +210,24 @@ enum drop_reason check_selectors(struct dataplane_worker *worker, struct sa *sa,
     return is_wanted_in_clear(worker->dp, &key) ? DROP_BYPASS_POLICY : DROP_NONE;
 }
 
+/* RFC 4301 7.4: fragments without ports meet the selectors of the one that had them. */
+static enum drop_reason check_fragment(struct dataplane_worker *worker, struct sa *sa,
+                                       const struct packet *packet, struct ip_head *head)
+{
+    uint64_t now_ms = atomic_load_explicit(&worker->now_ms, memory_order_relaxed);
+
+    if (head->fragment_offset > 0 && fragment_ports_find(worker->ports_in, packet_slice(packet),
+                                                         head, now_ms) == FRAGMENT_PORTS_REFUSED) {
+        return DROP_REASSEMBLY;
+    }
+    enum drop_reason reason = check_selectors(worker, sa, packet, head);
+    if (reason == DROP_NONE && head->fragment_offset == 0 && head->has_ports &&
+        !fragment_ports_learn(worker->ports_in, packet_slice(packet), head, now_ms)) {
+        return DROP_REASSEMBLY;
+    }
+    return reason;
+}
+
 enum drop_reason check_inner(struct dataplane_worker *worker, struct sa *sa, struct packet *packet,
                              uint8_t next_header, struct ip_head *head)
 {
@@ -222,7 +240,8 @@ enum drop_reason check_inner(struct dataplane_worker *worker, struct sa *sa, str
     /* RFC 4303 2.7: what stands behind the packet is padding against traffic analysis. */
     packet->length = head->total_bytes;
 
-    enum drop_reason reason = check_selectors(worker, sa, packet, head);
+    enum drop_reason reason = head->is_fragment ? check_fragment(worker, sa, packet, head)
+                                                : check_selectors(worker, sa, packet, head);
     if (reason != DROP_NONE) {
         return reason;
     }

@@ -598,3 +598,166 @@ TEST(policies_before_the_tunnels_bypass_and_discard_in_both_directions)
     CHECK(testbed_doors_add_up(&t.a));
     testbed_close(&t);
 }
+
+/* Cuts a clear IPv4 packet as a host's system does: two pieces, the second at `at` octets. */
+static size_t cut_clear(const uint8_t *whole, size_t length, size_t at, uint8_t first[],
+                        uint8_t second[], size_t *second_length)
+{
+    memcpy(first, whole, 20 + at);
+    put_u16(first + 2, (uint16_t)(20 + at));
+    put_u16(first + 6, 0x2000);
+    memcpy(second, whole, 20);
+    memcpy(second + 20, whole + 20 + at, length - 20 - at);
+    *second_length = length - at;
+    put_u16(second + 2, (uint16_t)*second_length);
+    put_u16(second + 6, (uint16_t)(at / 8));
+    for (size_t i = 0; i < 2; i++) {
+        uint8_t *head = i == 0 ? first : second;
+
+        put_u16(head + 10, 0);
+        put_u16(head + 10, checksum_finish(checksum_add(0, (struct slice){head, 20})));
+    }
+    return 20 + at;
+}
+
+TEST(fragments_of_a_host_become_whole_before_transport_mode)
+{
+    for (size_t i = 0; i < 6; i++) {
+        uint8_t clear[CLEAR_BYTES_MAX];
+        uint8_t pieces[2][CLEAR_BYTES_MAX];
+        size_t lengths[2];
+        struct testbed t;
+
+        testbed_open(&t, 20 + i);
+        install(&t, &bundles[i % 5], 0);
+        size_t length = make_clear(&t, &bundles[0], true, 0, 2500, false, clear);
+        ipv4_set_tos(clear, 0);
+        lengths[0] = cut_clear(clear, length, 1400, pieces[0], pieces[1], &lengths[1]);
+        size_t first = i < 5 ? 0 : 1;
+        CHECK(testbed_outbound(&t, &t.a, (struct slice){pieces[first], lengths[first]}));
+        CHECK_EQUAL(t.a.out.to_wire_count, 0);
+        CHECK(testbed_outbound(&t, &t.a, (struct slice){pieces[1 - first], lengths[1 - first]}));
+        CHECK(t.a.out.to_wire_count > 0);
+        reassemble_outside(&t.a);
+        testbed_carry(&t, &t.a, &t.b);
+        CHECK_EQUAL(t.b.out.to_tun_count, 1);
+        check_same((struct slice){clear, length}, t.b.out.to_tun[0], bundles[i % 5].encapsulated);
+        testbed_give(&t.b);
+        CHECK(testbed_doors_add_up(&t.a));
+        testbed_close(&t);
+    }
+}
+
+TEST(fragments_without_ports_go_where_their_first_went)
+{
+    struct selector local = {{{FAMILY_IPV4, {10, 1, 0, 0}}, {FAMILY_IPV4, {10, 1, 255, 255}}},
+                             IP_PROTOCOL_UDP,
+                             0,
+                             UINT16_MAX};
+    struct selector remote = {{{FAMILY_IPV4, {10, 2, 0, 0}}, {FAMILY_IPV4, {10, 2, 255, 255}}},
+                              IP_PROTOCOL_UDP,
+                              1701,
+                              1701};
+    struct tunnel tunnel = {.suite = GCM, .outer_family = FAMILY_IPV4, .encapsulated = true};
+    uint8_t keys[2][KEY_BYTES] = {{1}, {2}};
+    struct testbed t;
+
+    testbed_open(&t, 30);
+    for (size_t side = 0; side < 2; side++) {
+        struct gateway *g = side == 0 ? &t.a : &t.b;
+        struct policy policy = {.id = 1,
+                                .verdict = POLICY_PROTECT,
+                                .local = side == 0 ? &local : &remote,
+                                .local_count = 1,
+                                .remote = side == 0 ? &remote : &local,
+                                .remote_count = 1};
+        struct child_sa child;
+
+        CHECK(dataplane_set_policies(g->dp, &policy, 1));
+        testbed_child(&tunnel, side == 0, &child);
+        child.spi_in = side == 0 ? 0x3001 : 0x3002;
+        child.spi_out = side == 0 ? 0x3002 : 0x3001;
+        child.key_in = (struct slice){keys[side], 20};
+        child.key_out = (struct slice){keys[1 - side], 20};
+        child.local_selectors = policy.local;
+        child.local_count = 1;
+        child.remote_selectors = policy.remote;
+        child.remote_count = 1;
+        CHECK(dataplane_reserve_exact(g->dp, child.spi_in));
+        CHECK(dataplane_install(g->dp, &child));
+        dataplane_use(g->dp, child.spi_in);
+    }
+    for (unsigned port = 1700; port <= 1701; port++) {
+        uint8_t clear[CLEAR_BYTES_MAX];
+        uint8_t pieces[2][CLEAR_BYTES_MAX];
+        size_t lengths[2];
+        size_t length = make_clear(&t, &bundles[7], true, 0, 2000, false, clear);
+
+        ipv4_set_tos(clear, 0);
+        put_u16(clear + 22, (uint16_t)port);
+        lengths[0] = cut_clear(clear, length, 1000, pieces[0], pieces[1], &lengths[1]);
+        for (size_t i = 0; i < 2; i++) {
+            CHECK(testbed_outbound(&t, &t.a, (struct slice){pieces[i], lengths[i]}));
+            CHECK_EQUAL(t.a.out.to_wire_count, port == 1701 ? 1 : 0);
+            testbed_carry(&t, &t.a, &t.b);
+            CHECK_EQUAL(t.b.out.to_tun_count, port == 1701 ? 1 : 0);
+            testbed_give(&t.b);
+        }
+        /* One that nobody saw the first of. */
+        put_u16(pieces[1] + 4, (uint16_t)(get_u16(pieces[1] + 4) + 1));
+        put_u16(pieces[1] + 10, 0);
+        put_u16(pieces[1] + 10, checksum_finish(checksum_add(0, (struct slice){pieces[1], 20})));
+        CHECK(testbed_outbound(&t, &t.a, (struct slice){pieces[1], lengths[1]}));
+        CHECK_EQUAL(t.a.out.to_wire_count, 0);
+        testbed_give(&t.a);
+    }
+    testbed_close(&t);
+}
+
+TEST(ipv6_packets_of_1280_octets_pass_a_path_too_narrow_for_them_in_pieces)
+{
+    static const struct bundle *const b = &bundles[5];
+    uint8_t clear[CLEAR_BYTES_MAX];
+    struct testbed t;
+
+    testbed_open(&t, 31);
+    install(&t, b, 1);
+    dataplane_set_link_mtu(t.a.dp, 1300);
+    size_t length = make_clear(&t, b, true, 1, 1280, true, clear);
+    ipv6_set_traffic_class(clear, 0);
+    CHECK(testbed_outbound(&t, &t.a, (struct slice){clear, length}));
+    CHECK_EQUAL(t.a.out.to_wire_count, 2);
+    uint8_t whole[CLEAR_BYTES_MAX];
+    size_t whole_length = 0;
+    for (size_t i = 0; i < 2; i++) {
+        const struct packet *p = t.a.out.to_wire[i];
+        struct ip_head head;
+
+        CHECK(p->length <= 1300);
+        CHECK(ip_read(packet_slice(p), &head));
+        CHECK(head.is_fragment);
+        CHECK_EQUAL(head.more_fragments, i == 0);
+        /* RFC 8200 4.5: 40 octets of header, 8 of the Fragment header. */
+        if (i == 0) {
+            memcpy(whole, packet_data(p), 40);
+            whole[6] = packet_data(p)[40];
+            whole_length = 40;
+        }
+        memcpy(whole + whole_length, packet_data(p) + 48, p->length - 48);
+        whole_length += p->length - 48;
+    }
+    put_u16(whole + 4, (uint16_t)(whole_length - 40));
+    testbed_give(&t.a);
+    struct packet *received = dataplane_take_packet(t.b.worker);
+    memcpy(packet_data(received), whole, whole_length);
+    received->length = (uint32_t)whole_length - 40;
+    received->offset += 40;
+    received->outer_head_bytes = 40;
+    received->outer_protocol = IP_PROTOCOL_AH;
+    received->local.address = hosts[1][1];
+    received->peer.address = hosts[0][1];
+    dataplane_inbound(t.b.worker, &received, 1, t.now_ms, &t.b.out);
+    CHECK_EQUAL(t.b.out.to_tun_count, 1);
+    check_same((struct slice){clear, length}, t.b.out.to_tun[0], false);
+    testbed_close(&t);
+}

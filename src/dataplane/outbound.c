@@ -260,6 +260,47 @@ static void fit_and_wrap(struct dataplane_worker *worker, struct sa *sa, struct 
     }
 }
 
+/* RFC 4301 7.3: a fragment without ports goes where the one with the ports went. False when it
+ * would change what was judged by them. */
+static bool find_ports(struct dataplane_worker *worker, const struct packet *packet,
+                       struct ip_head *head, uint64_t now_ms)
+{
+    if (head->fragment_offset == 0) {
+        /* Where it has no ports, those behind it have none to meet either. */
+        return fragment_ports_learn(worker->ports_out, packet_slice(packet), head, now_ms) ||
+               !head->has_ports;
+    }
+    /* Where the first was not seen, selectors without ports may fit all the same. */
+    return fragment_ports_find(worker->ports_out, packet_slice(packet), head, now_ms) !=
+           FRAGMENT_PORTS_REFUSED;
+}
+
+/* RFC 4303 3.3.4, RFC 4302 3.3.4: transport mode protects whole datagrams. True when `packet` is
+ * one now; else it has left, or waits as a copy for the rest of it. */
+static bool make_whole(struct dataplane_worker *worker, struct packet *packet, struct ip_head *head,
+                       uint64_t now_ms)
+{
+    switch (reassembly_add(worker->reassembly, packet_slice(packet), head, now_ms, packet)) {
+    case REASSEMBLY_WHOLE:
+        if (ip_read(packet_slice(packet), head)) {
+            return true;
+        }
+        worker_drop(worker, packet, DROP_MALFORMED_INNER);
+        return false;
+    case REASSEMBLY_WAITS:
+        worker_took(worker, packet);
+        return false;
+    case REASSEMBLY_DOUBLED:
+    case REASSEMBLY_MALFORMED:
+    case REASSEMBLY_TOO_LARGE:
+    case REASSEMBLY_OVERLAPS:
+    case REASSEMBLY_CONGESTION:
+        break;
+    }
+    worker_drop(worker, packet, DROP_REASSEMBLY);
+    return false;
+}
+
 /* No SA yet: a few packets wait for it where the policy says so (RFC 4301 4.4.1.2 leaves it to
  * us), all others are dropped. Never sent in clear. */
 static void wait_or_drop(struct dataplane_worker *worker, const struct spd_policy *policy,
@@ -299,6 +340,10 @@ static void outbound_one(struct dataplane_worker *worker, const struct spd *spd,
         worker_drop(worker, packet, DROP_MALFORMED_INNER);
         return;
     }
+    if (head.is_fragment && !find_ports(worker, packet, &head, now_ms)) {
+        worker_drop(worker, packet, DROP_REASSEMBLY);
+        return;
+    }
     route_find(spd, packet, &head, route);
     if (route->policy == NULL) {
         worker_drop(worker, packet, DROP_NO_POLICY);
@@ -310,6 +355,10 @@ static void outbound_one(struct dataplane_worker *worker, const struct spd *spd,
     }
     if (route->policy->verdict == POLICY_BYPASS) {
         leave_in_clear(worker, packet, &head);
+        return;
+    }
+    if (route->sa != NULL && route->sa->shape.transport && head.is_fragment &&
+        !make_whole(worker, packet, &head, now_ms)) {
         return;
     }
     if (route->sa == NULL) {

@@ -9,9 +9,11 @@
 #include "base/table.h"
 #include "dataplane/dataplane.h"
 #include "dataplane/esp.h"
+#include "dataplane/fragment_ports.h"
 #include "dataplane/iv.h"
 #include "dataplane/nest.h"
 #include "dataplane/publish.h"
+#include "dataplane/reassembly.h"
 #include "dataplane/sa.h"
 #include "dataplane/spd.h"
 
@@ -101,7 +103,7 @@ struct held {
 /* Written by its worker alone, read by the control thread at any time. */
 struct doors {
     _Atomic uint64_t from_tun, from_wire, made, to_wire, to_tun, to_control;
-    _Atomic uint64_t to_clear, to_consumer;
+    _Atomic uint64_t to_clear, to_consumer, joined;
     _Atomic uint64_t dropped[DROP_REASON_COUNT];
 };
 
@@ -135,7 +137,10 @@ struct dataplane_worker {
     size_t esp_count, ah_count;
     struct auth_job ah_jobs[BATCH_PACKETS];
     uint16_t ip_id;
+    uint32_t ipv6_id;
 
+    struct reassembly *reassembly; /* of clear packets that must be whole to be protected */
+    struct fragment_ports *ports_out, *ports_in; /* of clear fragments in either direction */
     struct held held[HELD_MAX]; /* oldest first */
     size_t held_count;
 };
@@ -169,6 +174,8 @@ void worker_to_tun(struct dataplane_worker *worker, struct packet *packet);
 void worker_to_wire(struct dataplane_worker *worker, struct packet *packet);
 void worker_to_control(struct dataplane_worker *worker, struct packet *packet);
 void worker_to_consumer(struct dataplane_worker *worker, struct packet *packet);
+/* It was a piece of another packet and is there no more. */
+void worker_took(struct dataplane_worker *worker, struct packet *packet);
 /* In clear around the tunnels: it stands among what goes to the wire. */
 void worker_to_clear(struct dataplane_worker *worker, struct packet *packet);
 /* False when the ring is full: the cause may be noted again. */

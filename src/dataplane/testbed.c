@@ -298,8 +298,8 @@ bool testbed_doors_add_up(const struct gateway *g)
     struct dataplane_doors doors;
 
     dataplane_get_doors(g->dp, &doors);
-    uint64_t left =
-        doors.to_wire + doors.to_tun + doors.to_control + doors.to_clear + doors.to_consumer;
+    uint64_t left = doors.to_wire + doors.to_tun + doors.to_control + doors.to_clear +
+                    doors.to_consumer + doors.joined;
     for (size_t i = 0; i < DROP_REASON_COUNT; i++) {
         left += doors.dropped[i];
     }

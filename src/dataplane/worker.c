@@ -56,8 +56,13 @@ struct dataplane_worker *dataplane_worker_new(struct dataplane *dp, uint32_t ind
     iv_init(&worker->iv, dp->random);
     worker->engine = protect_engine_new();
     worker->nests = calloc(BATCH_PACKETS, sizeof(*worker->nests));
+    worker->reassembly = reassembly_new(dp->random);
+    worker->ports_out = fragment_ports_new(dp->random);
+    worker->ports_in = fragment_ports_new(dp->random);
+    iv_take(&worker->iv, (uint8_t *)&worker->ipv6_id, sizeof(worker->ipv6_id));
     iv_take(&worker->iv, (uint8_t *)&worker->ip_id, sizeof(worker->ip_id));
-    if (worker->engine == NULL || worker->nests == NULL || !worker_init_packets(worker) ||
+    if (worker->engine == NULL || worker->nests == NULL || worker->reassembly == NULL ||
+        worker->ports_out == NULL || worker->ports_in == NULL || !worker_init_packets(worker) ||
         !ring_init(&worker->notes, sizeof(struct dataplane_note), WORKER_NOTES)) {
         worker_fini(worker);
         return NULL;
@@ -79,6 +84,9 @@ void worker_fini(struct dataplane_worker *worker)
     protect_engine_free(worker->engine);
     iv_fini(&worker->iv);
     ring_fini(&worker->notes);
+    reassembly_free(worker->reassembly);
+    fragment_ports_free(worker->ports_out);
+    fragment_ports_free(worker->ports_in);
     free(worker->nests);
     free(worker->is_taken);
     free(worker->free_packets);
@@ -168,6 +176,12 @@ void worker_to_consumer(struct dataplane_worker *worker, struct packet *packet)
     assert(worker->out->to_consumer_count < DATAPLANE_OUTPUT_MAX);
     worker->out->to_consumer[worker->out->to_consumer_count++] = packet;
     tally(&worker->doors.to_consumer, 1, false);
+}
+
+void worker_took(struct dataplane_worker *worker, struct packet *packet)
+{
+    tally(&worker->doors.joined, 1, false);
+    dataplane_give_packet(worker, packet);
 }
 
 void worker_to_clear(struct dataplane_worker *worker, struct packet *packet)

@@ -690,11 +690,17 @@ TEST(a_stranger_with_a_known_name_does_not_hide_what_is_really_wrong)
     gateway_pair_start(&pair, 0);
     gateway_pair_run(&pair, 60000);
     struct status_attempt attempt;
+    size_t strangers = 0;
 
     CHECK_EQUAL(gateway_pair_site(&pair, 1).reason, REASON_NO_ANSWER);
-    CHECK(gateway_attempt_at(pair.nodes[1].gateway, 0, &attempt));
-    CHECK_EQUAL(attempt.reason, REASON_AUTH_WRONG);
-    CHECK_TEXT(attempt.site, "tokyo");
+    /* Between those of our own. */
+    for (size_t i = 0; gateway_attempt_at(pair.nodes[1].gateway, i, &attempt); i++) {
+        if (attempt.reason == REASON_AUTH_WRONG) {
+            CHECK_TEXT(attempt.site, "tokyo");
+            strangers++;
+        }
+    }
+    CHECK(strangers > 0);
     close_both();
 }
 

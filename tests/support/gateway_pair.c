@@ -589,7 +589,7 @@ bool gateway_pair_doors_add_up(const struct gateway_pair *p, unsigned node)
     uint64_t out;
 
     dataplane_get_doors(p->nodes[node].dataplane, &d);
-    out = d.to_wire + d.to_tun + d.to_control + d.to_clear + d.to_consumer;
+    out = d.to_wire + d.to_tun + d.to_control + d.to_clear + d.to_consumer + d.joined;
     for (size_t i = 0; i < DROP_REASON_COUNT; i++) {
         out += d.dropped[i];
     }
