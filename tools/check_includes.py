@@ -22,7 +22,7 @@ ROOMS = {
     "reasons": (["base"], set()),
     "crypto": (["base"], CRYPTO | {"openssl/"}),
     "wire": (["base"], set()),
-    "dataplane": (["base", "crypto", "wire"], {"sys/mman.h"}),
+    "dataplane": (["base", "crypto", "wire"], {"sys/mman.h", "zlib.h"}),
     "proto/ike": (["base", "crypto", "wire"], set()),
     "proto/ikev2": (["base", "crypto", "wire", "proto/ike"], set()),
     "config": (["base", "crypto"], set()),

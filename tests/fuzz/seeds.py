@@ -6,6 +6,7 @@
 import json
 import pathlib
 import struct
+import zlib
 
 HERE = pathlib.Path(__file__).resolve().parent
 VECTORS = HERE.parent / "vectors" / "ike-kat"
@@ -415,8 +416,20 @@ def fragments():
     put("fragments", "hop-by-hop6", piece6(80, body[80:], 0) + piece6(0, body[:80], 1, hop))
 
 
+def compressed():
+    words = b"the gate is open to those who are known " * 40
+    for name, (level, bits, strategy) in {"stored": (0, -15, 0), "fixed": (9, -15, zlib.Z_FIXED), "dynamic": (9, -11, 0),
+                                          "huffman": (1, -15, zlib.Z_HUFFMAN_ONLY)}.items():
+        stream = zlib.compressobj(level, zlib.DEFLATED, bits, 5, strategy)
+        put("deflate", name, bytes([8]) + b"\4\0\0\2" + stream.compress(words) + stream.flush())
+    stream = zlib.compressobj(9, zlib.DEFLATED, -15)
+    put("deflate", "bomb", bytes([255]) + b"\4\0\0\2" + stream.compress(bytes(1 << 20)) + stream.flush())
+    put("deflate", "plain", bytes([8]) + words)
+
+
 packets()
 fragments()
+compressed()
 esp()
 ah()
 payloads_of_esp()
