@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "dataplane/fragment.h"
 #include "dataplane/plane.h"
 #include "wire/icmp.h"
 #include "wire/icmpv6.h"
@@ -153,7 +154,7 @@ size_t fit_fragment(struct dataplane_worker *worker, struct packet *packet,
 
     pieces[0] = packet;
     for (size_t at = first_part; at < payload; at += next_part) {
-        struct packet *piece = count < capacity ? dataplane_take_packet(worker) : NULL;
+        struct packet *piece = count < capacity ? fragment_take(worker, packet) : NULL;
         size_t part = payload - at < next_part ? payload - at : next_part;
 
         if (piece == NULL) {
