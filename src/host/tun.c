@@ -51,23 +51,32 @@ static void explain(int error, const char *name, char *why, size_t why_bytes)
     }
 }
 
-/* ICMP errors of the data plane come out of the device with an address of this machine as their
- * source (RFC 1812 4.3.2.4), and they are for hosts behind it. The system takes them for martians
- * unless it is told to accept them here. Where /proc cannot be written (a container), such errors
- * are lost and path MTU discovery of IPv4 falls back on the MSS: that is no reason not to start. */
-static void accept_own_addresses(const char *name)
+static void set_sysctl(const char *device, const char *name, const char *value)
 {
     char path[64 + TUN_NAME_BYTES];
 
-    snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/accept_local", name);
+    snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/%s", device, name);
     int fd = open(path, O_WRONLY | O_CLOEXEC);
 
     if (fd >= 0) {
-        ssize_t written = write(fd, "1", 1);
+        ssize_t written = write(fd, value, strlen(value));
 
         (void)written;
         (void)close(fd);
     }
+}
+
+/* ICMP errors of the data plane come out of the device with an address of this machine as their
+ * source (RFC 1812 4.3.2.4), and they are for hosts behind it. The system takes them for martians
+ * unless it is told to accept them here. The data plane has checked every source against what was
+ * agreed with the peer, so where routes lead elsewhere a strict reverse path filter (RFC 3704 2.2)
+ * would only lose packets: a loose one is set, which counts more than a strict one for all devices.
+ * Where /proc cannot be written (a container), such errors are lost and path MTU discovery of IPv4
+ * falls back on the MSS: that is no reason not to start. */
+static void accept_what_comes_out(const char *name)
+{
+    set_sysctl(name, "accept_local", "1");
+    set_sysctl(name, "rp_filter", "2");
 }
 
 /* UDP in super-packets where the kernel can; without any of it, checksums and cutting are its work.
@@ -134,7 +143,7 @@ bool tun_open(struct tun *tun, const char *name, bool many, bool supers, char *w
         tun_close(tun);
         return false;
     }
-    accept_own_addresses(tun->name);
+    accept_what_comes_out(tun->name);
     return true;
 }
 
