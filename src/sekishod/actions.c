@@ -206,6 +206,7 @@ static void add_pair(struct daemon *daemon, const struct gateway_route *route)
     struct netlink_pair pair = pair_of(route);
     char why[256];
 
+    daemon->guard_is_stale = true;
     if (!netlink_pair_add(&daemon->netlink, &pair, &ports, daemon->tun.interface_index, why,
                           sizeof(why))) {
         log_line(daemon->log, LOG_LEVEL_WARNING, "routes", "%s", why);
@@ -218,6 +219,7 @@ static void remove_pair(struct daemon *daemon, const struct gateway_route *route
     struct netlink_pair pair = pair_of(route);
     char why[256];
 
+    daemon->guard_is_stale = true;
     if (!netlink_pair_remove(&daemon->netlink, &pair, daemon->tun.interface_index, why,
                              sizeof(why))) {
         log_line(daemon->log, LOG_LEVEL_WARNING, "routes", "%s", why);

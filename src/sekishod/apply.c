@@ -194,6 +194,7 @@ void apply_config(struct daemon *daemon, struct config *config, uint64_t now_ms)
     gateway_configure(daemon->gateway, config, now_ms);
     /* The old one, when there was no memory for the new one. */
     daemon->config = gateway_config(daemon->gateway);
+    daemon->guard_is_stale = true;
 }
 
 /* Line by line, as a person would read it on the terminal. */

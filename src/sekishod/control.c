@@ -73,6 +73,11 @@ static bool host_problem(void *context, size_t index, const char **sentence, con
 {
     const struct daemon *daemon = context;
 
+    if (index == daemon->problem_count && daemon->guard_trouble[0] != '\0') {
+        *sentence = daemon->guard_trouble;
+        *next = "'guard off' in the configuration, when that is as you want it";
+        return true;
+    }
     if (index >= daemon->problem_count) {
         return false;
     }
@@ -196,6 +201,9 @@ static bool run_turn(struct daemon *daemon)
         gateway_time(daemon->gateway, now_ms);
     }
     actions_run(daemon, now_ms);
+    if (daemon->guard_is_stale) {
+        protection_guard(daemon);
+    }
     dataplane_collect(daemon->dataplane);
     return more;
 }

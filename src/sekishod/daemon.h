@@ -65,6 +65,9 @@ struct daemon {
     struct daemon_problem problems[DAEMON_PROBLEMS_MAX];
     size_t problem_count;
 
+    bool guard_is_stale; /* sites or pairs changed since it was set */
+    char guard_trouble[256]; /* a sentence when it could not be set */
+
     bool ends;
     bool failed; /* it ends because it cannot go on */
     bool addresses_changed;
@@ -96,6 +99,11 @@ void actions_take_answers(struct daemon *daemon, uint64_t now_ms);
 /* The work of a job thread, and what becomes of work that nobody waits for any more. */
 void actions_do_job(void *job);
 void actions_drop_job(void *job);
+
+/* ---- protection.c ---- */
+
+/* Tells the host which packets must not come in clear. */
+void protection_guard(struct daemon *daemon);
 
 /* ---- apply.c ---- */
 

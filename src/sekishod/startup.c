@@ -4,6 +4,7 @@
 #include "host/clock.h"
 #include "host/confine.h"
 #include "host/entropy.h"
+#include "host/guard.h"
 #include "host/privileges.h"
 #include "host/processors.h"
 
@@ -177,6 +178,7 @@ void daemon_stop(struct daemon *daemon)
     sockets_close(&daemon->sockets);
     if (daemon->device[0] != '\0') {
         (void)netlink_pairs_clean(&daemon->netlink);
+        guard_remove();
     }
     tun_close(&daemon->tun);
     netlink_close(&daemon->netlink);

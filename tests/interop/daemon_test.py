@@ -161,18 +161,33 @@ def unheard(lab, host):
     lab.check("and ends like any other", process.wait(5) == 0)
 
 
+def guard(host):
+    return host.run("nft", "list", "ruleset", check=False).stdout
+
+
 def ending(lab, host, gateway):
     check = lab.check
+    check("clear text from behind the peer is refused by the packet filter",
+          wait_for(lambda: "ip saddr 10.2.0.0/16 ip daddr 10.1.0.0/16" in guard(host), 3), guard(host))
     gateway.kill()
     check("after kill -9 device and routes are gone", "sekisho0" not in host.ip("link").stdout + host.ip("route").stdout)
     (gateway.run_folder / "control.sock").touch()
     (gateway.run_folder / "control.sock").unlink()
     gateway.start()
     check("and it starts again", gateway.command("status", check=False).returncode in (0, 4))
+    check("what the killed one left in the packet filter is replaced",
+          wait_for(lambda: guard(host).count("ip saddr 10.2.0.0/16") == 1, 3), guard(host))
+    gateway.write(CONFIG.replace("site peer", "guard off\nsite peer"))
+    gateway.process.send_signal(1)
+    check("'guard off' takes it away", wait_for(lambda: "sekisho" not in guard(host), 3), guard(host))
+    gateway.write(CONFIG)
+    gateway.process.send_signal(1)
+    check("and without the word it is there", wait_for(lambda: "sekisho" in guard(host), 3), guard(host))
     began = time.monotonic()
     check("SIGTERM ends it with 0", gateway.stop() == 0, f"{time.monotonic() - began:.2f} s")
     check("and leaves neither device nor route nor socket", "sekisho0" not in host.ip("link").stdout + host.ip("route").stdout
           and not (gateway.run_folder / "control.sock").exists())
+    check("nor a packet filter", "sekisho" not in guard(host), guard(host))
     # in the background
     status, told = run_once(host, gateway)
     pid = int((gateway.run_folder / "sekishod.pid").read_text())

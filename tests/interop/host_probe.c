@@ -7,6 +7,7 @@
 #define _GNU_SOURCE 1 /* setns() */
 
 #include "host/clock.h"
+#include "host/guard.h"
 #include "host/netlink.h"
 #include "host/raw.h"
 #include "host/tun.h"
@@ -775,6 +776,245 @@ static void check_pairs(const char *space)
     netlink_close(&nl);
 }
 
+static void strict_filter(const char *device, const char *value)
+{
+    char path[128];
+
+    snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/rp_filter", device);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, value, 1) != 1) {
+        perror(path);
+        exit(2);
+    }
+    (void)close(fd);
+}
+
+/* Puts a UDP datagram into the device, as the data plane does after it was opened. */
+static bool come_out(const struct tun *tun, const char *from, const char *to, uint16_t port)
+{
+    const struct address source = address_of(from), target = address_of(to);
+    uint8_t head[28] = {0x45, 0, 0, 33, 0, 1, 0, 0, 64, 17};
+    struct packet *p = in[0];
+
+    memcpy(head + 12, source.bytes, 4);
+    memcpy(head + 16, target.bytes, 4);
+    uint16_t sum = sum_of(head, 20);
+    head[10] = (uint8_t)(sum >> 8);
+    head[11] = (uint8_t)sum;
+    head[20] = 0x30;
+    head[22] = (uint8_t)(port >> 8);
+    head[23] = (uint8_t)port;
+    head[25] = 13;
+    p->offset = PACKET_HEADROOM_BYTES;
+    p->length = 33;
+    memcpy(packet_data(p), head, sizeof(head));
+    memcpy(packet_data(p) + sizeof(head), "hello", 5);
+    return tun_write(tun, in, 1, 0) == TUN_OK;
+}
+
+/* As a program that knows nothing of us. */
+static void say_plainly(const char *to)
+{
+    struct sockaddr_in name = {.sin_family = AF_INET, .sin_port = 9};
+    const struct address address = address_of(to);
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    memcpy(&name.sin_addr, address.bytes, 4);
+    if (fd < 0 || sendto(fd, "hello", 5, 0, (const struct sockaddr *)&name, sizeof(name)) != 5) {
+        perror("say_plainly");
+    }
+    (void)close(fd);
+}
+
+/* Transport mode where every device has a strict reverse path filter: protected packets and IKE
+ * come in outside, clear ones out of the device, from the same host. */
+static void check_strict(const char *space_a, const char *space_b)
+{
+    const struct netlink_control_ports ports = {500, 4500};
+    const struct netlink_pair pair = {.local = address_of("203.0.113.1"),
+                                      .peer = address_of("198.51.100.2"),
+                                      .peer_port_last = 65535,
+                                      .local_port_last = 65535};
+    struct ends esp = {.from = {pair.peer, 0}, .to = {pair.local, 0}}, ah = esp;
+    struct ends ike = {.from = {pair.peer, 4500}, .to = {pair.local, 4500}};
+    struct endpoint any_ike = {{.family = FAMILY_IPV4}, 4500};
+    struct endpoint any_other = {{.family = FAMILY_IPV4}, 7000};
+    struct datagram_socket other, plain;
+    struct netlink nl;
+    struct tun tun;
+    char why[256] = "";
+    bool absent;
+
+    enter(space_b);
+    bool ok = raw_open(&esp.a, FAMILY_IPV4, 50, &absent, why, sizeof(why)) &&
+              raw_open(&ah.a, FAMILY_IPV4, 51, &absent, why, sizeof(why)) &&
+              udp_open(&ike.a, &any_ike, &absent, why, sizeof(why)) &&
+              udp_open(&plain, &any_other, &absent, why, sizeof(why));
+    enter(space_a);
+    strict_filter("all", "1");
+    ok = ok && netlink_open(&nl, why, sizeof(why)) &&
+         tun_open(&tun, "hst3", false, false, why, sizeof(why)) &&
+         netlink_link_up(&nl, tun.interface_index, 1400, why, sizeof(why)) &&
+         netlink_pair_add(&nl, &pair, &ports, tun.interface_index, why, sizeof(why)) &&
+         raw_open(&esp.b, FAMILY_IPV4, 50, &absent, why, sizeof(why)) &&
+         raw_open(&ah.b, FAMILY_IPV4, 51, &absent, why, sizeof(why)) &&
+         udp_open(&ike.b, &any_ike, &absent, why, sizeof(why)) &&
+         udp_open(&other, &any_other, &absent, why, sizeof(why));
+    check("strict: opens", ok);
+    if (!ok) {
+        printf("%s\n", why);
+        return;
+    }
+    struct ends *all[] = {&esp, &ah, &ike};
+    static const char *const names[] = {"ESP", "AH", "IKE"};
+    char what[96];
+    for (size_t i = 0; i < ARRAY_LENGTH(all); i++) {
+        reset();
+        fill(0, 100, &all[i]->from, &all[i]->to, 0, true);
+        bool sent = datagram_send(&all[i]->a, out, 1) == 0;
+        snprintf(what, sizeof(what), "strict: %s comes in from the peer", names[i]);
+        check(what, sent && receive(&all[i]->b, 1) == 1 && same_bytes(in[0], 1, 100));
+    }
+    reset();
+    check("strict: what comes out of the device reaches a program",
+          come_out(&tun, "198.51.100.2", "203.0.113.1", 7000) && receive(&other, 1) == 1 &&
+              in[0]->length == 5);
+    say_plainly("198.51.100.2");
+    check("strict: a program that chose no source talks through the device",
+          reads_packet_to(&tun, "203.0.113.1", "198.51.100.2"));
+    reset();
+    struct endpoint from = {pair.peer, 7000}, to = {pair.local, 7000};
+    fill(0, 5, &from, &to, 0, true);
+    bool sent = datagram_send(&plain, out, 1) == 0;
+    check("strict: in clear nothing comes in", sent && receive(&other, 1) == 0);
+    strict_filter("all", "0");
+    datagram_close(&other);
+    datagram_close(&plain);
+    for (size_t i = 0; i < ARRAY_LENGTH(all); i++) {
+        datagram_close(&all[i]->a);
+        datagram_close(&all[i]->b);
+    }
+    (void)netlink_pairs_clean(&nl);
+    tun_close(&tun);
+    netlink_close(&nl);
+}
+
+struct guarded {
+    struct datagram_socket from, to;
+    struct endpoint source, target;
+};
+
+static bool guarded_open(struct guarded *g, const char *space_a, const char *space_b, const char *a,
+                         const char *b, uint16_t port)
+{
+    char why[256];
+    bool absent;
+
+    g->source = (struct endpoint){address_of(b), 6000};
+    g->target = (struct endpoint){address_of(a), port};
+    enum family family = (enum family)g->source.address.family;
+    struct endpoint any_from = {{.family = family}, 6000}, any_to = {{.family = family}, port};
+    enter(space_b);
+    bool ok = udp_open(&g->from, &any_from, &absent, why, sizeof(why));
+    enter(space_a);
+    return ok && udp_open(&g->to, &any_to, &absent, why, sizeof(why));
+}
+
+static bool hears(struct guarded *g)
+{
+    struct pollfd ready = {.fd = g->to.fd, .events = POLLIN};
+    size_t too_long = 0;
+
+    reset();
+    fill(0, 40, &g->source, &g->target, 0, false);
+    return datagram_send(&g->from, out, 1) == 0 && poll(&ready, 1, 200) > 0 &&
+           datagram_receive(&g->to, in, 1, &too_long) == 1;
+}
+
+static void guarded_close(struct guarded *g)
+{
+    datagram_close(&g->from);
+    datagram_close(&g->to);
+}
+
+static void check_guard_family(const char *space_a, const char *space_b, const char *a,
+                               const char *b, const struct guard_entry *entry, const char *name)
+{
+    const struct guard_ports ports = {500, 4500};
+    struct guard_entry narrow[2] = {*entry, *entry}, port = *entry;
+    struct guarded plain, ike;
+    char why[256] = "", what[96];
+
+    bool ok = guarded_open(&plain, space_a, space_b, a, b, 7000);
+    check(name, ok && hears(&plain));
+    ok = ok && guard_set("hst4", &ports, entry, 1, why, sizeof(why));
+    snprintf(what, sizeof(what), "%s: what comes in clear is not heard", name);
+    check(what, ok && !hears(&plain));
+    if (!ok) {
+        printf("%s\n", why);
+        return;
+    }
+    guarded_close(&plain);
+    ok = guarded_open(&ike, space_a, space_b, a, b, 4500);
+    snprintf(what, sizeof(what), "%s: IKE is", name);
+    check(what, ok && hears(&ike));
+    guarded_close(&ike);
+    ok = guarded_open(&plain, space_a, space_b, a, b, 7000);
+
+    narrow[0].may_be_clear = true;
+    narrow[0].protocol = 17;
+    narrow[0].local_port_first = narrow[0].local_port_last = 7000;
+    snprintf(what, sizeof(what), "%s: the first entry decides", name);
+    check(what, ok && guard_set("hst4", &ports, narrow, 2, why, sizeof(why)) && hears(&plain));
+    port.protocol = 17;
+    port.remote_port_first = 5000;
+    port.remote_port_last = 5999;
+    snprintf(what, sizeof(what), "%s: another port is not meant", name);
+    check(what, guard_set("hst4", &ports, &port, 1, why, sizeof(why)) && hears(&plain));
+    port.remote_port_last = 6000;
+    snprintf(what, sizeof(what), "%s: the last port of a range is", name);
+    check(what, guard_set("hst4", &ports, &port, 1, why, sizeof(why)) && !hears(&plain));
+    port.protocol = 6;
+    snprintf(what, sizeof(what), "%s: another protocol is not", name);
+    check(what, guard_set("hst4", &ports, &port, 1, why, sizeof(why)) && hears(&plain));
+    snprintf(what, sizeof(what), "%s: by the device it comes in", name);
+    check(what, guard_set("to-r", &ports, entry, 1, why, sizeof(why)) && hears(&plain));
+    ok = guard_set("hst4", &ports, entry, 1, why, sizeof(why)) && !hears(&plain);
+    guard_remove();
+    guard_remove();
+    snprintf(what, sizeof(what), "%s: removed, it is gone", name);
+    check(what, ok && hears(&plain));
+    guarded_close(&plain);
+}
+
+static void check_guard(const char *space_a, const char *space_b)
+{
+    const struct guard_entry four = {.local = network_of("203.0.113.0/25"),
+                                     .remote = network_of("198.51.100.2/32"),
+                                     .local_port_last = 65535,
+                                     .remote_port_last = 65535};
+    const struct guard_entry six = {.local = network_of("2001:db8:a::/64"),
+                                    .remote = network_of("2001:db8:b::/65"),
+                                    .local_port_last = 65535,
+                                    .remote_port_last = 65535};
+    const struct guard_ports ports = {500, 4500};
+    static struct guard_entry many[GUARD_ENTRIES_MAX + 1];
+    char why[256] = "";
+
+    check_guard_family(space_a, space_b, "203.0.113.1", "198.51.100.2", &four, "guard4");
+    check_guard_family(space_a, space_b, "2001:db8:a::1", "2001:db8:b::2", &six, "guard6");
+    for (size_t i = 0; i < ARRAY_LENGTH(many); i++) {
+        many[i] = six;
+        many[i].protocol = 6;
+        many[i].remote_port_last = many[i].local_port_last = 80;
+    }
+    check("guard: as many as there may be",
+          guard_set("hst4", &ports, many, GUARD_ENTRIES_MAX, why, sizeof(why)));
+    check("guard: and no more",
+          !guard_set("hst4", &ports, many, GUARD_ENTRIES_MAX + 1, why, sizeof(why)));
+    guard_remove();
+}
+
 /* The way out of this namespace takes a thousand octets a second, and the buffer is small. */
 static void check_stalled(const char *space, const char *from, const char *to)
 {
@@ -823,6 +1063,8 @@ int main(int argc, char **argv)
     }
     check_tun(argv[1]);
     check_pairs(argv[1]);
+    check_strict(argv[1], argv[2]);
+    check_guard(argv[1], argv[2]);
     check_udp(argv[1], argv[2], "203.0.113.1", "198.51.100.2", "udp4", 28);
     check_udp(argv[1], argv[2], "2001:db8:a::1", "2001:db8:b::2", "udp6", 48);
     check_whole(argv[1], argv[2], "203.0.113.1", "198.51.100.2", "ah4");
