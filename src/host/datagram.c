@@ -28,7 +28,7 @@
 #define SOCKET_BUFFER_BYTES (8 * 1024 * 1024)
 #define CONTROL_BYTES 160 /* packet information, TOS and segment size of either family */
 /* With the extension headers that fit into the head room, each in a message of its own. */
-#define RAW_CONTROL_BYTES 512
+#define RAW_CONTROL_BYTES (PACKET_HEADROOM_BYTES + 384)
 #define SEND_WAIT_MS 2 /* when the buffer of the socket is full */
 #define SUPER_BYTES_MAX 65000
 #define SUPERS 32 /* super-datagrams of one receive call */

@@ -463,7 +463,7 @@ static void check_extensions(const char *space_a, const char *space_b, const cha
     struct ends e = {.from = {address_of(a), 0}, .to = {address_of(b), 0}};
     /* Padding, and an option for experiments that may be skipped (RFC 4727). */
     static const uint8_t hop[8] = {0, 0, 1, 4, 0, 0, 0, 0};
-    static uint8_t options[96] = {0, 1, 0x1e, 12};
+    static uint8_t options[PACKET_HEADROOM_BYTES] = {0, 1, 0x1e, 12};
     char why[256] = "";
     bool absent;
     size_t too_long = 0;
@@ -483,13 +483,14 @@ static void check_extensions(const char *space_a, const char *space_b, const cha
               head[40] == 60 && memcmp(head + 41, hop + 1, 7) == 0 && head[48] == 51 &&
               memcmp(head + 49, options + 1, 15) == 0);
 
-    options[1] = 11;
-    options[3] = 92;
-    ok = setsockopt(e.a.fd, IPPROTO_IPV6, IPV6_DSTOPTS, options, 96) == 0;
+    options[1] = sizeof(options) / 8 - 1;
+    options[3] = sizeof(options) - 4;
+    ok = setsockopt(e.a.fd, IPPROTO_IPV6, IPV6_DSTOPTS, options, sizeof(options)) == 0;
+    struct pollfd ready = {.fd = e.b.fd, .events = POLLIN};
     reset();
     fill(0, 100, &e.from, &e.to, 0, true);
     ok = ok && datagram_send(&e.a, out, 1) == 0;
-    (void)usleep(50000);
+    (void)poll(&ready, 1, 2000);
     check("ah6: more of them than fit are counted, not delivered",
           ok && datagram_receive(&e.b, in, 1, &too_long) == 0 && too_long == 1);
     datagram_close(&e.a);
