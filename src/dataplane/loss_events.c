@@ -64,7 +64,7 @@ void loss_events_lost(struct loss_events *l, uint64_t first, uint64_t end, uint6
         double at_us = (double)before_us + step_us * (double)(sequence - first + 1);
         double quiet_us = l->event_us + rtt_us;
 
-        if (l->event_sequence == 0 || at_us > quiet_us) {
+        if (l->count == 0 || at_us > quiet_us) {
             begin_event(l, sequence, at_us, rtt_us);
             quiet_us = at_us + rtt_us;
         }
@@ -75,6 +75,13 @@ void loss_events_lost(struct loss_events *l, uint64_t first, uint64_t end, uint6
 
         sequence += skip < (double)(end - sequence) ? (uint64_t)skip + 1 : end - sequence;
     }
+}
+
+void loss_events_renumber(struct loss_events *l)
+{
+    /* Numbers go round: the newest event lies as far before 1 as it lay before the next one. */
+    l->event_sequence -= l->newest;
+    l->newest = 0;
 }
 
 uint32_t loss_events_inverse(const struct loss_events *l)

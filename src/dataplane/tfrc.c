@@ -95,7 +95,7 @@ static void update_rate(struct tfrc *tfrc, uint64_t now_us)
         double fair = tfrc_equation(rtt_seconds, 1.0 / tfrc->loss_inverse);
 
         tfrc->rate = within(tfrc, fair < limit ? fair : limit);
-    } else if (tfrc->doubled_us == 0 || now_us - tfrc->doubled_us >= tfrc->rtt_us) {
+    } else if (tfrc->doubled_us == 0 || now_us >= tfrc->doubled_us + tfrc->rtt_us) {
         double first = first_window(tfrc) / rtt_seconds;
         double doubled = tfrc->doubled_us == 0 ? first : limit;
 
@@ -119,7 +119,7 @@ void tfrc_feedback(struct tfrc *tfrc, uint32_t loss_inverse, uint32_t rtt_sample
     bool first = tfrc->rtt_us == 0;
     bool worse = loss_inverse > 0 && (tfrc->loss_inverse == 0 || loss_inverse < tfrc->loss_inverse);
 
-    if (!first && !worse && now_us - tfrc->updated_us < tfrc->rtt_us) {
+    if (!first && !worse && now_us < tfrc->updated_us + tfrc->rtt_us) {
         /* Heard, but the rate changes once a round trip. */
         expect_feedback(tfrc, now_us);
         return;

@@ -414,6 +414,36 @@ def fragments():
         put("fragments", f"whole{name}", piece(0, body, 0) + piece(0, body[:8], 1))
     put("fragments", "options4", piece4(0, body[:80], 1, bytes([7, 3, 4, 0])) + piece4(80, body[80:], 0))
     put("fragments", "hop-by-hop6", piece6(80, body[80:], 0) + piece6(0, body[:80], 1, hop))
+def reassembly():
+    """Payloads of IP-TFS: [step of the sequence number, flags, length, octets] ..."""
+    def record(step, payload, flags=0):
+        length = struct.pack(">H", len(payload)) if len(payload) > 255 else bytes([len(payload)])
+        return bytes([step & 255, flags | (64 if len(payload) > 255 else 0)]) + length + payload
+
+    def payload(offset, blocks, room, control=b""):
+        return struct.pack(">BBH", 1 if control else 0, 0, offset) + control + blocks + bytes(room - len(blocks))
+
+    control = struct.pack(">IQII", 1000, 40000 << 42 | 300 << 21 | 12000, 7, 9)
+    stream = ipv4(17, UDP * 8) + ipv6(17, UDP * 20) + ipv4(6, SYN) + ipv4(17, UDP)
+    for name, room, head in (("small", 40, b""), ("middle", 120, control), ("big", 400, b"")):
+        ends, at = [], 0
+        for packet in (ipv4(17, UDP * 8), ipv6(17, UDP * 20), ipv4(6, SYN), ipv4(17, UDP)):
+            at += len(packet)
+            ends.append(at)
+        parts = []
+        for begin in range(0, len(stream), room):
+            offset = 0 if begin == 0 else min([e for e in ends if e >= begin], default=begin) - begin
+            parts.append(payload(offset, stream[begin:begin + room], room, head))
+        order = b"\0" + b"".join(record(0 if i == 0 else 1, part) for i, part in enumerate(parts))
+        put("aggfrag_in", f"{name}-in-order", order)
+        put("aggfrag_in", f"{name}-lost", b"\1" + b"".join(
+            record(2 if i % 3 == 0 else 1, part, 128) for i, part in enumerate(parts)))
+        if len(parts) > 3:
+            moved = b"\0" + record(1, parts[1]) + record(-1, parts[0]) + record(3, parts[3]) + record(-1, parts[2])
+            put("aggfrag_in", f"{name}-reordered", moved + record(0, parts[2], 128) + record(9, parts[0], 128))
+    put("aggfrag_in", "pads", b"\2" + record(0, payload(0, b"", 60)) + record(1, payload(0, ipv4(17, UDP)[:2], 2))
+        + record(1, payload(0, b"", 30)) + record(1, payload(31, ipv4(17, UDP)[2:], 60)))
+    put("aggfrag_in", "odd", b"\3" + record(0, b"\2\0\0\0") + record(1, b"\1\0\0\0abc") + record(1, payload(900, b"", 20)))
 
 
 def compressed():
@@ -435,6 +465,7 @@ ah()
 payloads_of_esp()
 journeys()
 captures()
+reassembly()
 texts()
 ikev2()
 machines()
