@@ -183,6 +183,8 @@ size_t dataplane_memory_bytes(const struct dataplane *dp);
 
 /* ---- worker face ---- */
 
+#define NEVER_US UINT64_MAX
+
 MUST_USE struct dataplane_worker *dataplane_worker_new(struct dataplane *dp, uint32_t index);
 void dataplane_worker_free(struct dataplane_worker *worker);
 
@@ -211,10 +213,14 @@ void dataplane_outbound(struct dataplane_worker *worker, struct packet *const *p
  * header. */
 void dataplane_inbound(struct dataplane_worker *worker, struct packet *const *packets, size_t count,
                        uint64_t now_ms, struct dataplane_output *out);
-/* What is to be done without a packet: looking again at what waits for an SA. `now_ms` or later;
- * NEVER_MS: nothing. A tick that comes too early is harmless. */
-uint64_t dataplane_due_ms(const struct dataplane_worker *worker, uint64_t now_ms);
-void dataplane_tick(struct dataplane_worker *worker, uint64_t now_ms, struct dataplane_output *out);
+/* What is to be done without a packet: looking again at what waits for an SA, dummy packets, a
+ * steady pace. Microseconds of the clock of now_ms; NEVER_US: nothing. A tick that comes too early
+ * is harmless. */
+uint64_t dataplane_due_us(const struct dataplane_worker *worker, uint64_t now_us);
+void dataplane_tick(struct dataplane_worker *worker, uint64_t now_us, struct dataplane_output *out);
+/* Which worker seals and which opens, when there are several: what is sent at a pace is sent by the
+ * one that also sends the rest. A new worker does both. */
+void dataplane_worker_does(struct dataplane_worker *worker, bool seals, bool opens);
 /* What the caller lost: SEND_FAILED, TUN_FAILED and CONTROL_FULL of packets that had gone through
  * those doors; MALFORMED_OUTER and MALFORMED_INNER of what could not be read in whole and was never
  * handed in. */

@@ -26,6 +26,7 @@ struct nest {
     size_t job; /* of the round: among those of its protocol */
     bool waits; /* the round is not over for it */
     bool dont_fragment; /* outside */
+    uint8_t contents; /* next header of what is not a packet: a dummy; 0: a packet */
     uint8_t tos; /* outside */
     uint16_t ah_offset; /* from the beginning of the IP packet */
     uint8_t icv[AH_ICV_BYTES_MAX]; /* AH inbound: as it came */
@@ -49,6 +50,9 @@ void nest_write_icv(const struct sa_shape *shape, const struct auth_job *job, ui
 /* Takes a clear packet that fits (or may be cut outside). Room for it is made when all is taken. */
 void nest_send(struct dataplane_worker *worker, struct sa *sa, struct packet *packet,
                const struct ip_head *head, bool dont_fragment, uint64_t now_ms);
+/* Takes contents of a tunnel that are no packet, such as a dummy. */
+void nest_send_contents(struct dataplane_worker *worker, struct sa *sa, struct packet *packet,
+                        uint8_t next_header, uint64_t now_ms);
 /* Finishes what was taken. */
 void nest_send_all(struct dataplane_worker *worker, uint64_t now_ms);
 

@@ -117,9 +117,11 @@ static bool put_esp(struct dataplane_worker *worker, struct nest *n, uint8_t nex
 
 static enum drop_reason write_esp_tunnel(struct dataplane_worker *worker, struct nest *n)
 {
-    uint8_t next_header = version_as_protocol(n->packet);
+    uint8_t next_header = n->contents != 0 ? n->contents : version_as_protocol(n->packet);
 
-    pad_for_confidentiality(n->sa, n->packet);
+    if (n->contents == 0) {
+        pad_for_confidentiality(n->sa, n->packet);
+    }
     if (!put_esp(worker, n, next_header)) {
         return DROP_NO_BUFFER;
     }
@@ -402,6 +404,7 @@ static void send_round(struct dataplane_worker *worker, uint64_t now_ms)
             finish(worker, n, now_ms);
         } else {
             n->sa = outer;
+            n->contents = 0;
             if (&worker->nests[kept] != n) {
                 worker->nests[kept] = *n;
             }
@@ -419,12 +422,13 @@ void nest_send_all(struct dataplane_worker *worker, uint64_t now_ms)
     }
 }
 
-void nest_send(struct dataplane_worker *worker, struct sa *sa, struct packet *packet,
-               const struct ip_head *head, bool dont_fragment, uint64_t now_ms)
+/* NULL: the bundle is not whole, and the packet has left. */
+static struct nest *begin(struct dataplane_worker *worker, struct sa *sa, struct packet *packet,
+                          uint64_t now_ms)
 {
     if (sa->more->waits_for_outer && sa_outer(sa) == NULL) {
         worker_drop(worker, packet, DROP_NO_SA);
-        return;
+        return NULL;
     }
     if (worker->nest_count == BATCH_PACKETS) {
         nest_send_all(worker, now_ms);
@@ -433,6 +437,30 @@ void nest_send(struct dataplane_worker *worker, struct sa *sa, struct packet *pa
     n->packet = packet;
     n->sa = sa;
     n->via = NULL;
+    n->contents = 0;
+    return n;
+}
+
+void nest_send_contents(struct dataplane_worker *worker, struct sa *sa, struct packet *packet,
+                        uint8_t next_header, uint64_t now_ms)
+{
+    struct nest *n = begin(worker, sa, packet, now_ms);
+
+    if (n != NULL) {
+        n->contents = next_header;
+        n->dont_fragment = sa_dont_fragment(sa, true);
+        n->tos = 0;
+    }
+}
+
+void nest_send(struct dataplane_worker *worker, struct sa *sa, struct packet *packet,
+               const struct ip_head *head, bool dont_fragment, uint64_t now_ms)
+{
+    struct nest *n = begin(worker, sa, packet, now_ms);
+
+    if (n == NULL) {
+        return;
+    }
     n->dont_fragment = dont_fragment;
     /* In transport mode there is one header, and it stays as it is. */
     n->tos = sa->shape.transport ? head->tos : ecn_encapsulate(head->tos, sa->shape.copy_dscp);

@@ -495,13 +495,13 @@ TEST(first_packets_wait_for_the_sa_where_the_policy_says_so)
     }
     CHECK_EQUAL(testbed_dropped(&t.a, DROP_QUEUE_FULL), 20 - HELD_OF_POLICY_MAX);
     CHECK(testbed_note(&t.a, NOTE_ACQUIRE, NULL));
-    CHECK(dataplane_due_ms(t.a.worker, t.now_ms) < t.now_ms + 100);
-    dataplane_tick(t.a.worker, t.now_ms + 20, &t.a.out);
+    CHECK(dataplane_due_us(t.a.worker, t.now_ms * 1000) < (t.now_ms + 100) * 1000);
+    dataplane_tick(t.a.worker, (t.now_ms + 20) * 1000, &t.a.out);
     CHECK_EQUAL(t.a.out.to_wire_count, 0);
     install(&t, &bundles[0], 0);
-    dataplane_tick(t.a.worker, t.now_ms + 40, &t.a.out);
+    dataplane_tick(t.a.worker, (t.now_ms + 40) * 1000, &t.a.out);
     CHECK_EQUAL(t.a.out.to_wire_count, HELD_OF_POLICY_MAX);
-    CHECK_EQUAL(dataplane_due_ms(t.a.worker, t.now_ms), NEVER_MS);
+    CHECK_EQUAL(dataplane_due_us(t.a.worker, t.now_ms * 1000), NEVER_US);
     testbed_carry(&t, &t.a, &t.b);
     CHECK_EQUAL(t.b.out.to_tun_count, HELD_OF_POLICY_MAX);
     testbed_give(&t.b);
@@ -527,9 +527,9 @@ TEST(what_waited_too_long_is_dropped)
     CHECK(dataplane_set_policies(t.a.dp, &policy, 1));
     size_t length = make_clear(&t, &bundles[0], true, 0, 100, true, clear);
     CHECK(testbed_outbound(&t, &t.a, (struct slice){clear, length}));
-    dataplane_tick(t.a.worker, t.now_ms + HELD_MS - 1, &t.a.out);
+    dataplane_tick(t.a.worker, (t.now_ms + HELD_MS - 1) * 1000, &t.a.out);
     CHECK_EQUAL(testbed_dropped(&t.a, DROP_NO_SA), 0);
-    dataplane_tick(t.a.worker, t.now_ms + HELD_MS, &t.a.out);
+    dataplane_tick(t.a.worker, (t.now_ms + HELD_MS) * 1000, &t.a.out);
     CHECK_EQUAL(testbed_dropped(&t.a, DROP_NO_SA), 1);
     CHECK(testbed_doors_add_up(&t.a));
     testbed_close(&t);
@@ -759,5 +759,54 @@ TEST(ipv6_packets_of_1280_octets_pass_a_path_too_narrow_for_them_in_pieces)
     dataplane_inbound(t.b.worker, &received, 1, t.now_ms, &t.b.out);
     CHECK_EQUAL(t.b.out.to_tun_count, 1);
     check_same((struct slice){clear, length}, t.b.out.to_tun[0], false);
+    testbed_close(&t);
+}
+
+TEST(a_silent_sa_sends_dummies_that_are_dropped_by_the_other_side)
+{
+    struct tunnel tunnel = {.suite = GCM, .outer_family = FAMILY_IPV4, .encapsulated = true};
+    uint8_t keys[2][KEY_BYTES] = {{1}, {2}};
+    struct testbed t;
+
+    testbed_open(&t, 40);
+    for (size_t side = 0; side < 2; side++) {
+        struct gateway *g = side == 0 ? &t.a : &t.b;
+        struct child_sa child;
+
+        testbed_child(&tunnel, side == 0, &child);
+        child.spi_in = side == 0 ? 0x3001 : 0x3002;
+        child.spi_out = side == 0 ? 0x3002 : 0x3001;
+        child.key_in = (struct slice){keys[side], 20};
+        child.key_out = (struct slice){keys[1 - side], 20};
+        child.dummy_interval_ms = side == 0 ? 100 : 0;
+        child.tfc_bytes = side == 0 ? TFC_TO_MTU : 0;
+        CHECK(dataplane_reserve_exact(g->dp, child.spi_in));
+        CHECK(dataplane_install(g->dp, &child));
+        dataplane_use(g->dp, child.spi_in);
+    }
+    uint32_t wire_bytes = 0;
+    for (size_t i = 0; i < 10; i++) {
+        t.now_ms += 100;
+        CHECK(dataplane_due_us(t.a.worker, t.now_ms * 1000) <= t.now_ms * 1000);
+        dataplane_tick(t.a.worker, t.now_ms * 1000, &t.a.out);
+        CHECK_EQUAL(t.a.out.to_wire_count, 1);
+        CHECK_EQUAL(dataplane_due_us(t.a.worker, t.now_ms * 1000), (t.now_ms + 100) * 1000);
+        wire_bytes = t.a.out.to_wire[0]->length;
+        testbed_carry(&t, &t.a, &t.b);
+        CHECK_EQUAL(t.b.out.to_tun_count, 0);
+        CHECK_EQUAL(testbed_dropped(&t.b, DROP_DUMMY), i + 1);
+    }
+    /* A real packet is as long as they are. */
+    uint8_t clear[CLEAR_BYTES_MAX];
+    size_t length = make_clear(&t, &bundles[7], true, 0, 100, true, clear);
+    CHECK(testbed_outbound(&t, &t.a, (struct slice){clear, length}));
+    CHECK_EQUAL(t.a.out.to_wire[0]->length, wire_bytes);
+    testbed_carry(&t, &t.a, &t.b);
+    CHECK_EQUAL(t.b.out.to_tun_count, 1);
+    CHECK_EQUAL(t.b.out.to_tun[0]->length, length);
+    testbed_give(&t.b);
+    dataplane_stop(t.a.dp, 0x3001);
+    CHECK_EQUAL(dataplane_due_us(t.a.worker, t.now_ms * 1000), NEVER_US);
+    CHECK(testbed_doors_add_up(&t.a));
     testbed_close(&t);
 }

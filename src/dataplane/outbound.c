@@ -409,19 +409,13 @@ void dataplane_outbound(struct dataplane_worker *worker, struct packet *const *p
     nest_send_all(worker, now_ms);
 }
 
-uint64_t dataplane_due_ms(const struct dataplane_worker *worker, uint64_t now_ms)
-{
-    return worker->held_count > 0 ? now_ms + HELD_LOOK_MS : NEVER_MS;
-}
-
-void dataplane_tick(struct dataplane_worker *worker, uint64_t now_ms, struct dataplane_output *out)
+void outbound_look_again(struct dataplane_worker *worker, uint64_t now_ms)
 {
     struct held held[HELD_MAX];
     size_t count = worker->held_count;
     struct route route = {.known = false};
-
-    worker_begin(worker, now_ms, out);
     const struct spd *spd = atomic_load(&worker->dp->spd);
+
     memcpy(held, worker->held, count * sizeof(held[0]));
     worker->held_count = 0;
     for (size_t i = 0; i < count; i++) {

@@ -61,6 +61,7 @@ struct dataplane {
     _Atomic(struct sa *) *slots; /* by the low bits of the SPI */
     _Atomic(struct exact_list *) exact; /* NULL: none */
     _Atomic(struct spd *) spd;
+    _Atomic(struct sa_list *) paced; /* that send without being asked; may be NULL */
     _Atomic(struct own_addresses *) own;
     uint32_t sa_max;
     uint32_t index_mask;
@@ -93,7 +94,7 @@ struct dataplane {
 #define HELD_MAX BATCH_PACKETS
 #define HELD_OF_POLICY_MAX 16
 #define HELD_MS 5000
-#define HELD_LOOK_MS 10
+#define HELD_LOOK_US 10000
 struct held {
     struct packet *packet;
     uint32_t policy_id;
@@ -141,6 +142,7 @@ struct dataplane_worker {
 
     struct reassembly *reassembly; /* of clear packets that must be whole to be protected */
     struct fragment_ports *ports_out, *ports_in; /* of clear fragments in either direction */
+    bool seals, opens;
     struct held held[HELD_MAX]; /* oldest first */
     size_t held_count;
 };
@@ -189,6 +191,8 @@ void worker_note_once(struct dataplane_worker *worker, struct sa *sa, enum sa_no
 /* The next sequence number, or why there is none. DROP_NONE when the packet may go. */
 MUST_USE enum drop_reason spend_life(struct dataplane_worker *worker, struct sa *sa, uint32_t bytes,
                                      uint64_t *sequence);
+/* What waits for an SA goes, waits on, or is given up. */
+void outbound_look_again(struct dataplane_worker *worker, uint64_t now_ms);
 void choose_iv(struct dataplane_worker *worker, const struct sa *sa, uint64_t sequence,
                uint8_t iv[IV_BYTES_MAX]);
 
@@ -257,6 +261,12 @@ void binding_drop(struct dataplane *dp, struct binding *binding);
 /* Puts the SA first; false when there is no memory. */
 MUST_USE bool binding_add(struct dataplane *dp, struct binding *binding, struct sa *sa);
 void binding_remove(struct dataplane *dp, struct binding *binding, struct sa *sa);
+
+/* ---- pacing.c ---- */
+
+/* The SA is in use from now on, or no more. */
+void pacing_add(struct dataplane *dp, struct sa *sa);
+void pacing_remove(struct dataplane *dp, struct sa *sa);
 
 /* ---- mtu.c ---- */
 

@@ -72,7 +72,8 @@ static bool is_plain(const struct child_sa *child)
 {
     return child->protocol != IP_PROTOCOL_AH && !child->transport_mode && !child->replay_off &&
            !child->waits_for_outer && child->inside_spi_in == 0 && !child->fragment_after &&
-           !child->compress && child->cpi_in == 0 && child->tfc_bytes == 0;
+           !child->compress && child->cpi_in == 0 && child->tfc_bytes == 0 &&
+           child->dummy_interval_ms == 0;
 }
 
 static bool sa_shape_of(const struct child_sa *child, struct sa_shape *shape)

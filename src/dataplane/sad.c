@@ -302,6 +302,7 @@ void dataplane_use(struct dataplane *dp, uint32_t spi_in)
 
     if (sa != NULL) {
         sa->used = binding_add(dp, sa->binding, sa) || sa->used;
+        pacing_add(dp, sa);
     }
 }
 
@@ -311,6 +312,7 @@ void dataplane_stop(struct dataplane *dp, uint32_t spi_in)
 
     if (sa != NULL && sa->used) {
         sa->used = false;
+        pacing_remove(dp, sa);
         binding_remove(dp, sa->binding, sa);
     }
 }
@@ -423,6 +425,7 @@ void sad_fini(struct dataplane *dp)
     free(dp->slots);
     free(dp->places);
     free(atomic_load(&dp->exact));
+    free(atomic_load(&dp->paced));
 }
 
 bool dataplane_sa_counters(const struct dataplane *dp, uint32_t spi_in, struct sa_counters *out)

@@ -53,6 +53,7 @@ struct dataplane_worker *dataplane_worker_new(struct dataplane *dp, uint32_t ind
     worker->dp = dp;
     worker->index = index;
     worker->icmp_credit = ICMP_BURST;
+    worker->seals = worker->opens = true;
     iv_init(&worker->iv, dp->random);
     worker->engine = protect_engine_new();
     worker->nests = calloc(BATCH_PACKETS, sizeof(*worker->nests));
@@ -121,6 +122,12 @@ void dataplane_give_packet(struct dataplane_worker *worker, struct packet *packe
     assert(worker->is_taken[index]);
     worker->is_taken[index] = false;
     worker->free_packets[worker->free_count++] = (uint16_t)index;
+}
+
+void dataplane_worker_does(struct dataplane_worker *worker, bool seals, bool opens)
+{
+    worker->seals = seals;
+    worker->opens = opens;
 }
 
 void dataplane_quiet(struct dataplane_worker *worker)

@@ -19,6 +19,15 @@ uint64_t clock_now_ms(void)
     return read_ms(CLOCK_BOOTTIME);
 }
 
+uint64_t clock_now_us(void)
+{
+    struct timespec now;
+    int result = clock_gettime(CLOCK_BOOTTIME, &now);
+
+    assert(result == 0);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 uint64_t clock_date_ms(void)
 {
     return read_ms(CLOCK_REALTIME);

@@ -7,6 +7,7 @@
 
 /* Since some moment before the start of the system; counts on while the machine sleeps. */
 uint64_t clock_now_ms(void);
+uint64_t clock_now_us(void); /* the same clock, finer */
 /* Since 1970, UTC. Jumps when somebody sets the clock: never a deadline. */
 uint64_t clock_date_ms(void);
 

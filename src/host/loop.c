@@ -4,7 +4,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -83,13 +82,17 @@ void loop_remove(struct loop *loop, struct loop_source *source)
 
 size_t loop_turn(struct loop *loop, uint64_t timeout_ms)
 {
-    struct epoll_event ready[LOOP_EVENTS_MAX];
-    int timeout = -1;
+    return loop_turn_us(loop, timeout_ms > NEVER_MS / 1000 ? NEVER_MS : timeout_ms * 1000);
+}
 
-    if (timeout_ms != NEVER_MS) {
-        timeout = timeout_ms > INT_MAX ? INT_MAX : (int)timeout_ms;
-    }
-    int count = epoll_wait(loop->epoll_fd, ready, LOOP_EVENTS_MAX, timeout);
+size_t loop_turn_us(struct loop *loop, uint64_t timeout_us)
+{
+    struct epoll_event ready[LOOP_EVENTS_MAX];
+    struct timespec timeout = {.tv_sec = (time_t)(timeout_us / 1000000),
+                               .tv_nsec = (long)(timeout_us % 1000000) * 1000};
+
+    int count = epoll_pwait2(loop->epoll_fd, ready, LOOP_EVENTS_MAX,
+                             timeout_us == NEVER_MS ? NULL : &timeout, NULL);
     if (count <= 0) {
         assert(count == 0 || errno == EINTR);
         return 0;

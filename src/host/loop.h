@@ -39,6 +39,8 @@ void loop_remove(struct loop *loop, struct loop_source *source);
 /* Waits at most `timeout_ms` (NEVER_MS: for ever, 0: not at all) and calls those that are ready.
  * Returns how many. */
 size_t loop_turn(struct loop *loop, uint64_t timeout_ms);
+/* The same with a finer time: for what is sent at a steady pace. */
+size_t loop_turn_us(struct loop *loop, uint64_t timeout_us);
 
 /* An eventfd: any number of wake-ups before the sleeper looks are one. */
 struct wake {

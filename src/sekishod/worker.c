@@ -295,27 +295,20 @@ static void wake_ready(void *context, unsigned events)
     wake_clear(&worker->wake);
 }
 
-/* How long there is nothing to do but wait for packets. */
-static uint64_t patience_ms(const struct worker *worker)
+/* What is due without a packet. Returns how long there is nothing to do but wait for one. */
+static uint64_t tick(struct worker *worker)
 {
-    uint64_t now_ms = clock_now_ms();
-    uint64_t due_ms = dataplane_due_ms(worker->plane, now_ms);
+    uint64_t now_us = clock_now_us();
+    uint64_t due_us = dataplane_due_us(worker->plane, now_us);
 
-    if (due_ms == NEVER_MS || due_ms > now_ms + IDLE_MS) {
-        return IDLE_MS;
-    }
-    return due_ms <= now_ms ? 0 : due_ms - now_ms;
-}
-
-/* What is due without a packet. */
-static void tick(struct worker *worker)
-{
-    uint64_t now_ms = clock_now_ms();
-
-    if (dataplane_due_ms(worker->plane, now_ms) <= now_ms + IDLE_MS) {
-        dataplane_tick(worker->plane, now_ms, &worker->out);
+    if (due_us <= now_us) {
+        dataplane_tick(worker->plane, now_us, &worker->out);
         flush(worker);
+        due_us = dataplane_due_us(worker->plane, now_us);
     }
+    uint64_t wait_us = due_us <= now_us ? 0 : due_us - now_us;
+
+    return wait_us < IDLE_MS * 1000 ? wait_us : IDLE_MS * 1000;
 }
 
 static void *worker_run(void *context)
@@ -323,8 +316,7 @@ static void *worker_run(void *context)
     struct worker *worker = context;
 
     while (!atomic_load_explicit(&worker->ends, memory_order_relaxed)) {
-        (void)loop_turn(&worker->loop, patience_ms(worker));
-        tick(worker);
+        (void)loop_turn_us(&worker->loop, tick(worker));
         dataplane_quiet(worker->plane);
         if (worker->has_news || dataplane_has_notes(worker->plane)) {
             worker->has_news = false;
@@ -381,6 +373,10 @@ struct worker *worker_new(const struct worker_settings *settings)
                         .offset = PACKET_HEADROOM_BYTES};
     worker->super.buffer = malloc(worker->super.capacity);
     worker->plane = dataplane_worker_new(settings->dataplane, settings->index);
+    if (worker->plane != NULL) {
+        dataplane_worker_does(worker->plane, (settings->reads & WORKER_READS_TUN) != 0,
+                              (settings->reads & WORKER_READS_WIRE) != 0);
+    }
     worker->started = worker->plane != NULL && worker->super.buffer != NULL &&
                       datagrams_init(&worker->up, RING_BYTES) &&
                       ring_init(&worker->errors, sizeof(struct datagram_error), RING_ERRORS) &&

@@ -432,7 +432,8 @@ static void check_doors(struct simulation *sim, const struct node *node)
     uint64_t out;
 
     dataplane_get_doors(node->dataplane, &doors);
-    out = doors.to_wire + doors.to_tun + doors.to_control + doors.to_clear + doors.to_consumer + doors.joined;
+    out = doors.to_wire + doors.to_tun + doors.to_control + doors.to_clear + doors.to_consumer +
+          doors.joined;
     for (size_t i = 0; i < DROP_REASON_COUNT; i++) {
         out += doors.dropped[i];
     }

@@ -255,11 +255,11 @@ static void end_turn(struct gateway_pair_node *n)
     while (gateway_next_action(n->gateway, &action)) {
         act(n, &action);
     }
-    if (dataplane_due_ms(n->worker, n->pair->now_ms) != NEVER_MS) {
+    if (dataplane_due_us(n->worker, n->pair->now_ms * 1000) != NEVER_US) {
         struct dataplane_output out;
 
         /* What waits for an SA. */
-        dataplane_tick(n->worker, n->pair->now_ms, &out);
+        dataplane_tick(n->worker, n->pair->now_ms * 1000, &out);
         take_output(n, &out);
     }
     dataplane_quiet(n->worker);
