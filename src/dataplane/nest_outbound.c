@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "dataplane/ecn.h"
+#include "dataplane/fragment.h"
 #include "dataplane/plane.h"
 #include "wire/ip_place.h"
-#include "wire/ipv6_cut.h"
 
 #define OUTER_TTL 64
 
@@ -297,37 +297,6 @@ static void leave(struct dataplane_worker *worker, struct packet *packet, const 
     worker_to_wire(worker, packet);
 }
 
-/* RFC 8200 4.5: only the source cuts, and that is us. The packet is given back when it was cut. 0:
- * it cannot be. */
-static size_t cut_ipv6(struct dataplane_worker *worker, struct packet *packet, uint16_t mtu,
-                       struct packet **pieces, size_t room)
-{
-    struct ipv6_cut cut;
-    size_t count = 0;
-
-    worker->ipv6_id++;
-    if (!ipv6_cut_plan(packet_slice(packet), mtu, worker->ipv6_id, &cut) || cut.count > room) {
-        return 0;
-    }
-    while (count < cut.count) {
-        struct packet *piece = dataplane_take_packet(worker);
-
-        if (piece == NULL) {
-            while (count > 0) {
-                dataplane_give_packet(worker, pieces[--count]);
-            }
-            return 0;
-        }
-        struct writer w = writer_over(packet_data(piece), piece->capacity - piece->offset);
-        ipv6_cut_write(&w, &cut, count);
-        piece->length = (uint32_t)w.length;
-        pieces[count++] = piece;
-    }
-    dataplane_give_packet(worker, packet);
-    tally(&worker->doors.made, count - 1, false);
-    return count;
-}
-
 /* Cut outside, because nobody else does: the system sends such packets as they are or not at all.
  */
 static void leave_in_pieces(struct dataplane_worker *worker, const struct nest *n, uint16_t mtu)
@@ -344,7 +313,7 @@ static void leave_in_pieces(struct dataplane_worker *worker, const struct nest *
     if (head.family == FAMILY_IPV4) {
         count = fit_fragment(worker, n->packet, &head, mtu, pieces, room);
     } else {
-        count = cut_ipv6(worker, n->packet, mtu, pieces, room);
+        count = fragment_ipv6(worker, n->packet, &head, mtu, pieces, room);
     }
     if (count == 0) {
         worker_drop(worker, n->packet, DROP_NO_BUFFER);

@@ -138,7 +138,6 @@ struct dataplane_worker {
     size_t esp_count, ah_count;
     struct auth_job ah_jobs[BATCH_PACKETS];
     uint16_t ip_id;
-    uint32_t ipv6_id;
 
     struct reassembly *reassembly; /* of clear packets that must be whole to be protected */
     struct fragment_ports *ports_out, *ports_in; /* of clear fragments in either direction */

@@ -38,8 +38,7 @@ static bool esp_shape_of(const struct suite *suite, struct sa_shape *shape)
         }
         icv_bytes = mac->icv_bytes;
     }
-    /* Without an IV in the packet the sequence number would have to be it (RFC 8750). */
-    if (icv_bytes == 0 || cipher->iv_bytes > 16 || cipher->implicit_iv) {
+    if (icv_bytes == 0 || cipher->iv_bytes > 16) {
         return false;
     }
     shape->protocol = IP_PROTOCOL_ESP;

@@ -78,6 +78,7 @@ struct sa {
     uint64_t soft_bytes, hard_bytes;
     _Atomic(struct sa_path *) path;
     struct binding *binding;
+    struct sa_more *more; /* NULL when it is plain */
     uint16_t remote_count;
     _Atomic uint8_t noted; /* enum sa_noted */
 
@@ -99,7 +100,6 @@ struct sa {
     _Atomic uint64_t replayed, forged, selector_mismatch;
     struct retired retired;
     struct protect_key *keys[2];
-    struct sa_more *more; /* NULL when it is plain */
     struct sa *peer_next, **peer_link; /* all SAs whose peer's address has the same hash */
     uint32_t policy_id;
     bool used; /* in the binding's list */

@@ -60,7 +60,6 @@ struct dataplane_worker *dataplane_worker_new(struct dataplane *dp, uint32_t ind
     worker->reassembly = reassembly_new(dp->random);
     worker->ports_out = fragment_ports_new(dp->random);
     worker->ports_in = fragment_ports_new(dp->random);
-    iv_take(&worker->iv, (uint8_t *)&worker->ipv6_id, sizeof(worker->ipv6_id));
     iv_take(&worker->iv, (uint8_t *)&worker->ip_id, sizeof(worker->ip_id));
     if (worker->engine == NULL || worker->nests == NULL || worker->reassembly == NULL ||
         worker->ports_out == NULL || worker->ports_in == NULL || !worker_init_packets(worker) ||
