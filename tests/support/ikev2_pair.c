@@ -229,9 +229,9 @@ static bool address_datagram(const struct ikev2_pair *pair, unsigned from,
 }
 
 static void queue_add(struct ikev2_pair *pair, unsigned from, const struct endpoint *local,
-                      const struct endpoint *peer, struct slice bytes)
+                      const struct endpoint *peer, struct slice bytes, bool dont_fragment)
 {
-    struct pair_datagram d = {.length = bytes.length};
+    struct pair_datagram d = {.length = bytes.length, .dont_fragment = dont_fragment};
 
     pair->side[from].sends++;
     if (bytes.length > pair->largest_datagram) {
@@ -384,7 +384,7 @@ static bool take_action(struct ikev2_pair *pair, unsigned side, const struct ike
     }
     switch (a->kind) {
     case IKEV2_SEND:
-        queue_add(pair, side, &a->send.local, &a->send.peer, a->send.bytes);
+        queue_add(pair, side, &a->send.local, &a->send.peer, a->send.bytes, a->send.dont_fragment);
         return false;
     case IKEV2_ASK_KEY_EXCHANGE:
     case IKEV2_ASK_SPI:
@@ -555,7 +555,7 @@ static void admit(struct ikev2_pair *pair, unsigned side, const struct endpoint 
     case IKEV2_GATE_DROP:
         return;
     case IKEV2_GATE_REPLY:
-        queue_add(pair, side, local, peer, writer_written(&w));
+        queue_add(pair, side, local, peer, writer_written(&w), false);
         return;
     case IKEV2_GATE_ADMIT:
         s->sa = ikev2_sa_new_responder(&s->responder, local, peer, &s->random);
@@ -707,6 +707,12 @@ void ikev2_pair_start_child_for(struct ikev2_pair *pair, unsigned side, unsigned
 void ikev2_pair_close_child(struct ikev2_pair *pair, unsigned side, uint32_t spi_in)
 {
     ikev2_sa_close_child(pair->side[side].sa, spi_in, pair->now_ms, pair->actions);
+    settle(pair, side);
+}
+
+void ikev2_pair_probe_path(struct ikev2_pair *pair, unsigned side, uint16_t bytes)
+{
+    ikev2_sa_probe_path(pair->side[side].sa, bytes, pair->now_ms, pair->actions);
     settle(pair, side);
 }
 

@@ -98,6 +98,7 @@ struct pair_side {
 struct pair_datagram {
     unsigned to; /* index of the side */
     struct endpoint local, peer; /* as the receiver sees them */
+    bool dont_fragment;
     size_t length;
     uint8_t *bytes;
 };
@@ -164,6 +165,7 @@ void ikev2_pair_start_child(struct ikev2_pair *pair, unsigned side, unsigned pol
 void ikev2_pair_start_child_for(struct ikev2_pair *pair, unsigned side, unsigned policy,
                                 const struct ikev2_packet *packet);
 void ikev2_pair_close_child(struct ikev2_pair *pair, unsigned side, uint32_t spi_in);
+void ikev2_pair_probe_path(struct ikev2_pair *pair, unsigned side, uint16_t bytes);
 void ikev2_pair_ask_liveness(struct ikev2_pair *pair, unsigned side);
 /* A packet goes through the child that the sender uses under a policy name: false when the sender
  * has none or the other side cannot open it. The receiver's machine hears of it. */

@@ -234,8 +234,9 @@ void ikev2_trace(struct ikev2_turn *t, bool sent, bool again, const struct ikev2
     action->trace.payloads = (struct slice){copy, chain.length};
 }
 
-void ikev2_resend(struct ikev2_turn *t, const struct ikev2_sent *sent, const struct endpoint *local,
-                  const struct endpoint *peer)
+static void send_datagrams(struct ikev2_turn *t, const struct ikev2_sent *sent,
+                           const struct endpoint *local, const struct endpoint *peer,
+                           bool dont_fragment)
 {
     struct reader r = reader_over((struct slice){sent->data, sent->bytes});
 
@@ -247,8 +248,15 @@ void ikev2_resend(struct ikev2_turn *t, const struct ikev2_sent *sent, const str
         action->send.local = *local;
         action->send.peer = *peer;
         action->send.bytes = datagram;
+        action->send.dont_fragment = dont_fragment;
     }
     assert(reader_done(&r));
+}
+
+void ikev2_resend(struct ikev2_turn *t, const struct ikev2_sent *sent, const struct endpoint *local,
+                  const struct endpoint *peer)
+{
+    send_datagrams(t, sent, local, peer, false);
 }
 
 static struct ikev2_header header_of(const struct ikev2_ike *ike, uint8_t exchange, bool response,
@@ -310,7 +318,7 @@ static struct ikev2_sent *seal(struct ikev2_turn *t, struct ikev2_ike *ike,
     size_t room = ikev2_sk_room(&ike->keys.suite, limit, true);
     size_t count = 1;
 
-    if (sa->fragmentation && whole > limit && room > 0) {
+    if (sa->fragmentation && !o->probe && whole > limit && room > 0) {
         count = fragments_count(chain.length, room);
         /* Too long even for fragments: the network may still carry it whole. */
         count = count == 0 ? 1 : count;
@@ -338,7 +346,7 @@ static void out_of_memory(struct ikev2_turn *t, uint8_t exchange)
 }
 
 static void request_open(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev2_sent *sent,
-                         uint8_t exchange)
+                         uint8_t exchange, bool probe)
 {
     struct ikev2_sa *sa = t->sa;
 
@@ -348,7 +356,7 @@ static void request_open(struct ikev2_turn *t, struct ikev2_ike *ike, struct ike
     retransmit_start(&ike->retransmit, sa->policy->retransmit_first_ms,
                      sa->policy->retransmit_max_ms, sa->policy->retransmit_tries, t->now_ms,
                      sa->random);
-    ikev2_resend(t, sent, &sa->local, &sa->peer);
+    send_datagrams(t, sent, &sa->local, &sa->peer, probe);
 }
 
 bool ikev2_send_request(struct ikev2_turn *t, struct ikev2_ike *ike, uint8_t exchange,
@@ -362,7 +370,7 @@ bool ikev2_send_request(struct ikev2_turn *t, struct ikev2_ike *ike, uint8_t exc
         out_of_memory(t, exchange);
         return false;
     }
-    request_open(t, ike, sent, exchange);
+    request_open(t, ike, sent, exchange, o->probe);
     return true;
 }
 
@@ -411,7 +419,7 @@ void ikev2_send_clear(struct ikev2_turn *t, struct ikev2_ike *ike, struct slice 
     sent->bytes = message.length + 2;
     ikev2_trace(t, true, false, &header, header.next_payload, read_rest(&r));
     if (request) {
-        request_open(t, ike, sent, IKEV2_IKE_SA_INIT);
+        request_open(t, ike, sent, IKEV2_IKE_SA_INIT, false);
         return;
     }
     ikev2_block_bury(t->sa, ike->response);

@@ -6,6 +6,8 @@
 
 #include <assert.h>
 
+#include "proto/ikev2/sk.h"
+
 /* ---- by us ---- */
 
 static void begin(struct ikev2_turn *t, struct ikev2_ike *ike, enum ikev2_work_kind kind,
@@ -46,6 +48,35 @@ void ikev2_informational_disown(struct ikev2_turn *t, struct ikev2_ike *ike, uin
     begin(t, ike, IKEV2_WORK_DELETE_CHILD, protocol, spi_in);
 }
 
+/* RFC 8899 4.1, 5.1: a probe is a packet of the wanted size that nobody may cut, and nothing is
+ * lost with it: what is sent again is the same message (RFC 7296 2.1), which may then be cut. A
+ * cipher with blocks reaches the size to the block below. */
+void ikev2_informational_probe(struct ikev2_turn *t, struct ikev2_ike *ike, uint16_t packet_bytes)
+{
+    static const uint8_t zeros[IKEV2_PROBE_BYTES_MAX];
+    const size_t heads = 8; /* of the payload and of the notify */
+    const struct ikev2_sa *sa = t->sa;
+    struct ikev2_work *work = ikev2_work_new(IKEV2_WORK_PROBE, true);
+    struct ikev2_outgoing o;
+
+    if (work == NULL) {
+        ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_INFORMATIONAL, 0, "no memory");
+        return;
+    }
+    size_t message =
+        fragments_message_bytes(packet_bytes, sa->peer.address.family, sa->peer.port != IKEV2_PORT);
+    size_t room = ikev2_sk_room(&ike->keys.suite, message, false);
+
+    assert(room > heads && room - heads <= sizeof(zeros));
+    ike->asking = work;
+    work->probe_bytes =
+        (uint16_t)(packet_bytes - message + ikev2_sk_message_bytes(&ike->keys.suite, room, false));
+    ikev2_out_begin(&o);
+    o.probe = true;
+    ikev2_out_notify(&o, IKEV2_PATH_PROBE, (struct slice){zeros, room - heads});
+    ikev2_send_request(t, ike, IKEV2_INFORMATIONAL, &o);
+}
+
 void ikev2_informational_response(struct ikev2_turn *t, struct ikev2_ike *ike,
                                   const struct ikev2_message *m)
 {
@@ -55,6 +86,8 @@ void ikev2_informational_response(struct ikev2_turn *t, struct ikev2_ike *ike,
         work->old_spi_in != 0 ? ikev2_child_by_spi_in(t->sa, work->old_spi_in) : NULL;
 
     (void)m;
+    work->answered = true;
+    work->probe_passed = ike->retransmit.again == 0;
     ikev2_work_end(t, &ike->asking);
     if (kind == IKEV2_WORK_DELETE_CHILD && child != NULL && child->phase == IKEV2_CHILD_CLOSING) {
         ikev2_child_end(t, child);

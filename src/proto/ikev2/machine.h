@@ -113,6 +113,7 @@ void ikev2_nonce_make(struct random_source *random, struct ikev2_nonce *out);
 struct slice ikev2_nonce_slice(const struct ikev2_nonce *nonce);
 
 struct ikev2_outgoing {
+    bool probe; /* never in fragments of ours, and the first time in none of the network's */
     uint8_t first;
     struct writer w;
     struct ikev2_chain chain;
@@ -289,6 +290,7 @@ enum ikev2_work_kind {
     IKEV2_WORK_DELETE_CHILD,
     IKEV2_WORK_DELETE_IKE,
     IKEV2_WORK_LIVENESS,
+    IKEV2_WORK_PROBE, /* of the path MTU */
 };
 
 struct ikev2_work {
@@ -309,6 +311,8 @@ struct ikev2_work {
     bool has_pair;
     bool bad_public; /* the peer's key exchange value was refused */
     bool answered; /* the response to our request is here */
+    uint16_t probe_bytes; /* of the IP packet that asks for the path MTU */
+    bool probe_passed; /* it was not sent again before it was answered */
     bool forgotten; /* the peer made our request pointless: whatever comes back is not used */
     struct key_pair pair;
     struct secret shared;
@@ -432,6 +436,8 @@ void ikev2_rekey_deleted(struct ikev2_turn *t, struct ikev2_ike *ike);
 
 void ikev2_informational_begin(struct ikev2_turn *t, struct ikev2_ike *ike,
                                enum ikev2_work_kind kind, uint32_t spi_in);
+/* A question of liveness in a packet of that many octets. */
+void ikev2_informational_probe(struct ikev2_turn *t, struct ikev2_ike *ike, uint16_t packet_bytes);
 /* A child that the peer made and that we cannot have is deleted by the SPI that we gave it. */
 void ikev2_informational_disown(struct ikev2_turn *t, struct ikev2_ike *ike, uint8_t protocol,
                                 uint32_t spi_in);
@@ -501,6 +507,7 @@ struct ikev2_sa {
     bool udp_agreed; /* both sides prefer ESP in UDP; what replaces this IKE SA inherits it */
     bool fragmentation;
     bool liveness_wanted;
+    uint16_t probe_wanted; /* octets of the IP packet; 0 none */
     uint16_t fragment_bytes;
     struct endpoint local, peer;
     /* Proven. Kept in a block of its length: most are far shorter than the longest allowed. */

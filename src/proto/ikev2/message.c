@@ -155,6 +155,7 @@ struct slice ikev2_nonce_slice(const struct ikev2_nonce *nonce)
 
 void ikev2_out_begin(struct ikev2_outgoing *o)
 {
+    o->probe = false;
     o->first = IKEV2_NO_NEXT_PAYLOAD;
     o->w = writer_over(o->bytes, sizeof(o->bytes));
     o->chain = ikev2_chain_over(&o->w, &o->first);

@@ -114,6 +114,7 @@ static void take_response(struct ikev2_turn *t, struct ikev2_ike *ike, struct ik
     case IKEV2_WORK_DELETE_CHILD:
     case IKEV2_WORK_DELETE_IKE:
     case IKEV2_WORK_LIVENESS:
+    case IKEV2_WORK_PROBE:
         ikev2_informational_response(t, ike, m);
         return;
     }

@@ -298,6 +298,7 @@ static bool is_about_children(const struct ikev2_work *work)
     case IKEV2_WORK_REKEY_IKE:
     case IKEV2_WORK_DELETE_IKE:
     case IKEV2_WORK_LIVENESS:
+    case IKEV2_WORK_PROBE:
         return false;
     }
     return false;

@@ -406,6 +406,19 @@ void ikev2_sa_ask_liveness(struct ikev2_sa *sa, uint64_t now_ms, struct ikev2_ac
     }
 }
 
+void ikev2_sa_probe_path(struct ikev2_sa *sa, uint16_t bytes, uint64_t now_ms,
+                         struct ikev2_actions *actions)
+{
+    struct ikev2_turn t = ikev2_turn_begin(sa, now_ms, actions);
+
+    if (sa->state != IKEV2_STATE_UP) {
+        return;
+    }
+    bytes = bytes > IKEV2_PROBE_BYTES_MIN ? bytes : IKEV2_PROBE_BYTES_MIN;
+    sa->probe_wanted = bytes < IKEV2_PROBE_BYTES_MAX ? bytes : IKEV2_PROBE_BYTES_MAX;
+    ikev2_turn_finish(&t);
+}
+
 void ikev2_sa_child_heard(struct ikev2_sa *sa, uint32_t spi_in, uint64_t now_ms,
                           struct ikev2_actions *actions)
 {

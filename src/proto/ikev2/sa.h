@@ -323,6 +323,15 @@ void ikev2_sa_start_child_for(struct ikev2_sa *sa, const struct ikev2_child_poli
 void ikev2_sa_close_child(struct ikev2_sa *sa, uint32_t spi_in, uint64_t now_ms,
                           struct ikev2_actions *actions);
 void ikev2_sa_ask_liveness(struct ikev2_sa *sa, uint64_t now_ms, struct ikev2_actions *actions);
+/* A question of liveness in an IP packet of that many octets (RFC 8899), which is not to be cut the
+ * first time it is sent; when it is sent again, the same octets may be. It waits until nothing else
+ * is to be asked, and takes the place of one that waits already. PROBE_DONE says the size, which a
+ * cipher with blocks reaches to the block below, and whether it was answered before it was sent
+ * again; when the IKE SA ends first it was not, and of one that still waits nothing is said. */
+#define IKEV2_PROBE_BYTES_MIN 256 /* sizes beyond are made these */
+#define IKEV2_PROBE_BYTES_MAX 16384
+void ikev2_sa_probe_path(struct ikev2_sa *sa, uint16_t bytes, uint64_t now_ms,
+                         struct ikev2_actions *actions);
 /* The policy was replaced by one that is equal in all that is agreed already (configuration
  * reload). Children find theirs again by name; one whose name is gone is closed. */
 void ikev2_sa_set_policy(struct ikev2_sa *sa, const struct ikev2_policy *policy);

@@ -231,6 +231,12 @@ static void begin_next(struct ikev2_turn *t, struct ikev2_ike *ike)
         return;
     }
     begin_pending(t, ike);
+    if (sa->probe_wanted != 0 && is_idle(ike) && sa->state == IKEV2_STATE_UP) {
+        uint16_t bytes = sa->probe_wanted;
+
+        sa->probe_wanted = 0;
+        ikev2_informational_probe(t, ike, bytes);
+    }
 }
 
 /* At the end of every event. */
@@ -386,6 +392,9 @@ static uint64_t idle_deadline_ms(const struct ikev2_sa *sa, const struct ikev2_i
         } else if (child->phase == IKEV2_CHILD_CLOSING && !child->delete_sent) {
             at_ms = ikev2_earlier(at_ms, child->confirm_ms);
         }
+    }
+    if (sa->probe_wanted != 0 && !peer_rekeys(ike)) {
+        at_ms = 0;
     }
     for (size_t i = 0; i < sa->pending_count && !peer_rekeys(ike); i++) {
         at_ms = ikev2_earlier(at_ms, sa->pending[i].at_ms);

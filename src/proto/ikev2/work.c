@@ -31,6 +31,12 @@ void ikev2_work_end(struct ikev2_turn *t, struct ikev2_work **where)
     if (work->spi_in != 0) {
         ikev2_act(t, IKEV2_SPI_UNUSED)->esp_spi = work->spi_in;
     }
+    if (work->kind == IKEV2_WORK_PROBE) {
+        struct ikev2_action *action = ikev2_act(t, IKEV2_PROBE_DONE);
+
+        action->probe.bytes = work->probe_bytes;
+        action->probe.passed = work->probe_passed;
+    }
     key_pair_wipe(&work->pair);
     secret_wipe(&work->shared);
     ikev2_block_bury(t->sa, work);
