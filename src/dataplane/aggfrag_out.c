@@ -85,9 +85,14 @@ bool aggfrag_out_init(struct aggfrag_out *out, const struct aggfrag_settings *se
         return false;
     }
     set_rate_bounds(out);
-    tfrc_init(&out->tfrc, out->tfrc.rate_min, out->tfrc.rate_max, outer_bytes, now_us);
-    pace_init(&out->pace, rate_bits_now(out), outer_bytes, now_us);
+    aggfrag_out_start(out, now_us);
     return true;
+}
+
+void aggfrag_out_start(struct aggfrag_out *out, uint64_t now_us)
+{
+    tfrc_init(&out->tfrc, out->tfrc.rate_min, out->tfrc.rate_max, out->outer_bytes, now_us);
+    pace_init(&out->pace, rate_bits_now(out), out->outer_bytes, now_us);
 }
 
 void aggfrag_out_fini(struct aggfrag_out *out)

@@ -17,6 +17,7 @@
 #include "base/random.h"
 #include "crypto/catalog.h"
 #include "crypto/protect.h"
+#include "dataplane/aggfrag.h"
 #include "dataplane/drop.h"
 
 struct dataplane;
@@ -110,6 +111,7 @@ struct child_sa {
     uint16_t cpi_in, cpi_out; /* of what is compressed; cpi_in 0: nothing compressed is accepted */
     uint16_t tfc_bytes; /* packets are padded to this length inside (RFC 4303 2.7); 0: no padding */
     uint32_t dummy_interval_ms; /* a dummy packet (RFC 4303 2.6) when so long nothing was sent */
+    struct aggfrag_settings aggfrag; /* IP-TFS (RFC 9347), both directions; ESP tunnels only */
 };
 /* Inbound works when this returns; outbound waits for dataplane_use() and ends with
  * dataplane_stop(), while inbound goes on until dataplane_remove(). False: not reserved or
@@ -160,6 +162,7 @@ struct sa_counters {
     uint64_t out_packets, out_bytes;
     uint64_t replayed, forged, selector_mismatch;
     uint64_t duplicates; /* passed, because replay protection is off */
+    uint64_t compressed_from, compressed_to; /* octets sent, before and after (RFC 3173) */
     uint64_t last_in_ms, last_out_ms; /* 0: never */
     uint64_t out_sequence;
     uint16_t outer_mtu, inner_mtu;
@@ -182,8 +185,6 @@ void dataplane_get_doors(const struct dataplane *dp, struct dataplane_doors *out
 size_t dataplane_memory_bytes(const struct dataplane *dp);
 
 /* ---- worker face ---- */
-
-#define NEVER_US UINT64_MAX
 
 MUST_USE struct dataplane_worker *dataplane_worker_new(struct dataplane *dp, uint32_t index);
 void dataplane_worker_free(struct dataplane_worker *worker);

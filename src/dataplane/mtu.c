@@ -35,9 +35,12 @@ static void refresh_one(struct dataplane *dp, struct sa *sa)
         outer = learnt->mtu;
     }
     atomic_store_explicit(&sa->outer_mtu, outer, memory_order_relaxed);
-    atomic_store_explicit(&sa->inner_mtu,
-                          sa_inner_mtu(&sa->shape, path->peer.address.family, outer),
-                          memory_order_relaxed);
+    uint16_t inner = sa_inner_mtu(&sa->shape, path->peer.address.family, outer);
+
+    if (sa->more != NULL && sa->more->aggfrag != NULL) {
+        inner = pacing_inner_mtu(sa, inner);
+    }
+    atomic_store_explicit(&sa->inner_mtu, inner, memory_order_relaxed);
 }
 
 void mtu_refresh(struct dataplane *dp, struct sa *sa)

@@ -131,6 +131,26 @@ static enum drop_reason strip(struct nest *n, uint8_t *next_header)
     return *next_header == IP_PROTOCOL_NONE ? DROP_DUMMY : DROP_NONE;
 }
 
+/* RFC 3173: what was compressed inside becomes what it was. */
+static enum drop_reason decompress(struct dataplane_worker *worker, struct nest *n,
+                                   uint8_t *next_header)
+{
+    struct packet *packet = n->packet;
+    struct ipcomp *ipcomp = atomic_load_explicit(&worker->ipcomp, memory_order_acquire);
+    struct ipcomp_head head;
+    size_t length = packet->length;
+
+    if (ipcomp == NULL || n->sa->more->cpi_in == 0 ||
+        !ipcomp_read_head(packet_slice(packet), &head) || head.cpi != n->sa->more->cpi_in ||
+        !ipcomp_decompress(ipcomp, packet_data(packet), &length,
+                           packet->capacity - packet->offset)) {
+        return DROP_COMPRESSION;
+    }
+    packet->length = (uint32_t)length;
+    *next_header = head.next_header;
+    return DROP_NONE;
+}
+
 /* The octet of an IP header, with its extension headers, that says what follows them. */
 static size_t last_next_header(const uint8_t *head, size_t bytes)
 {
@@ -317,6 +337,13 @@ static bool go_on(struct dataplane_worker *worker, struct nest *n, bool authenti
     enum drop_reason reason = remember(worker, &n->work, authentic, now_ms);
     if (reason == DROP_NONE) {
         reason = strip(n, &next_header);
+    }
+    if (reason == DROP_NONE && next_header == IP_PROTOCOL_IPCOMP) {
+        reason = decompress(worker, n, &next_header);
+    }
+    if (reason == DROP_NONE && next_header == IP_PROTOCOL_AGGFRAG && sa->more->aggfrag != NULL) {
+        pacing_receive(worker, &n->work, now_ms * 1000);
+        return false;
     }
     if (reason == DROP_NONE && sa_inner(sa) != NULL) {
         uint32_t bytes = packet->length;

@@ -115,11 +115,37 @@ static bool put_esp(struct dataplane_worker *worker, struct nest *n, uint8_t nex
     return esp_write(&n->work, iv, next_header, &worker->jobs[worker->esp_count]);
 }
 
+/* RFC 3173: what is protected is made smaller first, where that is agreed and worth while. Returns
+ * the next header. */
+static uint8_t compress(struct dataplane_worker *worker, struct sa *sa, struct packet *packet,
+                        uint8_t next_header)
+{
+    struct ipcomp *ipcomp = atomic_load_explicit(&worker->ipcomp, memory_order_acquire);
+    size_t length = packet->length;
+
+    if (!sa->more->compress || ipcomp == NULL) {
+        return next_header;
+    }
+    bool smaller = ipcomp_compress(ipcomp, &sa->more->compression, packet_data(packet), &length);
+    tally(&sa->more->compressed_from, packet->length, worker->dp->shared);
+    tally(&sa->more->compressed_to, length, worker->dp->shared);
+    if (!smaller) {
+        return next_header;
+    }
+    ipcomp_write_head(packet_data(packet),
+                      &(struct ipcomp_head){.next_header = next_header, .cpi = sa->more->cpi_out});
+    packet->length = (uint32_t)length;
+    return IP_PROTOCOL_IPCOMP;
+}
+
 static enum drop_reason write_esp_tunnel(struct dataplane_worker *worker, struct nest *n)
 {
     uint8_t next_header = n->contents != 0 ? n->contents : version_as_protocol(n->packet);
 
     if (n->contents == 0) {
+        next_header = compress(worker, n->sa, n->packet, next_header);
+    }
+    if (n->contents == 0 && next_header != IP_PROTOCOL_IPCOMP) {
         pad_for_confidentiality(n->sa, n->packet);
     }
     if (!put_esp(worker, n, next_header)) {
@@ -169,7 +195,7 @@ static enum drop_reason write_esp_transport(struct dataplane_worker *worker, str
     if (!take_head(n->packet, &place, head)) {
         return DROP_MALFORMED_INNER;
     }
-    if (!put_esp(worker, n, place.next_header)) {
+    if (!put_esp(worker, n, compress(worker, n->sa, n->packet, place.next_header))) {
         return DROP_NO_BUFFER;
     }
     worker->esp_count++;
@@ -210,12 +236,15 @@ static enum drop_reason write_ah(struct dataplane_worker *worker, struct nest *n
             return DROP_MALFORMED_INNER;
         }
         n->ah_offset = place.offset;
-        ok = put_ah(n, place.next_header, head[0] >> 4) &&
+        uint8_t contents = compress(worker, n->sa, packet, place.next_header);
+        ok = put_ah(n, contents, head[0] >> 4) &&
              put_head(worker, packet, &place, head, IP_PROTOCOL_AH);
     } else {
-        uint8_t next_header = version_as_protocol(packet);
+        uint8_t next_header = compress(worker, n->sa, packet, version_as_protocol(packet));
 
-        pad_for_confidentiality(n->sa, packet);
+        if (next_header != IP_PROTOCOL_IPCOMP) {
+            pad_for_confidentiality(n->sa, packet);
+        }
         n->ah_offset = path->peer.address.family == FAMILY_IPV4 ? IPV4_HEAD_BYTES : IPV6_HEAD_BYTES;
         ok = put_ah(n, next_header, path->peer.address.family) &&
              put_tunnel_head(worker, n, IP_PROTOCOL_AH);

@@ -810,3 +810,235 @@ TEST(a_silent_sa_sends_dummies_that_are_dropped_by_the_other_side)
     CHECK(testbed_doors_add_up(&t.a));
     testbed_close(&t);
 }
+
+/* A pair of SAs between the sites, as the child of side a says; b gets the same. */
+static void join_as(struct testbed *t, const struct child_sa *like)
+{
+    uint8_t keys[2][KEY_BYTES];
+
+    random_fill(&t->random, keys[0], KEY_BYTES);
+    random_fill(&t->random, keys[1], KEY_BYTES);
+    for (size_t side = 0; side < 2; side++) {
+        struct tunnel tunnel = {
+            .suite = like->suite, .outer_family = FAMILY_IPV4, .encapsulated = true};
+        struct gateway *g = side == 0 ? &t->a : &t->b;
+        struct child_sa child;
+        size_t length =
+            suite_encryption_key_bytes(&like->suite) + suite_integrity_key_bytes(&like->suite);
+
+        testbed_child(&tunnel, side == 0, &child);
+        child.spi_in = like->spi_in + (uint32_t)side;
+        child.spi_out = like->spi_in + 1 - (uint32_t)side;
+        child.key_in = (struct slice){keys[side], length};
+        child.key_out = (struct slice){keys[1 - side], length};
+        child.compress = like->compress;
+        child.cpi_in = child.cpi_out = like->cpi_in;
+        child.aggfrag = like->aggfrag;
+        CHECK(dataplane_reserve_exact(g->dp, child.spi_in));
+        CHECK(dataplane_install(g->dp, &child));
+        dataplane_use(g->dp, child.spi_in);
+    }
+}
+
+TEST(compressed_packets_arrive_as_they_were)
+{
+    struct child_sa like = {.spi_in = 0x4000, .suite = GCM, .compress = true, .cpi_in = 2};
+    struct sa_counters counters;
+    uint64_t sent_bytes = 0;
+    struct testbed t;
+
+    testbed_open(&t, 50);
+    join_as(&t, &like);
+    for (uint32_t total = 48; total < 1400; total += 7) {
+        uint8_t clear[CLEAR_BYTES_MAX];
+        size_t length = make_clear(&t, &bundles[7], true, total % 2, total + 20, true, clear);
+
+        if (total % 3 != 0) {
+            /* Something that has a pattern. */
+            for (size_t i = 60; i < length; i++) {
+                clear[i] = (uint8_t)(i % 5);
+            }
+        }
+        if (total % 2 == 0) {
+            ipv4_set_tos(clear, 0);
+        } else {
+            ipv6_set_traffic_class(clear, 0);
+        }
+        CHECK(testbed_outbound(&t, &t.a, (struct slice){clear, length}));
+        sent_bytes += t.a.out.to_wire[0]->length;
+        testbed_carry(&t, &t.a, &t.b);
+        CHECK_EQUAL(t.b.out.to_tun_count, 1);
+        check_same((struct slice){clear, length}, t.b.out.to_tun[0], false);
+        testbed_give(&t.b);
+    }
+    CHECK(dataplane_sa_counters(t.a.dp, 0x4000, &counters));
+    CHECK(counters.compressed_to < counters.compressed_from * 7 / 10);
+    CHECK(sent_bytes < counters.out_bytes);
+    CHECK(testbed_doors_add_up(&t.b));
+    testbed_close(&t);
+}
+
+#define TFS_RATE_BITS UINT64_C(8000000)
+#define TFS_STEP_US 100
+
+/* What was seen on the wire: when, and how long. */
+struct sighting {
+    uint64_t at_us;
+    uint32_t bytes;
+};
+
+static size_t run_constant_rate(bool busy, struct sighting *seen, size_t most, uint64_t *arrived)
+{
+    struct child_sa like = {
+        .spi_in = 0x5000, .suite = GCM, .aggfrag = {.enabled = true, .rate_bits = TFS_RATE_BITS}};
+    struct testbed t;
+    size_t count = 0;
+    uint64_t sent = 0;
+    uint64_t now_us = 0;
+
+    testbed_open(&t, 60);
+    join_as(&t, &like);
+    uint64_t begin_us = t.now_ms * 1000;
+    for (now_us = begin_us; count < most; now_us += TFS_STEP_US) {
+        t.now_ms = now_us / 1000;
+        if (busy && random_below(&t.random, 20) == 0) {
+            uint8_t clear[CLEAR_BYTES_MAX];
+            uint32_t total = 48 + random_below(&t.random, 2500);
+            size_t length = make_clear(&t, &bundles[7], true, 0, total, true, clear);
+
+            ipv4_set_tos(clear, 0);
+            CHECK(testbed_outbound(&t, &t.a, (struct slice){clear, length}));
+            CHECK_EQUAL(t.a.out.to_wire_count, 0);
+            CHECK_EQUAL(t.a.out.to_tun_count, 0);
+            sent++;
+        }
+        if (dataplane_due_us(t.a.worker, now_us) > now_us) {
+            continue;
+        }
+        dataplane_tick(t.a.worker, now_us, &t.a.out);
+        for (size_t i = 0; i < t.a.out.to_wire_count && count < most; i++) {
+            seen[count++] = (struct sighting){now_us - begin_us, t.a.out.to_wire[i]->length};
+        }
+        testbed_carry(&t, &t.a, &t.b);
+        *arrived += t.b.out.to_tun_count;
+        testbed_give(&t.b);
+        CHECK(testbed_doors_add_up(&t.b));
+    }
+    if (busy) {
+        /* The last ones still wait for their turn. */
+        CHECK(*arrived > sent * 9 / 10);
+        CHECK_EQUAL(testbed_dropped(&t.a, DROP_QUEUE_FULL), 0);
+    }
+    testbed_close(&t);
+    return (size_t)(now_us - begin_us);
+}
+
+TEST(an_idle_tunnel_of_constant_rate_looks_like_a_busy_one)
+{
+    enum { MOST = 1000 };
+    static struct sighting idle[MOST], busy[MOST];
+    uint64_t arrived[2] = {0, 0};
+
+    size_t idle_us = run_constant_rate(false, idle, MOST, &arrived[0]);
+    size_t busy_us = run_constant_rate(true, busy, MOST, &arrived[1]);
+    CHECK_EQUAL(arrived[0], 0);
+    CHECK(arrived[1] > 100);
+    CHECK_EQUAL(idle_us, busy_us);
+    for (size_t i = 0; i < MOST; i++) {
+        CHECK_EQUAL(idle[i].at_us, busy[i].at_us);
+        CHECK_EQUAL(idle[i].bytes, busy[i].bytes);
+        CHECK_EQUAL(idle[i].bytes, idle[0].bytes);
+    }
+    /* 1,500 octets at 8 Mbit/s are one every 1.5 ms, to the last within a step. */
+    uint64_t expected_us = (MOST - 1) * UINT64_C(1500) * 8 * 1000000 / TFS_RATE_BITS;
+    CHECK(idle[MOST - 1].at_us <= expected_us + 2 * TFS_STEP_US);
+    CHECK(idle[MOST - 1].at_us + 10 * 1500 >= expected_us);
+}
+
+TEST(a_new_sa_goes_on_with_the_pace_of_the_old_one_and_loses_nothing)
+{
+    struct child_sa like = {
+        .spi_in = 0x6000, .suite = GCM, .aggfrag = {.enabled = true, .rate_bits = TFS_RATE_BITS}};
+    uint64_t sent = 0;
+    uint64_t arrived = 0;
+    struct testbed t;
+
+    testbed_open(&t, 61);
+    join_as(&t, &like);
+    uint64_t begin_us = t.now_ms * 1000;
+    for (uint64_t now_us = begin_us; now_us < begin_us + 400000; now_us += TFS_STEP_US) {
+        t.now_ms = now_us / 1000;
+        if (now_us == begin_us + 150000) {
+            like.spi_in = 0x7000;
+            join_as(&t, &like);
+        }
+        if (now_us == begin_us + 200000) {
+            dataplane_stop(t.a.dp, 0x6000);
+        }
+        if (now_us < begin_us + 300000 && random_below(&t.random, 20) == 0) {
+            uint8_t clear[CLEAR_BYTES_MAX];
+            size_t length = make_clear(&t, &bundles[7], true, 0, 48 + random_below(&t.random, 3000),
+                                       true, clear);
+
+            ipv4_set_tos(clear, 0);
+            CHECK(testbed_outbound(&t, &t.a, (struct slice){clear, length}));
+            sent++;
+        }
+        if (dataplane_due_us(t.a.worker, now_us) <= now_us) {
+            dataplane_tick(t.a.worker, now_us, &t.a.out);
+            testbed_carry(&t, &t.a, &t.b);
+            arrived += t.b.out.to_tun_count;
+            testbed_give(&t.b);
+        }
+    }
+    CHECK_EQUAL(arrived, sent);
+    CHECK(sent > 100);
+    testbed_close(&t);
+}
+
+TEST(payloads_full_of_small_packets_are_delivered_whole_and_in_order)
+{
+    struct child_sa like = {.spi_in = 0x8000,
+                            .suite = GCM,
+                            .aggfrag = {.enabled = true, .rate_bits = UINT64_C(1000000000)}};
+    uint32_t sent = 0;
+    uint32_t next = 0;
+    struct testbed t;
+
+    testbed_open(&t, 62);
+    join_as(&t, &like);
+    uint64_t now_us = t.now_ms * 1000;
+    dataplane_tick(t.a.worker, now_us, &t.a.out);
+    testbed_give(&t.a);
+    while (sent < 2000) {
+        uint8_t clear[CLEAR_BYTES_MAX];
+        size_t length = make_clear(&t, &bundles[7], true, 0, 48, true, clear);
+
+        put_u32(clear + 28, sent);
+        CHECK(testbed_outbound(&t, &t.a, (struct slice){clear, length}));
+        sent += testbed_dropped(&t.a, DROP_QUEUE_FULL) == 0;
+        if (testbed_dropped(&t.a, DROP_QUEUE_FULL) > 0) {
+            break;
+        }
+    }
+    for (size_t turn = 0; turn < 200 && next < sent; turn++) {
+        now_us += 500;
+        t.now_ms = now_us / 1000;
+        dataplane_tick(t.a.worker, now_us, &t.a.out);
+        testbed_carry(&t, &t.a, &t.b);
+        do {
+            for (size_t i = 0; i < t.b.out.to_tun_count; i++) {
+                CHECK_EQUAL(get_u32(packet_data(t.b.out.to_tun[i]) + 28), next);
+                next++;
+            }
+            testbed_give(&t.b);
+            if (t.b.worker->later_count > 0) {
+                dataplane_tick(t.b.worker, now_us, &t.b.out);
+            }
+        } while (t.b.out.to_tun_count > 0);
+    }
+    CHECK_EQUAL(next, sent);
+    CHECK(sent > 1000);
+    CHECK(testbed_doors_add_up(&t.b));
+    testbed_close(&t);
+}

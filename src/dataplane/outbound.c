@@ -179,6 +179,10 @@ void choose_iv(struct dataplane_worker *worker, const struct sa *sa, uint64_t se
 static void wrap(struct dataplane_worker *worker, struct sa *sa, struct packet *packet,
                  const struct ip_head *head, bool dont_fragment, uint64_t now_ms)
 {
+    if (!sa->shape.plain && sa->more->aggfrag != NULL) {
+        pacing_push(worker, sa, packet);
+        return;
+    }
     if (!sa->shape.plain) {
         nest_send(worker, sa, packet, head, dont_fragment, now_ms);
         return;

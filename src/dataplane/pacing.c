@@ -1,19 +1,26 @@
 /*
  * What is sent without being asked: dummy packets (RFC 4303 2.6) where an SA has been silent for
- * too long. The SAs that do so stand in one list, which the worker that seals goes through when
- * something is due.
+ * too long, and the payloads of IP-TFS (RFC 9347), which leave at a steady pace whether there is
+ * anything in them or not. The SAs that do so stand in one list, which a worker goes through when
+ * something is due: the one that seals for what is sent, the one that opens for gaps in what came.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "dataplane/plane.h"
+#include "wire/aggfrag.h"
+
+#define AGGFRAG_PAYLOAD_LEAST 128
 
 #define DUMMY_BYTES_LEAST 64
+/* So many packets may be in one payload, usually; more than fit into the output are lost. */
+#define PACKETS_OF_PAYLOAD 80
 
 /* ---- control thread ---- */
 
 static bool is_paced(const struct sa *sa)
 {
-    return sa->more != NULL && sa->more->dummy_interval_ms > 0;
+    return sa->more != NULL && (sa->more->dummy_interval_ms > 0 || sa->more->aggfrag != NULL);
 }
 
 static void list_release(struct retired *object)
@@ -101,29 +108,305 @@ static void send_dummy(struct dataplane_worker *worker, struct sa *sa, uint64_t 
     nest_send_contents(worker, sa, packet, IP_PROTOCOL_NONE, now_ms);
 }
 
-static void send_dummies(struct dataplane_worker *worker, uint64_t now_ms)
-{
-    const struct sa_list *list = atomic_load(&worker->dp->paced);
+/* ---- IP-TFS: sending ---- */
 
-    for (size_t i = 0; list != NULL && i < list->count; i++) {
-        if (dummy_due_ms(list->sas[i]) <= now_ms) {
-            send_dummy(worker, list->sas[i], now_ms);
+uint16_t pacing_inner_mtu(const struct sa *sa, uint16_t payload_bytes)
+{
+    const struct aggfrag_out *out = &sa->more->aggfrag->out;
+
+    if (!out->settings.dont_fragment) {
+        return UINT16_MAX;
+    }
+    return payload_bytes < AGGFRAG_CONTROL_HEAD_BYTES
+               ? 0
+               : (uint16_t)(payload_bytes - AGGFRAG_CONTROL_HEAD_BYTES);
+}
+
+/* The size of its payloads follows the path. */
+static uint16_t payload_bytes_of(struct sa *sa)
+{
+    struct aggfrag_out *out = &sa->more->aggfrag->out;
+    const struct sa_path *path = atomic_load(&sa->path);
+    uint16_t outer = atomic_load_explicit(&sa->outer_mtu, memory_order_relaxed);
+
+    if (out->settings.packet_bytes != 0 && out->settings.packet_bytes < outer) {
+        outer = out->settings.packet_bytes;
+    }
+    uint16_t payload = sa_inner_mtu(&sa->shape, path->peer.address.family, outer);
+    if (payload < AGGFRAG_PAYLOAD_LEAST) {
+        return 0;
+    }
+    if (out->outer_bytes != outer) {
+        aggfrag_out_resize(out, outer, payload);
+    }
+    return payload;
+}
+
+void pacing_push(struct dataplane_worker *worker, struct sa *sa, struct packet *packet)
+{
+    switch (aggfrag_out_push(&sa->more->aggfrag->out, packet_slice(packet))) {
+    case AGGFRAG_QUEUED:
+        worker_took(worker, packet);
+        return;
+    case AGGFRAG_QUEUE_FULL:
+        worker_drop(worker, packet, DROP_QUEUE_FULL);
+        return;
+    case AGGFRAG_TOO_BIG:
+        worker_drop(worker, packet, DROP_TOO_BIG);
+        return;
+    case AGGFRAG_NOT_IP:
+        break;
+    }
+    worker_drop(worker, packet, DROP_MALFORMED_INNER);
+}
+
+/* An older SA of the same policy that has begun a packet: its rest goes out under that one (RFC
+ * 9347 2.2.3). */
+static struct sa *midway(const struct sa_list *list, const struct sa *sa)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        struct sa *old = list->sas[i];
+
+        if (old != sa && old->binding == sa->binding && old->more->aggfrag != NULL &&
+            atomic_load(&old->more->aggfrag->handed_over) &&
+            aggfrag_out_is_midway(&old->more->aggfrag->out)) {
+            return old;
         }
     }
-    nest_send_all(worker, now_ms);
+    return NULL;
+}
+
+/* The newest SA of a policy has the pace. */
+static bool has_the_pace(struct sa *sa)
+{
+    const struct sa_list *carrying = atomic_load(&sa->binding->list);
+    struct sa_aggfrag *a = sa->more->aggfrag;
+
+    if (atomic_load(&a->handed_over)) {
+        return false;
+    }
+    struct sa *newest = carrying == NULL || carrying->count == 0 ? sa : carrying->sas[0];
+    if (newest == sa || newest->more == NULL || newest->more->aggfrag == NULL) {
+        return true;
+    }
+    aggfrag_out_take_over(&newest->more->aggfrag->out, &a->out);
+    newest->more->aggfrag->is_started = true;
+    atomic_store(&a->handed_over, true);
+    return false;
+}
+
+static bool send_payload(struct dataplane_worker *worker, const struct sa_list *list, struct sa *sa,
+                         uint64_t now_us)
+{
+    struct packet *packet = dataplane_take_packet(worker);
+    struct sa *old = midway(list, sa);
+    struct sa *under = old != NULL ? old : sa;
+    uint16_t bytes = payload_bytes_of(under);
+
+    if (packet == NULL || bytes == 0) {
+        if (packet != NULL) {
+            dataplane_give_packet(worker, packet);
+        }
+        return false;
+    }
+    packet->length = bytes;
+    if (old != NULL) {
+        aggfrag_finish(&old->more->aggfrag->out, &sa->more->aggfrag->out, now_us,
+                       packet_data(packet), bytes);
+    } else {
+        (void)aggfrag_fill(&sa->more->aggfrag->out, now_us, packet_data(packet), bytes);
+    }
+    tally(&worker->doors.made, 1, false);
+    nest_send_contents(worker, under, packet, IP_PROTOCOL_AGGFRAG, now_us / 1000);
+    return true;
+}
+
+static void send_payloads(struct dataplane_worker *worker, const struct sa_list *list,
+                          struct sa *sa, size_t *budget, uint64_t now_us)
+{
+    struct sa_aggfrag *a = sa->more->aggfrag;
+    struct aggfrag_news news;
+
+    if (!a->is_started) {
+        a->is_started = true;
+        (void)payload_bytes_of(sa);
+        aggfrag_out_start(&a->out, now_us);
+    }
+    if (!has_the_pace(sa)) {
+        return;
+    }
+    if (aggfrag_link_take(&a->news, &a->news_seen, &news)) {
+        aggfrag_out_hear(&a->out, &news);
+    }
+    while (*budget > 0 && aggfrag_next_us(&a->out) <= now_us &&
+           send_payload(worker, list, sa, now_us)) {
+        (*budget)--;
+    }
+}
+
+/* ---- IP-TFS: receiving ---- */
+
+/* What came out of a payload is a packet of the tunnel like any other. */
+static void deliver(struct dataplane_worker *worker, struct sa *sa, const struct packet *from,
+                    struct slice inner)
+{
+    struct packet *packet = dataplane_take_packet(worker);
+    struct ip_head head;
+
+    tally(&worker->doors.made, 1, false);
+    if (packet == NULL) {
+        tally(&worker->doors.dropped[DROP_NO_BUFFER], 1, false);
+        return;
+    }
+    memcpy(packet_data(packet), inner.data, inner.length);
+    packet->length = (uint32_t)inner.length;
+    packet->local = from->local;
+    packet->peer = from->peer;
+    uint8_t protocol = inner.data[0] >> 4 == 4 ? IP_PROTOCOL_IPV4 : IP_PROTOCOL_IPV6;
+    enum drop_reason reason = check_inner(worker, sa, packet, protocol, &head);
+    if (reason == DROP_NONE && worker->out->to_tun_count == DATAPLANE_OUTPUT_MAX) {
+        reason = DROP_QUEUE_FULL;
+    }
+    if (reason != DROP_NONE) {
+        worker_drop(worker, packet, reason);
+        return;
+    }
+    count_delivered(worker, sa, packet->length);
+    fit_clamp_mss(sa, packet, &head);
+    worker_to_tun(worker, packet);
+}
+
+static void take_packets(struct dataplane_worker *worker, struct sa *sa, const struct packet *from)
+{
+    struct sa_aggfrag *a = sa->more->aggfrag;
+    struct aggfrag_news news;
+    struct slice inner;
+
+    while (aggfrag_in_next(&a->in, &inner)) {
+        deliver(worker, sa, from, inner);
+    }
+    atomic_store_explicit(&a->in_due_us, aggfrag_in_next_us(&a->in), memory_order_relaxed);
+    if (aggfrag_in_news(&a->in, &news)) {
+        aggfrag_link_put(&a->news, &news);
+    }
+}
+
+static void receive_now(struct dataplane_worker *worker, struct sa *sa, struct packet *packet,
+                        uint64_t sequence, uint64_t now_us)
+{
+    enum aggfrag_arrival arrival =
+        aggfrag_in_push(&sa->more->aggfrag->in, sequence, packet_slice(packet), now_us);
+
+    if (arrival != AGGFRAG_TAKEN) {
+        worker_drop(worker, packet, DROP_AGGREGATION);
+        return;
+    }
+    take_packets(worker, sa, packet);
+    worker_took(worker, packet);
+}
+
+/* Small packets may be so many that the output has no room for those of all payloads of a batch:
+ * then the rest of the payloads waits for the next turn, in order. */
+void pacing_receive(struct dataplane_worker *worker, const struct esp_work *work, uint64_t now_us)
+{
+    if (worker->later_count == 0 &&
+        worker->out->to_tun_count + PACKETS_OF_PAYLOAD <= DATAPLANE_OUTPUT_MAX) {
+        receive_now(worker, work->sa, work->packet, work->sequence, now_us);
+    } else if (worker->later_count < LATER_MAX) {
+        worker->later[worker->later_count++] =
+            (struct later){work->packet, work->sa->spi_in, work->sequence};
+    } else {
+        worker_drop(worker, work->packet, DROP_QUEUE_FULL);
+    }
+}
+
+static void receive_later(struct dataplane_worker *worker, uint64_t now_us)
+{
+    size_t done = 0;
+
+    while (done < worker->later_count &&
+           worker->out->to_tun_count + PACKETS_OF_PAYLOAD <= DATAPLANE_OUTPUT_MAX) {
+        const struct later *l = &worker->later[done++];
+        struct sa *sa = sad_find(worker->dp, l->spi);
+
+        if (sa == NULL || sa->more == NULL || sa->more->aggfrag == NULL) {
+            worker_drop(worker, l->packet, DROP_UNKNOWN_SPI);
+        } else {
+            receive_now(worker, sa, l->packet, l->sequence, now_us);
+        }
+    }
+    worker->later_count -= done;
+    memmove(worker->later, worker->later + done, worker->later_count * sizeof(worker->later[0]));
+}
+
+/* A gap that nothing filled in time. */
+static void give_up_gaps(struct dataplane_worker *worker, const struct sa_list *list,
+                         uint64_t now_us)
+{
+    static const struct packet nowhere;
+
+    for (size_t i = 0; i < list->count; i++) {
+        struct sa_aggfrag *a = list->sas[i]->more->aggfrag;
+
+        if (a != NULL && atomic_load_explicit(&a->in_due_us, memory_order_relaxed) <= now_us &&
+            worker->out->to_tun_count + PACKETS_OF_PAYLOAD <= DATAPLANE_OUTPUT_MAX) {
+            aggfrag_in_time(&a->in, now_us);
+            take_packets(worker, list->sas[i], &nowhere);
+        }
+    }
+}
+
+/* ---- when, and then ---- */
+
+static void send_what_is_due(struct dataplane_worker *worker, const struct sa_list *list,
+                             uint64_t now_us)
+{
+    size_t budget = BATCH_PACKETS;
+
+    for (size_t i = 0; i < list->count && budget > 0; i++) {
+        struct sa *sa = list->sas[i];
+
+        if (sa->more->aggfrag != NULL) {
+            send_payloads(worker, list, sa, &budget, now_us);
+        } else if (dummy_due_ms(sa) <= now_us / 1000) {
+            send_dummy(worker, sa, now_us / 1000);
+            budget--;
+        }
+    }
+    nest_send_all(worker, now_us / 1000);
+}
+
+static uint64_t sa_due_us(const struct dataplane_worker *worker, const struct sa *sa)
+{
+    const struct sa_aggfrag *a = sa->more->aggfrag;
+    uint64_t due_us = NEVER_US;
+
+    if (worker->seals && a == NULL) {
+        due_us = dummy_due_ms(sa) * 1000;
+    } else if (worker->seals && !atomic_load(&a->handed_over)) {
+        due_us = a->is_started ? aggfrag_next_us(&a->out) : 0;
+    }
+    if (worker->opens && a != NULL) {
+        uint64_t gap_us = atomic_load_explicit(&a->in_due_us, memory_order_relaxed);
+
+        due_us = gap_us < due_us ? gap_us : due_us;
+    }
+    return due_us;
 }
 
 static uint64_t paced_due_us(const struct dataplane_worker *worker)
 {
+    struct publish *publish = &worker->dp->publish;
     uint64_t due_us = NEVER_US;
 
-    publish_enter(&worker->dp->publish, worker->index);
+    publish_enter(publish, worker->index);
     const struct sa_list *list = atomic_load(&worker->dp->paced);
     for (size_t i = 0; list != NULL && i < list->count; i++) {
-        uint64_t one_us = dummy_due_ms(list->sas[i]) * 1000;
+        uint64_t one_us = sa_due_us(worker, list->sas[i]);
 
         due_us = one_us < due_us ? one_us : due_us;
     }
+    publish_quiet(publish, worker->index);
     return due_us;
 }
 
@@ -131,10 +414,13 @@ uint64_t dataplane_due_us(const struct dataplane_worker *worker, uint64_t now_us
 {
     uint64_t due_us = NEVER_US;
 
+    if (worker->later_count > 0) {
+        return now_us;
+    }
     if (worker->held_count > 0) {
         due_us = now_us + HELD_LOOK_US;
     }
-    if (worker->seals && atomic_load_explicit(&worker->dp->paced, memory_order_relaxed) != NULL) {
+    if (atomic_load_explicit(&worker->dp->paced, memory_order_relaxed) != NULL) {
         uint64_t paced_us = paced_due_us(worker);
 
         due_us = paced_us < due_us ? paced_us : due_us;
@@ -147,10 +433,17 @@ void dataplane_tick(struct dataplane_worker *worker, uint64_t now_us, struct dat
     uint64_t now_ms = now_us / 1000;
 
     worker_begin(worker, now_ms, out);
+    const struct sa_list *list = atomic_load(&worker->dp->paced);
     if (worker->held_count > 0) {
         outbound_look_again(worker, now_ms);
     }
-    if (worker->seals) {
-        send_dummies(worker, now_ms);
+    if (worker->later_count > 0) {
+        receive_later(worker, now_us);
+    }
+    if (list != NULL && worker->opens) {
+        give_up_gaps(worker, list, now_us);
+    }
+    if (list != NULL && worker->seals) {
+        send_what_is_due(worker, list, now_us);
     }
 }

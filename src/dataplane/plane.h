@@ -68,6 +68,7 @@ struct dataplane {
     uint32_t policy_max;
     uint16_t ike_port;
     bool shared; /* more than one worker: counters need atomic additions */
+    bool compresses; /* some SA has compressed */
 
     /* control thread only */
     struct random_source *random;
@@ -99,6 +100,14 @@ struct held {
     struct packet *packet;
     uint32_t policy_id;
     uint64_t since_ms;
+};
+
+/* A payload of IP-TFS whose contents wait for the next turn. */
+#define LATER_MAX 256
+struct later {
+    struct packet *packet;
+    uint32_t spi;
+    uint64_t sequence;
 };
 
 /* Written by its worker alone, read by the control thread at any time. */
@@ -141,7 +150,10 @@ struct dataplane_worker {
 
     struct reassembly *reassembly; /* of clear packets that must be whole to be protected */
     struct fragment_ports *ports_out, *ports_in; /* of clear fragments in either direction */
+    _Atomic(struct ipcomp *) ipcomp; /* made when the first SA that compresses is installed */
     bool seals, opens;
+    struct later later[LATER_MAX];
+    size_t later_count;
     struct held held[HELD_MAX]; /* oldest first */
     size_t held_count;
 };
@@ -166,6 +178,8 @@ static inline uint64_t tally_read(const _Atomic uint64_t *number)
 
 /* Frees all that a worker has; it is registered nowhere any more. */
 void worker_fini(struct dataplane_worker *worker);
+/* Control thread: from now on the worker has what IPComp needs. False: no memory. */
+MUST_USE bool worker_can_compress(struct dataplane_worker *worker);
 /* What waits for an SA waits no more. */
 void worker_give_held(struct dataplane_worker *worker);
 /* A batch begins: the tables may be read from here on. */
@@ -266,6 +280,14 @@ void binding_remove(struct dataplane *dp, struct binding *binding, struct sa *sa
 /* The SA is in use from now on, or no more. */
 void pacing_add(struct dataplane *dp, struct sa *sa);
 void pacing_remove(struct dataplane *dp, struct sa *sa);
+
+/* With IP-TFS packets go in pieces, so that the path limits them only where they may not (RFC 9347
+ * 2.2.7); `payload_bytes` is what one outer packet carries. */
+uint16_t pacing_inner_mtu(const struct sa *sa, uint16_t payload_bytes);
+/* Takes a clear packet for an SA of IP-TFS: it waits for its turn. */
+void pacing_push(struct dataplane_worker *worker, struct sa *sa, struct packet *packet);
+/* An authentic payload of IP-TFS. What comes out of it is delivered; the packet has left. */
+void pacing_receive(struct dataplane_worker *worker, const struct esp_work *work, uint64_t now_us);
 
 /* ---- mtu.c ---- */
 

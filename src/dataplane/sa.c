@@ -8,6 +8,8 @@
 #define SELECTORS_MAX 256
 #define ESP_FIXED_BYTES 8
 #define ESP_TRAILER_BYTES 2
+#define AGGFRAG_OUTER_BYTES 1280
+#define AGGFRAG_PAYLOAD_BYTES 1200
 #define AH_HEAD_BYTES 12 /* RFC 4302 2: without the ICV */
 
 /* Without extended numbers rekeying begins half way. */
@@ -72,7 +74,7 @@ static bool is_plain(const struct child_sa *child)
     return child->protocol != IP_PROTOCOL_AH && !child->transport_mode && !child->replay_off &&
            !child->waits_for_outer && child->inside_spi_in == 0 && !child->fragment_after &&
            !child->compress && child->cpi_in == 0 && child->tfc_bytes == 0 &&
-           child->dummy_interval_ms == 0;
+           child->dummy_interval_ms == 0 && !child->aggfrag.enabled;
 }
 
 static bool sa_shape_of(const struct child_sa *child, struct sa_shape *shape)
@@ -108,11 +110,43 @@ static bool child_is_sound(const struct child_sa *child)
         /* RFC 3715 2.1: AH covers the addresses that a NAT changes. */
         return false;
     }
+    if (child->aggfrag.enabled && (child->transport_mode || child->protocol == IP_PROTOCOL_AH ||
+                                   !aggfrag_settings_are_good(&child->aggfrag))) {
+        return false;
+    }
     return child->spi_out > 255 && child->policy_id != 0 && child->df <= DF_CLEAR &&
            child->replay_window <= REPLAY_WINDOW_MAX && child->local_count > 0 &&
            child->local_count <= SELECTORS_MAX && child->remote_count > 0 &&
            child->remote_count <= SELECTORS_MAX && child->local.address.family == family &&
            (family == FAMILY_IPV4 || family == FAMILY_IPV6);
+}
+
+static void aggfrag_free(struct sa_aggfrag *a)
+{
+    if (a != NULL) {
+        aggfrag_out_fini(&a->out);
+        aggfrag_in_fini(&a->in);
+    }
+    free(a);
+}
+
+/* The sizes are those of the path, which are not known here: they are set before the first use. */
+static bool aggfrag_new(const struct child_sa *child, struct sa_more *more)
+{
+    struct sa_aggfrag *a = calloc(1, sizeof(*a));
+
+    if (a == NULL) {
+        return false;
+    }
+    if (!aggfrag_out_init(&a->out, &child->aggfrag, AGGFRAG_OUTER_BYTES, AGGFRAG_PAYLOAD_BYTES,
+                          0) ||
+        !aggfrag_in_init(&a->in, &child->aggfrag)) {
+        aggfrag_free(a);
+        return false;
+    }
+    atomic_store(&a->in_due_us, NEVER_US);
+    more->aggfrag = a;
+    return true;
 }
 
 static struct sa_more *more_new(const struct child_sa *child)
@@ -133,6 +167,10 @@ static struct sa_more *more_new(const struct child_sa *child)
     more->dummy_interval_ms = child->dummy_interval_ms;
     more->original_local = child->original_local;
     more->original_peer = child->original_peer;
+    if (child->aggfrag.enabled && !aggfrag_new(child, more)) {
+        free(more);
+        return NULL;
+    }
     return more;
 }
 
@@ -213,6 +251,7 @@ void sa_free(struct sa *sa)
     if (sa->more != NULL) {
         auth_key_free(sa->more->auth_keys[0]);
         auth_key_free(sa->more->auth_keys[1]);
+        aggfrag_free(sa->more->aggfrag);
     }
     free(sa->more);
     free(atomic_load_explicit(&sa->path, memory_order_relaxed));

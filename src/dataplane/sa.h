@@ -11,7 +11,10 @@
 
 #include "crypto/authenticate.h"
 #include "crypto/protect.h"
+#include "dataplane/aggfrag_in.h"
+#include "dataplane/aggfrag_out.h"
 #include "dataplane/dataplane.h"
+#include "dataplane/ipcomp.h"
 #include "dataplane/match.h"
 #include "dataplane/publish.h"
 #include "dataplane/replay.h"
@@ -51,6 +54,17 @@ enum sa_noted {
 
 struct binding;
 
+/* IP-TFS (RFC 9347). `out` belongs to the worker that seals, `in` to the one that opens. */
+struct sa_aggfrag {
+    struct aggfrag_out out;
+    struct aggfrag_in in;
+    struct aggfrag_link news; /* from `in` to `out` */
+    uint64_t news_seen;
+    bool is_started;
+    _Atomic uint64_t in_due_us; /* when `in` must be looked at; for the worker that sleeps */
+    _Atomic bool handed_over; /* another SA of the policy goes on with the pace */
+};
+
 /* What only SAs have that are more than a plain ESP tunnel. */
 struct sa_more {
     struct auth_key *auth_keys[2]; /* AH: in, out */
@@ -66,6 +80,9 @@ struct sa_more {
     uint32_t dummy_interval_ms;
     struct address original_local, original_peer;
     _Atomic uint64_t duplicates; /* that passed */
+    struct ipcomp_pace compression;
+    _Atomic uint64_t compressed_from, compressed_to; /* octets */
+    struct sa_aggfrag *aggfrag; /* NULL: no IP-TFS */
 };
 
 struct sa {

@@ -253,6 +253,17 @@ static void bundle_leave(struct dataplane *dp, struct sa *sa)
 
 /* --- the life of an SA --- */
 
+static bool make_compressors(struct dataplane *dp)
+{
+    dp->compresses = true;
+    for (size_t i = 0; i < WORKERS_MAX; i++) {
+        if (dp->workers[i] != NULL && !worker_can_compress(dp->workers[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Where workers find the SA of an SPI from now on; NULL: they do not. */
 static void sad_publish(struct dataplane *dp, uint32_t spi, struct sa *sa)
 {
@@ -269,6 +280,9 @@ bool dataplane_install(struct dataplane *dp, const struct child_sa *child)
 
     if (!spi_is_reserved(dp, child->spi_in) || sad_find(dp, child->spi_in) != NULL ||
         (child->inside_spi_in != 0 && !bundle_may_grow(inner))) {
+        return false;
+    }
+    if ((child->compress || child->cpi_in != 0) && !make_compressors(dp)) {
         return false;
     }
     struct sa *sa = sa_new(child);
@@ -447,6 +461,8 @@ bool dataplane_sa_counters(const struct dataplane *dp, uint32_t spi_in, struct s
         .forged = tally_read(&sa->forged),
         .selector_mismatch = tally_read(&sa->selector_mismatch),
         .duplicates = sa->more == NULL ? 0 : tally_read(&sa->more->duplicates),
+        .compressed_from = sa->more == NULL ? 0 : tally_read(&sa->more->compressed_from),
+        .compressed_to = sa->more == NULL ? 0 : tally_read(&sa->more->compressed_to),
         .last_in_ms = tally_read(&sa->last_in_ms),
         .last_out_ms = tally_read(&sa->last_out_ms),
         .out_sequence = tally_read(&sa->sequence),

@@ -39,6 +39,14 @@ static bool worker_init_packets(struct dataplane_worker *worker)
     return true;
 }
 
+bool worker_can_compress(struct dataplane_worker *worker)
+{
+    if (atomic_load(&worker->ipcomp) == NULL) {
+        atomic_store(&worker->ipcomp, ipcomp_new());
+    }
+    return atomic_load(&worker->ipcomp) != NULL;
+}
+
 struct dataplane_worker *dataplane_worker_new(struct dataplane *dp, uint32_t index)
 {
     if (index >= dp->worker_count || dp->workers[index] != NULL) {
@@ -67,6 +75,10 @@ struct dataplane_worker *dataplane_worker_new(struct dataplane *dp, uint32_t ind
         worker_fini(worker);
         return NULL;
     }
+    if (dp->compresses && !worker_can_compress(worker)) {
+        worker_fini(worker);
+        return NULL;
+    }
     dp->workers[index] = worker;
     return worker;
 }
@@ -76,7 +88,11 @@ void worker_give_held(struct dataplane_worker *worker)
     for (size_t i = 0; i < worker->held_count; i++) {
         worker_drop(worker, worker->held[i].packet, DROP_NO_SA);
     }
+    for (size_t i = 0; i < worker->later_count; i++) {
+        worker_drop(worker, worker->later[i].packet, DROP_QUEUE_FULL);
+    }
     worker->held_count = 0;
+    worker->later_count = 0;
 }
 
 void worker_fini(struct dataplane_worker *worker)
@@ -84,6 +100,7 @@ void worker_fini(struct dataplane_worker *worker)
     protect_engine_free(worker->engine);
     iv_fini(&worker->iv);
     ring_fini(&worker->notes);
+    ipcomp_free(atomic_load(&worker->ipcomp));
     reassembly_free(worker->reassembly);
     fragment_ports_free(worker->ports_out);
     fragment_ports_free(worker->ports_in);

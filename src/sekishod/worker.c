@@ -306,6 +306,7 @@ static uint64_t tick(struct worker *worker)
         flush(worker);
         due_us = dataplane_due_us(worker->plane, now_us);
     }
+    dataplane_quiet(worker->plane);
     uint64_t wait_us = due_us <= now_us ? 0 : due_us - now_us;
 
     return wait_us < IDLE_MS * 1000 ? wait_us : IDLE_MS * 1000;

@@ -76,7 +76,9 @@ FUZZ(aggfrag_in, 30000)
         }
         MUST(aggfrag_in_next_us(&in) > now_us);
     }
-    (void)aggfrag_in_news(&in, &news);
+    if (aggfrag_in_news(&in, &news)) {
+        MUST(in.counters.payloads > 0);
+    }
     MUST(in.counters.packet_bytes == gave);
     aggfrag_in_fini(&in);
     return 0;
