@@ -313,7 +313,7 @@ void carriage_settle(struct reading *r)
                  "with 'iptfs' all packets have one size and one rate already");
     }
     if (!esp && (tfc || c->iptfs.enabled)) {
-        COMPLAIN(r, said_at(r, tfc ? "tfc" : "iptfs"), "leave it out, or write 'esp' too",
+        COMPLAIN(r, said_at(r, tfc ? "tfc" : "iptfs"), "leave it out, or 'ah'",
                  "AH hides nothing: this is a matter of ESP");
     }
 }

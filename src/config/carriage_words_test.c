@@ -74,7 +74,7 @@ static bool has(const struct proposal *p, uint8_t type, uint16_t id)
     return found;
 }
 
-TEST(ah_alone_and_ah_around_esp)
+TEST(ah_has_proposals_of_its_own)
 {
     struct config *c = site_with("ah");
     const struct config_site *site = &c->sites[0];
@@ -90,8 +90,8 @@ TEST(ah_alone_and_ah_around_esp)
     CHECK(strstr(text, "\n  ah\n") != NULL && strstr(text, "esp") == NULL);
     free(text);
     config_free(c);
-    c = site_with("ah sha256 sha512; esp aes128gcm16; pfs off");
-    CHECK(c->sites[0].protection == CONFIG_AH_AND_ESP && c->sites[0].ah->count == 2);
+    c = site_with("ah sha256 sha512; pfs off");
+    CHECK(c->sites[0].protection == CONFIG_AH && c->sites[0].ah->count == 2);
     CHECK(has(&c->sites[0].ah->list[0], TRANSFORM_INTEGRITY, INTEGRITY_HMAC_SHA2_256_128));
     CHECK(!has(&c->sites[0].ah->list[0], TRANSFORM_KEY_EXCHANGE, KEY_EXCHANGE_X25519));
     config_free(c);
@@ -110,13 +110,14 @@ TEST(transport_mode_is_between_two_hosts)
 {
     struct config *c = testbed_good(
         "gateway g.example\n"
-        "site mail { peer mail.example; key @mail; mode transport; only tcp 25; compress on;\n"
-        "            tfc dummy 5s; esp aes128gcm16; ah }\n"
+        "site mail { peer mail.example; key @mail; mode transport; only tcp 25 both; compress on;\n"
+        "            tfc dummy 5s; esp aes128gcm16 }\n"
         "site x { peer x.example; network 192.0.2.7; lan 192.0.2.1/32; key @x; mode transport }\n");
     const struct config_site *mail = &c->sites[0];
 
     CHECK(mail->carriage.mode == CONFIG_TRANSPORT);
     CHECK(mail->network_count == 0 && mail->lan_count == 0);
+    CHECK(mail->only_both && mail->only_port_first == 25 && !c->sites[1].only_both);
     CHECK(mail->carriage.fragment == CONFIG_FRAGMENT_AFTER);
     CHECK(c->sites[1].network_count == 1 && c->sites[1].lan_count == 1);
     for (int all = 0; all < 2; all++) {
@@ -148,7 +149,7 @@ static const struct {
     {"mode transport; each host", "5:17", "there is nothing to divide"},
     {"network 10.2.0.0/16; mode transprot", "5:27", "did you mean 'transport' ?"},
     {"network 10.2.0.0/16; ah; encapsulate always", "5:26", "AH cannot travel in UDP"},
-    {"network 10.2.0.0/16; ah; esp aes256gcm16; encapsulate always", "5:43", "AH cannot travel"},
+    {"network 10.2.0.0/16; ah; esp aes256gcm16", "5:26", "not on one within the other"},
     {"network 10.2.0.0/16; ah; tfc pad mtu", "5:26", "AH hides nothing"},
     {"network 10.2.0.0/16; ah; iptfs rate 1Mb/s", "5:26", "AH hides nothing"},
     {"network 10.2.0.0/16; ah aes256-sha256", "5:25", "AH has no cipher: leave it out"},

@@ -150,7 +150,7 @@ static const struct {
     {"routes off", "routes changed"},
     {"disabled", "disabled changed"},
     {"ah", "esp, ah changed: tunnels will be made anew without a gap"},
-    {"ah; esp aes128gcm16-x25519", "esp, ah changed: tunnels will be made anew without a gap"},
+    {"only tcp 25 both", "only changed: tunnels will be made anew without a gap"},
     {"each host", "each changed: tunnels will be made anew without a gap"},
     {"df copy", "df changed"},
     {"fragment after", "fragment changed"},

@@ -39,9 +39,8 @@ enum config_encapsulate { ENCAPSULATE_AUTO, ENCAPSULATE_ALWAYS, ENCAPSULATE_NEVE
 enum config_start { START_NOW, START_ON_TRAFFIC, START_WAIT };
 enum config_pfs { PFS_PREFER, PFS_ON, PFS_OFF };
 
-/* The protocols around the traffic of a site: `ah` alone is AH; `ah` and `esp` are AH around ESP.
- */
-enum config_protection { CONFIG_ESP, CONFIG_AH, CONFIG_AH_AND_ESP };
+/* The protocol around the traffic of a site. RFC 7296 negotiates no bundles of both. */
+enum config_protection { CONFIG_ESP, CONFIG_AH };
 enum config_mode { CONFIG_TUNNEL, CONFIG_TRANSPORT };
 /* RFC 4301 8.1: the bit in the outer header of a tunnel. */
 enum config_df { CONFIG_DF_SET, CONFIG_DF_COPY, CONFIG_DF_CLEAR };
@@ -86,6 +85,7 @@ struct config_site {
     /* protocol and ports when the site is narrowed: "only tcp 25"; 0 and 0..65535 for all */
     uint8_t only_protocol;
     uint16_t only_port_first, only_port_last;
+    bool only_both; /* ports of the peer, or of ours: "only tcp 25 both" */
     struct config_secret_name key;
     const char *say; /* our identity towards this peer; NULL: the gateway's name */
     const char *identity; /* what the peer must prove; NULL: see config_site_identity() */

@@ -245,13 +245,15 @@ static const struct schema_word schema[] = {
      .scope = SCOPE_SITE,
      .effect = EFFECT_CHILD,
      .least = 1,
-     .most = 2,
+     .most = 3,
      .take = take_only,
      .write = write_only,
-     .arguments = "PROTOCOL [PORT[-PORT]]",
+     .arguments = "PROTOCOL [PORT[-PORT] [both]]",
      .standard = "all traffic",
      .example = "only tcp 25",
-     .meaning = "Narrows the tunnel to one protocol, or to ports of the peer's networks."},
+     .meaning = "Narrows the tunnel to one protocol, or to ports of the peer's networks. With "
+                "'both' these ports of ours are in it as well, as two mail servers need it: by a "
+                "second pair of SAs."},
     {.word = "key",
      .scope = SCOPE_SITE,
      .effect = EFFECT_NEGOTIATE,
@@ -474,8 +476,8 @@ static const struct schema_word schema[] = {
      .write = write_ah,
      .arguments = "[PROPOSAL...]",
      .example = "ah sha256",
-     .meaning = "The traffic is proven by AH, the addresses too, and not hidden. With 'esp' in the "
-                "same block it is hidden by ESP within AH, if the peer can. AH crosses no NAT."},
+     .meaning = "The traffic is proven by AH, the addresses too, and not hidden; so 'esp' cannot "
+                "stand beside it. AH crosses no NAT."},
     {.word = "each",
      AT_SITE(each),
      .kind = KIND_CHOICE,

@@ -152,7 +152,12 @@ static void check_ah(struct reading *r)
 {
     const struct config_site *site = &r->site;
 
-    if (site->protection != CONFIG_ESP && site->encapsulate == ENCAPSULATE_ALWAYS) {
+    /* RFC 7296 3.3: a child is of one protocol; what IKEv1 called a bundle is no more. */
+    if (site->protection == CONFIG_AH && said_at(r, "esp").line != 0) {
+        COMPLAIN(r, said_at(r, "esp"), "leave out 'ah' or 'esp'; manual keys can have both",
+                 "IKEv2 agrees on AH or on ESP, not on one within the other");
+    }
+    if (site->protection == CONFIG_AH && site->encapsulate == ENCAPSULATE_ALWAYS) {
         COMPLAIN(r, said_at(r, "encapsulate"), "leave out 'ah' or 'encapsulate'",
                  "AH cannot travel in UDP: it protects the addresses, which a NAT changes");
     }
@@ -312,6 +317,16 @@ void write_network(const struct schema_word *w, const struct shown *shown)
     }
 }
 
+static void take_both(struct reading *r, const struct word *word)
+{
+    if (!slice_equal_text(word->text, "both")) {
+        COMPLAIN(r, word->place, "such as: only tcp 25 both",
+                 "behind the ports only 'both' can stand");
+        return;
+    }
+    r->site.only_both = true;
+}
+
 void take_only(struct reading *r, const struct statement *s)
 {
     bool manual = r->scope == SCOPE_MANUAL;
@@ -336,6 +351,10 @@ void take_only(struct reading *r, const struct statement *s)
     }
     if (!value_ports(word->text, first, last, &c)) {
         COMPLAIN(r, word->place, c.advice, "%s", c.why);
+        return;
+    }
+    if (s->count > 3) {
+        take_both(r, &s->words[3]);
     }
 }
 
@@ -352,8 +371,9 @@ void write_only(const struct schema_word *w, const struct shown *shown)
     if (number == 0) {
         return;
     }
-    shown_line(shown, w->word, "%s%s", value_protocol_text(number, text),
-               value_ports_text(first, last, ports));
+    shown_line(shown, w->word, "%s%s%s", value_protocol_text(number, text),
+               value_ports_text(first, last, ports),
+               site != NULL && site->only_both ? " both" : "");
 }
 
 /* ---- who ---- */
