@@ -121,6 +121,23 @@ static bool same_peers(const struct config_site *a, const struct config_site *b)
     return true;
 }
 
+/* What the peer was told of it. The rest is ours alone: see carried_alike(). */
+static bool same_carriage(const struct config_carriage *a, const struct config_carriage *b)
+{
+    return a->mode == b->mode && a->compress == b->compress &&
+           a->iptfs.enabled == b->iptfs.enabled &&
+           a->iptfs.congestion_control == b->iptfs.congestion_control;
+}
+
+/* SAs that are there do it the old way. */
+static bool carried_alike(const struct config_carriage *a, const struct config_carriage *b)
+{
+    return a->df == b->df && a->fragment == b->fragment && a->dscp == b->dscp &&
+           a->tfc_bytes == b->tfc_bytes && a->tfc_dummy_ms == b->tfc_dummy_ms &&
+           a->iptfs.packet_bytes == b->iptfs.packet_bytes &&
+           a->iptfs.bits_per_second == b->iptfs.bits_per_second;
+}
+
 /* Whether what was agreed under the one would be agreed under the other. */
 static bool agrees(const struct config *old_config, const struct config_site *a,
                    const struct config *new_config, const struct config_site *b)
@@ -129,10 +146,11 @@ static bool agrees(const struct config *old_config, const struct config_site *a,
            same_text(config_site_identity(a), config_site_identity(b)) &&
            a->identity_any == b->identity_any && a->strict_identity == b->strict_identity &&
            same_peers(a, b) && same_text(a->key.name, b->key.name) &&
-           terms_same_proposals(a->ike, b->ike) && terms_same_proposals(a->esp, b->esp) &&
-           a->pfs == b->pfs && a->encapsulate == b->encapsulate &&
-           a->replay_window == b->replay_window && a->lifetime_bytes == b->lifetime_bytes &&
-           a->lifetime_packets == b->lifetime_packets;
+           terms_same_proposals(a->ike, b->ike) && a->protection == b->protection &&
+           terms_same_proposals(terms_proposals(a), terms_proposals(b)) &&
+           same_carriage(&a->carriage, &b->carriage) && a->each == b->each && a->pfs == b->pfs &&
+           a->encapsulate == b->encapsulate && a->replay_window == b->replay_window &&
+           a->lifetime_bytes == b->lifetime_bytes && a->lifetime_packets == b->lifetime_packets;
 }
 
 /* ---- one site ---- */
@@ -186,6 +204,15 @@ static void tell_machines(struct site *site)
         terms_release(before);
     }
     terms_refresh_initial_contact(site);
+}
+
+static void rekey_children(struct site *site)
+{
+    for (struct ike *ike = site->ikes; ike != NULL; ike = ike->next_of_site) {
+        if (ike->established && !ike->superseded) {
+            ike_order(ike, IKE_ORDER_REKEY_CHILDREN);
+        }
+    }
 }
 
 /* The configuration is the same, but what is wrong may have been put right outside of it, the key
@@ -251,6 +278,9 @@ static void change(struct site *site, const struct config *old_config, const str
     if (same_terms) {
         tell_machines(site);
         site->next_try_ms = now_ms;
+        if (!carried_alike(&before->carriage, &c->carriage)) {
+            rekey_children(site);
+        }
         return;
     }
     site->ordered_down = false;
@@ -311,6 +341,7 @@ static void drop_plan(struct gateway *g, struct plan *plan)
 static void set_routes(struct gateway *g, struct plan *plan, const struct config_site **before)
 {
     for (size_t i = 0; i < plan->count; i++) {
+        hosts_configure(plan->sites[i]);
         if (before[i] == NULL || before[i]->hash != plan->sites[i]->config->hash) {
             routes_add(g, plan->sites[i]);
         } else {
@@ -368,12 +399,7 @@ static void switch_over(struct gateway *g, struct config *config, struct plan *p
     g->site_count = plan->count;
     free(old_sites);
     index_all(g);
-    g->policies_refused = !policies_publish(g);
-    if (g->policies_refused) {
-        log_line(g->log, LOG_LEVEL_ERROR, "gateway",
-                 "%s the data plane refused the policies of this configuration",
-                 reason_code(REASON_RESOURCES));
-    }
+    policies_publish(g);
     for (size_t i = 0; i < g->site_count; i++) {
         site_think_later(g->sites[i]);
     }

@@ -1,7 +1,7 @@
 /*
- * SAs for data: installed in the data plane when the machine says so. At most one of a site's is
- * `used`: what is sent goes through it. When that one goes, the newest that is left takes its place
- * before it is stopped.
+ * SAs for data: installed in the data plane when the machine says so. At most one of a part of a
+ * site is `used`: what is sent goes through it. When that one goes, the newest that is left takes
+ * its place before it is stopped.
  */
 #include "gateway/inside.h"
 
@@ -52,7 +52,7 @@ static bool install(struct ike *ike, const struct ikev2_child_info *info)
     struct child_sa sa = {
         .spi_in = info->spi_in,
         .spi_out = info->spi_out,
-        .policy_id = ike->site->number,
+        .policy_id = info->policy->policy_id,
         .protocol = info->protocol == PROTOCOL_AH ? IP_PROTOCOL_AH : IP_PROTOCOL_ESP,
         .suite = info->suite,
         .key_in = info->key_in,
@@ -99,6 +99,7 @@ void children_install(struct ike *ike, const struct ikev2_child_info *info, uint
     *child = (struct child){
         .ike = ike,
         .spi_in = info->spi_in,
+        .part = (info->policy->policy_id & BACK_POLICY) != 0,
         .since_ms = now_ms,
         .installed_number = ++g->next_child,
     };
@@ -136,14 +137,16 @@ static struct child *of_ike(struct ike *ike, uint32_t spi_in)
 
 /* The data plane remembers the order: what does not fit the one said last goes through an earlier
  * one. */
-static void use(struct site *site, struct child *child, uint64_t now_ms)
+static void use(struct site *site, size_t part, struct child *child, uint64_t now_ms)
 {
-    site->used = child;
+    site->used_of[part] = child;
+    site->used = site->used_of[0] != NULL ? site->used_of[0] : site->used_of[1];
     if (child != NULL) {
         child->in_use = true;
         dataplane_use(site->gateway->dataplane, child->spi_in);
     }
     site_used_changed(site, now_ms);
+    site_think_later(site);
 }
 
 void children_use(struct ike *ike, uint32_t spi_in, uint64_t now_ms)
@@ -151,7 +154,7 @@ void children_use(struct ike *ike, uint32_t spi_in, uint64_t now_ms)
     struct child *child = of_ike(ike, spi_in);
 
     if (child != NULL && child->installed && !child->stopped) {
-        use(ike->site, child, now_ms);
+        use(ike->site, child->part, child, now_ms);
     }
 }
 
@@ -165,12 +168,13 @@ bool children_info(const struct child *child, struct ikev2_child_info *out)
     return false;
 }
 
-static struct child *newest_usable_of(const struct ike *ike, const struct child *except)
+static struct child *newest_usable_of(const struct ike *ike, size_t part,
+                                      const struct child *except)
 {
     struct child *newest = NULL;
 
     for (struct child *c = ike->children; c != NULL; c = c->next) {
-        if (c != except && c->installed && !c->stopped &&
+        if (c != except && c->part == part && c->installed && !c->stopped &&
             (newest == NULL || c->installed_number > newest->installed_number)) {
             newest = c;
         }
@@ -178,12 +182,12 @@ static struct child *newest_usable_of(const struct ike *ike, const struct child 
     return newest;
 }
 
-static struct child *newest_usable(const struct site *site, const struct child *except)
+static struct child *newest_usable(const struct site *site, size_t part, const struct child *except)
 {
     struct child *newest = NULL;
 
     for (struct ike *ike = site->ikes; ike != NULL; ike = ike->next_of_site) {
-        struct child *c = ike->established ? newest_usable_of(ike, except) : NULL;
+        struct child *c = ike->established ? newest_usable_of(ike, part, except) : NULL;
 
         if (c != NULL && (newest == NULL || c->installed_number > newest->installed_number)) {
             newest = c;
@@ -192,24 +196,36 @@ static struct child *newest_usable(const struct site *site, const struct child *
     return newest;
 }
 
+bool children_part_usable(const struct ike *ike, size_t part)
+{
+    return newest_usable_of(ike, part, NULL) != NULL;
+}
+
 bool children_any_usable(const struct ike *ike)
 {
-    return newest_usable_of(ike, NULL) != NULL;
+    return children_part_usable(ike, 0) || children_part_usable(ike, 1);
 }
 
 void children_prefer(struct ike *ike, uint64_t now_ms)
 {
-    struct child *child = newest_usable_of(ike, NULL);
+    for (size_t part = 0; part < SITE_PARTS; part++) {
+        struct child *child = newest_usable_of(ike, part, NULL);
+        const struct child *used = ike->site->used_of[part];
 
-    if (child != NULL && ike->site->used != child &&
-        (ike->site->used == NULL || ike->site->used->ike != ike)) {
-        use(ike->site, child, now_ms);
+        if (child != NULL && used != child && (used == NULL || used->ike != ike)) {
+            use(ike->site, part, child, now_ms);
+        }
     }
+}
+
+static bool is_used(const struct child *child)
+{
+    return child->ike->site->used_of[child->part] == child;
 }
 
 static void use_another(struct site *site, const struct child *child, uint64_t now_ms)
 {
-    use(site, newest_usable(site, child), now_ms);
+    use(site, child->part, newest_usable(site, child->part, child), now_ms);
     site->child_lost = site->used == NULL && !child->closing;
 }
 
@@ -222,7 +238,7 @@ void children_stop(struct ike *ike, uint32_t spi_in, uint64_t now_ms)
     }
     child->stopped = true;
     child->in_use = false;
-    if (ike->site->used == child) {
+    if (is_used(child)) {
         use_another(ike->site, child, now_ms);
     }
     if (child->installed) {
@@ -259,7 +275,7 @@ static void remove_child(struct child *child, uint64_t now_ms)
     struct child **link = &ike->children;
 
     count_what_passed(ike->site, child);
-    if (ike->site->used == child) {
+    if (is_used(child)) {
         use_another(ike->site, child, now_ms);
     }
     if (child->installed) {

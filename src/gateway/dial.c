@@ -327,6 +327,7 @@ void dial_resolved(struct site *site, const struct address *addresses, size_t co
             .port = host->port != 0 ? host->port : IKE_PORT,
         };
     }
+    hosts_resolved(site, addresses, count);
     site->candidate = 0;
     site->candidate_count = count;
     site->reached = REASON_CHECK_REACH;

@@ -201,7 +201,14 @@ static bool is_better(const struct compared *a, const struct compared *b)
     uint64_t a_ms = a->heard_ms > both_ms ? a->heard_ms : 0;
     uint64_t b_ms = b->heard_ms > both_ms ? b->heard_ms : 0;
 
-    return a_ms != b_ms ? a_ms > b_ms : a->child->installed_number > b->child->installed_number;
+    if (a_ms != b_ms) {
+        return a_ms > b_ms;
+    }
+    /* One that the peer asked for cannot be deleted before he surely knows of it. */
+    if (a->info.initiator != b->info.initiator) {
+        return !a->info.initiator;
+    }
+    return a->child->installed_number > b->child->installed_number;
 }
 
 /* False: one is too young, it must be looked at again. */

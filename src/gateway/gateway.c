@@ -107,6 +107,9 @@ void gateway_settle(struct gateway *g, uint64_t now_ms)
             assert(rounds > 0);
             rounds--;
         }
+        if (g->policies_stale) {
+            policies_publish(g);
+        }
         dial_pump(g, now_ms);
     } while (g->ike_todo != NULL || g->site_todo != NULL);
 }

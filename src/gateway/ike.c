@@ -252,6 +252,7 @@ static void established(struct ike *ike, const struct ikev2_action *action, uint
         gateway_set_timer(g, &ike->keepalive, now_ms + KEEPALIVE_MS);
     }
     assert(ike->site != NULL);
+    hosts_established(ike);
     site_established(ike, now_ms);
     duplicates_established(ike, now_ms);
 }
@@ -342,7 +343,7 @@ static void carry_out(struct ike *ike, const struct ikev2_action *action, struct
         break;
     case IKEV2_TELL_CHILD_FAILED:
         if (ike->site != NULL) {
-            site_child_failed(ike, &action->failed.failure, now_ms);
+            site_child_failed(ike, action->failed.child_name, &action->failed.failure, now_ms);
         }
         break;
     case IKEV2_TELL_FAILED:
@@ -623,6 +624,21 @@ static bool close_redundant(struct ike *ike, uint64_t now_ms)
     }
 }
 
+/* Those that are not there. */
+static bool start_children(struct ike *ike, uint64_t now_ms)
+{
+    for (size_t part = 0; part < ike->terms->policy.child_count; part++) {
+        if (children_part_usable(ike, part)) {
+            continue;
+        }
+        ikev2_sa_start_child(ike->machine, &ike->terms->children[part], now_ms, fresh_actions(ike));
+        if (!settle(ike, now_ms)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool is_ordered(struct ike *ike, enum ike_order order)
 {
     bool ordered = (ike->orders & (unsigned)order) != 0;
@@ -648,8 +664,7 @@ void ike_obey(struct ike *ike, uint64_t now_ms)
         }
     }
     if (is_ordered(ike, IKE_ORDER_START_CHILD) && ike->terms != NULL && ike->established) {
-        ikev2_sa_start_child(ike->machine, &ike->terms->child, now_ms, fresh_actions(ike));
-        if (!settle(ike, now_ms)) {
+        if (!start_children(ike, now_ms)) {
             return;
         }
     }

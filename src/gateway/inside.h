@@ -9,6 +9,7 @@
  *     terms.c       what the IKEv2 machine is told about a site
  *     proposals.c   lists of proposals, each kept once
  *     routes.c      networks that lead to the TUN device
+ *     hosts.c       the two ends of transport mode, as far as they are known
  *     identities.c  which site a stranger means
  *     admission.c   which strangers get an IKE SA at all
  *     ike.c         one IKE SA: its machine's actions are carried out
@@ -53,6 +54,10 @@
 #define KEEPALIVE_MS 20000 /* RFC 3948 4 */
 #define QUEUED_SENDS_MAX 65536 /* datagrams may be lost; more of them would only be late */
 
+/* The traffic of a site is one part, or two: "only tcp 25 both" is what goes to the peer's port,
+ * and what goes to ours. Each has a policy of its own and a child of its own. */
+#define SITE_PARTS 2
+
 /* ---- timers ---- */
 
 enum timer_kind {
@@ -75,6 +80,7 @@ enum question_kind {
     QUESTION_SECRET,
     QUESTION_SOURCE, /* of a dial */
     QUESTION_SOURCE_AGAIN, /* whether an IKE SA's own address is still right */
+    QUESTION_SOURCE_HOST, /* of the traffic in transport mode */
     QUESTION_KEY_EXCHANGE,
 };
 
@@ -100,8 +106,8 @@ struct terms {
     size_t references;
     struct shared_proposals *ike, *esp;
     struct ikev2_policy policy;
-    struct ikev2_child_policy child;
-    struct selector *selectors; /* local, then remote */
+    struct ikev2_child_policy *children; /* one for each part */
+    struct selector *selectors; /* of each part: local, then remote */
 };
 
 struct responder_terms {
@@ -121,6 +127,7 @@ struct child {
     struct child *next; /* of the same IKE SA */
     struct ike *ike;
     uint32_t spi_in;
+    uint8_t part; /* of the site */
     bool installed;
     bool in_use;
     bool stopped;
@@ -205,9 +212,12 @@ struct trouble {
 };
 
 struct selectors {
-    struct selector *list; /* local, then remote */
-    size_t local_count, remote_count;
+    struct selector *list; /* of each part: local, then remote */
+    size_t local_count, remote_count; /* of one part */
+    size_t parts;
 };
+
+struct hosts;
 
 struct site {
     struct gateway *gateway;
@@ -253,6 +263,9 @@ struct site {
     struct ike *ikes; /* newest first */
     size_t ike_count, established_count, child_count;
     struct child *used; /* what is sent goes through it */
+    struct child
+        *used_of[SITE_PARTS]; /* the same of each part; `used` is the first that is there */
+    struct hosts *hosts; /* transport mode */
     uint64_t duplicates_ms; /* when it is decided which IKE SA stays */
     uint64_t supersede_ms; /* when superseded ones are closed, whatever happens */
     uint64_t silence_look_ms, silence_ask_ms, silence_wait_ms;
@@ -317,7 +330,7 @@ struct gateway {
     uint32_t next_manual;
     struct site **by_number; /* numbers are places in it plus one */
     size_t number_capacity, number_hint; /* no free number before the hint */
-    bool policies_refused;
+    bool policies_refused, policies_stale;
     struct table by_name, by_identity, routes, questions, children;
     uint8_t identity_key[16];
     struct site *any_identity, *any_identity_last;
@@ -392,10 +405,14 @@ struct site *apply_find(const struct gateway *g, const char *name);
 MUST_USE bool policies_make_selectors(const struct config *config, const struct config_site *site,
                                       struct selectors *out);
 void policies_free_selectors(struct selectors *s);
+const struct selector *policies_local(const struct selectors *s, size_t part);
+const struct selector *policies_remote(const struct selectors *s, size_t part);
+/* The id of the policy of a part of a site. */
+uint32_t policies_id(const struct site *site, size_t part);
 MUST_USE bool policies_selectors_equal(const struct selectors *a, const struct selectors *b);
 MUST_USE bool policies_relay_icmp(const struct gateway *g);
-/* Tells the data plane; false when it refused. */
-MUST_USE bool policies_publish(struct gateway *g);
+/* Tells the data plane, and the log when it refused. */
+void policies_publish(struct gateway *g);
 
 /* ---- terms.c ---- */
 /* From the site's configuration and secret; NULL when there is no memory or an identity is not one.
@@ -404,6 +421,8 @@ MUST_USE struct terms *terms_new(const struct gateway *g, const struct site *sit
 struct terms *terms_hold(struct terms *terms);
 void terms_release(struct terms *terms); /* NULL is allowed */
 MUST_USE bool terms_same_proposals(const struct proposals *a, const struct proposals *b);
+/* For the data of a site: of ESP or of AH. */
+const struct proposals *terms_proposals(const struct config_site *site);
 MUST_USE struct responder_terms *responder_terms_new(struct site *const *sites, size_t count);
 /* Whether ESP may go in UDP without a NAT with whoever is at this address. A peer that is known to
  * be there is meant before those who may be anywhere. */
@@ -433,6 +452,23 @@ void routes_try_again(struct gateway *g, struct site *site);
 void routes_remove(struct gateway *g, const struct config_site *site);
 void routes_remove_all(struct gateway *g);
 size_t routes_count(const struct gateway *g);
+
+/* ---- hosts.c ---- */
+/* After the configuration of the site changed, and for a new one. */
+void hosts_configure(struct site *site);
+void hosts_free(struct site *site);
+/* What the name of the peer means now. */
+void hosts_resolved(struct site *site, const struct address *addresses, size_t count);
+void hosts_established(struct ike *ike);
+/* NULL: it is not known. */
+void hosts_source(struct site *site, const struct address *local);
+/* Ours may be others now: until that is known, all of them are meant. */
+void hosts_addresses_changed(struct gateway *g);
+void hosts_ask_sources(struct gateway *g);
+/* To these the traffic of the site goes; NULL and 0 when it is not transport mode. */
+const struct address *hosts_peers(const struct site *site, size_t *count);
+void hosts_try_again(struct site *site);
+MUST_USE bool hosts_has_peer(const struct site *site, const struct network *network);
 
 /* ---- identities.c ---- */
 void identities_clear(struct gateway *g);
@@ -499,6 +535,7 @@ uint8_t children_df(enum config_df df);
 /* What is sent goes through the child of this IKE SA, if it has one. */
 void children_prefer(struct ike *ike, uint64_t now_ms);
 MUST_USE bool children_any_usable(const struct ike *ike);
+MUST_USE bool children_part_usable(const struct ike *ike, size_t part);
 MUST_USE bool children_info(const struct child *child, struct ikev2_child_info *out);
 /* The latest packet that came in or went out; 0 never. */
 uint64_t children_last_in_ms(const struct ike *ike);
@@ -508,6 +545,7 @@ struct child *children_heard_lately(struct ike *ike, uint64_t now_ms);
 
 /* ---- manual.c ---- */
 #define MANUAL_POLICY UINT32_C(0x80000000) /* ids of policies from here on are of manual blocks */
+#define BACK_POLICY UINT32_C(0x20000000) /* this bit marks the second part of a site */
 #define EXCEPTION_POLICY UINT32_C(0x40000000) /* and from here on of bypass and discard */
 #define CPI_DEFLATE 2 /* RFC 3173 3.3: a well-known number needs no negotiation */
 /* What is unchanged is not touched. False when there is no memory and all is as it was. */
@@ -540,7 +578,8 @@ void site_join(struct site *site, struct ike *ike);
 void site_leave(struct ike *ike);
 void site_established(struct ike *ike, uint64_t now_ms);
 void site_ike_ended(struct ike *ike, const struct ikev2_failure *failure, uint64_t now_ms);
-void site_child_failed(struct ike *ike, const struct ikev2_failure *failure, uint64_t now_ms);
+void site_child_failed(struct ike *ike, const char *child, const struct ikev2_failure *failure,
+                       uint64_t now_ms);
 /* A peer that is sent to and says nothing. */
 void silence_begin(struct site *site, uint64_t now_ms);
 void silence_end(struct site *site);

@@ -14,6 +14,7 @@
 
 static void acquire(struct gateway *g, uint32_t policy_id)
 {
+    policy_id &= ~BACK_POLICY;
     if (policy_id == 0 || policy_id > g->number_capacity || g->by_number[policy_id - 1] == NULL) {
         return;
     }
@@ -136,6 +137,7 @@ void notes_addresses_changed(struct gateway *g, uint64_t now_ms)
             site_think_later(site);
         }
     }
+    hosts_ask_sources(g);
     if (g->config == NULL || g->config->listen_count > 0) {
         return;
     }
@@ -160,6 +162,7 @@ void gateway_addresses_changed(struct gateway *g, uint64_t now_ms)
     if (g->addresses_ms == NEVER_MS) {
         g->addresses_ms = now_ms + ADDRESSES_SETTLE_MS;
     }
+    hosts_addresses_changed(g);
     gateway_settle(g, now_ms);
 }
 

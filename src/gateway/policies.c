@@ -10,37 +10,121 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void narrow(const struct config_site *site, bool remote, struct selector *s)
+/* `only tcp 25` speaks of what is served behind the peer, the second part of what is served here.
+ */
+static void narrow(const struct config_site *site, bool has_ports, struct selector *s)
 {
     s->protocol = site->only_protocol;
-    /* `only tcp 25` speaks of what is served behind the peer. */
-    if (remote && site->only_protocol != 0) {
+    if (has_ports && site->only_protocol != 0) {
         s->port_first = site->only_port_first;
         s->port_last = site->only_port_last;
     }
 }
+
+static void narrow_all(const struct config_site *site, struct selectors *s)
+{
+    size_t count = s->local_count + s->remote_count;
+
+    memcpy(s->list + count * (s->parts - 1), s->list, count * sizeof(*s->list));
+    for (size_t part = 0; part < s->parts; part++) {
+        for (size_t i = 0; i < count; i++) {
+            narrow(site, (i >= s->local_count) == (part == 0), &s->list[part * count + i]);
+        }
+    }
+}
+
+static bool allocate(const struct config_site *site, size_t local_count, size_t remote_count,
+                     struct selectors *out)
+{
+    size_t parts = site->only_both ? SITE_PARTS : 1;
+    size_t count = (local_count + remote_count) * parts;
+
+    *out = (struct selectors){
+        .list = calloc(count > 0 ? count : 1, sizeof(struct selector)),
+        .local_count = local_count,
+        .remote_count = remote_count,
+        .parts = parts,
+    };
+    return out->list != NULL;
+}
+
+/* ---- transport mode ---- */
+
+static struct selector host_selector(const struct address *host)
+{
+    return (struct selector){.addresses = {*host, *host}, .port_last = UINT16_MAX};
+}
+
+static const struct range everything[2] = {
+    {{FAMILY_IPV4, {0}}, {FAMILY_IPV4, {255, 255, 255, 255}}},
+    {{FAMILY_IPV6, {0}},
+     {FAMILY_IPV6,
+      {255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255}}},
+};
+
+static size_t add_everything(enum family family, struct selector *at)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < ARRAY_LENGTH(everything); i++) {
+        if (family == FAMILY_NONE || everything[i].first.family == family) {
+            at[count++] = (struct selector){.addresses = everything[i], .port_last = UINT16_MAX};
+        }
+    }
+    return count;
+}
+
+/* RFC 7296 2.23.1: the machine takes the two addresses between which it runs. What is not known
+ * before is any address here. */
+static bool make_hosts(const struct config_site *site, struct selectors *out)
+{
+    const struct address *peer =
+        site->network_count > 0 ? &site->networks[0].address : &site->peers[0].address;
+    struct selector local[ARRAY_LENGTH(everything)];
+    struct selector remote[ARRAY_LENGTH(everything)];
+    size_t local_count = 1;
+    size_t remote_count = 1;
+
+    if (peer->family != FAMILY_NONE) {
+        remote[0] = host_selector(peer);
+    } else {
+        remote_count = add_everything(FAMILY_NONE, remote);
+    }
+    if (site->lan_count > 0) {
+        local[0] = selector_of_network(&site->lans[0]);
+    } else {
+        local_count = add_everything((enum family)peer->family, local);
+    }
+    if (!allocate(site, local_count, remote_count, out)) {
+        return false;
+    }
+    memcpy(out->list, local, local_count * sizeof(*local));
+    memcpy(out->list + local_count, remote, remote_count * sizeof(*remote));
+    narrow_all(site, out);
+    return true;
+}
+
+/* ---- of a site ---- */
 
 bool policies_make_selectors(const struct config *config, const struct config_site *site,
                              struct selectors *out)
 {
     const struct network *lans = site->lan_count > 0 ? site->lans : config->lans;
     size_t lan_count = site->lan_count > 0 ? site->lan_count : config->lan_count;
-    size_t count = lan_count + site->network_count;
 
-    *out = (struct selectors){.list = calloc(count > 0 ? count : 1, sizeof(struct selector))};
-    if (out->list == NULL) {
+    if (site->carriage.mode == CONFIG_TRANSPORT) {
+        return make_hosts(site, out);
+    }
+    if (!allocate(site, lan_count, site->network_count, out)) {
         return false;
     }
     for (size_t i = 0; i < lan_count; i++) {
         out->list[i] = selector_of_network(&lans[i]);
-        narrow(site, false, &out->list[i]);
     }
     for (size_t i = 0; i < site->network_count; i++) {
         out->list[lan_count + i] = selector_of_network(&site->networks[i]);
-        narrow(site, true, &out->list[lan_count + i]);
     }
-    out->local_count = lan_count;
-    out->remote_count = site->network_count;
+    narrow_all(site, out);
     return true;
 }
 
@@ -50,17 +134,33 @@ void policies_free_selectors(struct selectors *s)
     *s = (struct selectors){0};
 }
 
+const struct selector *policies_local(const struct selectors *s, size_t part)
+{
+    return s->list + part * (s->local_count + s->remote_count);
+}
+
+const struct selector *policies_remote(const struct selectors *s, size_t part)
+{
+    return policies_local(s, part) + s->local_count;
+}
+
 bool policies_selectors_equal(const struct selectors *a, const struct selectors *b)
 {
-    if (a->local_count != b->local_count || a->remote_count != b->remote_count) {
+    if (a->local_count != b->local_count || a->remote_count != b->remote_count ||
+        a->parts != b->parts) {
         return false;
     }
-    for (size_t i = 0; i < a->local_count + a->remote_count; i++) {
+    for (size_t i = 0; i < (a->local_count + a->remote_count) * a->parts; i++) {
         if (!selector_equal(&a->list[i], &b->list[i])) {
             return false;
         }
     }
     return true;
+}
+
+uint32_t policies_id(const struct site *site, size_t part)
+{
+    return part == 0 ? site->number : site->number | BACK_POLICY;
 }
 
 bool policies_relay_icmp(const struct gateway *g)
@@ -69,13 +169,6 @@ bool policies_relay_icmp(const struct gateway *g)
 }
 
 /* ---- what stands before the tunnels ---- */
-
-static const struct range everything[2] = {
-    {{FAMILY_IPV4, {0}}, {FAMILY_IPV4, {255, 255, 255, 255}}},
-    {{FAMILY_IPV6, {0}},
-     {FAMILY_IPV6,
-      {255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255}}},
-};
 
 /* RFC 7296 3.13.1: type and code of ICMP stand where ports stand. */
 static void set_ports(const struct config_policy *c, bool remote, struct selector *s)
@@ -142,10 +235,53 @@ static size_t add_exceptions(const struct config *config, struct selector *selec
     return config->policy_count;
 }
 
-bool policies_publish(struct gateway *g)
+/* In transport mode the peers as far as they are known: nothing goes to others. The selectors are
+ * kept in `room` until they are told. */
+static size_t site_policies(const struct site *site, struct selector *room, struct policy *out)
 {
-    size_t most = g->site_count + g->manual_count + g->config->policy_count;
+    const struct selectors *s = &site->selectors;
+    size_t peer_count = 0;
+    const struct address *peers = hosts_peers(site, &peer_count);
+    bool transport = site->config->carriage.mode == CONFIG_TRANSPORT;
+    size_t remote_count = transport ? peer_count : s->remote_count;
+
+    if (!site->config->enabled || s->local_count == 0 || remote_count == 0) {
+        return 0;
+    }
+    for (size_t part = 0; part < s->parts; part++) {
+        struct selector *hosts = room + part * peer_count;
+
+        for (size_t i = 0; i < peer_count; i++) {
+            hosts[i] = policies_remote(s, part)[0];
+            hosts[i].addresses = (struct range){peers[i], peers[i]};
+        }
+        out[part] = (struct policy){
+            .id = policies_id(site, part),
+            .verdict = POLICY_PROTECT,
+            .local = policies_local(s, part),
+            .local_count = s->local_count,
+            .remote = transport ? hosts : policies_remote(s, part),
+            .remote_count = remote_count,
+            .mss_clamp = site->config->mss,
+            .inner_mtu = site->config->mtu,
+            .holds = site->config->start == START_ON_TRAFFIC,
+            .relays_icmp = policies_relay_icmp(site->gateway),
+        };
+    }
+    return s->parts;
+}
+
+static bool publish(struct gateway *g)
+{
+    size_t most = g->site_count * SITE_PARTS + g->manual_count + g->config->policy_count;
     size_t selector_count = selectors_of(g->config);
+
+    for (size_t i = 0; i < g->site_count; i++) {
+        size_t peer_count;
+
+        (void)hosts_peers(g->sites[i], &peer_count);
+        selector_count += peer_count * SITE_PARTS;
+    }
     struct policy *policies = calloc(most > 0 ? most : 1, sizeof(*policies));
     struct selector *selectors =
         calloc(selector_count > 0 ? selector_count : 1, sizeof(*selectors));
@@ -155,26 +291,15 @@ bool policies_publish(struct gateway *g)
         free(selectors);
         return false;
     }
+    struct selector *room = selectors + selectors_of(g->config);
     size_t count = add_exceptions(g->config, selectors, policies);
-    for (size_t i = 0; i < g->site_count; i++) {
-        const struct site *site = g->sites[i];
 
-        if (!site->config->enabled || site->selectors.local_count == 0 ||
-            site->selectors.remote_count == 0) {
-            continue;
-        }
-        policies[count++] = (struct policy){
-            .id = site->number,
-            .verdict = POLICY_PROTECT,
-            .local = site->selectors.list,
-            .local_count = site->selectors.local_count,
-            .remote = site->selectors.list + site->selectors.local_count,
-            .remote_count = site->selectors.remote_count,
-            .mss_clamp = site->config->mss,
-            .inner_mtu = site->config->mtu,
-            .holds = site->config->start == START_ON_TRAFFIC,
-            .relays_icmp = policies_relay_icmp(g),
-        };
+    for (size_t i = 0; i < g->site_count; i++) {
+        size_t peer_count;
+
+        count += site_policies(g->sites[i], room, policies + count);
+        (void)hosts_peers(g->sites[i], &peer_count);
+        room += peer_count * SITE_PARTS;
     }
     count += manual_policies(g, policies + count);
     bool ok = dataplane_set_policies(g->dataplane, policies, count);
@@ -182,4 +307,15 @@ bool policies_publish(struct gateway *g)
     free(policies);
     free(selectors);
     return ok;
+}
+
+void policies_publish(struct gateway *g)
+{
+    g->policies_stale = false;
+    g->policies_refused = !publish(g);
+    if (g->policies_refused) {
+        log_line(g->log, LOG_LEVEL_ERROR, "gateway",
+                 "%s the data plane refused the policies of this configuration",
+                 reason_code(REASON_RESOURCES));
+    }
 }

@@ -136,6 +136,8 @@ void gateway_source(struct gateway *g, uint64_t question, const struct address *
     if (questions_take(g, question, &q)) {
         if (q.kind == QUESTION_SOURCE && q.site->dial_question == q.id) {
             dial_source(q.site, local, why, now_ms);
+        } else if (q.kind == QUESTION_SOURCE_HOST) {
+            hosts_source(q.site, local);
         } else if (q.kind == QUESTION_SOURCE_AGAIN) {
             notes_source_again(q.ike, local, now_ms);
         }

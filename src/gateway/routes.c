@@ -58,9 +58,10 @@ struct gateway_route routes_between(const struct address *local, const struct ad
     };
 }
 
+/* To networks: in transport mode there are none (hosts.c). */
 static bool wants_routes(const struct config_site *site)
 {
-    return site->enabled && site->routes;
+    return site->enabled && site->routes && site->carriage.mode == CONFIG_TUNNEL;
 }
 
 static void tell(struct gateway *g, enum gateway_action_kind kind, const struct gateway_route *to)
@@ -124,11 +125,15 @@ void routes_add(struct gateway *g, struct site *site)
 
 void routes_try_again(struct gateway *g, struct site *site)
 {
-    if (site->route_trouble == NULL || !wants_routes(site->config)) {
+    if (site->route_trouble == NULL) {
         return;
     }
     free(site->route_trouble);
     site->route_trouble = NULL;
+    hosts_try_again(site);
+    if (!wants_routes(site->config)) {
+        return;
+    }
     for (size_t i = 0; i < site->config->network_count; i++) {
         struct gateway_route to = routes_to(&site->config->networks[i]);
 
@@ -168,25 +173,34 @@ size_t routes_count(const struct gateway *g)
     return g->routes.count;
 }
 
+static bool has_route(const struct site *site, const struct network *network)
+{
+    const struct config_site *c = site->config;
+
+    for (size_t i = 0; wants_routes(c) && i < c->network_count; i++) {
+        if (network_equal(&c->networks[i], network)) {
+            return true;
+        }
+    }
+    return hosts_has_peer(site, network);
+}
+
 void gateway_route_failed(struct gateway *g, const struct network *network, const char *why)
 {
     for (size_t i = 0; i < g->site_count; i++) {
         struct site *site = g->sites[i];
 
-        for (size_t j = 0; j < site->config->network_count; j++) {
-            if (!wants_routes(site->config) ||
-                !network_equal(&site->config->networks[j], network)) {
-                continue;
-            }
-            char text[NETWORK_TEXT_BYTES];
-            char words[256];
-            struct text out = text_over(words, sizeof(words));
-
-            text_addf(&out, "%s: %s", network_format(network, text), why);
-            free(site->route_trouble);
-            site->route_trouble = strdup(words);
-            log_line(g->log, LOG_LEVEL_ERROR, site->name, "%s a route could not be set: %s",
-                     reason_code(REASON_ROUTE_FAILED), words);
+        if (!has_route(site, network)) {
+            continue;
         }
+        char text[NETWORK_TEXT_BYTES];
+        char words[256];
+        struct text out = text_over(words, sizeof(words));
+
+        text_addf(&out, "%s: %s", network_format(network, text), why);
+        free(site->route_trouble);
+        site->route_trouble = strdup(words);
+        log_line(g->log, LOG_LEVEL_ERROR, site->name, "%s a route could not be set: %s",
+                 reason_code(REASON_ROUTE_FAILED), words);
     }
 }

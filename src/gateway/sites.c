@@ -63,6 +63,7 @@ void site_free(struct site *site)
     }
     dial_cancel(site);
     forget_todo(site);
+    hosts_free(site);
     questions_forget(g, &site->questions);
     deadlines_remove(&g->deadlines, &site->timer.deadline);
     trace_forget_site(site);
@@ -164,14 +165,24 @@ void site_think_later(struct site *site)
     }
 }
 
-static bool has_usable_child(const struct site *site)
+static bool has_usable_part(const struct site *site, size_t part)
 {
     for (struct ike *ike = site->ikes; ike != NULL; ike = ike->next_of_site) {
-        if (ike->established && !ike->superseded && children_any_usable(ike)) {
+        if (ike->established && !ike->superseded && children_part_usable(ike, part)) {
             return true;
         }
     }
     return false;
+}
+
+static bool has_all_parts(const struct site *site)
+{
+    bool all = true;
+
+    for (size_t part = 0; part < site->selectors.parts; part++) {
+        all = all && has_usable_part(site, part);
+    }
+    return all;
 }
 
 static void child_back_off(struct site *site, uint64_t now_ms)
@@ -233,7 +244,7 @@ void site_think(struct site *site, uint64_t now_ms)
         dial_begin(site, now_ms);
         waits_to_dial = false;
     }
-    if (ike != NULL && site_is_wanted(site) && !has_usable_child(site)) {
+    if (ike != NULL && site_is_wanted(site) && !has_all_parts(site)) {
         waits_for_child = true;
         if (site->child_try_ms <= now_ms) {
             ike_order(ike, IKE_ORDER_START_CHILD);
@@ -293,7 +304,9 @@ void site_established(struct ike *ike, uint64_t now_ms)
     site->established_ms = now_ms;
     site->last_peer = ike->peer;
     site->child_backoff_ms = 0;
-    site->child_try_ms = now_ms;
+    /* Whoever began asks for all parts by himself. */
+    site->child_try_ms =
+        now_ms + (ike->initiator || site->selectors.parts == 1 ? 0 : 2 * BACKOFF_FIRST_MS);
     site->reached = REASON_CHECK_NETWORKS;
     /* He speaks: the next silence is another one. */
     silence_begin(site, now_ms);
@@ -359,11 +372,23 @@ void site_ike_ended(struct ike *ike, const struct ikev2_failure *failure, uint64
     wait_after_end(site, failure->reason, now_ms);
 }
 
-void site_child_failed(struct ike *ike, const struct ikev2_failure *failure, uint64_t now_ms)
+/* Which part of the site it was to carry. */
+static size_t part_named(const struct ike *ike, const char *child)
+{
+    size_t part = ike->terms == NULL ? 0 : ike->terms->policy.child_count - 1;
+
+    while (part > 0 && strcmp(ike->terms->children[part].name, child) != 0) {
+        part--;
+    }
+    return part;
+}
+
+void site_child_failed(struct ike *ike, const char *child, const struct ikev2_failure *failure,
+                       uint64_t now_ms)
 {
     struct site *site = ike->site;
 
-    if (has_usable_child(site)) {
+    if (has_usable_part(site, part_named(ike, child))) {
         struct ikev2_failure refused = *failure;
 
         site_trouble(site, REASON_REKEY_REFUSED, &ike->peer, refused.detail, now_ms);

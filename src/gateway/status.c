@@ -457,7 +457,8 @@ static bool is_narrowed(const struct site *site, const struct ikev2_child_info *
 {
     const struct selectors *wanted = &site->selectors;
 
-    return site->child_count == 1 &&
+    /* In transport mode it is what it can be: the two hosts. */
+    return site->child_count == 1 && !info->transport_mode &&
            !(selectors_are_within(wanted->list, wanted->local_count, info->local_selectors,
                                   info->local_count) &&
              selectors_are_within(wanted->list + wanted->local_count, wanted->remote_count,

@@ -40,13 +40,52 @@ static void add_without_exchange(struct proposals *list)
     }
 }
 
+const struct proposals *terms_proposals(const struct config_site *site)
+{
+    return site->protection == CONFIG_AH ? site->ah : site->esp;
+}
+
+/* What the child is agreed to be beside its keys and networks. */
+static void fill_carriage(struct ikev2_child_policy *child, const struct config_site *c)
+{
+    const struct config_carriage *carriage = &c->carriage;
+
+    child->mode = carriage->mode == CONFIG_TRANSPORT ? IKEV2_MODE_TRANSPORT : IKEV2_MODE_TUNNEL;
+    child->compress = carriage->compress;
+    /* RFC 4301 7.2: later fragments have no ports, and would be refused by who checks them. */
+    child->non_first_fragments = carriage->mode == CONFIG_TUNNEL && c->only_protocol != 0 &&
+                                 (c->only_port_first != 0 || c->only_port_last != UINT16_MAX);
+    child->aggfrag.wanted = carriage->iptfs.enabled;
+    child->aggfrag.congestion_control = carriage->iptfs.congestion_control;
+}
+
+/* The machine tells children apart by their names; what is cut is the end of a long one. */
+static void fill_child(struct terms *t, const struct site *site, size_t part)
+{
+    const struct config_site *c = site->config;
+    const struct selectors *s = &site->selectors;
+    struct ikev2_child_policy *child = &t->children[part];
+    struct text name = text_over(child->name, sizeof(child->name));
+
+    text_addf(&name, "%s%s", part == 0 ? "" : "<", c->name);
+    child->policy_id = policies_id(site, part);
+    child->local = t->selectors + part * (s->local_count + s->remote_count);
+    child->local_count = s->local_count;
+    child->remote = child->local + s->local_count;
+    child->remote_count = s->remote_count;
+    child->proposals = &t->esp->list;
+    child->lifetime_ms = c->child_lifetime_ms;
+    child->start = true;
+    fill_carriage(child, c);
+}
+
 static bool fill(struct terms *t, const struct gateway *g, const struct site *site)
 {
     const struct config_site *c = site->config;
     const struct selectors *s = &site->selectors;
-    size_t count = s->local_count + s->remote_count;
+    size_t count = (s->local_count + s->remote_count) * s->parts;
 
-    struct proposals esp = *c->esp;
+    struct proposals esp = *terms_proposals(c);
 
     if (c->pfs == PFS_PREFER) {
         add_without_exchange(&esp);
@@ -54,7 +93,8 @@ static bool fill(struct terms *t, const struct gateway *g, const struct site *si
     t->ike = proposals_share(site->gateway, c->ike);
     t->esp = proposals_share(site->gateway, &esp);
     t->selectors = calloc(count > 0 ? count : 1, sizeof(struct selector));
-    if (t->ike == NULL || t->esp == NULL || t->selectors == NULL ||
+    t->children = calloc(s->parts, sizeof(*t->children));
+    if (t->children == NULL || t->ike == NULL || t->esp == NULL || t->selectors == NULL ||
         !secret_copy(&t->policy.shared_key, &site->secret)) {
         return false;
     }
@@ -65,16 +105,9 @@ static bool fill(struct terms *t, const struct gateway *g, const struct site *si
     if (site->expected != NULL && !identity_is_implied(site->config)) {
         t->policy.peer_id = *site->expected;
     }
-    actions_copy_words(t->child.name, sizeof(t->child.name), c->name);
-    t->child.policy_id = site->number;
-    t->child.local = t->selectors;
-    t->child.local_count = s->local_count;
-    t->child.remote = t->selectors + s->local_count;
-    t->child.remote_count = s->remote_count;
-    t->child.proposals = &t->esp->list;
-    t->child.lifetime_ms = c->child_lifetime_ms;
-    t->child.start = true;
-
+    for (size_t part = 0; part < s->parts; part++) {
+        fill_child(t, site, part);
+    }
     t->policy.ike = &t->ike->list;
     t->policy.strict_id_types = c->strict_identity;
     t->policy.ike_lifetime_ms = c->ike_lifetime_ms;
@@ -87,8 +120,8 @@ static bool fill(struct terms *t, const struct gateway *g, const struct site *si
     t->policy.allow_encapsulation = c->encapsulate != ENCAPSULATE_NEVER;
     t->policy.fragmentation = c->fragmentation;
     t->policy.fragment_bytes = c->fragment_bytes;
-    t->policy.children = &t->child;
-    t->policy.child_count = 1;
+    t->policy.children = t->children;
+    t->policy.child_count = s->parts;
     return true;
 }
 
@@ -126,6 +159,7 @@ void terms_release(struct terms *terms)
     proposals_release(terms->ike);
     proposals_release(terms->esp);
     free(terms->selectors);
+    free(terms->children);
     free(terms);
 }
 

@@ -88,10 +88,11 @@ static void add_policies(struct entries *entries, const struct config *config)
     }
 }
 
-/* "only tcp 25": the ports are the remote side's. */
+/* "only tcp 25": the ports are the remote side's, and ours as well with "both". */
 struct only {
     uint8_t protocol; /* 0: all */
     uint16_t port_first, port_last;
+    bool ours; /* the ports are those of our side */
 };
 
 static void add_network_pair(struct entries *entries, const struct network *local,
@@ -106,8 +107,8 @@ static void add_network_pair(struct entries *entries, const struct network *loca
 
     if (only != NULL && only->protocol != 0) {
         entry.protocol = only->protocol;
-        entry.remote_port_first = only->port_first;
-        entry.remote_port_last = only->port_last;
+        *(only->ours ? &entry.local_port_first : &entry.remote_port_first) = only->port_first;
+        *(only->ours ? &entry.local_port_last : &entry.remote_port_last) = only->port_last;
     }
     add(entries, &entry);
 }
@@ -152,14 +153,19 @@ static void add_site(struct entries *entries, const struct config *config,
                      const struct config_site *site)
 {
     bool has_lans = site->lan_count > 0;
-    const struct protected_networks p = {
+    struct protected_networks p = {
         .lans = has_lans ? site->lans : config->lans,
         .lan_count = has_lans ? site->lan_count : config->lan_count,
         .networks = site->networks,
         .network_count = site->network_count,
-        .only = {site->only_protocol, site->only_port_first, site->only_port_last}};
+        .only = {site->only_protocol, site->only_port_first, site->only_port_last, false}};
 
-    if (is_guarded(config, site->enabled, site->routes)) {
+    if (!is_guarded(config, site->enabled, site->routes)) {
+        return;
+    }
+    add_protected(entries, config, &p);
+    if (site->only_both) {
+        p.only.ours = true;
         add_protected(entries, config, &p);
     }
 }
@@ -172,7 +178,7 @@ static void add_manual(struct entries *entries, const struct config *config,
         .lan_count = manual->lan_count,
         .networks = manual->networks,
         .network_count = manual->network_count,
-        .only = {manual->only_protocol, manual->only_port_first, manual->only_port_last}};
+        .only = {manual->only_protocol, manual->only_port_first, manual->only_port_last, false}};
 
     if (is_guarded(config, manual->enabled, manual->routes)) {
         add_protected(entries, config, &p);

@@ -49,8 +49,9 @@ static struct endpoint shown_as(const struct gateway_pair_node *n, const struct 
                              (uint16_t)(from->port == 500 ? n->nat_base : n->nat_base + 1)};
 }
 
-static void post(struct gateway_pair *p, uint8_t protocol, const struct endpoint *from,
-                 const struct endpoint *to, struct slice bytes)
+static struct gateway_pair_datagram *post(struct gateway_pair *p, uint8_t protocol,
+                                          const struct endpoint *from, const struct endpoint *to,
+                                          struct slice bytes)
 {
     need(p->queued < GATEWAY_PAIR_QUEUE_MAX, "too many datagrams on the way");
     struct gateway_pair_datagram *d = &p->queue[p->queued];
@@ -68,15 +69,33 @@ static void post(struct gateway_pair *p, uint8_t protocol, const struct endpoint
     memcpy(d->bytes, bytes.data, bytes.length);
     if (p->lose != NULL && p->lose(p->context, d)) {
         free(d->bytes);
-        return;
+        return NULL;
     }
     p->queued++;
+    return d;
+}
+
+/* With its IPv4 header, as from a raw socket. */
+static void post_whole(struct gateway_pair *p, const struct packet *packet)
+{
+    struct slice bytes = packet_slice(packet);
+    struct endpoint from = {.address = {.family = FAMILY_IPV4}};
+    struct endpoint to = {.address = {.family = FAMILY_IPV4}};
+
+    need(bytes.length > 20 && bytes.data[0] == 0x45, "not a plain IPv4 header");
+    memcpy(from.address.bytes, bytes.data + 12, 4);
+    memcpy(to.address.bytes, bytes.data + 16, 4);
+    struct gateway_pair_datagram *d = post(p, bytes.data[9], &from, &to, bytes);
+
+    if (d != NULL) {
+        d->head_bytes = 20;
+    }
 }
 
 void gateway_pair_inject(struct gateway_pair *p, const struct endpoint *from,
                          const struct endpoint *to, struct slice bytes)
 {
-    post(p, PROTOCOL_UDP, from, to, bytes);
+    (void)post(p, PROTOCOL_UDP, from, to, bytes);
 }
 
 /* The soonest; equal ones in the order in which they were sent. */
@@ -108,7 +127,11 @@ static void take_output(struct gateway_pair_node *n, struct dataplane_output *ou
             from.address = n->outer;
         }
         from = shown_as(n, &from);
-        post(p, packet->outer_protocol, &from, &packet->peer, packet_slice(packet));
+        if (packet->has_outer_head) {
+            post_whole(p, packet);
+        } else {
+            (void)post(p, packet->outer_protocol, &from, &packet->peer, packet_slice(packet));
+        }
         dataplane_give_packet(n->worker, packet);
     }
     for (size_t i = 0; i < out->to_tun_count; i++) {
@@ -171,11 +194,19 @@ static void resolve(struct gateway_pair_node *n, const struct gateway_action *ac
                      known ? 1 : 0, known ? NULL : "no such name", n->pair->now_ms);
 }
 
-static size_t find_route(const struct gateway_pair_node *n, const struct network *network)
+static bool same_route(const struct gateway_route *a, const struct gateway_route *b)
+{
+    return network_equal(&a->network, &b->network) && a->transport == b->transport &&
+           address_equal(&a->local, &b->local) && a->protocol == b->protocol &&
+           a->port_first == b->port_first && a->port_last == b->port_last &&
+           a->local_port_first == b->local_port_first && a->local_port_last == b->local_port_last;
+}
+
+static size_t find_route(const struct gateway_pair_node *n, const struct gateway_route *route)
 {
     size_t i = 0;
 
-    while (i < n->route_count && !network_equal(&n->routes[i], network)) {
+    while (i < n->route_count && !same_route(&n->routes[i], route)) {
         i++;
     }
     return i;
@@ -183,7 +214,7 @@ static size_t find_route(const struct gateway_pair_node *n, const struct network
 
 static void change_route(struct gateway_pair_node *n, const struct gateway_action *action)
 {
-    size_t place = find_route(n, &action->route.network);
+    size_t place = find_route(n, &action->route);
 
     if (n->large_config != NULL) {
         return;
@@ -191,7 +222,7 @@ static void change_route(struct gateway_pair_node *n, const struct gateway_actio
     if (action->kind == GATEWAY_ROUTE_ADD) {
         need(place == n->route_count, "a route is added twice");
         need(n->route_count < GATEWAY_PAIR_ROUTES_MAX, "too many routes");
-        n->routes[n->route_count++] = action->route.network;
+        n->routes[n->route_count++] = action->route;
         return;
     }
     need(place < n->route_count, "a route is removed that is not there");
@@ -217,7 +248,7 @@ static void act(struct gateway_pair_node *n, const struct gateway_action *action
         /* The system refuses to send from an address that is not there any more. */
         if (address_equal(&from.address, &n->outer)) {
             from = shown_as(n, &from);
-            post(p, PROTOCOL_UDP, &from, &action->send.peer, action->send.bytes);
+            (void)post(p, PROTOCOL_UDP, &from, &action->send.peer, action->send.bytes);
         }
         return;
     }
@@ -280,7 +311,9 @@ static void deliver(struct gateway_pair *p)
         need(packet != NULL, "no packet");
         need(packet->offset + d.length <= packet->capacity, "a datagram is too large");
         memcpy(packet_data(packet), d.bytes, d.length);
-        packet->length = (uint32_t)d.length;
+        packet->offset += d.head_bytes;
+        packet->length = (uint32_t)d.length - d.head_bytes;
+        packet->outer_head_bytes = d.head_bytes;
         packet->local = d.to;
         packet->peer = d.from;
         packet->outer_protocol = d.protocol;
@@ -510,8 +543,7 @@ void gateway_pair_close(struct gateway_pair *p)
 #define CLEAR_BYTES 100
 
 /* RFC 791 and 768 by hand: 20 octets of IPv4, 8 of UDP without a checksum, and what follows. */
-static void write_clear(uint8_t out[CLEAR_BYTES], const struct address *from,
-                        const struct address *to)
+static void write_clear(uint8_t out[CLEAR_BYTES], const struct gateway_pair_clear *clear)
 {
     uint32_t sum = 0;
 
@@ -520,32 +552,56 @@ static void write_clear(uint8_t out[CLEAR_BYTES], const struct address *from,
     out[0] = 0x45;
     put_u16(out + 2, CLEAR_BYTES);
     out[8] = 64;
-    out[9] = PROTOCOL_UDP;
-    memcpy(out + 12, from->bytes, 4);
-    memcpy(out + 16, to->bytes, 4);
+    out[9] = clear->protocol;
+    memcpy(out + 12, clear->from.bytes, 4);
+    memcpy(out + 16, clear->to.bytes, 4);
     for (size_t i = 0; i < 20; i += 2) {
         sum += get_u16(out + i);
     }
     sum = (sum & 0xffff) + (sum >> 16);
     sum = (sum & 0xffff) + (sum >> 16);
     put_u16(out + 10, (uint16_t)~sum);
-    put_u16(out + 20, 4000);
-    put_u16(out + 22, 4001);
-    put_u16(out + 24, CLEAR_BYTES - 20);
+    put_u16(out + 20, clear->from_port);
+    put_u16(out + 22, clear->to_port);
+    if (clear->protocol == PROTOCOL_UDP) {
+        put_u16(out + 24, CLEAR_BYTES - 20);
+    } else {
+        out[32] = 0x50; /* five words of TCP header */
+        out[33] = 0x10;
+    }
 }
 
-void gateway_pair_offer(struct gateway_pair *p, unsigned from)
+void gateway_pair_offer_clear(struct gateway_pair *p, unsigned node,
+                              const struct gateway_pair_clear *clear)
 {
-    struct gateway_pair_node *n = &p->nodes[from];
+    struct gateway_pair_node *n = &p->nodes[node];
     struct packet *packet = dataplane_take_packet(n->worker);
     static struct dataplane_output out;
 
     need(packet != NULL, "no packet");
-    write_clear(packet_data(packet), &n->inner, &p->nodes[1 - from].inner);
+    write_clear(packet_data(packet), clear);
     packet->length = CLEAR_BYTES;
     dataplane_outbound(n->worker, &packet, 1, p->now_ms, &out);
     take_output(n, &out);
     end_turn(n);
+}
+
+bool gateway_pair_passes_clear(struct gateway_pair *p, unsigned node,
+                               const struct gateway_pair_clear *clear)
+{
+    uint64_t before = p->nodes[1 - node].delivered;
+
+    gateway_pair_offer_clear(p, node, clear);
+    gateway_pair_run(p, 100);
+    return p->nodes[1 - node].delivered == before + 1;
+}
+
+void gateway_pair_offer(struct gateway_pair *p, unsigned from)
+{
+    const struct gateway_pair_clear clear = {p->nodes[from].inner, p->nodes[1 - from].inner,
+                                             PROTOCOL_UDP, 4000, 4001};
+
+    gateway_pair_offer_clear(p, from, &clear);
 }
 
 bool gateway_pair_passes(struct gateway_pair *p, unsigned from)
@@ -577,10 +633,16 @@ uint64_t gateway_pair_dropped(const struct gateway_pair *p, unsigned node, enum 
 
 bool gateway_pair_has_route(const struct gateway_pair *p, unsigned node, const char *network)
 {
-    struct network wanted;
+    struct gateway_route wanted = {0};
 
-    need(network_parse(slice_of_text(network), &wanted), "not a network");
+    need(network_parse(slice_of_text(network), &wanted.network), "not a network");
     return find_route(&p->nodes[node], &wanted) < p->nodes[node].route_count;
+}
+
+bool gateway_pair_has_pair(const struct gateway_pair *p, unsigned node,
+                           const struct gateway_route *wanted)
+{
+    return find_route(&p->nodes[node], wanted) < p->nodes[node].route_count;
 }
 
 bool gateway_pair_doors_add_up(const struct gateway_pair *p, unsigned node)

@@ -40,7 +40,7 @@ struct gateway_pair_node {
 
     unsigned ups, downs; /* SITE_CHANGED */
     size_t route_count;
-    struct network routes[GATEWAY_PAIR_ROUTES_MAX];
+    struct gateway_route routes[GATEWAY_PAIR_ROUTES_MAX];
     unsigned sends, keepalives, secrets_read, resolves;
     unsigned key_exchanges, log_lines;
     uint64_t delivered; /* packets that came out at the TUN device */
@@ -52,7 +52,8 @@ struct gateway_pair_datagram {
     uint64_t order;
     uint8_t protocol;
     struct endpoint from, to;
-    size_t length;
+    uint16_t head_bytes; /* of the IP header, which stands before the rest when it is known */
+    size_t length; /* with that header */
     uint8_t *bytes;
 };
 
@@ -90,6 +91,16 @@ MUST_USE bool gateway_pair_up(struct gateway_pair *p, uint64_t within_ms);
 MUST_USE bool gateway_pair_passes(struct gateway_pair *p, unsigned from);
 /* Hands a clear packet to the node; nothing waits for it. */
 void gateway_pair_offer(struct gateway_pair *p, unsigned from);
+/* The same with other addresses and ports; protocol 6 or 17. */
+struct gateway_pair_clear {
+    struct address from, to;
+    uint8_t protocol;
+    uint16_t from_port, to_port;
+};
+void gateway_pair_offer_clear(struct gateway_pair *p, unsigned node,
+                              const struct gateway_pair_clear *clear);
+MUST_USE bool gateway_pair_passes_clear(struct gateway_pair *p, unsigned node,
+                                        const struct gateway_pair_clear *clear);
 /* A datagram from anywhere. */
 void gateway_pair_inject(struct gateway_pair *p, const struct endpoint *from,
                          const struct endpoint *to, struct slice bytes);
@@ -97,6 +108,10 @@ struct status_site gateway_pair_site(const struct gateway_pair *p, unsigned node
 uint64_t gateway_pair_dropped(const struct gateway_pair *p, unsigned node, enum drop_reason reason);
 MUST_USE bool gateway_pair_has_route(const struct gateway_pair *p, unsigned node,
                                      const char *network);
+/* Whether what goes between the two hosts is led into the device. `local` unset: from any of ours.
+ */
+MUST_USE bool gateway_pair_has_pair(const struct gateway_pair *p, unsigned node,
+                                    const struct gateway_route *wanted);
 /* After every call of the above: everything that was handed in has left by one door. */
 MUST_USE bool gateway_pair_doors_add_up(const struct gateway_pair *p, unsigned node);
 
