@@ -1438,7 +1438,13 @@ TEST(every_suite_that_can_be_offered_works)
                 continue;
             }
             uint16_t bits = cipher->key_bits_on_wire ? cipher->key_bits[0] : 0;
-            bool ike_may = cipher->id != ENCRYPTION_NULL && cipher->id != ENCRYPTION_NULL_AES_GMAC;
+            /* RFC 4543 5.3: AES-GMAC as an integrity algorithm is for AH alone. */
+            if (mate->ah_only) {
+                continue;
+            }
+            /* RFC 7296 3.14, RFC 8750 7: IKE messages are encrypted, with an IV that is sent. */
+            bool ike_may = cipher->id != ENCRYPTION_NULL &&
+                           cipher->id != ENCRYPTION_NULL_AES_GMAC && !cipher->implicit_iv;
             struct proposal ike = {.protocol = PROTOCOL_IKE, .count = 3};
             struct proposal esp = {.protocol = PROTOCOL_ESP, .count = 1};
 

@@ -54,7 +54,7 @@ bool ikev2_child_want(const struct ikev2_sa *sa, struct ikev2_work *work,
         remote = old->selectors + old->local_count;
         remote_count = old->remote_count;
         work->old_spi_in = old->spi_in;
-        work->packet = old->packet;
+        work->packet = ikev2_child_packet(old);
         packet = NULL;
     }
     work->policy = policy;
@@ -479,9 +479,7 @@ struct ikev2_child *ikev2_child_install(struct ikev2_turn *t, struct ikev2_ike *
     child->initiator = work->initiator;
     child->terms = work->agreed;
     child->terms.cpi_in = work->agreed.compress ? work->cpi_in : 0;
-    if (work->packet.only) {
-        child->packet = work->packet;
-    }
+    child->only = work->packet.only;
     child->encapsulated = is_encapsulated(sa, child->protocol);
     child->replaces_spi_in = work->old_spi_in;
     child->rekey_ms = ikev2_jittered(sa, t->now_ms, work->policy->lifetime_ms, work->initiator);

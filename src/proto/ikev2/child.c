@@ -7,6 +7,18 @@
 #include <assert.h>
 #include <string.h>
 
+struct ikev2_packet ikev2_child_packet(const struct ikev2_child *child)
+{
+    if (!child->only) {
+        return (struct ikev2_packet){.only = false};
+    }
+    return (struct ikev2_packet){
+        .local = child->selectors[0],
+        .remote = child->selectors[child->local_count],
+        .only = true,
+    };
+}
+
 struct ikev2_child *ikev2_child_by_spi_in(const struct ikev2_sa *sa, uint32_t spi_in)
 {
     struct ikev2_child *child = sa->children;
@@ -188,8 +200,10 @@ void ikev2_child_time(struct ikev2_turn *t, struct ikev2_child *child)
     case IKEV2_CHILD_UP:
         /* RFC 7296 2.8: what could not be rekeyed in time must not be used any longer. */
         if (child->expire_ms <= t->now_ms) {
+            struct ikev2_packet packet = ikev2_child_packet(child);
+
             ikev2_child_close(t, child);
-            if (!ikev2_pend(t->sa, child->policy, &child->packet, t->now_ms, 0)) {
+            if (!ikev2_pend(t->sa, child->policy, &packet, t->now_ms, 0)) {
                 return;
             }
         }

@@ -176,7 +176,7 @@ static void child_not_made(struct ikev2_turn *t, struct ikev2_ike *ike, struct i
     } else if (type == IKEV2_CHILD_SA_NOT_FOUND && work->kind == IKEV2_WORK_REKEY_CHILD) {
         if (old != NULL) {
             const struct ikev2_child_policy *policy = old->policy;
-            struct ikev2_packet packet = old->packet;
+            struct ikev2_packet packet = ikev2_child_packet(old);
 
             ikev2_child_stop(t, old);
             ikev2_child_remove(t, old);

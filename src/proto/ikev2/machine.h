@@ -250,10 +250,10 @@ struct ikev2_child {
     bool stopped; /* CHILD_STOP was said */
     bool delete_sent;
     bool has_successor;
+    bool only; /* made for one packet's selectors (RFC 4301 4.4.1.1): they are its own now */
     uint8_t retries;
     uint32_t replaces_spi_in;
     struct ikev2_terms terms;
-    struct ikev2_packet packet; /* it is for this alone; not set: for all that was agreed */
     uint64_t rekey_ms, expire_ms;
     uint64_t use_ms; /* when it is used even if nothing was heard through it; NEVER_MS */
     uint64_t asked_ike_spi; /* ours of the IKE SA in which the peer asked for it; 0 he did not */
@@ -264,6 +264,8 @@ struct ikev2_child {
     struct selector selectors[]; /* local, then remote */
 };
 
+/* What a child would be made for again; not set unless it is for one packet's selectors. */
+struct ikev2_packet ikev2_child_packet(const struct ikev2_child *child);
 struct ikev2_child *ikev2_child_by_spi_in(const struct ikev2_sa *sa, uint32_t spi_in);
 /* The peer's SPIs are his own for each protocol. */
 struct ikev2_child *ikev2_child_by_spi_out(const struct ikev2_sa *sa, uint8_t protocol,
