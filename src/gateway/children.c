@@ -38,6 +38,29 @@ uint8_t children_df(enum config_df df)
     return DF_SET;
 }
 
+struct aggfrag_settings children_aggfrag(const struct config_iptfs *iptfs)
+{
+    return (struct aggfrag_settings){
+        .enabled = iptfs->enabled,
+        .rate_bits = iptfs->bits_per_second,
+        .packet_bytes = iptfs->packet_bytes,
+        .congestion_control = iptfs->congestion_control,
+        .congestion_reports = iptfs->congestion_control,
+    };
+}
+
+/* RFC 9347 5.1: what the peer demands as well. */
+static struct aggfrag_settings aggfrag_of(const struct config_carriage *carriage,
+                                          const struct ikev2_child_info *info)
+{
+    struct aggfrag_settings settings = children_aggfrag(&carriage->iptfs);
+
+    settings.enabled = info->aggfrag;
+    settings.congestion_reports = info->peer_congestion_control;
+    settings.dont_fragment = info->peer_dont_fragment;
+    return settings;
+}
+
 /* RFC 4303 2.7: padding needs the length inside a tunnel, and a peer that takes it. */
 static uint16_t tfc_of(const struct config_carriage *carriage, const struct ikev2_child_info *info)
 {
@@ -80,6 +103,7 @@ static bool install(struct ike *ike, const struct ikev2_child_info *info)
         .cpi_out = info->compress ? info->cpi_out : 0,
         .tfc_bytes = tfc_of(carriage, info),
         .dummy_interval_ms = carriage->tfc_dummy_ms,
+        .aggfrag = aggfrag_of(carriage, info),
     };
 
     sa.local.port = actions_socket_port(g, sa.local.port);

@@ -530,6 +530,8 @@ void children_remove(struct ike *ike, uint32_t spi_in, uint64_t now_ms);
 void children_remove_all(struct ike *ike);
 void children_move(struct ike *ike, const struct endpoint *local, const struct endpoint *peer);
 struct child *children_find(const struct gateway *g, uint32_t spi_in);
+/* IP-TFS of the configuration as the data plane has it. */
+struct aggfrag_settings children_aggfrag(const struct config_iptfs *iptfs);
 /* The word of the configuration as the data plane has it. */
 uint8_t children_df(enum config_df df);
 /* What is sent goes through the child of this IKE SA, if it has one. */

@@ -195,6 +195,7 @@ static struct child_sa child_of(const struct manual *m, const struct config_stat
         .cpi_out = carriage->compress ? CPI_DEFLATE : 0,
         .tfc_bytes = carriage->tfc_bytes,
         .dummy_interval_ms = carriage->tfc_dummy_ms,
+        .aggfrag = children_aggfrag(&carriage->iptfs),
     };
 }
 
@@ -263,6 +264,7 @@ static bool install_ah(struct manual *m)
         child.compress = false;
         child.cpi_in = child.cpi_out = 0;
         child.tfc_bytes = 0;
+        child.aggfrag.enabled = false;
         child.dummy_interval_ms = 0;
     }
     child.key_in = secret_slice(&m->keys[KEY_AH_IN]);
