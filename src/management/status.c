@@ -34,7 +34,12 @@ static json_t *endpoint_of(const struct endpoint *endpoint)
 {
     char text[ENDPOINT_TEXT_BYTES];
 
-    return json_string(address_is_unset(&endpoint->address) ? "" : endpoint_format(endpoint, text));
+    if (address_is_unset(&endpoint->address)) {
+        return json_string("");
+    }
+    /* Manual keys have no port, nor has ESP outside of UDP. */
+    return json_string(endpoint->port == 0 ? address_format(&endpoint->address, text)
+                                           : endpoint_format(endpoint, text));
 }
 
 static json_t *spi_of(uint32_t spi)

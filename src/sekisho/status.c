@@ -67,6 +67,16 @@ static void show_problems(const struct command *command, const json_t *answer)
     }
 }
 
+/* That of the IKE SA; with manual keys there is none. */
+static const char *crypto_of(const json_t *site)
+{
+    const json_t *ike = json_object_get(site, "ike");
+
+    return json_is_object(ike)
+               ? text_of(ike, "suite")
+               : text_of(json_array_get(json_object_get(site, "children"), 0), "suite");
+}
+
 static void show_site_line(const struct command *command, const json_t *site, int width)
 {
     const char *state = text_of(site, "state");
@@ -81,7 +91,7 @@ static void show_site_line(const struct command *command, const json_t *site, in
         printf("%-*s %-11s %-8s %-9s %-9s %s%s\n", width, text_of(site, "name"), state, since,
                show_bytes(child_total(site, "in_bytes"), in),
                show_bytes(child_total(site, "out_bytes"), out),
-               text_of(json_object_get(site, "ike"), "suite"),
+               crypto_of(site),
                is_true(site, "weak") ? "  WEAK (legacy)" : "");
         return;
     }
