@@ -5,7 +5,8 @@
  * took.
  *
  * First byte: how many datagrams are delivered before (0 to 7); the algorithms of one recorded
- * conversation (0) or of the other (8), so that its proposals are agreed to.
+ * conversation (0) or of the other (8), so that its proposals are agreed to; AH (16); all that is
+ * agreed by notifies is wanted (32), and transport mode where it can be (64).
  */
 #include <string.h>
 
@@ -202,6 +203,16 @@ static void check_side(const struct pair_side *s)
     }
 }
 
+static void set_child(struct ikev2_child_policy *child, uint8_t how)
+{
+    bool notifies = (how & 32) != 0;
+
+    child->compress = notifies;
+    child->non_first_fragments = notifies;
+    child->aggfrag.wanted = notifies;
+    child->mode = (how & 64) != 0 ? IKEV2_MODE_PREFER_TRANSPORT : IKEV2_MODE_TUNNEL;
+}
+
 FUZZ(ikev2_authentic, 150)
 {
     struct reader r = reader_over((struct slice){data, size});
@@ -214,6 +225,10 @@ FUZZ(ikev2_authentic, 150)
     for (unsigned i = 0; i < 2; i++) {
         ikev2_pair_set_ike(pair, i, cbc ? "aes128-sha256-modp2048" : "aes256gcm16-sha384-ecp384");
         ikev2_pair_set_esp(pair, i, cbc ? "aes128-sha256-modp2048" : "aes256gcm16-ecp384");
+        if ((how & 16) != 0) {
+            ikev2_pair_set_ah(pair, i, "sha256-x25519");
+        }
+        set_child(&pair->side[i].children_policy[0], how);
         pair->side[i].policy.liveness_ms = 20000;
         pair->side[i].policy.retransmit_tries = 3;
     }

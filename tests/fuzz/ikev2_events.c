@@ -4,7 +4,7 @@
  * are gone and every SPI was given back.
  *
  * First byte: NAT (1), cookies (2), no fragments (4), questions are held (8), two more children
- * (16).
+ * (16), transport mode (32), AH (64), and all that is agreed by notifies (128).
  */
 #include <string.h>
 
@@ -45,6 +45,18 @@ static void inject_damaged(struct ikev2_pair *pair, uint8_t which, struct reader
     memcpy(copy, d.bytes, d.length);
     copy[at % d.length] ^= value;
     ikev2_pair_inject(pair, d.to, &d.local, &d.peer, (struct slice){copy, d.length});
+}
+
+/* From one of 16 hosts of a side to a host of the other. */
+static void start_for_packet(struct ikev2_pair *pair, unsigned side, uint8_t choice)
+{
+    struct network n = {.address = address_ipv4(0x0a010001u + (side << 16) + choice % 16),
+                        .prefix_bits = 32};
+    struct ikev2_packet packet = {.local = selector_of_network(&n), .only = (choice & 0x80) != 0};
+
+    n.address = address_ipv4(0x0a020001u - (side << 16));
+    packet.remote = selector_of_network(&n);
+    ikev2_pair_start_child_for(pair, side, 0, &packet);
 }
 
 static void network_event(struct ikev2_pair *pair, uint8_t kind, struct reader *r)
@@ -108,6 +120,10 @@ static void event(struct ikev2_pair *pair, struct reader *r)
         pair->nat_port_shift = (uint16_t)(pair->nat_port_shift + 1);
     } else if (kind == 92 && !alive(pair, 0) && !alive(pair, 1) && pair->queue_count == 0) {
         ikev2_pair_start(pair, side);
+    } else if (kind == 93 && alive(pair, side)) {
+        ikev2_pair_probe_path(pair, side, read_u16(r));
+    } else if (kind == 94 && alive(pair, side)) {
+        start_for_packet(pair, side, read_u8(r));
     } else {
         (void)ikev2_pair_packet(pair, side, "net");
     }
@@ -130,13 +146,39 @@ static void check_side(const struct pair_side *s)
     }
 }
 
+/* Of any addresses to any, which in transport mode are those of the two hosts. */
+static void set_children(struct pair_side *s, uint8_t how)
+{
+    struct network all = {.address = address_ipv4(0), .prefix_bits = 0};
+    bool notifies = (how & 128) != 0;
+
+    for (size_t i = 0; i < PAIR_POLICIES_MAX; i++) {
+        struct ikev2_child_policy *child = &s->children_policy[i];
+
+        child->mode = (how & 32) != 0 ? IKEV2_MODE_TRANSPORT : IKEV2_MODE_TUNNEL;
+        child->compress = notifies;
+        child->non_first_fragments = notifies;
+        child->aggfrag.wanted = notifies;
+        child->aggfrag.congestion_control = notifies;
+    }
+    if ((how & 32) != 0) {
+        s->local[0][0] = selector_of_network(&all);
+        s->remote[0][0] = selector_of_network(&all);
+    }
+}
+
 static void set_up(struct ikev2_pair *pair, uint8_t how)
 {
     for (unsigned i = 0; i < 2; i++) {
         struct ikev2_policy *p = &pair->side[i].policy;
 
         ikev2_pair_set_ike(pair, i, "aes128gcm16-sha256-x25519");
-        ikev2_pair_set_esp(pair, i, "aes128gcm16");
+        if ((how & 64) != 0) {
+            ikev2_pair_set_ah(pair, i, "sha256");
+        } else {
+            ikev2_pair_set_esp(pair, i, "aes128gcm16");
+        }
+        set_children(&pair->side[i], how);
         p->liveness_ms = 30000;
         p->retransmit_tries = 4;
         p->fragmentation = (how & 4) == 0;

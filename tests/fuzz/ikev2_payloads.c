@@ -55,6 +55,17 @@ static void check_auth(struct slice body, struct writer *w)
     }
 }
 
+static void check_ipcomp(struct slice data)
+{
+    struct writer w = writer_over(room, sizeof(room));
+    struct ikev2_ipcomp ipcomp;
+
+    if (ikev2_read_ipcomp(data, &ipcomp)) {
+        ikev2_write_ipcomp(&w, &ipcomp);
+        MUST(slice_equal(writer_written(&w), data));
+    }
+}
+
 static void check_notify(struct slice body, struct writer *w)
 {
     struct ikev2_notify_payload n;
@@ -62,6 +73,7 @@ static void check_notify(struct slice body, struct writer *w)
     if (ikev2_read_notify(body, &n)) {
         ikev2_write_notify(w, &n);
         check_same(w, body, 0);
+        check_ipcomp(n.data);
     }
 }
 

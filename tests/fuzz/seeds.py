@@ -206,6 +206,10 @@ def ikev2():
         "03000000 07060010001900190a0100000a01ffff 0a0000076c6162 080000280000ffff"
         "20010db8000000000000000000000000 20010db8ffffffffffffffffffffffff".replace(" ", "")))
     put("ikev2_payloads", "skf", b"\x35" + bytes.fromhex("00010002") + bytes(16))
+    put("ikev2_payloads", "ipcomp", b"\x29" + bytes.fromhex("00004003123402"))
+    put("ikev2_payloads", "aggfrag", b"\x29" + bytes.fromhex("0000403a03"))
+    put("ikev2_payloads", "rekey-ah", b"\x29" + bytes.fromhex("02044009c0ffee01"))
+    put("ikev2_payloads", "delete-ah", b"\x2a" + bytes.fromhex("02040002c0ffee01c0ffee02"))
     put("ikev2_payloads", "delete-two", b"\x2a" + bytes.fromhex("03040002c0ffee01c0ffee02"))
 
 
@@ -262,12 +266,19 @@ def machines():
         "lost": [0, 2, 0, 70, 11, 85, 2, 0, 70, 12, 3, 0, 3, 0, 85], "closed": [0, 85, 90, 85, 92, 85],
         "children": [16, 85, 40, 0, 44, 2, 85, 45, 0, 40, 1, 172, 1, 85, 70, 15, 70, 15],
         "damaged": [0, 4, 0, 0, 30, 1, 4, 0, 0, 99, 255, 85], "dead": [0, 85, 46, 0, 2, 0, 70, 15, 2, 0, 70, 15, 2, 0],
+        "transport": [32, 85, 43, 0, 171, 0, 85, 85], "transport-nat": [33, 85, 43, 0, 85, 171, 0, 85, 91, 96, 85],
+        "ah": [64, 85, 43, 0, 171, 0, 85, 45, 0, 85], "ah-nat": [65, 85, 44, 0, 85],
+        "notifies": [128, 85, 43, 0, 171, 0, 85, 43, 1, 85], "transport-ah": [224, 85, 43, 0, 85, 171, 0, 85],
+        "probe": [0, 85, 93, 5, 220, 85, 221, 4, 0, 2, 0, 70, 11, 85],
+        "packets": [0, 94, 129, 94, 130, 85, 222, 131, 85, 94, 129, 85, 43, 0, 43, 1, 85],
     }
     for name, steps in events.items():
         put("ikev2_events", name, bytes(steps))
     for name, steps in {"auth": [2, 48, 1, 0, 40, 1], "response": [3, 48, 1, 0, 60, 2], "proposal": [2, 48, 2, 0, 70, 1, 0, 90, 4],
                         "child-rekey": [4, 97, 48, 1, 0, 8, 1, 48, 1, 0, 9, 2], "ike-rekey": [4, 96, 48, 1, 0, 20, 1, 48],
-                        "both": [4, 96, 224, 48, 0, 48, 0, 48, 0, 48, 0], "again": [4, 98, 48, 0, 99, 48, 0]}.items():
+                        "both": [4, 96, 224, 48, 0, 48, 0, 48, 0, 48, 0], "again": [4, 98, 48, 0, 99, 48, 0],
+                        "notifies": [34, 48, 1, 0, 40, 1], "notifies-answer": [35, 48, 1, 0, 60, 2],
+                        "notifies-rekey": [100, 97, 48, 1, 0, 8, 1, 48, 1, 0, 9, 2], "ah": [20, 97, 48, 1, 0, 8, 1, 48, 0]}.items():
         put("ikev2_authentic", f"change-{name}", bytes(steps))
 
 
