@@ -16,6 +16,10 @@ void dataplane_count_drop(struct dataplane_worker *worker, enum drop_reason reas
 
     assert(reason > DROP_NONE && reason < DROP_REASON_COUNT);
     tally(&doors->dropped[reason], count, shared);
+    if (count > 0 && atomic_load_explicit(&worker->now_ms, memory_order_relaxed) >=
+                         worker->example_due_ms[reason]) {
+        example_keep(worker, NULL, NULL, reason);
+    }
     if (reason == DROP_SEND_FAILED) {
         take_back(worker, &doors->to_wire, count);
     } else if (reason == DROP_TUN_FAILED) {
@@ -30,8 +34,13 @@ void dataplane_count_drop(struct dataplane_worker *worker, enum drop_reason reas
     }
 }
 
+static bool has_messages(const struct ring *ring)
+{
+    return atomic_load_explicit(&ring->head, memory_order_relaxed) !=
+           atomic_load_explicit(&ring->tail, memory_order_relaxed);
+}
+
 bool dataplane_has_notes(const struct dataplane_worker *worker)
 {
-    return atomic_load_explicit(&worker->notes.head, memory_order_relaxed) !=
-           atomic_load_explicit(&worker->notes.tail, memory_order_relaxed);
+    return has_messages(&worker->notes) || has_messages(&worker->examples);
 }

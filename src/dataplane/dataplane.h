@@ -19,6 +19,7 @@
 #include "crypto/protect.h"
 #include "dataplane/aggfrag.h"
 #include "dataplane/drop.h"
+#include "dataplane/drop_example.h"
 
 struct dataplane;
 struct dataplane_worker;
@@ -226,7 +227,7 @@ void dataplane_worker_does(struct dataplane_worker *worker, bool seals, bool ope
  * those doors; MALFORMED_OUTER and MALFORMED_INNER of what could not be read in whole and was never
  * handed in. */
 void dataplane_count_drop(struct dataplane_worker *worker, enum drop_reason reason, uint32_t count);
-/* The worker has notes for the control thread. */
+/* The worker has notes or examples for the control thread. */
 MUST_USE bool dataplane_has_notes(const struct dataplane_worker *worker);
 /* Once a turn: the worker holds nothing that was published before. */
 void dataplane_quiet(struct dataplane_worker *worker);

@@ -312,7 +312,7 @@ static void deliver(struct dataplane_worker *worker, const struct esp_work *work
         reason = check_inner(worker, work->sa, packet, next_header, &head);
     }
     if (reason != DROP_NONE) {
-        worker_drop(worker, packet, reason);
+        worker_drop_of(worker, work, reason);
         return;
     }
     count_delivered(worker, work->sa, packet->length);
@@ -325,6 +325,7 @@ void dataplane_inbound(struct dataplane_worker *worker, struct packet *const *pa
 {
     assert(count <= BATCH_PACKETS);
     worker_begin(worker, now_ms, out);
+    worker->inbound = true;
     tally(&worker->doors.from_wire, count, false);
     for (size_t i = 0; i < count; i++) {
         if (classify(worker, packets[i])) {

@@ -90,6 +90,7 @@ static enum drop_reason read_one(struct dataplane_worker *worker, struct nest *n
 {
     n->work.packet = n->packet;
     n->work.sa = n->sa;
+    n->work.sequence = 0;
     if (!came_as_agreed(n)) {
         return DROP_NOT_BUNDLED;
     }
@@ -362,7 +363,7 @@ static bool go_on(struct dataplane_worker *worker, struct nest *n, bool authenti
             return false;
         }
     }
-    worker_drop(worker, packet, reason);
+    worker_drop_of(worker, &n->work, reason);
     return false;
 }
 
@@ -379,7 +380,7 @@ static void receive_round(struct dataplane_worker *worker, uint64_t now_ms)
 
         n->waits = reason == DROP_NONE;
         if (!n->waits) {
-            worker_drop(worker, n->packet, reason);
+            worker_drop_of(worker, &n->work, reason);
         }
     }
     protect_open(worker->engine, worker->jobs, worker->esp_count);

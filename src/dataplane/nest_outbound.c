@@ -336,7 +336,7 @@ static void leave_in_pieces(struct dataplane_worker *worker, const struct nest *
     size_t count = 0;
 
     if (n->dont_fragment || !ip_read(packet_slice(n->packet), &head)) {
-        worker_drop(worker, n->packet, DROP_TOO_BIG);
+        worker_drop_of(worker, &n->work, DROP_TOO_BIG);
         return;
     }
     if (head.family == FAMILY_IPV4) {
@@ -345,7 +345,7 @@ static void leave_in_pieces(struct dataplane_worker *worker, const struct nest *
         count = fragment_ipv6(worker, n->packet, &head, mtu, pieces, room);
     }
     if (count == 0) {
-        worker_drop(worker, n->packet, DROP_NO_BUFFER);
+        worker_drop_of(worker, &n->work, DROP_NO_BUFFER);
         return;
     }
     for (size_t i = 0; i < count; i++) {
@@ -384,7 +384,7 @@ static void send_round(struct dataplane_worker *worker, uint64_t now_ms)
 
         n->waits = reason == DROP_NONE;
         if (!n->waits) {
-            worker_drop(worker, n->packet, reason);
+            worker_drop_of(worker, &n->work, reason);
         }
     }
     protect_seal(worker->engine, worker->jobs, worker->esp_count);
@@ -397,7 +397,7 @@ static void send_round(struct dataplane_worker *worker, uint64_t now_ms)
         }
         struct sa *outer = sa_outer(n->sa);
         if (!was_computed(worker, n)) {
-            worker_drop(worker, n->packet, DROP_CRYPTO_FAILED);
+            worker_drop_of(worker, &n->work, DROP_CRYPTO_FAILED);
         } else if (outer == NULL) {
             finish(worker, n, now_ms);
         } else {

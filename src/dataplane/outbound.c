@@ -196,13 +196,13 @@ static void wrap(struct dataplane_worker *worker, struct sa *sa, struct packet *
     work->sa = sa;
     enum drop_reason reason = spend_life(worker, sa, packet->length, &work->sequence);
     if (reason != DROP_NONE) {
-        worker_drop(worker, packet, reason);
+        worker_drop_of(worker, work, reason);
         return;
     }
     choose_iv(worker, sa, work->sequence, iv);
     if (!esp_write(work, iv, ipv4 ? IP_PROTOCOL_IPV4 : IP_PROTOCOL_IPV6,
                    &worker->jobs[worker->work_count])) {
-        worker_drop(worker, packet, DROP_NO_BUFFER);
+        worker_drop_of(worker, work, DROP_NO_BUFFER);
         return;
     }
     const struct sa_path *path = atomic_load(&sa->path);
@@ -384,7 +384,7 @@ static void seal_batch(struct dataplane_worker *worker)
         if (worker->jobs[i].ok) {
             worker_to_wire(worker, worker->work[i].packet);
         } else {
-            worker_drop(worker, worker->work[i].packet, DROP_CRYPTO_FAILED);
+            worker_drop_of(worker, &worker->work[i], DROP_CRYPTO_FAILED);
         }
     }
 }

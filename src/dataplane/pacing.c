@@ -268,7 +268,7 @@ static void deliver(struct dataplane_worker *worker, struct sa *sa, const struct
         reason = DROP_QUEUE_FULL;
     }
     if (reason != DROP_NONE) {
-        worker_drop(worker, packet, reason);
+        worker_drop_of(worker, &(struct esp_work){.packet = packet, .sa = sa}, reason);
         return;
     }
     count_delivered(worker, sa, packet->length);
@@ -298,7 +298,8 @@ static void receive_now(struct dataplane_worker *worker, struct sa *sa, struct p
         aggfrag_in_push(&sa->more->aggfrag->in, sequence, packet_slice(packet), now_us);
 
     if (arrival != AGGFRAG_TAKEN) {
-        worker_drop(worker, packet, DROP_AGGREGATION);
+        worker_drop_of(worker, &(struct esp_work){.packet = packet, .sa = sa, .sequence = sequence},
+                       DROP_AGGREGATION);
         return;
     }
     take_packets(worker, sa, packet);
@@ -316,7 +317,7 @@ void pacing_receive(struct dataplane_worker *worker, const struct esp_work *work
         worker->later[worker->later_count++] =
             (struct later){work->packet, work->sa->spi_in, work->sequence};
     } else {
-        worker_drop(worker, work->packet, DROP_QUEUE_FULL);
+        worker_drop_of(worker, work, DROP_QUEUE_FULL);
     }
 }
 
@@ -437,12 +438,14 @@ void dataplane_tick(struct dataplane_worker *worker, uint64_t now_us, struct dat
     if (worker->held_count > 0) {
         outbound_look_again(worker, now_ms);
     }
+    worker->inbound = true;
     if (worker->later_count > 0) {
         receive_later(worker, now_us);
     }
     if (list != NULL && worker->opens) {
         give_up_gaps(worker, list, now_us);
     }
+    worker->inbound = false;
     if (list != NULL && worker->seals) {
         send_what_is_due(worker, list, now_us);
     }

@@ -20,6 +20,7 @@
 #define WORKERS_MAX PUBLISH_READERS_MAX
 #define WORKER_PACKETS 640 /* a full output, a batch being received and a batch to be sent */
 #define WORKER_NOTES 256
+#define WORKER_EXAMPLES 64
 #define PATH_MTUS_MAX 1024
 #define PATH_MTU_AGE_MS (UINT64_C(10) * 60 * 1000) /* RFC 1191 6.3 */
 #define PEER_BUCKETS 4096
@@ -124,6 +125,8 @@ struct dataplane_worker {
     struct iv_source iv;
     struct doors doors;
     struct ring notes;
+    struct ring examples; /* struct drop_example */
+    uint64_t example_due_ms[DROP_REASON_COUNT]; /* of each reason, when the next may be kept */
     _Atomic uint64_t now_ms;
     uint64_t unknown_spi_ms; /* when one was last noted, plus 1 */
     uint64_t icmp_ms; /* of the last credit */
@@ -136,6 +139,7 @@ struct dataplane_worker {
     size_t free_count;
 
     /* the batch */
+    bool inbound; /* it came from the wire */
     struct dataplane_output *out;
     size_t work_count;
     struct esp_work work[DATAPLANE_OUTPUT_MAX];
@@ -185,6 +189,9 @@ void worker_give_held(struct dataplane_worker *worker);
 /* A batch begins: the tables may be read from here on. */
 void worker_begin(struct dataplane_worker *worker, uint64_t now_ms, struct dataplane_output *out);
 void worker_drop(struct dataplane_worker *worker, struct packet *packet, enum drop_reason reason);
+/* Drops work->packet, of which SA and number are known. */
+void worker_drop_of(struct dataplane_worker *worker, const struct esp_work *work,
+                    enum drop_reason reason);
 void worker_to_tun(struct dataplane_worker *worker, struct packet *packet);
 void worker_to_wire(struct dataplane_worker *worker, struct packet *packet);
 void worker_to_control(struct dataplane_worker *worker, struct packet *packet);
@@ -198,6 +205,16 @@ bool worker_note(struct dataplane_worker *worker, const struct dataplane_note *n
 /* A note about an SA's life, once. */
 void worker_note_once(struct dataplane_worker *worker, struct sa *sa, enum sa_noted once,
                       enum dataplane_note_kind kind);
+
+/* ---- drop_example.c ---- */
+
+/* What can be said about a packet that is dropped. `work` NULL: its SA is not known. */
+void example_describe(const struct dataplane_worker *worker, const struct packet *packet,
+                      const struct esp_work *work, enum drop_reason reason,
+                      struct drop_example *out);
+/* Its turn has come. `packet` NULL: lost by the caller, who says no more. */
+void example_keep(struct dataplane_worker *worker, const struct packet *packet,
+                  const struct esp_work *work, enum drop_reason reason);
 
 /* ---- outbound.c ---- */
 

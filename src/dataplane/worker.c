@@ -71,7 +71,8 @@ struct dataplane_worker *dataplane_worker_new(struct dataplane *dp, uint32_t ind
     iv_take(&worker->iv, (uint8_t *)&worker->ip_id, sizeof(worker->ip_id));
     if (worker->engine == NULL || worker->nests == NULL || worker->reassembly == NULL ||
         worker->ports_out == NULL || worker->ports_in == NULL || !worker_init_packets(worker) ||
-        !ring_init(&worker->notes, sizeof(struct dataplane_note), WORKER_NOTES)) {
+        !ring_init(&worker->notes, sizeof(struct dataplane_note), WORKER_NOTES) ||
+        !ring_init(&worker->examples, sizeof(struct drop_example), WORKER_EXAMPLES)) {
         worker_fini(worker);
         return NULL;
     }
@@ -101,6 +102,7 @@ void worker_fini(struct dataplane_worker *worker)
     iv_fini(&worker->iv);
     ring_fini(&worker->notes);
     ipcomp_free(atomic_load(&worker->ipcomp));
+    ring_fini(&worker->examples);
     reassembly_free(worker->reassembly);
     fragment_ports_free(worker->ports_out);
     fragment_ports_free(worker->ports_in);
@@ -156,6 +158,7 @@ void worker_begin(struct dataplane_worker *worker, uint64_t now_ms, struct datap
     publish_enter(&worker->dp->publish, worker->index);
     atomic_store_explicit(&worker->now_ms, now_ms, memory_order_relaxed);
     worker->out = out;
+    worker->inbound = false;
     worker->work_count = 0;
     worker->nest_count = 0;
     out->to_wire_count = 0;
@@ -166,11 +169,27 @@ void worker_begin(struct dataplane_worker *worker, uint64_t now_ms, struct datap
 
 /* --- doors --- */
 
-void worker_drop(struct dataplane_worker *worker, struct packet *packet, enum drop_reason reason)
+static void drop(struct dataplane_worker *worker, struct packet *packet,
+                 const struct esp_work *work, enum drop_reason reason)
 {
     assert(reason > DROP_NONE && reason < DROP_REASON_COUNT);
     tally(&worker->doors.dropped[reason], 1, false);
+    if (atomic_load_explicit(&worker->now_ms, memory_order_relaxed) >=
+        worker->example_due_ms[reason]) {
+        example_keep(worker, packet, work, reason);
+    }
     dataplane_give_packet(worker, packet);
+}
+
+void worker_drop(struct dataplane_worker *worker, struct packet *packet, enum drop_reason reason)
+{
+    drop(worker, packet, NULL, reason);
+}
+
+void worker_drop_of(struct dataplane_worker *worker, const struct esp_work *work,
+                    enum drop_reason reason)
+{
+    drop(worker, work->packet, work, reason);
 }
 
 void worker_to_tun(struct dataplane_worker *worker, struct packet *packet)

@@ -43,7 +43,8 @@ struct gateway *gateway_new(const struct gateway_settings *settings, uint64_t no
     ikev2_gate_init(&g->gate, g->random, now_ms);
     g->machine_actions = calloc(1, sizeof(*g->machine_actions));
     g->attempts = attempts_new();
-    if (g->machine_actions == NULL || g->attempts == NULL) {
+    g->drops = drops_new();
+    if (g->machine_actions == NULL || g->attempts == NULL || g->drops == NULL) {
         gateway_free(g);
         return NULL;
     }
@@ -62,6 +63,7 @@ void gateway_free(struct gateway *g)
     actions_fini(g);
     trace_fini(g);
     attempts_free(g->attempts);
+    drops_free(g->drops);
     free(g->machine_actions);
     deadlines_fini(&g->deadlines);
     table_fini(&g->by_name);

@@ -20,6 +20,7 @@
  *     duplicates.c  two IKE SAs with one peer
  *     silence.c     a peer that is sent to and says nothing
  *     notes.c       what the data plane has to say
+ *     drops.c       examples of packets that were dropped
  *     hearsay.c     what those say about a site who proved nothing
  *     orders.c      what the administrator wants
  *     attempts.c    failures of strangers
@@ -297,6 +298,7 @@ struct site {
 
 struct queued_action;
 struct attempts;
+struct drops;
 struct manual;
 
 /* Why sites are looked for by an address. */
@@ -357,6 +359,7 @@ struct gateway {
     unsigned strangers_unlogged;
 
     struct attempts *attempts;
+    struct drops *drops;
     struct trace_entry *trace_oldest, *trace_newest;
     struct trace_entry *stranger_first, *stranger_last;
     size_t trace_bytes, stranger_count;
@@ -559,6 +562,8 @@ struct question **manual_questions(struct manual *m);
 void manual_secret(struct manual *m, uint32_t which, const struct secret *secret, const char *why,
                    uint64_t now_ms);
 struct manual *manual_find(const struct gateway *g, const char *name);
+/* "" when no block has it (any more). */
+const char *manual_name_of_policy(const struct gateway *g, uint32_t policy_id);
 void manual_order(struct manual *m, bool up, uint64_t now_ms);
 enum status_state manual_state(const struct manual *m);
 /* In bytes, in packets, out bytes, out packets. */
@@ -641,6 +646,11 @@ void notes_hint(struct gateway *g, enum look why, const struct endpoint *peer, u
 void notes_hint_ike(struct ike *ike, uint64_t now_ms);
 void notes_addresses_changed(struct gateway *g, uint64_t now_ms);
 void notes_source_again(struct ike *ike, const struct address *local, uint64_t now_ms);
+
+/* ---- drops.c ---- */
+MUST_USE struct drops *drops_new(void);
+void drops_free(struct drops *d);
+void drops_take(struct gateway *g, uint64_t now_ms);
 
 /* ---- hearsay.c ---- */
 /* Looking for sites by an address costs a walk over all of them: not for everybody. */

@@ -480,6 +480,16 @@ bool manual_configure(struct gateway *g, const struct config *config, uint64_t n
     return true;
 }
 
+const char *manual_name_of_policy(const struct gateway *g, uint32_t policy_id)
+{
+    for (size_t i = 0; i < g->manual_count; i++) {
+        if (g->manuals[i]->policy_id == policy_id) {
+            return g->manuals[i]->name;
+        }
+    }
+    return "";
+}
+
 void manual_free_all(struct gateway *g)
 {
     for (size_t i = 0; i < g->manual_count; i++) {

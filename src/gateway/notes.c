@@ -106,6 +106,7 @@ void notes_take(struct gateway *g, uint64_t now_ms)
         take(g, &note, now_ms);
         gateway_settle(g, now_ms);
     }
+    drops_take(g, now_ms);
 }
 
 /* ---- our own addresses ---- */

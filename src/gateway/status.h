@@ -159,6 +159,24 @@ struct status_attempt {
 MUST_USE bool gateway_attempt_at(const struct gateway *gateway, size_t index,
                                  struct status_attempt *out);
 
+/* ---- packets that were dropped: examples, newest first ---- */
+
+struct status_drop {
+    uint64_t at_ms;
+    uint64_t number; /* grows; for --follow */
+    char site[CONFIG_NAME_BYTES]; /* "" when none is known */
+    struct drop_example example;
+};
+MUST_USE bool gateway_drop_at(const struct gateway *gateway, size_t index, struct status_drop *out);
+/* The latest of a reason; false when there was none. */
+MUST_USE bool gateway_drop_of(const struct gateway *gateway, enum drop_reason reason,
+                              struct status_drop *out);
+/* in ESP SPI 0xc0000001 sequence 7 from 192.0.2.1 to 198.51.100.2, inside 10.2.0.9 > ... */
+#define STATUS_DROP_BYTES 384
+void status_describe_drop(const struct drop_example *example, char out[STATUS_DROP_BYTES]);
+/* What is inside alone; "" when it is not known. */
+void status_describe_inside(const struct drop_example *example, char out[STATUS_DROP_BYTES]);
+
 /* ---- trace: the last messages of a site, decoded ---- */
 
 struct status_trace {

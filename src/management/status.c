@@ -353,9 +353,61 @@ json_t *answer_sas(const struct question *question)
     return reply_answer(REPLY_OK, json_pack("{s:o}", "sas", sas));
 }
 
+/* An example of a dropped packet; `text` is one line for people. */
+static json_t *example_of(const struct status_drop *drop, uint64_t now_ms)
+{
+    const struct drop_example *e = &drop->example;
+    uint64_t ago_ms = drop->at_ms > now_ms ? 0 : now_ms - drop->at_ms;
+    char words[STATUS_DROP_BYTES];
+    char inside[STATUS_DROP_BYTES];
+    json_t *object = json_object();
+
+    status_describe_drop(e, words);
+    status_describe_inside(e, inside);
+    json_object_set_new(object, "number", count_of(drop->number));
+    json_object_set_new(object, "reason", json_string(drop_name(e->reason)));
+    json_object_set_new(object, "ago_s", seconds_since(drop->at_ms, now_ms));
+    json_object_set_new(object, "site", json_string(drop->site));
+    json_object_set_new(object, "inbound", json_boolean(e->inbound));
+    json_object_set_new(object, "outer_local",
+                        e->has_outer ? endpoint_of(&e->local) : json_string(""));
+    json_object_set_new(object, "outer_peer",
+                        e->has_outer ? endpoint_of(&e->peer) : json_string(""));
+    json_object_set_new(object, "spi", e->spi == 0 ? json_null() : spi_of(e->spi));
+    json_object_set_new(object, "sequence", e->has_sequence ? count_of(e->sequence) : json_null());
+    json_object_set_new(object, "inside", json_string(inside));
+    json_object_set_new(object, "words", json_string(words));
+    json_object_set_new(object, "text",
+                        json_sprintf("%llu.%03llu s ago  %-18s %s%s%s",
+                                     (unsigned long long)ago_ms / 1000,
+                                     (unsigned long long)ago_ms % 1000, drop_name(e->reason),
+                                     drop->site, drop->site[0] == '\0' ? "" : " ", words));
+    return object;
+}
+
+/* Those with a number greater than `after`, oldest first. */
+static json_t *examples_after(const struct question *question, uint64_t *last)
+{
+    struct gateway *gateway = question->management->gateway;
+    json_t *entries = json_array();
+    struct status_drop drop;
+    size_t count = 0;
+
+    while (gateway_drop_at(gateway, count, &drop) && drop.number > question->after) {
+        *last = drop.number > *last ? drop.number : *last;
+        count++;
+    }
+    while (count > 0 && gateway_drop_at(gateway, --count, &drop)) {
+        json_array_append_new(entries, example_of(&drop, question->now_ms));
+    }
+    return entries;
+}
+
 json_t *answer_drops(const struct question *question)
 {
     struct status_gateway status;
+    struct status_drop latest;
+    uint64_t last = question->after;
     json_t *drops = json_array();
 
     gateway_get_status(question->management->gateway, question->now_ms, &status);
@@ -365,8 +417,16 @@ json_t *answer_drops(const struct question *question)
         json_object_set_new(object, "reason", json_string(drop_name((enum drop_reason)reason)));
         json_object_set_new(object, "count", count_of(status.doors.dropped[reason]));
         json_object_set_new(object, "text", json_string(drop_sentence((enum drop_reason)reason)));
+        json_object_set_new(
+            object, "latest",
+            gateway_drop_of(question->management->gateway, (enum drop_reason)reason, &latest)
+                ? example_of(&latest, question->now_ms)
+                : json_null());
         json_array_append_new(drops, object);
     }
-    return reply_answer(REPLY_OK,
-                        json_pack("{s:o, s:o}", "drops", drops, "doors", doors_of(&status.doors)));
+    json_t *entries = examples_after(question, &last);
+
+    return reply_answer(REPLY_OK, json_pack("{s:o, s:o, s:o, s:I}", "drops", drops, "doors",
+                                            doors_of(&status.doors), "entries", entries, "last",
+                                            (json_int_t)last));
 }

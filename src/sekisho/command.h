@@ -48,6 +48,8 @@ const struct verb *verb_find(const char *name);
 /* Asks the daemon. NULL when it could not be asked: the sentence has been printed and *exit_code
  * set. The answer is the whole reply with "exit" and "answer" or "error". `after` < 0: not said. */
 json_t *daemon_ask(const struct command *command, long long after, int *exit_code);
+/* Lines with rising numbers, from the daemon's ring: once, or with --follow again and again. */
+int daemon_follow(const struct command *command);
 /* The path of the control socket from --socket, --run or SEKISHO_SOCKET. */
 const char *daemon_socket_path(const char *socket_path, const char *run_folder);
 

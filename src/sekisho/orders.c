@@ -187,8 +187,7 @@ int verb_explain(const struct command *command)
     return exit_code;
 }
 
-/* Lines with rising numbers, from the daemon's ring: once, or again and again. */
-static int show_ring(const struct command *command)
+int daemon_follow(const struct command *command)
 {
     long long after = 0;
     int exit_code;
@@ -235,12 +234,12 @@ static int show_ring(const struct command *command)
 
 int verb_log(const struct command *command)
 {
-    return show_ring(command);
+    return daemon_follow(command);
 }
 
 int verb_trace(const struct command *command)
 {
-    return show_ring(command);
+    return daemon_follow(command);
 }
 
 int verb_show(const struct command *command)

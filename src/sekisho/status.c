@@ -90,8 +90,7 @@ static void show_site_line(const struct command *command, const json_t *site, in
     if (up) {
         printf("%-*s %-11s %-8s %-9s %-9s %s%s\n", width, text_of(site, "name"), state, since,
                show_bytes(child_total(site, "in_bytes"), in),
-               show_bytes(child_total(site, "out_bytes"), out),
-               crypto_of(site),
+               show_bytes(child_total(site, "out_bytes"), out), crypto_of(site),
                is_true(site, "weak") ? "  WEAK (legacy)" : "");
         return;
     }
@@ -299,9 +298,24 @@ int verb_sas(const struct command *command)
     return exit_code;
 }
 
+static void show_latest(const json_t *latest)
+{
+    char ago[32];
+
+    if (json_is_object(latest)) {
+        printf("%12s  %s ago: %s%s%s\n", "", show_duration(number_of(latest, "ago_s"), ago),
+               text_of(latest, "site"), text_of(latest, "site")[0] == '\0' ? "" : " ",
+               text_of(latest, "words"));
+    }
+}
+
 int verb_drops(const struct command *command)
 {
     int exit_code;
+
+    if (command->follow) {
+        return daemon_follow(command);
+    }
     json_t *reply = daemon_ask(command, -1, &exit_code);
 
     if (reply == NULL) {
@@ -325,6 +339,7 @@ int verb_drops(const struct command *command)
         }
         printf("%12.0f  %-20s %s\n", number_of(drop, "count"), text_of(drop, "reason"),
                text_of(drop, "text"));
+        show_latest(json_object_get(drop, "latest"));
         shown++;
     }
     if (shown == 0) {

@@ -422,26 +422,31 @@ static void describe_protocol(const struct ip_head *head, struct text *out)
     text_addf(out, " protocol %u", head->protocol);
 }
 
+void ip_describe_head(const struct ip_head *head, struct text *out)
+{
+    bool has_pair = head->has_ports && has_port_pair(head->protocol);
+
+    describe_end(&head->source, head->port_source, has_pair, out);
+    text_add(out, " > ");
+    describe_end(&head->destination, head->port_destination, has_pair, out);
+    describe_protocol(head, out);
+    if (head->has_ports && !has_pair) {
+        text_addf(out, " %u/%u", head->port_source >> 8, head->port_source & 0xff);
+    }
+    text_addf(out, " %u", (unsigned)head->total_bytes);
+    if (head->is_fragment) {
+        text_addf(out, " fragment at %u%s", head->fragment_offset,
+                  head->more_fragments ? ", more follow" : "");
+    }
+}
+
 void ip_describe(struct slice packet, struct text *out)
 {
     struct ip_head head;
 
-    if (!ip_read(packet, &head)) {
+    if (ip_read(packet, &head)) {
+        ip_describe_head(&head, out);
+    } else {
         text_addf(out, "not an IP packet, %zu", packet.length);
-        return;
-    }
-    bool has_pair = head.has_ports && has_port_pair(head.protocol);
-
-    describe_end(&head.source, head.port_source, has_pair, out);
-    text_add(out, " > ");
-    describe_end(&head.destination, head.port_destination, has_pair, out);
-    describe_protocol(&head, out);
-    if (head.has_ports && !has_pair) {
-        text_addf(out, " %u/%u", head.port_source >> 8, head.port_source & 0xff);
-    }
-    text_addf(out, " %u", (unsigned)head.total_bytes);
-    if (head.is_fragment) {
-        text_addf(out, " fragment at %u%s", head.fragment_offset,
-                  head.more_fragments ? ", more follow" : "");
     }
 }

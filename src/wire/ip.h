@@ -96,6 +96,7 @@ void ipv6_set_traffic_class(uint8_t *head, uint8_t traffic_class);
 MUST_USE bool ip_decrement_ttl(uint8_t *head);
 
 /* One line: 10.1.0.2:40000 > 10.2.0.9:80 tcp 1500. */
+void ip_describe_head(const struct ip_head *head, struct text *out);
 void ip_describe(struct slice packet, struct text *out);
 
 #endif

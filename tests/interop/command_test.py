@@ -21,7 +21,7 @@ def json_holds(check, gateway):
     cases = [("status", 0), ("status osaka", 0), ("status nowhere", 1), ("explain", 0), ("explain osaka", 0),
              ("explain nowhere", 1), ("explain SEK-A012", 0), ("check", 0), ("check /nowhere", 1), ("apply", 0),
              ("apply --dry-run", 0), ("up osaka", 0), ("up nowhere", 1), ("up", 2), ("show config", 0),
-             ("show config --all", 0), ("show nothing", 2), ("sas", 0), ("sas nowhere", 1), ("drops", 0), ("log", 0),
+             ("show config --all", 0), ("show nothing", 2), ("sas", 0), ("sas nowhere", 1), ("drops", 0), ("drops -v", 0), ("log", 0),
              ("log nowhere", 1), ("trace osaka", 0), ("trace nowhere", 1), ("version", 0), ("help", 0),
              ("help peer", 0), ("help nowhere", 1), ("fmt /nowhere", 1), ("dance", 2), ("status --dance", 2),
              ("secret fingerprint nowhere", 1), ("secret dance a", 2), ("secret new ../a", 2),
@@ -57,6 +57,22 @@ def text_holds(check, gateway):
     everything.write_text(gateway.command("show", "config", "--all").stdout)
     done = gateway.command("check", everything, check=False)
     check("what show prints is a configuration", done.returncode == 0, done.stderr)
+
+
+def drops_hold(check, gateway, host):
+    """A packet that nobody wants is counted, told by `drops`, and logged."""
+    host.address("lo", "10.1.0.1/32")
+    gateway.command("down", "osaka")
+    host.ping("10.2.0.1", source="10.1.0.1")
+    told = wait_for(lambda: (d := gateway.command("drops").stdout) and "osaka out 10.1.0.1 > 10.2.0.1 icmp" in d and d, 5)
+    check("drops shows the latest example of a reason with its site", told, gateway.command("drops").stdout)
+    examples = json.loads(gateway.command("drops", "--json").stdout)["drops"]
+    latest = next(d["latest"] for d in examples if d["reason"] == "no-sa")
+    check("and as JSON", latest and latest["site"] == "osaka" and latest["inside"].startswith("10.1.0.1 > 10.2.0.1 icmp")
+          and latest["inbound"] is False, str(latest))
+    check("the log has it", "dropped no-sa: out 10.1.0.1 > 10.2.0.1" in gateway.command("log").stdout)
+    gateway.command("up", "osaka")
+    check("up again after the drops", gateway.wait_up("osaka"))
 
 
 def orders_hold(check, gateway):
@@ -151,6 +167,7 @@ def main():
         json_holds(check, tokyo)
         check("it is up after all these questions", tokyo.wait_up("osaka"))
         orders_hold(check, tokyo)
+        drops_hold(check, tokyo, here)
         starts_hold(check, here, tokyo)
         secrets_hold(check, lab.folder)
         full_disk_holds(check, lab.folder)
