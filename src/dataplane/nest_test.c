@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "wire/ip_place.h"
+#include "wire/ipv6_cut.h"
 #include "wire/udp.h"
 
 #include "tests/support/test.h"
@@ -646,6 +647,34 @@ TEST(fragments_of_a_host_become_whole_before_transport_mode)
         CHECK(testbed_doors_add_up(&t.a));
         testbed_close(&t);
     }
+}
+
+TEST(an_ipv6_host_that_cuts_its_packets_has_them_cut_outside_as_well)
+{
+    static const struct bundle *const b = &bundles[3];
+    uint8_t clear[CLEAR_BYTES_MAX];
+    struct ipv6_cut cut;
+    struct testbed t;
+
+    testbed_open(&t, 32);
+    install(&t, b, 1);
+    size_t length = make_clear(&t, b, true, 1, 2500, true, clear);
+    CHECK(ipv6_cut_plan((struct slice){clear, length}, 1500, 77, &cut));
+    CHECK_EQUAL(cut.count, 2);
+    for (size_t i = 0; i < cut.count; i++) {
+        uint8_t piece[CLEAR_BYTES_MAX];
+        struct writer w = writer_over(piece, sizeof(piece));
+
+        ipv6_cut_write(&w, &cut, i);
+        CHECK(testbed_outbound(&t, &t.a, writer_written(&w)));
+        CHECK_EQUAL(t.a.out.to_tun_count, 0);
+        CHECK_EQUAL(t.a.out.to_wire_count, i == 0 ? 0 : 2);
+    }
+    for (size_t i = 0; i < t.a.out.to_wire_count; i++) {
+        CHECK(t.a.out.to_wire[i]->length <= 1500);
+    }
+    testbed_give(&t.a);
+    testbed_close(&t);
 }
 
 TEST(fragments_without_ports_go_where_their_first_went)

@@ -242,7 +242,7 @@ static void fit_and_wrap(struct dataplane_worker *worker, struct sa *sa, struct 
     if (sa->shape.transport) {
         /* The header outside is the one inside: what may be cut is cut behind the protection (RFC
          * 4303 3.3.4). */
-        if (packet->length <= mtu || may_cut) {
+        if (packet->length <= mtu || !head->dont_fragment) {
             wrap(worker, sa, packet, head, head->dont_fragment, now_ms);
         } else {
             fit_tell_too_big(worker, packet, head, mtu, now_ms);
@@ -287,6 +287,8 @@ static bool make_whole(struct dataplane_worker *worker, struct packet *packet, s
     switch (reassembly_add(worker->reassembly, packet_slice(packet), head, now_ms, packet)) {
     case REASSEMBLY_WHOLE:
         if (ip_read(packet_slice(packet), head)) {
+            /* Its sender cut it, so it may be cut again outside. */
+            head->dont_fragment = false;
             return true;
         }
         worker_drop(worker, packet, DROP_MALFORMED_INNER);
