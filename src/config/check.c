@@ -76,6 +76,7 @@ struct owner {
     size_t lan_count;
     uint8_t only_protocol;
     uint16_t only_port_first, only_port_last;
+    bool only_ours;
 };
 
 /* The sites, then the manual blocks. */
@@ -108,6 +109,7 @@ static struct owner owner_of(const struct reading *r, size_t index)
         .only_protocol = m->only_protocol,
         .only_port_first = m->only_port_first,
         .only_port_last = m->only_port_last,
+        .only_ours = m->only_ours,
     };
 }
 
@@ -276,6 +278,10 @@ static bool only_meets(const struct owner *a, const struct owner *b)
 {
     if (a->only_protocol == 0 || b->only_protocol == 0) {
         return true;
+    }
+    if (a->only_ours != b->only_ours) {
+        /* Connections in one direction and in the other. */
+        return false;
     }
     return a->only_protocol == b->only_protocol && a->only_port_first <= b->only_port_last &&
            b->only_port_first <= a->only_port_last;

@@ -145,6 +145,7 @@ struct config_manual {
     size_t network_count;
     uint8_t only_protocol;
     uint16_t only_port_first, only_port_last;
+    bool only_ours; /* ports of our side: "only tcp 25 ours" */
     struct config_static_sa esp, ah; /* at least one is present */
     bool esn;
     uint32_t replay_window; /* 0: off, the default: numbers begin again when a side restarts */

@@ -648,13 +648,15 @@ static const struct schema_word schema[] = {
      .scope = SCOPE_MANUAL,
      .effect = EFFECT_CHILD,
      .least = 1,
-     .most = 2,
+     .most = 3,
      .take = take_only,
      .write = write_only,
-     .arguments = "PROTOCOL [PORT[-PORT]]",
+     .arguments = "PROTOCOL [PORT[-PORT] [ours]]",
      .standard = "all traffic",
      .example = "only tcp 25",
-     .meaning = "Narrows the tunnel to one protocol, or to ports of the peer's side."},
+     .meaning =
+         "Narrows the tunnel to one protocol, or to ports of the peer's side, or with 'ours' "
+         "of our side. Two mail servers have a block for each."},
     {.word = "esp",
      .scope = SCOPE_MANUAL,
      .effect = EFFECT_CHILD,

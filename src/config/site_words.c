@@ -317,6 +317,17 @@ void write_network(const struct schema_word *w, const struct shown *shown)
     }
 }
 
+static void take_ours(struct reading *r, const struct word *word)
+{
+    if (!slice_equal_text(word->text, "ours")) {
+        COMPLAIN(r, word->place, "such as: only tcp 25 ours",
+                 "behind the ports only 'ours' can stand: a block has one pair of SAs, so two mail "
+                 "servers need two blocks");
+        return;
+    }
+    r->manual.only_ours = true;
+}
+
 static void take_both(struct reading *r, const struct word *word)
 {
     if (!slice_equal_text(word->text, "both")) {
@@ -353,7 +364,9 @@ void take_only(struct reading *r, const struct statement *s)
         COMPLAIN(r, word->place, c.advice, "%s", c.why);
         return;
     }
-    if (s->count > 3) {
+    if (s->count > 3 && manual) {
+        take_ours(r, &s->words[3]);
+    } else if (s->count > 3) {
         take_both(r, &s->words[3]);
     }
 }
@@ -373,7 +386,8 @@ void write_only(const struct schema_word *w, const struct shown *shown)
     }
     shown_line(shown, w->word, "%s%s%s", value_protocol_text(number, text),
                value_ports_text(first, last, ports),
-               site != NULL && site->only_both ? " both" : "");
+               site != NULL ? (site->only_both ? " both" : "")
+                            : (manual->only_ours ? " ours" : ""));
 }
 
 /* ---- who ---- */

@@ -109,7 +109,7 @@ static bool make_selectors(const struct config_manual *c, struct selectors *out)
     }
     for (size_t i = 0; i < local_count + remote_count; i++) {
         list[i].protocol = c->only_protocol;
-        if (i >= local_count && c->only_protocol != 0) {
+        if ((i < local_count) == c->only_ours && c->only_protocol != 0) {
             list[i].port_first = c->only_port_first;
             list[i].port_last = c->only_port_last;
         }
@@ -368,6 +368,12 @@ static void routes_of(struct manual *m,
         struct gateway_route route = routes_between(&c->local, &c->peer, c->only_protocol,
                                                     c->only_port_first, c->only_port_last);
 
+        if (c->only_ours) {
+            route.local_port_first = route.port_first;
+            route.local_port_last = route.port_last;
+            route.port_first = 0;
+            route.port_last = UINT16_MAX;
+        }
         each(m->gateway, &route);
         return;
     }
