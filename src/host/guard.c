@@ -289,6 +289,32 @@ static void add_entry(struct batch *b, const char *device, const struct guard_en
     end_rule(b, rule, entry->may_be_clear ? NF_ACCEPT : NF_DROP);
 }
 
+/* Fragments behind the first say nothing of protocols and ports (and those of AH over IPv6 not even
+ * that they are AH). Without the first, which is judged, they never become a datagram. */
+static void add_later_fragments(struct batch *b)
+{
+    static const uint8_t offset4[] = {0x1f, 0xff}, offset6[] = {0xff, 0xf8}, first[] = {0, 0};
+    size_t rule = begin_rule(b);
+
+    is_family(b, FAMILY_IPV4);
+    load_payload(b, NFT_PAYLOAD_NETWORK_HEADER, 6, sizeof(first));
+    mask(b, offset4, sizeof(offset4));
+    compare(b, NFT_CMP_NEQ, first, sizeof(first));
+    end_rule(b, rule, NF_ACCEPT);
+    rule = begin_rule(b);
+    is_family(b, FAMILY_IPV6);
+    struct expression e = begin_expression(b, "exthdr");
+    const uint8_t fragment_header = IPPROTO_FRAGMENT;
+    add_number(b, NFTA_EXTHDR_DREG, NFT_REG_1);
+    add(b, NFTA_EXTHDR_TYPE, &fragment_header, sizeof(fragment_header));
+    add_number(b, NFTA_EXTHDR_OFFSET, 2);
+    add_number(b, NFTA_EXTHDR_LEN, sizeof(first));
+    end_expression(b, e);
+    mask(b, offset6, sizeof(offset6));
+    compare(b, NFT_CMP_NEQ, first, sizeof(first));
+    end_rule(b, rule, NF_ACCEPT);
+}
+
 static void add_exceptions(struct batch *b, const struct guard_ports *ports)
 {
     static const uint8_t protected[] = {IPPROTO_ESP, IPPROTO_AH};
@@ -298,6 +324,7 @@ static void add_exceptions(struct batch *b, const struct guard_ports *ports)
     size_t rule = begin_rule(b);
     is_interface(b, NFT_CMP_EQ, "lo");
     end_rule(b, rule, NF_ACCEPT);
+    add_later_fragments(b);
     for (size_t i = 0; i < ARRAY_LENGTH(protected); i++) {
         rule = begin_rule(b);
         is_protocol(b, protected[i]);
