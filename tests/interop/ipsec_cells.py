@@ -30,6 +30,8 @@ for bits in (128, 192, 256):
 
 ESP, AH = 50, 51
 MTU = 1500
+# RFC 4302 2.6: in IPv4 an AH is a multiple of 32 bits long, of which Linux has to be told.
+ALIGNED = "align4"
 # mode, family of the outer addresses, family of the inner ones
 SHAPES = [("transport", 4, 4), ("transport", 6, 6), ("tunnel", 4, 4), ("tunnel", 6, 6), ("tunnel", 6, 4), ("tunnel", 4, 6)]
 
@@ -128,9 +130,9 @@ class Cell:
         return (f"0-3,7,8,9,11-21,31-33,47-49,63-65,127-129,255-257,511,512,1000,1231-1233,1279-1281,{border - 17}-{border + 2},"
                 f"{whole - 1}-{whole + 1},1500,2000,{2 * border},4000")
 
-    def line(self, here, there):
+    def line(self, here, there, sizes=None):
         """For octets ask."""
-        return f"{self.name} {self.end(here)} {self.end(there)} {self.sizes()}\n"
+        return f"{self.name} {self.end(here)} {self.end(there)} {sizes or self.sizes()}\n"
 
     # ---- as the Linux kernel ----
 
@@ -149,7 +151,8 @@ class Cell:
         """Lines for `ip -batch`: both states and both policies of the side `here`. `more` stands in the states."""
         protocol = "ah" if self.protocol == AH else "esp"
         reqid = self.number + 1
-        flags = [w for w in ("esn" if self.esn else "", "af-unspec" if self.mode == "tunnel" else "") if w]
+        flags = [w for w in ("esn" if self.esn else "", "af-unspec" if self.mode == "tunnel" else "",
+                             ALIGNED if self.protocol == AH and self.outer_family == 4 else "") if w]
         lines = []
         for source, target in ((here, there), (there, here)):
             lines.append(f"xfrm state add src {self.outer(source)} dst {self.outer(target)} proto {protocol} "
@@ -200,8 +203,103 @@ class Cell:
         for to in (here, there):
             for name, value in zip((self.cipher, self.integrity), self.keys(to)):
                 if value:
-                    out[secret_name(name, to)] = value.hex()
+                    out[secret_name(name, to)] = f"0x{value.hex()}"
         return out
+
+
+class Way(Cell):
+    """More than one protocol around a packet, or ESP in UDP: `layers` from inside to outside, (protocol, mode) of
+    "comp", "esp" and "ah", with AES-128 and HMAC-SHA2-256, AH with HMAC-SHA1."""
+
+    def __init__(self, number, name, layers, outer_family, inner_family=None, udp=False, more=""):
+        tunnel = any(mode == "tunnel" for _, mode in layers)
+        super().__init__(number, ESP, "aes128", "sha256",
+                         ("tunnel" if tunnel else "transport", outer_family, inner_family or outer_family), False)
+        self.layers, self.udp, self.more = layers, udp, more
+        families = f"{self.inner_family}-in-{outer_family}" if tunnel else f"{outer_family}"
+        self.name = f"{name}-{families}"
+
+    def layer_spi(self, layer):
+        # RFC 3173 3.3: what stands for an SPI has 16 bits.
+        return 0x4000 + self.number if self.layers[layer][0] == "comp" else 0x10000 * (layer + 1) + self.number
+
+    def sizes(self):
+        return "0-3,7,8,15-17,31-33,63-65,100,255-257,1000,1200,1280,1300-1340,1372,1400,1452,1472,1473,1500,2000,4000"
+
+    def kernel(self, here, there, more=""):
+        lines = []
+        for source, target in ((here, there), (there, here)):
+            outer = f"src {self.outer(source)} dst {self.outer(target)}"
+            templates = []
+            for layer, (protocol, mode) in enumerate(self.layers):
+                cipher, integrity = (k.hex() for k in self.keys(target))
+                words = {"comp": "comp deflate",
+                         "ah": f"auth-trunc hmac(sha1) 0x{key(f'ah to {target.host4}', 20).hex()} 96",
+                         "esp": f"auth-trunc hmac(sha256) 0x{integrity} 128 enc cbc(aes) 0x{cipher}"}[protocol]
+                if self.udp and protocol == "esp":
+                    words += f" encap espinudp 4500 4500 {'::' if self.outer_family == 6 else '0.0.0.0'}"
+                flags = [w for w in ("af-unspec" if self.mode == "tunnel" else "",
+                                     ALIGNED if protocol == "ah" and self.outer_family == 4 else "") if w]
+                window = "" if protocol == "comp" else "replay-window 32"
+                lines.append(f"xfrm state add {outer} proto {protocol} spi {self.layer_spi(layer)} reqid {self.number + 1} "
+                             f"mode {mode} {window} {'flag ' + ' '.join(flags) if flags else ''} {words}")
+                # What does not become smaller goes without the header of IPComp (RFC 3173 2.2).
+                level = "level use" if protocol == "comp" and source is there else ""
+                ends = outer if self.mode == "tunnel" else ""
+                templates.append(f"tmpl {ends} proto {protocol} reqid {self.number + 1} mode {mode} {level}")
+            a, b = ((self.network(s) if self.mode == "tunnel" else self.outer(s)) for s in (source, target))
+            lines.append(f"xfrm policy add src {a} dst {b} dir {'out' if source is here else 'in'} {' '.join(templates)}")
+        return "\n".join(lines) + "\n"
+
+    def manual(self, here, there, more=""):
+        lines = [f"manual {self.name} {{", "  legacy static-keys sha1", f"  outer {self.outer(here)} {self.outer(there)}",
+                 f"  inner {self.network(here)} {self.network(there)}" if self.mode == "tunnel" else "  mode transport"]
+        for layer, (protocol, _) in enumerate(self.layers):
+            for way, to in (("out", there), ("in", here)):
+                words = {"esp": f"cipher aes128 @{secret_name('aes128', to)} auth sha256 @{secret_name('sha256', to)}",
+                         "ah": f"auth sha1 @{secret_name('ah', to)}"}[protocol]
+                lines.append(f"  {protocol} {way} spi {self.layer_spi(layer):#x} {words}")
+        if self.udp:
+            lines.append("  encapsulate 4500")
+        return "\n".join(lines + [f"  {word}" for word in (self.more, more) if word]) + "\n}\n"
+
+    def secrets(self, here, there):
+        return {**super().secrets(here, there),
+                **{secret_name("ah", to): "0x" + key(f"ah to {to.host4}", 20).hex() for to in (here, there)}}
+
+
+TRANSPORT_ESP, TUNNEL_ESP = ("esp", "transport"), ("esp", "tunnel")
+TRANSPORT_AH, TUNNEL_AH = ("ah", "transport"), ("ah", "tunnel")
+
+
+def bundles(first):
+    """AH around ESP: beside it in transport mode, around a tunnel (RFC 2401 4.3)."""
+    out = [Way(first, "ah-and-esp-transport", [TRANSPORT_ESP, TRANSPORT_AH], 4),
+           Way(first + 1, "ah-and-esp-transport", [TRANSPORT_ESP, TRANSPORT_AH], 6)]
+    for outer, inner in ((4, 4), (6, 6), (4, 6), (6, 4)):
+        out.append(Way(first + len(out), "ah-transport-esp-tunnel", [TUNNEL_ESP, TRANSPORT_AH], outer, inner))
+    return out
+
+
+def iterated(first):
+    return [Way(first + i, "ah-tunnel-esp-tunnel", [TUNNEL_ESP, TUNNEL_AH], family) for i, family in enumerate((4, 6))]
+
+
+def in_udp(first):
+    out = []
+    for family in (4, 6):
+        out += [Way(first + len(out), "esp-in-udp-tunnel", [TUNNEL_ESP], family, udp=True),
+                Way(first + len(out) + 1, "esp-in-udp-transport", [TRANSPORT_ESP], family, udp=True)]
+    return out
+
+
+def compressed(first):
+    """As Linux does it when IKE agreed on compression for a tunnel, and in transport mode."""
+    out = []
+    for family in (4, 6):
+        out += [Way(first + len(out), "ipcomp-tunnel", [("comp", "tunnel"), TRANSPORT_ESP], family),
+                Way(first + len(out) + 1, "ipcomp-transport", [("comp", "transport"), TRANSPORT_ESP], family)]
+    return out
 
 
 def secret_name(algorithm, to):

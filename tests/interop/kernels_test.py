@@ -4,8 +4,8 @@ cell that fails here is a mistake in how the kernel is told, not in what is test
 import time
 
 from guest import Guest
-from ipsec_cells import COUNTER_SUITES, MANUAL_SUITES, cells_of
-from ipsec_rig import KERNEL, OTHER, ask, complaints, prepare_guest, serve, tell_results, unused_sas
+from ipsec_cells import COUNTER_SUITES, MANUAL_SUITES, bundles, cells_of, compressed, in_udp, iterated
+from ipsec_rig import KERNEL, OTHER, PORT, ask, complaints, prepare_guest, serve, start, tell_results, unused_sas
 from lab import Lab
 
 
@@ -20,11 +20,16 @@ def main():
         every = cells_of(MANUAL_SUITES + COUNTER_SUITES)
         # Of the twelve cells of a suite one, and of the next suite the next.
         cells = [c for i, c in enumerate(every) if i % 12 == i // 12 % 12]
+        plain = len(cells)
+        for ways in (bundles, iterated, in_udp, compressed):
+            cells += ways(len(every) + len(cells) - plain)
         began = time.monotonic()
         for guest, here, there in guests:
             guest.batch("".join(c.kernel(here, there) for c in cells))
-        serve(guests[1][0])
-        results = ask(guests[0][0], cells, OTHER, KERNEL)
+            start(guest, "encap", 4500)
+        # What can be compressed, to cells that do so.
+        serve(guests[1][0], PORT, "dull")
+        results = ask(guests[0][0], cells, OTHER, KERNEL, options=("dull",))
         tell_results(lab, "kernel to kernel", cells, results)
         wrong = complaints(guests[1][0])
         lab.check("whatever was received was what had been sent", not wrong, wrong[:3])

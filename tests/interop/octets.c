@@ -4,11 +4,14 @@
  *
  *     octets serve PORT [OPTION...]          answers until it is killed
  *     octets ask PORT LIST SECONDS [OPTION...]
+ *     octets blast PORT LIST MS [OPTION...]   all at once; `NAME sent N heard M wrong K` after MS
+ *     octets encap PORT                       takes ESP in UDP for the kernel, until it is killed
  *
  * A line of LIST is `NAME LOCAL PEER SIZE,SIZE,FIRST-LAST,...`. For each the output has a line
  * `ok NAME N sizes, M sent again` or `FAIL NAME size 17: no answer`. An OPTION goes with all
  * datagrams: `df` (IPv4: the DF bit, learns the path), `ipv4=HEX` (options of the header),
- * `hop=HEX`, `dst=HEX` (IPv6 extension headers as they stand on the wire).
+ * `hop=HEX`, `dst=HEX` (IPv6 extension headers as they stand on the wire), `dull` (what
+ * can be compressed; both sides must say so).
  *
  * The content of a datagram is a function of its source, destination and length, so that each side
  * knows what must arrive, also when it is one octet long or comes in another's place.
@@ -17,6 +20,8 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/udp.h>
+#include <linux/xfrm.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -34,7 +39,7 @@
 #define CELLS_MAX 4096
 #define AT_ONCE 24 /* cells */
 #define TRIES 5
-#define FIRST_WAIT_MS 200
+#define FIRST_WAIT_MS 150 /* and each time so much more */
 #define FAILURES_MAX 2 /* of one cell; then it is given up */
 #ifndef IPV6_FREEBIND
 #define IPV6_FREEBIND 78
@@ -63,6 +68,7 @@ static size_t cell_count;
 static uint8_t wanted[LONGEST], got[LONGEST];
 static char *const *options;
 static int option_count;
+static bool is_dull;
 
 static void fail(const char *what)
 {
@@ -107,9 +113,11 @@ static void write_content(uint8_t *out, const struct place *from, const struct p
     state = mix(state, to->bytes, sizeof(to->bytes));
     state = mix(state, tail, sizeof(tail)) | 1;
     for (size_t i = 0; i < length; i++) {
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
+        if (!is_dull || i % 64 == 0) {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+        }
         out[i] = (uint8_t)(state >> 11);
     }
 }
@@ -376,8 +384,7 @@ static void send_one(struct cell *cell)
     if (send(cell->fd, bytes, length, 0) < 0) {
         (void)send(cell->fd, bytes, length, 0);
     }
-    cell->deadline_ms = now_ms() + ((uint64_t)FIRST_WAIT_MS << cell->tries);
-    cell->tries++;
+    cell->deadline_ms = now_ms() + (uint64_t)FIRST_WAIT_MS * ++cell->tries;
 }
 
 static void note(struct cell *cell, const char *what, long at)
@@ -405,7 +412,7 @@ static bool step(struct cell *cell)
     return true;
 }
 
-static bool begin(struct cell *cell)
+static bool open_cell(struct cell *cell)
 {
     cell->fd = socket(cell->local.ss_family, SOCK_DGRAM, 0);
     if (cell->fd < 0) {
@@ -415,6 +422,14 @@ static bool begin(struct cell *cell)
     if (bind(cell->fd, (void *)&cell->local, length_of(&cell->local)) != 0 ||
         connect(cell->fd, (void *)&cell->peer, length_of(&cell->peer)) != 0) {
         note(cell, strerror(errno), -1);
+        return false;
+    }
+    return true;
+}
+
+static bool begin(struct cell *cell)
+{
+    if (!open_cell(cell)) {
         return false;
     }
     send_one(cell);
@@ -510,20 +525,102 @@ static int ask(uint64_t seconds)
     return failed;
 }
 
+/* ---- without waiting for answers ---- */
+
+static void hear_out(struct cell *cell, uint64_t ms)
+{
+    struct place here = place_of(&cell->local), there = place_of(&cell->peer);
+    size_t heard = 0, wrong = 0;
+    uint64_t end = now_ms() + ms;
+
+    for (uint64_t now = now_ms(); now < end; now = now_ms()) {
+        struct pollfd ready = {.fd = cell->fd, .events = POLLIN};
+
+        if (poll(&ready, 1, (int)(end - now)) <= 0) {
+            continue;
+        }
+        ssize_t length = recv(cell->fd, got, sizeof(got), MSG_DONTWAIT);
+        if (length >= 0) {
+            heard++;
+            wrong += difference(&there, &here, (size_t)length) >= 0 ? 1 : 0;
+        }
+    }
+    printf("%s sent %zu heard %zu wrong %zu\n", cell->name, cell->size_count, heard, wrong);
+}
+
+static void blast(uint64_t ms)
+{
+    for (size_t i = 0; i < cell_count; i++) {
+        struct cell *cell = &cells[i];
+
+        if (!open_cell(cell)) {
+            fail(cell->name);
+        }
+        for (cell->next = 0; cell->next < cell->size_count; cell->next++) {
+            send_one(cell);
+            (void)usleep(300);
+        }
+        hear_out(cell, ms);
+        (void)close(cell->fd);
+    }
+}
+
+/* What comes to this socket is not protected yet, even where a policy wants all between two hosts
+ * to be. */
+static void bypass(int fd, int family)
+{
+    for (int direction = XFRM_POLICY_IN; direction <= XFRM_POLICY_OUT; direction++) {
+        struct xfrm_userpolicy_info policy = {
+            .dir = (uint8_t)direction, .action = XFRM_POLICY_ALLOW, .sel.family = (uint16_t)family};
+        int level = family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6;
+
+        if (setsockopt(fd, level, family == AF_INET ? IP_XFRM_POLICY : IPV6_XFRM_POLICY, &policy,
+                       sizeof(policy)) != 0) {
+            fail("XFRM_POLICY");
+        }
+    }
+}
+
+/* RFC 3948: the kernel takes ESP out of UDP where a socket says so. */
+static _Noreturn void encapsulate(uint16_t port)
+{
+    for (int i = 0; i < 2; i++) {
+        int family = i == 0 ? AF_INET : AF_INET6;
+        int fd = serving(family, port);
+
+        bypass(fd, family);
+        set(fd, IPPROTO_UDP, UDP_ENCAP, UDP_ENCAP_ESPINUDP, "UDP_ENCAP");
+    }
+    printf("ready\n");
+    fflush(stdout);
+    for (;;) {
+        (void)pause();
+    }
+}
+
 int main(int argc, char **argv)
 {
+    for (int i = 3; i < argc; i++) {
+        is_dull = is_dull || strcmp(argv[i], "dull") == 0;
+    }
     if (argc >= 3 && strcmp(argv[1], "serve") == 0) {
         options = argv + 3;
         option_count = argc - 3;
         serve((uint16_t)atoi(argv[2]));
     }
-    if (argc >= 5 && strcmp(argv[1], "ask") == 0) {
+    if (argc == 3 && strcmp(argv[1], "encap") == 0) {
+        encapsulate((uint16_t)atoi(argv[2]));
+    }
+    if (argc >= 5) {
         options = argv + 5;
         option_count = argc - 5;
         read_list(argv[3], (uint16_t)atoi(argv[2]));
-        return ask(strtoull(argv[4], NULL, 10));
+        if (strcmp(argv[1], "ask") == 0) {
+            return ask(strtoull(argv[4], NULL, 10));
+        }
+        blast(strtoull(argv[4], NULL, 10));
+        return 0;
     }
-    fprintf(stderr,
-            "usage: octets serve PORT [OPTION...], octets ask PORT LIST SECONDS [OPTION...]\n");
+    fprintf(stderr, "usage: octets serve|ask|blast|encap PORT ...\n");
     return 2;
 }

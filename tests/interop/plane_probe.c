@@ -17,6 +17,7 @@
 #include "host/loop.h"
 #include "host/netlink.h"
 #include "sekishod/worker.h"
+#include "wire/ip.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -25,7 +26,6 @@
 
 #define SAS_MAX 4096
 #define WORD_BYTES 160
-#define PROTOCOL_AH 51
 #define TUN_MTU 1500 /* as the daemon does */
 
 struct line {
@@ -113,6 +113,7 @@ static void install(struct dataplane *dp, size_t index)
         .spi_in = spi,
         .spi_out = l->spi_out,
         .policy_id = (uint32_t)index + 1,
+        .protocol = strcmp(l->protocol, "ah") == 0 ? IP_PROTOCOL_AH : IP_PROTOCOL_ESP,
         .transport_mode = strcmp(l->mode, "transport") == 0,
         .suite = {.encryption = (uint16_t)l->encryption,
                   .key_bits = (uint16_t)l->key_bits,
@@ -128,7 +129,7 @@ static void install(struct dataplane *dp, size_t index)
         .remote_count = 1,
     };
 
-    if (strcmp(l->protocol, "ah") == 0 || spi == 0 || !dataplane_install(dp, &sa)) {
+    if (spi == 0 || !dataplane_install(dp, &sa)) {
         fail(l->name, "the data plane does not take it");
     }
     dataplane_use(dp, spi);
