@@ -131,6 +131,10 @@ void dataplane_move(struct dataplane *dp, uint32_t spi_in, const struct endpoint
  * forgets. */
 void dataplane_path_mtu(struct dataplane *dp, const struct address *local,
                         const struct address *peer, uint16_t mtu, uint64_t now_ms);
+/* 0: nothing was learnt about this path. */
+uint16_t dataplane_learnt_mtu(struct dataplane *dp, const struct address *local,
+                              const struct address *peer);
+uint16_t dataplane_link_mtu(const struct dataplane *dp);
 /* The MTU of the outer interface for peers without a learnt one; 1500 by default. */
 void dataplane_set_link_mtu(struct dataplane *dp, uint16_t mtu);
 /* What hosts behind us may be told: an address of ours inside for ICMP errors (RFC 1812 4.3.2.4),

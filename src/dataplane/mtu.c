@@ -93,6 +93,19 @@ void dataplane_path_mtu(struct dataplane *dp, const struct address *local,
     sad_each_of_peer(dp, peer, mtu_refresh);
 }
 
+uint16_t dataplane_learnt_mtu(struct dataplane *dp, const struct address *local,
+                              const struct address *peer)
+{
+    const struct path_mtu *path = path_find(dp, local, peer);
+
+    return path == NULL ? 0 : path->mtu;
+}
+
+uint16_t dataplane_link_mtu(const struct dataplane *dp)
+{
+    return dp->link_mtu;
+}
+
 void dataplane_set_link_mtu(struct dataplane *dp, uint16_t mtu)
 {
     dp->link_mtu = mtu < MTU_LEAST_IPV4 ? MTU_LEAST_IPV4 : mtu;

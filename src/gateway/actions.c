@@ -66,7 +66,7 @@ uint16_t actions_machine_port(const struct gateway *g, uint16_t port)
 }
 
 static void send_bytes(struct gateway *g, const struct endpoint *local, const struct endpoint *peer,
-                       size_t marker, struct slice bytes)
+                       size_t marker, struct slice bytes, bool dont_fragment)
 {
     if (g->queued_sends >= QUEUED_SENDS_MAX) {
         return;
@@ -81,15 +81,16 @@ static void send_bytes(struct gateway *g, const struct endpoint *local, const st
     queued->action.send.local.port = actions_socket_port(g, local->port);
     queued->action.send.peer = *peer;
     queued->action.send.bytes = (struct slice){queued->bytes, queued->length};
+    queued->action.send.dont_fragment = dont_fragment;
     g->queued_sends++;
     g->messages_out++;
 }
 
 /* RFC 3948 2.2: on port 4500 four octets of zeros stand where ESP has its SPI. */
 void actions_send(struct gateway *g, const struct endpoint *local, const struct endpoint *peer,
-                  struct slice bytes)
+                  struct slice bytes, bool dont_fragment)
 {
-    send_bytes(g, local, peer, local->port == IKE_PORT ? 0 : 4, bytes);
+    send_bytes(g, local, peer, local->port == IKE_PORT ? 0 : 4, bytes, dont_fragment);
 }
 
 /* RFC 3948 2.3. */
@@ -98,7 +99,7 @@ void actions_send_keepalive(struct gateway *g, const struct endpoint *local,
 {
     static const uint8_t keepalive[1] = {0xff};
 
-    send_bytes(g, local, peer, 0, SLICE_OF(keepalive));
+    send_bytes(g, local, peer, 0, SLICE_OF(keepalive), false);
 }
 
 static struct queued_action *take(struct gateway *g)

@@ -201,6 +201,7 @@ static void tell_machines(struct site *site)
 
         ike->terms = terms_hold(site->terms);
         ikev2_sa_set_policy(ike->machine, &ike->terms->policy);
+        path_begin(ike, site->gateway->now_ms);
         terms_release(before);
     }
     terms_refresh_initial_contact(site);

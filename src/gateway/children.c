@@ -144,6 +144,7 @@ void children_install(struct ike *ike, const struct ikev2_child_info *info, uint
         dataplane_release_spi(g->dataplane, child->spi_in);
         ike_order_close(ike, IKEV2_FAIL_RESOURCES);
     }
+    path_begin(ike, now_ms);
     if (info->replaces_spi_in != 0) {
         g->child_rekeys++;
         ike->site->rekeys++;

@@ -137,6 +137,9 @@ static void timer_came(struct timer *timer, uint64_t now_ms)
     case TIMER_KEEPALIVE:
         ike_keepalive(CONTAINER_OF(timer, struct ike, keepalive), now_ms);
         return;
+    case TIMER_PATH:
+        path_time(CONTAINER_OF(timer, struct ike, path.timer), now_ms);
+        return;
     }
 }
 

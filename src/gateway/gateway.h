@@ -55,6 +55,8 @@ struct gateway_action {
             struct endpoint peer;
             struct slice bytes; /* borrowed until the next action is taken; on port 4500 the non-ESP
                                    marker is part of it (or it is a keepalive of one octet 0xff) */
+            bool dont_fragment; /* it asks for the path MTU: neither routers nor this system may
+                                   cut it */
         } send;
         struct {
             uint64_t job;

@@ -621,7 +621,8 @@ static void open_behind_nat(uint64_t seed)
     pair.nodes[0].nat_base = 31000;
     snprintf(pair.nodes[1].config, sizeof(pair.nodes[1].config),
              "gateway osaka.example.jp\nlan 10.2.0.0/16\nsite tokyo {\n peer any\n"
-             " identity tokyo.example.jp\n network 10.1.0.0/16\n key @tokyo\n dpd off\n}\n");
+             " identity tokyo.example.jp\n network 10.1.0.0/16\n key @tokyo\n dpd off\n mtu-probe "
+             "off\n}\n");
     gateway_pair_write_config(&pair, 0, "dpd off");
     gateway_pair_start(&pair, 0);
     gateway_pair_start(&pair, 1);

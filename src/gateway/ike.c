@@ -115,6 +115,7 @@ void ike_free(struct ike *ike)
     admission_end(ike);
     deadlines_remove(&g->deadlines, &ike->timer.deadline);
     deadlines_remove(&g->deadlines, &ike->keepalive.deadline);
+    deadlines_remove(&g->deadlines, &ike->path.timer.deadline);
     questions_forget(g, &ike->questions);
     trace_forget_ike(ike);
     site_leave(ike);
@@ -289,7 +290,8 @@ static void carry_out(struct ike *ike, const struct ikev2_action *action, struct
 
     switch (action->kind) {
     case IKEV2_SEND:
-        actions_send(g, &action->send.local, &action->send.peer, action->send.bytes);
+        actions_send(g, &action->send.local, &action->send.peer, action->send.bytes,
+                     action->send.dont_fragment);
         ike->sent_ms = now_ms;
         break;
     case IKEV2_ASK_KEY_EXCHANGE:
@@ -325,6 +327,7 @@ static void carry_out(struct ike *ike, const struct ikev2_action *action, struct
             ike->site->last_peer = ike->peer;
         }
         children_move(ike, &ike->local, &ike->peer);
+        path_suspect(ike, now_ms);
         break;
     case IKEV2_CHILD_INSTALL:
         children_install(ike, &action->child, now_ms);
@@ -351,7 +354,8 @@ static void carry_out(struct ike *ike, const struct ikev2_action *action, struct
         ended(ike, &action->failed.failure, now_ms);
         break;
     case IKEV2_PROBE_DONE:
-        break; /* the gateway orders none */
+        path_probed(ike, action->probe.bytes, action->probe.passed, now_ms);
+        break;
     case IKEV2_TRACE:
         trace_add(ike, action, now_ms);
         break;
@@ -673,6 +677,12 @@ void ike_obey(struct ike *ike, uint64_t now_ms)
     }
     if (is_ordered(ike, IKE_ORDER_LIVENESS)) {
         ikev2_sa_ask_liveness(ike->machine, now_ms, fresh_actions(ike));
+        if (!settle(ike, now_ms)) {
+            return;
+        }
+    }
+    if (is_ordered(ike, IKE_ORDER_PROBE)) {
+        ikev2_sa_probe_path(ike->machine, ike->path.asked, now_ms, fresh_actions(ike));
         if (!settle(ike, now_ms)) {
             return;
         }

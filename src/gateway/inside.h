@@ -18,6 +18,7 @@
  *     sites.c       when a site is up, and what is done when it is not
  *     dial.c        one try after the other to reach a site's peer
  *     duplicates.c  two IKE SAs with one peer
+ *     path.c        how large a packet the path carries, asked with packets
  *     silence.c     a peer that is sent to and says nothing
  *     notes.c       what the data plane has to say
  *     drops.c       examples of packets that were dropped
@@ -65,6 +66,7 @@ enum timer_kind {
     TIMER_SITE,
     TIMER_IKE,
     TIMER_KEEPALIVE,
+    TIMER_PATH,
 };
 
 struct timer {
@@ -139,6 +141,25 @@ struct child {
     uint64_t told_in_ms; /* inbound traffic that the machine was told about */
 };
 
+/* ---- how large a packet the path carries ---- */
+
+enum path_step {
+    PATH_REST,
+    PATH_LINK, /* as much as the link here? */
+    PATH_AGAIN, /* as much as was found before? */
+    PATH_SEARCH, /* between low, which passes, and high, which does not */
+};
+
+struct path {
+    struct timer timer;
+    uint16_t low, high;
+    uint16_t asked; /* octets of the packet on its way */
+    uint16_t found; /* by asking; 0: all that the link carries, or not known */
+    uint8_t step; /* enum path_step */
+    uint8_t failed; /* of this size */
+    uint8_t left; /* packets until it is given up for this time */
+};
+
 /* ---- an IKE SA ---- */
 
 enum ike_order {
@@ -148,6 +169,7 @@ enum ike_order {
     IKE_ORDER_REKEY = 8,
     IKE_ORDER_REKEY_CHILDREN = 16,
     IKE_ORDER_CLOSE_REDUNDANT = 64,
+    IKE_ORDER_PROBE = 128,
     IKE_ORDER_ANSWER_PEER = 32, /* the site's secret is there, or will not come */
 };
 
@@ -166,6 +188,7 @@ struct ike {
     struct terms *terms;
     struct responder_terms *responder_terms;
     struct timer timer, keepalive;
+    struct path path;
     struct question *questions;
     struct child *children;
 
@@ -377,7 +400,7 @@ void gateway_set_timer(struct gateway *g, struct timer *timer, uint64_t at_ms);
 /* ---- actions.c ---- */
 struct gateway_action *actions_add(struct gateway *g, enum gateway_action_kind kind);
 void actions_send(struct gateway *g, const struct endpoint *local, const struct endpoint *peer,
-                  struct slice bytes);
+                  struct slice bytes, bool dont_fragment);
 void actions_send_keepalive(struct gateway *g, const struct endpoint *local,
                             const struct endpoint *peer);
 /* What is too long is cut; NULL is empty. */
@@ -629,6 +652,15 @@ void dial_done(struct site *site);
 void dial_release_slot(struct site *site);
 /* Waits longer each time. */
 void dial_back_off(struct site *site, uint64_t now_ms);
+
+/* ---- path.c ---- */
+/* There is something to send: the path is looked at soon, and then again and again. */
+void path_begin(struct ike *ike, uint64_t now_ms);
+void path_time(struct ike *ike, uint64_t now_ms);
+/* What is sent gets no answer: big packets may vanish on the way. */
+void path_suspect(struct ike *ike, uint64_t now_ms);
+void path_probed(struct ike *ike, uint16_t bytes, bool passed, uint64_t now_ms);
+enum status_mtu path_source(const struct ike *ike);
 
 /* ---- duplicates.c ---- */
 void duplicates_established(struct ike *ike, uint64_t now_ms);

@@ -62,6 +62,7 @@ void silence_look(struct site *site, uint64_t now_ms)
     site->silence_look_ms = now_ms + LOOK_MS;
     if (is_one_way(ike, now_ms)) {
         ask(site, ike, now_ms);
+        path_suspect(ike, now_ms);
     } else {
         site->silence_ask_ms = 0;
         site->silence_wait_ms = ASK_AGAIN_MS;

@@ -32,6 +32,14 @@ const char *status_protocol_name(enum status_protocol protocol)
     return names[protocol];
 }
 
+const char *status_mtu_name(enum status_mtu mtu)
+{
+    static const char *const names[] = {"link", "ICMP", "probe"};
+
+    assert((size_t)mtu < ARRAY_LENGTH(names));
+    return names[mtu];
+}
+
 /* ---- why ---- */
 
 /* Whoever waits is not in trouble because the peer went away. */
@@ -484,6 +492,7 @@ bool gateway_child_at(const struct gateway *g, size_t index, size_t number,
         .in_use = child->in_use,
         .since_ms = child->since_ms,
         .spi_in = child->spi_in,
+        .mtu_source = path_source(child->ike),
         .rekey_ms = NEVER_MS,
     };
     if (children_info(child, &info)) {

@@ -75,6 +75,10 @@ const char *status_origin_name(enum status_origin origin); /* IKEv2, manual */
 enum status_protocol { STATUS_ESP, STATUS_AH, STATUS_AH_AND_ESP };
 const char *status_protocol_name(enum status_protocol protocol); /* ESP, AH, AH+ESP */
 
+/* How it is known what the path carries: the link here, what a router said, or what we asked. */
+enum status_mtu { STATUS_MTU_LINK, STATUS_MTU_ICMP, STATUS_MTU_PROBE };
+const char *status_mtu_name(enum status_mtu mtu); /* link, ICMP, probe */
+
 struct status_child {
     const char *name; /* that of the site */
     enum status_origin origin;
@@ -93,6 +97,7 @@ struct status_child {
     struct selector local_selectors[STATUS_SELECTORS_MAX];
     struct selector remote_selectors[STATUS_SELECTORS_MAX];
     struct sa_counters counters; /* of this SA alone; path MTU and overhead are in it */
+    enum status_mtu mtu_source; /* of counters.outer_mtu */
     uint64_t rekey_ms;
 };
 

@@ -37,6 +37,7 @@
 /* RFC 791 and RFC 8200 5: no path is narrower, so whoever says so lies. */
 #define MTU_MIN_IPV4 576
 #define MTU_MIN_IPV6 1280
+#define IPV6_AND_UDP_HEAD_BYTES 48
 
 struct control {
     _Alignas(struct cmsghdr) uint8_t bytes[CONTROL_BYTES];
@@ -65,19 +66,25 @@ static bool set_option(int fd, int level, int option, int value)
     return setsockopt(fd, level, option, &value, sizeof(value)) == 0;
 }
 
-static bool set_dont_fragment(struct datagram_socket *s, bool wanted)
+static bool set_discovery(struct datagram_socket *s, int ipv4, int ipv6)
 {
-    if (s->dont_fragment == wanted) {
+    int value = s->family == FAMILY_IPV4 ? ipv4 : ipv6;
+
+    if (s->discovery == value) {
         return true;
     }
-    bool ok = s->family == FAMILY_IPV4 ? set_option(s->fd, IPPROTO_IP, IP_MTU_DISCOVER,
-                                                    wanted ? IP_PMTUDISC_DO : IP_PMTUDISC_DONT)
-                                       : set_option(s->fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER,
-                                                    wanted ? IPV6_PMTUDISC_DO : IPV6_PMTUDISC_WANT);
+    bool ok = s->family == FAMILY_IPV4 ? set_option(s->fd, IPPROTO_IP, IP_MTU_DISCOVER, value)
+                                       : set_option(s->fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, value);
     if (ok) {
-        s->dont_fragment = wanted;
+        s->discovery = value;
     }
     return ok;
+}
+
+static bool set_dont_fragment(struct datagram_socket *s, bool wanted)
+{
+    return wanted ? set_discovery(s, IP_PMTUDISC_DO, IPV6_PMTUDISC_DO)
+                  : set_discovery(s, IP_PMTUDISC_DONT, IPV6_PMTUDISC_WANT);
 }
 
 static void grow_buffer(int fd, int force, int option)
@@ -93,6 +100,7 @@ bool datagram_init(struct datagram_socket *s, int fd, enum family family, uint8_
                    char *why, size_t why_bytes)
 {
     *s = (struct datagram_socket){.fd = fd, .family = family, .protocol = protocol};
+    s->discovery = family == FAMILY_IPV4 ? IP_PMTUDISC_DONT : IPV6_PMTUDISC_WANT;
     bool ok = pthread_mutex_init(&s->lock, NULL) == 0;
 
     if (family == FAMILY_IPV4) {
@@ -695,8 +703,15 @@ size_t datagram_send(struct datagram_socket *s, struct packet *const *packets, s
     return refused;
 }
 
+/* Nobody on the way cuts an IPv6 packet. Where big ones vanish without a word the system knows of
+ * no limit, so what may be cut is cut here to what passes everywhere (RFC 8200 5). */
+static bool must_be_cut(const struct datagram_socket *s, struct slice bytes)
+{
+    return s->family == FAMILY_IPV6 && bytes.length > MTU_MIN_IPV6 - IPV6_AND_UDP_HEAD_BYTES;
+}
+
 bool datagram_send_one(struct datagram_socket *s, const struct address *local,
-                       const struct endpoint *peer, struct slice bytes)
+                       const struct endpoint *peer, struct slice bytes, bool dont_fragment)
 {
     struct sockaddr_storage name;
     struct control control;
@@ -710,11 +725,18 @@ bool datagram_send_one(struct datagram_socket *s, const struct address *local,
     assert(peer->address.family == s->family);
     write_control(&message, s->family, local, 0);
     (void)pthread_mutex_lock(&s->lock);
-    bool ok = set_dont_fragment(s, false);
+    /* A question about the path: what the system believes of it is not asked. */
+    bool ok = dont_fragment ? set_discovery(s, IP_PMTUDISC_PROBE, IPV6_PMTUDISC_PROBE)
+                            : set_dont_fragment(s, false);
+    bool cut = ok && !dont_fragment && must_be_cut(s, bytes) &&
+               set_option(s->fd, IPPROTO_IPV6, IPV6_MTU, MTU_MIN_IPV6);
     ssize_t sent = -1;
     /* As in send_until_refused(): the first answer may be about an earlier datagram. */
     for (unsigned tries = 0; ok && sent < 0 && tries < 2; tries++) {
         sent = sendmsg(s->fd, &message, MSG_DONTWAIT);
+    }
+    if (cut) {
+        (void)set_option(s->fd, IPPROTO_IPV6, IPV6_MTU, 0);
     }
     (void)pthread_mutex_unlock(&s->lock);
     return sent >= 0;

@@ -30,7 +30,7 @@ struct datagram_socket {
      * lock, sets it and sends. Without contention that costs a hundredth of the system call that
      * follows. */
     pthread_mutex_t lock;
-    bool dont_fragment;
+    int discovery; /* the value of IP_MTU_DISCOVER that is set */
     atomic_int uplink; /* the interface for packets that go around the tunnel; 0: unknown */
 };
 
@@ -60,9 +60,10 @@ MUST_USE bool datagram_has_more(const struct datagram_socket *s);
  * total length of an IPv4 header once more, and gives a packet that may be fragmented an
  * identification when it has none. */
 size_t datagram_send(struct datagram_socket *s, struct packet *const *packets, size_t count);
-/* One message without DF, for the control plane. False when the system refused; errno says why. */
+/* One message for the control plane, which may be cut; or a question about the path, which may not,
+ * whatever the system believes of that path. False when the system refused; errno says why. */
 bool datagram_send_one(struct datagram_socket *s, const struct address *local,
-                       const struct endpoint *peer, struct slice bytes);
+                       const struct endpoint *peer, struct slice bytes, bool dont_fragment);
 
 /* What the network said about a datagram of ours (ICMP, or the system's own knowledge of the path).
  */

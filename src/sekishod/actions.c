@@ -85,7 +85,8 @@ static void send_message(struct daemon *daemon, const struct gateway_action *act
         return;
     }
     /* What is lost here is lost as on the way: the machines send again. */
-    (void)datagram_send_one(s, &local->address, peer, action->send.bytes);
+    (void)datagram_send_one(s, &local->address, peer, action->send.bytes,
+                            action->send.dont_fragment);
 }
 
 static bool may_be_source(const struct daemon *daemon, const struct address *address)

@@ -301,7 +301,7 @@ static void send_into(const char *address)
     bool absent;
 
     if (udp_open(&s, &any, &absent, why, sizeof(why))) {
-        (void)datagram_send_one(&s, &(struct address){0}, &to, SLICE_TEXT("hello"));
+        (void)datagram_send_one(&s, &(struct address){0}, &to, SLICE_TEXT("hello"), false);
         datagram_close(&s);
     }
 }

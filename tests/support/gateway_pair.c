@@ -51,7 +51,7 @@ static struct endpoint shown_as(const struct gateway_pair_node *n, const struct 
 
 static struct gateway_pair_datagram *post(struct gateway_pair *p, uint8_t protocol,
                                           const struct endpoint *from, const struct endpoint *to,
-                                          struct slice bytes)
+                                          struct slice bytes, bool dont_fragment)
 {
     need(p->queued < GATEWAY_PAIR_QUEUE_MAX, "too many datagrams on the way");
     struct gateway_pair_datagram *d = &p->queue[p->queued];
@@ -59,6 +59,7 @@ static struct gateway_pair_datagram *post(struct gateway_pair *p, uint8_t protoc
     *d = (struct gateway_pair_datagram){
         .at_ms = p->now_ms + GATEWAY_PAIR_DELAY_MS,
         .order = p->order++,
+        .dont_fragment = dont_fragment,
         .protocol = protocol,
         .from = *from,
         .to = *to,
@@ -85,7 +86,8 @@ static void post_whole(struct gateway_pair *p, const struct packet *packet)
     need(bytes.length > 20 && bytes.data[0] == 0x45, "not a plain IPv4 header");
     memcpy(from.address.bytes, bytes.data + 12, 4);
     memcpy(to.address.bytes, bytes.data + 16, 4);
-    struct gateway_pair_datagram *d = post(p, bytes.data[9], &from, &to, bytes);
+    struct gateway_pair_datagram *d =
+        post(p, bytes.data[9], &from, &to, bytes, packet->dont_fragment != 0);
 
     if (d != NULL) {
         d->head_bytes = 20;
@@ -95,7 +97,7 @@ static void post_whole(struct gateway_pair *p, const struct packet *packet)
 void gateway_pair_inject(struct gateway_pair *p, const struct endpoint *from,
                          const struct endpoint *to, struct slice bytes)
 {
-    (void)post(p, PROTOCOL_UDP, from, to, bytes);
+    (void)post(p, PROTOCOL_UDP, from, to, bytes, false);
 }
 
 /* The soonest; equal ones in the order in which they were sent. */
@@ -130,7 +132,8 @@ static void take_output(struct gateway_pair_node *n, struct dataplane_output *ou
         if (packet->has_outer_head) {
             post_whole(p, packet);
         } else {
-            (void)post(p, packet->outer_protocol, &from, &packet->peer, packet_slice(packet));
+            (void)post(p, packet->outer_protocol, &from, &packet->peer, packet_slice(packet),
+                       packet->dont_fragment != 0);
         }
         dataplane_give_packet(n->worker, packet);
     }
@@ -248,7 +251,8 @@ static void act(struct gateway_pair_node *n, const struct gateway_action *action
         /* The system refuses to send from an address that is not there any more. */
         if (address_equal(&from.address, &n->outer)) {
             from = shown_as(n, &from);
-            (void)post(p, PROTOCOL_UDP, &from, &action->send.peer, action->send.bytes);
+            (void)post(p, PROTOCOL_UDP, &from, &action->send.peer, action->send.bytes,
+                       action->send.dont_fragment);
         }
         return;
     }
@@ -427,11 +431,11 @@ void gateway_pair_write_config(struct gateway_pair *p, unsigned node, const char
              "  identity %s.example.jp\n"
              "  network 10.%u.0.0/16\n"
              "  key @%s\n"
-             "  %s\n"
+             "  %s%s\n"
              "}\n",
              names[node], node + 1, names[1 - node],
              address_format(&p->nodes[1 - node].outer, peer), names[1 - node], 2 - node,
-             names[1 - node], extra);
+             names[1 - node], strstr(extra, "mtu-probe") == NULL ? "mtu-probe off; " : "", extra);
 }
 
 void gateway_pair_open(struct gateway_pair *p, uint64_t seed)

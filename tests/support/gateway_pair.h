@@ -50,6 +50,7 @@ struct gateway_pair_node {
 struct gateway_pair_datagram {
     uint64_t at_ms;
     uint64_t order;
+    bool dont_fragment;
     uint8_t protocol;
     struct endpoint from, to;
     uint16_t head_bytes; /* of the IP header, which stands before the rest when it is known */
@@ -74,7 +75,8 @@ struct gateway_pair {
  * yet. */
 void gateway_pair_open(struct gateway_pair *p, uint64_t seed);
 void gateway_pair_close(struct gateway_pair *p);
-/* `extra` lines for the site of a node; "" for none. */
+/* `extra` lines for the site of a node; "" for none. Questions about the path are off unless they
+ * speak of them. */
 void gateway_pair_write_config(struct gateway_pair *p, unsigned node, const char *extra);
 void gateway_pair_start(struct gateway_pair *p, unsigned node);
 /* The configuration as it stands in the node's `config` now. */
