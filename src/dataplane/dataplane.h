@@ -176,6 +176,17 @@ struct sa_counters {
 MUST_USE bool dataplane_sa_counters(const struct dataplane *dp, uint32_t spi_in,
                                     struct sa_counters *out);
 
+/* What outer_mtu and inner_mtu differ by, part for part, in octets. IPComp adds nothing: who does
+ * not become smaller goes without (RFC 3173 2.2). */
+struct sa_overhead {
+    uint16_t outer_ip; /* 0 in transport mode: there is one header */
+    uint16_t udp, esp, iv, trailer, icv;
+    uint16_t ah; /* with its ICV */
+    uint16_t padding; /* what the block of the cipher leaves of the MTU */
+};
+MUST_USE bool dataplane_sa_overhead(const struct dataplane *dp, uint32_t spi_in,
+                                    struct sa_overhead *out);
+
 struct dataplane_doors {
     uint64_t from_tun, from_wire; /* handed in */
     uint64_t made; /* fragments and ICMP errors made here */

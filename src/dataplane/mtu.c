@@ -4,6 +4,7 @@
  * is found again.
  */
 #include "dataplane/plane.h"
+#include "wire/esp.h"
 
 #define MTU_LEAST_IPV4 576
 #define MTU_LEAST_IPV6 1280
@@ -99,6 +100,42 @@ uint16_t dataplane_learnt_mtu(struct dataplane *dp, const struct address *local,
     const struct path_mtu *path = path_find(dp, local, peer);
 
     return path == NULL ? 0 : path->mtu;
+}
+
+static struct sa_overhead overhead_of(const struct sa_shape *shape, uint8_t outer_family)
+{
+    struct sa_overhead o = {0};
+
+    if (!shape->transport) {
+        o.outer_ip = outer_family == FAMILY_IPV4 ? IPV4_HEAD_BYTES : IPV6_HEAD_BYTES;
+    }
+    if (shape->protocol == IP_PROTOCOL_AH) {
+        o.ah = (uint16_t)sa_ah_bytes(shape, outer_family);
+        return o;
+    }
+    o.udp = shape->encapsulated ? UDP_HEAD_BYTES : 0;
+    o.esp = ESP_HEAD_BYTES;
+    o.iv = shape->iv_bytes;
+    o.trailer = ESP_TRAILER_BYTES;
+    o.icv = shape->icv_bytes;
+    return o;
+}
+
+bool dataplane_sa_overhead(const struct dataplane *dp, uint32_t spi_in, struct sa_overhead *out)
+{
+    const struct sa *sa = sad_find(dp, spi_in);
+
+    if (sa == NULL) {
+        return false;
+    }
+    *out = overhead_of(&sa->shape, atomic_load(&sa->path)->peer.address.family);
+    unsigned parts =
+        (unsigned)out->outer_ip + out->udp + out->esp + out->iv + out->trailer + out->icv + out->ah;
+    unsigned whole = (unsigned)atomic_load_explicit(&sa->outer_mtu, memory_order_relaxed) -
+                     atomic_load_explicit(&sa->inner_mtu, memory_order_relaxed);
+
+    out->padding = whole > parts ? (uint16_t)(whole - parts) : 0;
+    return true;
 }
 
 uint16_t dataplane_link_mtu(const struct dataplane *dp)

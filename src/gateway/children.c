@@ -62,7 +62,8 @@ static struct aggfrag_settings aggfrag_of(const struct config_carriage *carriage
 }
 
 /* RFC 4303 2.7: padding needs the length inside a tunnel, and a peer that takes it. */
-static uint16_t tfc_of(const struct config_carriage *carriage, const struct ikev2_child_info *info)
+uint16_t children_tfc_bytes(const struct config_carriage *carriage,
+                            const struct ikev2_child_info *info)
 {
     return info->transport_mode || info->peer_refuses_tfc ? 0 : carriage->tfc_bytes;
 }
@@ -101,7 +102,7 @@ static bool install(struct ike *ike, const struct ikev2_child_info *info)
         .compress = info->compress,
         .cpi_in = info->compress ? info->cpi_in : 0,
         .cpi_out = info->compress ? info->cpi_out : 0,
-        .tfc_bytes = tfc_of(carriage, info),
+        .tfc_bytes = children_tfc_bytes(carriage, info),
         .dummy_interval_ms = carriage->tfc_dummy_ms,
         .aggfrag = aggfrag_of(carriage, info),
     };

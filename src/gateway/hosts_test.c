@@ -110,6 +110,14 @@ TEST(two_hosts_speak_in_transport_mode_with_every_protection)
         CHECK(passes(1, TCP, 4000, 80));
         struct status_child child = child_of(0, 0);
 
+        const struct sa_overhead *o = &child.overhead;
+
+        CHECK_EQUAL(child.counters.outer_mtu - child.counters.inner_mtu,
+                    o->outer_ip + o->udp + o->esp + o->iv + o->trailer + o->icv + o->ah +
+                        o->padding);
+        CHECK_EQUAL(o->outer_ip, 0);
+        CHECK_EQUAL(o->ah != 0, cases[i].protocol == STATUS_AH);
+        CHECK_EQUAL(o->esp, cases[i].protocol == STATUS_AH ? 0 : 8);
         CHECK(child.transport_mode && !child.narrowed);
         CHECK_EQUAL(child.protocol, cases[i].protocol);
         CHECK(address_equal(&child.local_selectors[0].addresses.first, &pair.nodes[0].outer));

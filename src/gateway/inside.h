@@ -558,6 +558,9 @@ void children_move(struct ike *ike, const struct endpoint *local, const struct e
 struct child *children_find(const struct gateway *g, uint32_t spi_in);
 /* IP-TFS of the configuration as the data plane has it. */
 struct aggfrag_settings children_aggfrag(const struct config_iptfs *iptfs);
+/* What inner packets are padded to; 0: not. */
+uint16_t children_tfc_bytes(const struct config_carriage *carriage,
+                            const struct ikev2_child_info *info);
 /* The word of the configuration as the data plane has it. */
 uint8_t children_df(enum config_df df);
 /* What is sent goes through the child of this IKE SA, if it has one. */

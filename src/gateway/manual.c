@@ -675,6 +675,29 @@ static void suites_title(const struct manual *m, struct status_child *out)
     }
 }
 
+/* Of a bundle the outer SA says what the path carries, the inner one what is left of it. */
+static void set_mtu(const struct manual *m, uint32_t inside_spi_in, struct status_child *out)
+{
+    struct dataplane *dp = m->gateway->dataplane;
+    struct sa_overhead around;
+    struct sa_counters outer;
+
+    if (!dataplane_sa_counters(dp, inside_spi_in, &out->counters) ||
+        !dataplane_sa_overhead(dp, inside_spi_in, &out->overhead)) {
+        out->counters = (struct sa_counters){0};
+        return;
+    }
+    if (out->outer_spi_in != 0 && dataplane_sa_counters(dp, out->outer_spi_in, &outer) &&
+        dataplane_sa_overhead(dp, out->outer_spi_in, &around)) {
+        out->overhead.ah = around.ah;
+        out->counters.outer_mtu = outer.outer_mtu;
+        out->counters.overhead_bytes = (uint16_t)(outer.outer_mtu - out->counters.inner_mtu);
+    }
+    out->mtu_source = dataplane_learnt_mtu(dp, &m->config->local, &m->config->peer) != 0
+                          ? STATUS_MTU_ICMP
+                          : STATUS_MTU_LINK;
+}
+
 bool manual_child(const struct manual *m, struct status_child *out)
 {
     const struct config_manual *c = m->config;
@@ -699,6 +722,10 @@ bool manual_child(const struct manual *m, struct status_child *out)
         .transport_mode = is_transport(c),
         .local = {c->local, c->local_port},
         .peer = {c->peer, c->peer_port},
+        .replay_window = c->replay_window,
+        .compress = c->carriage.compress,
+        .tfc_bytes = c->carriage.tfc_bytes,
+        .tfc_dummy_ms = c->carriage.tfc_dummy_ms,
         .rekey_ms = NEVER_MS,
     };
     suites_title(m, out);
@@ -706,8 +733,6 @@ bool manual_child(const struct manual *m, struct status_child *out)
         status_copy_selectors(m->selectors.list, m->selectors.local_count, out->local_selectors);
     out->remote_count = status_copy_selectors(m->selectors.list + m->selectors.local_count,
                                               m->selectors.remote_count, out->remote_selectors);
-    if (!dataplane_sa_counters(m->gateway->dataplane, inside->spi_in, &out->counters)) {
-        out->counters = (struct sa_counters){0};
-    }
+    set_mtu(m, inside->spi_in, out);
     return true;
 }

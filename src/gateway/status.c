@@ -510,9 +510,17 @@ bool gateway_child_at(const struct gateway *g, size_t index, size_t number,
             status_copy_selectors(info.remote_selectors, info.remote_count, out->remote_selectors);
         out->rekey_ms = info.rekey_ms;
         out->narrowed = is_narrowed(site, &info);
+        out->replay_window = site->config->replay_window;
+        out->compress = info.compress;
+        out->aggfrag = info.aggfrag;
+        out->tfc_bytes = children_tfc_bytes(&site->config->carriage, &info);
+        out->tfc_dummy_ms = site->config->carriage.tfc_dummy_ms;
     }
     if (!dataplane_sa_counters(g->dataplane, child->spi_in, &out->counters)) {
         out->counters = (struct sa_counters){0};
+    }
+    if (!dataplane_sa_overhead(g->dataplane, child->spi_in, &out->overhead)) {
+        out->overhead = (struct sa_overhead){0};
     }
     return true;
 }

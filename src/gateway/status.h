@@ -98,6 +98,12 @@ struct status_child {
     struct selector remote_selectors[STATUS_SELECTORS_MAX];
     struct sa_counters counters; /* of this SA alone; path MTU and overhead are in it */
     enum status_mtu mtu_source; /* of counters.outer_mtu */
+    struct sa_overhead overhead;
+    uint32_t replay_window; /* 0: off */
+    bool compress; /* IPComp was agreed; counters.compressed_* say what it is good for */
+    uint16_t tfc_bytes; /* TFC_TO_MTU: to the MTU; 0: none */
+    uint32_t tfc_dummy_ms; /* 0: none */
+    bool aggfrag; /* IP-TFS was agreed */
     uint64_t rekey_ms;
 };
 

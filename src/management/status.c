@@ -59,6 +59,43 @@ static json_t *selectors_of(const struct selector *selectors, size_t count)
     return array;
 }
 
+/* Only what is there. */
+static json_t *overhead_of(const struct sa_overhead *o)
+{
+    const struct {
+        const char *name;
+        uint16_t bytes;
+    } parts[] = {{"outer_ip", o->outer_ip}, {"ah", o->ah},  {"udp", o->udp},
+                 {"esp", o->esp},           {"iv", o->iv},  {"padding", o->padding},
+                 {"trailer", o->trailer},   {"icv", o->icv}};
+    json_t *object = json_object();
+
+    for (size_t i = 0; i < ARRAY_LENGTH(parts); i++) {
+        if (parts[i].bytes > 0) {
+            json_object_set_new(object, parts[i].name, count_of(parts[i].bytes));
+        }
+    }
+    return object;
+}
+
+/* How packets are carried, beside by which suite. */
+static void add_carriage(json_t *object, const struct status_child *child)
+{
+    const struct sa_counters *c = &child->counters;
+
+    json_object_set_new(object, "mtu_source", json_string(status_mtu_name(child->mtu_source)));
+    json_object_set_new(object, "overhead", overhead_of(&child->overhead));
+    json_object_set_new(object, "replay_window", count_of(child->replay_window));
+    json_object_set_new(object, "duplicates", count_of(c->duplicates));
+    json_object_set_new(object, "compress", json_boolean(child->compress));
+    json_object_set_new(object, "compressed_from_bytes", count_of(c->compressed_from));
+    json_object_set_new(object, "compressed_to_bytes", count_of(c->compressed_to));
+    json_object_set_new(object, "tfc_bytes",
+                        count_of(child->tfc_bytes == TFC_TO_MTU ? c->inner_mtu : child->tfc_bytes));
+    json_object_set_new(object, "tfc_dummy_ms", count_of(child->tfc_dummy_ms));
+    json_object_set_new(object, "iptfs", json_boolean(child->aggfrag));
+}
+
 static json_t *child_of(const struct status_child *child, uint64_t now_ms)
 {
     json_t *object = json_object();
@@ -91,6 +128,7 @@ static json_t *child_of(const struct status_child *child, uint64_t now_ms)
     json_object_set_new(object, "inner_mtu", count_of(child->counters.inner_mtu));
     json_object_set_new(object, "overhead_bytes", count_of(child->counters.overhead_bytes));
     json_object_set_new(object, "rekey_in_s", seconds_until(child->rekey_ms, now_ms));
+    add_carriage(object, child);
     return object;
 }
 

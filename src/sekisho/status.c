@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "sekisho/command.h"
 
 static const char *red(const struct command *command)
@@ -121,6 +122,61 @@ static void show_list(const char *title, const json_t *list)
     putchar('\n');
 }
 
+/* What the path carries, how that is known, and what is left of it inside. */
+static void show_size(const json_t *child)
+{
+    static const struct {
+        const char *name, *title;
+    } parts[] = {{"outer_ip", "outer IP"}, {"ah", "AH"},  {"udp", "UDP"},
+                 {"esp", "ESP"},           {"iv", "IV"},  {"padding", "padding"},
+                 {"trailer", "trailer"},   {"icv", "ICV"}};
+    const json_t *overhead = json_object_get(child, "overhead");
+    const char *between = "";
+
+    printf("    %-10souter %.0f (%s) - %.0f of overhead = inner %.0f\n", "MTU",
+           number_of(child, "outer_mtu"), text_of(child, "mtu_source"),
+           number_of(child, "overhead_bytes"), number_of(child, "inner_mtu"));
+    printf("    %-10s", "overhead");
+    for (size_t i = 0; i < ARRAY_LENGTH(parts); i++) {
+        if (number_of(overhead, parts[i].name) > 0) {
+            printf("%s%s %.0f", between, parts[i].title, number_of(overhead, parts[i].name));
+            between = " + ";
+        }
+    }
+    putchar('\n');
+}
+
+static void show_carriage(const json_t *child)
+{
+    double from = number_of(child, "compressed_from_bytes");
+    char every[32];
+
+    printf("    %-10s", "replay");
+    if (number_of(child, "replay_window") > 0) {
+        printf("window %.0f\n", number_of(child, "replay_window"));
+    } else {
+        printf("not looked at, %.0f duplicates passed\n", number_of(child, "duplicates"));
+    }
+    if (is_true(child, "compress")) {
+        printf("    %-10son", "compress");
+        if (from > 0) {
+            printf(", to %.0f %% of what was sent",
+                   100 * number_of(child, "compressed_to_bytes") / from);
+        }
+        putchar('\n');
+    }
+    if (is_true(child, "iptfs")) {
+        printf("    %-10spackets of one size at one rate (IP-TFS)\n", "TFC");
+    }
+    if (number_of(child, "tfc_bytes") > 0) {
+        printf("    %-10spadded to %.0f octets\n", "TFC", number_of(child, "tfc_bytes"));
+    }
+    if (number_of(child, "tfc_dummy_ms") > 0) {
+        printf("    %-10sa dummy packet after %s of silence\n", "TFC",
+               show_duration(number_of(child, "tfc_dummy_ms") / 1000, every));
+    }
+}
+
 static void show_child(const struct command *command, const json_t *child)
 {
     char in[32];
@@ -141,9 +197,8 @@ static void show_child(const struct command *command, const json_t *child)
     if (command->verbose) {
         printf("    %-10sin %s   out %s\n", "SPI", text_of(child, "spi_in"),
                text_of(child, "spi_out"));
-        printf("    %-10souter %.0f - %.0f of overhead = inner %.0f\n", "MTU",
-               number_of(child, "outer_mtu"), number_of(child, "overhead_bytes"),
-               number_of(child, "inner_mtu"));
+        show_size(child);
+        show_carriage(child);
         printf("    %-10sreplayed %.0f, forged %.0f, outside the selectors %.0f\n", "refused",
                number_of(child, "replayed"), number_of(child, "forged"),
                number_of(child, "selector_mismatch"));
@@ -280,16 +335,17 @@ int verb_sas(const struct command *command)
     if (json_array_size(json_object_get(answer, "sas")) == 0) {
         printf("there are no security associations: no tunnel is up\n");
     } else {
-        printf("%-*s %-10s %-10s %-8s %-7s %-9s %-9s %s\n", width, "SITE", "SPI IN", "SPI OUT",
-               "ORIGIN", "IN UDP", "IN", "OUT", "CRYPTO");
+        printf("%-*s %-10s %-10s %-8s %-7s %-10s %-7s %-9s %-9s %s\n", width, "SITE", "SPI IN",
+               "SPI OUT", "ORIGIN", "PROTO", "MODE", "IN UDP", "IN", "OUT", "CRYPTO");
     }
     json_array_foreach(json_object_get(answer, "sas"), index, sa)
     {
         char in[32];
         char out[32];
 
-        printf("%-*s %-10s %-10s %-8s %-7s %-9s %-9s %s\n", width, text_of(sa, "site"),
+        printf("%-*s %-10s %-10s %-8s %-7s %-10s %-7s %-9s %-9s %s\n", width, text_of(sa, "site"),
                text_of(sa, "spi_in"), text_of(sa, "spi_out"), text_of(sa, "origin"),
+               text_of(sa, "protocol"), text_of(sa, "mode"),
                is_true(sa, "encapsulated") ? "yes" : "no",
                show_bytes(number_of(sa, "in_bytes"), in),
                show_bytes(number_of(sa, "out_bytes"), out), text_of(sa, "suite"));
