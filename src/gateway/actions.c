@@ -66,7 +66,7 @@ uint16_t actions_machine_port(const struct gateway *g, uint16_t port)
 }
 
 static void send_bytes(struct gateway *g, const struct endpoint *local, const struct endpoint *peer,
-                       size_t marker, struct slice bytes, bool dont_fragment)
+                       size_t marker, struct slice bytes, enum send_size size)
 {
     if (g->queued_sends >= QUEUED_SENDS_MAX) {
         return;
@@ -81,16 +81,17 @@ static void send_bytes(struct gateway *g, const struct endpoint *local, const st
     queued->action.send.local.port = actions_socket_port(g, local->port);
     queued->action.send.peer = *peer;
     queued->action.send.bytes = (struct slice){queued->bytes, queued->length};
-    queued->action.send.dont_fragment = dont_fragment;
+    queued->action.send.dont_fragment = size == SEND_WHOLE;
+    queued->action.send.cut = size == SEND_IN_PIECES;
     g->queued_sends++;
     g->messages_out++;
 }
 
 /* RFC 3948 2.2: on port 4500 four octets of zeros stand where ESP has its SPI. */
 void actions_send(struct gateway *g, const struct endpoint *local, const struct endpoint *peer,
-                  struct slice bytes, bool dont_fragment)
+                  struct slice bytes, enum send_size size)
 {
-    send_bytes(g, local, peer, local->port == IKE_PORT ? 0 : 4, bytes, dont_fragment);
+    send_bytes(g, local, peer, local->port == IKE_PORT ? 0 : 4, bytes, size);
 }
 
 /* RFC 3948 2.3. */
@@ -99,7 +100,7 @@ void actions_send_keepalive(struct gateway *g, const struct endpoint *local,
 {
     static const uint8_t keepalive[1] = {0xff};
 
-    send_bytes(g, local, peer, 0, SLICE_OF(keepalive), false);
+    send_bytes(g, local, peer, 0, SLICE_OF(keepalive), SEND_ANYHOW);
 }
 
 static struct queued_action *take(struct gateway *g)

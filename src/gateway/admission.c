@@ -145,7 +145,7 @@ void admission_datagram(struct gateway *g, const struct endpoint *local,
     case IKEV2_GATE_ADMIT:
         break;
     case IKEV2_GATE_REPLY:
-        actions_send(g, local, peer, writer_written(&reply), false);
+        actions_send(g, local, peer, writer_written(&reply), SEND_ANYHOW);
         g->cookies_sent += cookies && header.exchange == IKEV2_IKE_SA_INIT;
         return;
     case IKEV2_GATE_DROP:

@@ -57,6 +57,7 @@ struct gateway_action {
                                    marker is part of it (or it is a keepalive of one octet 0xff) */
             bool dont_fragment; /* it asks for the path MTU: neither routers nor this system may
                                    cut it */
+            bool cut; /* that one again, which must arrive: in pieces that pass everywhere */
         } send;
         struct {
             uint64_t job;

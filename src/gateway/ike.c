@@ -291,7 +291,7 @@ static void carry_out(struct ike *ike, const struct ikev2_action *action, struct
     switch (action->kind) {
     case IKEV2_SEND:
         actions_send(g, &action->send.local, &action->send.peer, action->send.bytes,
-                     action->send.dont_fragment);
+                     path_send_size(ike, action->send.bytes.length, action->send.dont_fragment));
         ike->sent_ms = now_ms;
         break;
     case IKEV2_ASK_KEY_EXCHANGE:

@@ -398,9 +398,14 @@ void gateway_settle(struct gateway *g, uint64_t now_ms);
 void gateway_set_timer(struct gateway *g, struct timer *timer, uint64_t at_ms);
 
 /* ---- actions.c ---- */
+enum send_size {
+    SEND_ANYHOW,
+    SEND_WHOLE, /* or not at all */
+    SEND_IN_PIECES,
+};
 struct gateway_action *actions_add(struct gateway *g, enum gateway_action_kind kind);
 void actions_send(struct gateway *g, const struct endpoint *local, const struct endpoint *peer,
-                  struct slice bytes, bool dont_fragment);
+                  struct slice bytes, enum send_size size);
 void actions_send_keepalive(struct gateway *g, const struct endpoint *local,
                             const struct endpoint *peer);
 /* What is too long is cut; NULL is empty. */
@@ -663,6 +668,8 @@ void path_time(struct ike *ike, uint64_t now_ms);
 /* What is sent gets no answer: big packets may vanish on the way. */
 void path_suspect(struct ike *ike, uint64_t now_ms);
 void path_probed(struct ike *ike, uint16_t bytes, bool passed, uint64_t now_ms);
+/* How a message of the machine must go. */
+enum send_size path_send_size(const struct ike *ike, size_t message_bytes, bool dont_fragment);
 enum status_mtu path_source(const struct ike *ike);
 
 /* ---- duplicates.c ---- */

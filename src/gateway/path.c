@@ -16,6 +16,7 @@
 #define LEAST_IPV6 1280
 #define PRECISE_BYTES 8 /* the cipher's block makes a packet smaller than it was wanted */
 #define FAILED_MAX 2 /* one may have been lost for another reason (RFC 8899 5.1.2: MAX_PROBES) */
+#define LARGEST_HEADS 72 /* IPv6, UDP, the marker, and what the cipher's block leaves */
 #define PROBES_MAX 24
 
 static bool is_wanted(const struct ike *ike)
@@ -198,6 +199,18 @@ void path_probed(struct ike *ike, uint16_t bytes, bool passed, uint64_t now_ms)
         return;
     }
     too_big(ike, now_ms);
+}
+
+/* Where big packets vanish between two routers nobody cuts them, and a question that gets no answer
+ * at all would be the end of the IKE SA: what is sent again goes in pieces. */
+enum send_size path_send_size(const struct ike *ike, size_t message_bytes, bool dont_fragment)
+{
+    if (dont_fragment) {
+        return SEND_WHOLE;
+    }
+    return ike->path.step != PATH_REST && message_bytes + LARGEST_HEADS >= ike->path.asked
+               ? SEND_IN_PIECES
+               : SEND_ANYHOW;
 }
 
 enum status_mtu path_source(const struct ike *ike)

@@ -37,7 +37,6 @@
 /* RFC 791 and RFC 8200 5: no path is narrower, so whoever says so lies. */
 #define MTU_MIN_IPV4 576
 #define MTU_MIN_IPV6 1280
-#define IPV6_AND_UDP_HEAD_BYTES 48
 
 struct control {
     _Alignas(struct cmsghdr) uint8_t bytes[CONTROL_BYTES];
@@ -703,15 +702,24 @@ size_t datagram_send(struct datagram_socket *s, struct packet *const *packets, s
     return refused;
 }
 
-/* Nobody on the way cuts an IPv6 packet. Where big ones vanish without a word the system knows of
- * no limit, so what may be cut is cut here to what passes everywhere (RFC 8200 5). */
-static bool must_be_cut(const struct datagram_socket *s, struct slice bytes)
+static bool set_cut(struct datagram_socket *s, enum datagram_cut cut)
 {
-    return s->family == FAMILY_IPV6 && bytes.length > MTU_MIN_IPV6 - IPV6_AND_UDP_HEAD_BYTES;
+    switch (cut) {
+    case DATAGRAM_MAY_BE_CUT:
+        return set_dont_fragment(s, false);
+    case DATAGRAM_NEVER_CUT:
+        return set_discovery(s, IP_PMTUDISC_PROBE, IPV6_PMTUDISC_PROBE);
+    case DATAGRAM_CUT:
+        /* RFC 8200 5: the system cuts to what passes everywhere. */
+        return set_dont_fragment(s, false) &&
+               (s->family != FAMILY_IPV6 ||
+                set_option(s->fd, IPPROTO_IPV6, IPV6_MTU, MTU_MIN_IPV6));
+    }
+    return false;
 }
 
 bool datagram_send_one(struct datagram_socket *s, const struct address *local,
-                       const struct endpoint *peer, struct slice bytes, bool dont_fragment)
+                       const struct endpoint *peer, struct slice bytes, enum datagram_cut cut)
 {
     struct sockaddr_storage name;
     struct control control;
@@ -725,21 +733,75 @@ bool datagram_send_one(struct datagram_socket *s, const struct address *local,
     assert(peer->address.family == s->family);
     write_control(&message, s->family, local, 0);
     (void)pthread_mutex_lock(&s->lock);
-    /* A question about the path: what the system believes of it is not asked. */
-    bool ok = dont_fragment ? set_discovery(s, IP_PMTUDISC_PROBE, IPV6_PMTUDISC_PROBE)
-                            : set_dont_fragment(s, false);
-    bool cut = ok && !dont_fragment && must_be_cut(s, bytes) &&
-               set_option(s->fd, IPPROTO_IPV6, IPV6_MTU, MTU_MIN_IPV6);
+    bool ok = set_cut(s, cut);
     ssize_t sent = -1;
     /* As in send_until_refused(): the first answer may be about an earlier datagram. */
     for (unsigned tries = 0; ok && sent < 0 && tries < 2; tries++) {
         sent = sendmsg(s->fd, &message, MSG_DONTWAIT);
     }
-    if (cut) {
+    if (cut == DATAGRAM_CUT && s->family == FAMILY_IPV6) {
         (void)set_option(s->fd, IPPROTO_IPV6, IPV6_MTU, 0);
     }
     (void)pthread_mutex_unlock(&s->lock);
     return sent >= 0;
+}
+
+/* ---- pieces ---- */
+
+#define IPV4_BYTES 20
+#define UDP_BYTES 8
+#define PIECE_BYTES ((MTU_MIN_IPV4 - IPV4_BYTES) / 8 * 8)
+
+/* RFC 791 3.1. Length and checksum are the system's. */
+static void write_piece_head(uint8_t out[IPV4_BYTES], const struct endpoint *local,
+                             const struct endpoint *peer, uint16_t identification, size_t offset,
+                             bool more)
+{
+    memset(out, 0, IPV4_BYTES);
+    out[0] = 0x45;
+    put_u16(out + 4, identification);
+    put_u16(out + 6, (uint16_t)(offset / 8 | (more ? 0x2000u : 0)));
+    out[8] = IPDEFTTL;
+    out[9] = IPPROTO_UDP;
+    memcpy(out + 12, local->address.bytes, 4);
+    memcpy(out + 16, peer->address.bytes, 4);
+}
+
+bool datagram_send_pieces(struct datagram_socket *whole, const struct endpoint *local,
+                          const struct endpoint *peer, struct slice bytes)
+{
+    static atomic_uint numbers;
+    uint16_t identification = (uint16_t)(atomic_fetch_add(&numbers, 1) % UINT16_MAX + 1);
+    size_t length = bytes.length + UDP_BYTES;
+    uint8_t buffer[IPV4_BYTES + PIECE_BYTES];
+    struct packet packet = {.buffer = buffer,
+                            .capacity = sizeof(buffer),
+                            .local = *local,
+                            .peer = *peer,
+                            .has_outer_head = true};
+    struct packet *packets[1] = {&packet};
+    uint8_t *datagram = length + IPV4_BYTES > UINT16_MAX ? NULL : malloc(length);
+    size_t refused = 0;
+
+    assert(whole->protocol == DATAGRAM_WHOLE && whole->family == FAMILY_IPV4);
+    if (datagram == NULL) {
+        return false;
+    }
+    put_u16(datagram, local->port);
+    put_u16(datagram + 2, peer->port);
+    put_u16(datagram + 4, (uint16_t)length);
+    put_u16(datagram + 6, 0); /* no checksum: allowed with IPv4, and IKE proves its messages */
+    memcpy(datagram + UDP_BYTES, bytes.data, bytes.length);
+    for (size_t at = 0; at < length; at += PIECE_BYTES) {
+        size_t piece = length - at < PIECE_BYTES ? length - at : PIECE_BYTES;
+
+        write_piece_head(buffer, local, peer, identification, at, at + piece < length);
+        memcpy(buffer + IPV4_BYTES, datagram + at, piece);
+        packet.length = (uint32_t)(IPV4_BYTES + piece);
+        refused += datagram_send(whole, packets, 1);
+    }
+    free(datagram);
+    return refused == 0;
 }
 
 /* ---- errors ---- */

@@ -60,10 +60,19 @@ MUST_USE bool datagram_has_more(const struct datagram_socket *s);
  * total length of an IPv4 header once more, and gives a packet that may be fragmented an
  * identification when it has none. */
 size_t datagram_send(struct datagram_socket *s, struct packet *const *packets, size_t count);
-/* One message for the control plane, which may be cut; or a question about the path, which may not,
- * whatever the system believes of that path. False when the system refused; errno says why. */
+enum datagram_cut {
+    DATAGRAM_MAY_BE_CUT, /* by routers, or by the system as far as it knows the path */
+    DATAGRAM_NEVER_CUT, /* a question about the path, whatever the system believes of it */
+    DATAGRAM_CUT, /* here, into pieces that pass everywhere */
+};
+/* One message for the control plane. IPv4 messages are cut by datagram_send_pieces(). False when
+ * the system refused; errno says why. */
 bool datagram_send_one(struct datagram_socket *s, const struct address *local,
-                       const struct endpoint *peer, struct slice bytes, bool dont_fragment);
+                       const struct endpoint *peer, struct slice bytes, enum datagram_cut cut);
+/* An IPv4 message over UDP in pieces of at most 576 octets (RFC 791), by a socket of
+ * DATAGRAM_WHOLE. False when it is too long for UDP or the system refused one. */
+bool datagram_send_pieces(struct datagram_socket *whole, const struct endpoint *local,
+                          const struct endpoint *peer, struct slice bytes);
 
 /* What the network said about a datagram of ours (ICMP, or the system's own knowledge of the path).
  */

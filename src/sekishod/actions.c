@@ -70,6 +70,19 @@ static void start_exchange(struct daemon *daemon, exchange_work *work, uint64_t 
 
 /* ---- messages ---- */
 
+/* The system cuts IPv4 packets to what it knows of the path alone. */
+static bool send_pieces(struct daemon *daemon, const struct gateway_action *action)
+{
+    const struct endpoint *local = &action->send.local;
+    const struct endpoint *peer = &action->send.peer;
+    struct datagram_socket *whole =
+        peer->address.family == FAMILY_IPV4 && !address_is_unset(&local->address)
+            ? sockets_find(&daemon->sockets, DATAGRAM_WHOLE, local, peer)
+            : NULL;
+
+    return whole != NULL && datagram_send_pieces(whole, local, peer, action->send.bytes);
+}
+
 static void send_message(struct daemon *daemon, const struct gateway_action *action,
                          uint64_t now_ms)
 {
@@ -85,8 +98,13 @@ static void send_message(struct daemon *daemon, const struct gateway_action *act
         return;
     }
     /* What is lost here is lost as on the way: the machines send again. */
+    if (action->send.cut && send_pieces(daemon, action)) {
+        return;
+    }
     (void)datagram_send_one(s, &local->address, peer, action->send.bytes,
-                            action->send.dont_fragment);
+                            action->send.dont_fragment ? DATAGRAM_NEVER_CUT
+                            : action->send.cut         ? DATAGRAM_CUT
+                                                       : DATAGRAM_MAY_BE_CUT);
 }
 
 static bool may_be_source(const struct daemon *daemon, const struct address *address)

@@ -301,7 +301,8 @@ static void send_into(const char *address)
     bool absent;
 
     if (udp_open(&s, &any, &absent, why, sizeof(why))) {
-        (void)datagram_send_one(&s, &(struct address){0}, &to, SLICE_TEXT("hello"), false);
+        (void)datagram_send_one(&s, &(struct address){0}, &to, SLICE_TEXT("hello"),
+                                DATAGRAM_MAY_BE_CUT);
         datagram_close(&s);
     }
 }

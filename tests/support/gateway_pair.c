@@ -51,7 +51,7 @@ static struct endpoint shown_as(const struct gateway_pair_node *n, const struct 
 
 static struct gateway_pair_datagram *post(struct gateway_pair *p, uint8_t protocol,
                                           const struct endpoint *from, const struct endpoint *to,
-                                          struct slice bytes, bool dont_fragment)
+                                          struct slice bytes, bool dont_fragment, bool cut)
 {
     need(p->queued < GATEWAY_PAIR_QUEUE_MAX, "too many datagrams on the way");
     struct gateway_pair_datagram *d = &p->queue[p->queued];
@@ -60,6 +60,7 @@ static struct gateway_pair_datagram *post(struct gateway_pair *p, uint8_t protoc
         .at_ms = p->now_ms + GATEWAY_PAIR_DELAY_MS,
         .order = p->order++,
         .dont_fragment = dont_fragment,
+        .cut = cut,
         .protocol = protocol,
         .from = *from,
         .to = *to,
@@ -87,7 +88,7 @@ static void post_whole(struct gateway_pair *p, const struct packet *packet)
     memcpy(from.address.bytes, bytes.data + 12, 4);
     memcpy(to.address.bytes, bytes.data + 16, 4);
     struct gateway_pair_datagram *d =
-        post(p, bytes.data[9], &from, &to, bytes, packet->dont_fragment != 0);
+        post(p, bytes.data[9], &from, &to, bytes, packet->dont_fragment != 0, false);
 
     if (d != NULL) {
         d->head_bytes = 20;
@@ -97,7 +98,7 @@ static void post_whole(struct gateway_pair *p, const struct packet *packet)
 void gateway_pair_inject(struct gateway_pair *p, const struct endpoint *from,
                          const struct endpoint *to, struct slice bytes)
 {
-    (void)post(p, PROTOCOL_UDP, from, to, bytes, false);
+    (void)post(p, PROTOCOL_UDP, from, to, bytes, false, false);
 }
 
 /* The soonest; equal ones in the order in which they were sent. */
@@ -133,7 +134,7 @@ static void take_output(struct gateway_pair_node *n, struct dataplane_output *ou
             post_whole(p, packet);
         } else {
             (void)post(p, packet->outer_protocol, &from, &packet->peer, packet_slice(packet),
-                       packet->dont_fragment != 0);
+                       packet->dont_fragment != 0, false);
         }
         dataplane_give_packet(n->worker, packet);
     }
@@ -252,7 +253,7 @@ static void act(struct gateway_pair_node *n, const struct gateway_action *action
         if (address_equal(&from.address, &n->outer)) {
             from = shown_as(n, &from);
             (void)post(p, PROTOCOL_UDP, &from, &action->send.peer, action->send.bytes,
-                       action->send.dont_fragment);
+                       action->send.dont_fragment, action->send.cut);
         }
         return;
     }

@@ -50,7 +50,7 @@ struct gateway_pair_node {
 struct gateway_pair_datagram {
     uint64_t at_ms;
     uint64_t order;
-    bool dont_fragment;
+    bool dont_fragment, cut;
     uint8_t protocol;
     struct endpoint from, to;
     uint16_t head_bytes; /* of the IP header, which stands before the rest when it is known */
