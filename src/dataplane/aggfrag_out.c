@@ -373,7 +373,7 @@ static void move_packet(struct aggfrag_out *next, const struct aggfrag_out *old,
 
 void aggfrag_out_take_over(struct aggfrag_out *next, struct aggfrag_out *old)
 {
-    assert(next->waiting == 0);
+    assert(!next->finishing);
     assert(!old->finishing);
     uint32_t stays = old->begun_bytes > 0 ? 1 : 0;
     uint32_t stays_bytes = stays > 0 ? first_left(old) : 0;
@@ -393,6 +393,13 @@ void aggfrag_out_take_over(struct aggfrag_out *next, struct aggfrag_out *old)
     set_rate_bounds(next);
     next->pace = old->pace;
     follow_rate(next);
+}
+
+void aggfrag_out_take_back(struct aggfrag_out *out, uint64_t now_us)
+{
+    assert(out->finishing);
+    out->finishing = false;
+    aggfrag_out_start(out, now_us);
 }
 
 void aggfrag_finish(struct aggfrag_out *old, struct aggfrag_out *next, uint64_t now_us,

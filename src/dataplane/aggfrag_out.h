@@ -72,6 +72,8 @@ void aggfrag_out_hear(struct aggfrag_out *out, const struct aggfrag_news *news);
  * dropped as queue_full. While aggfrag_out_is_midway(old), each payload that `next` would send is
  * made by aggfrag_finish() and goes out under the old SA. */
 void aggfrag_out_take_over(struct aggfrag_out *next, struct aggfrag_out *old);
+/* The new SA went away: this one goes on with a pace that begins now. */
+void aggfrag_out_take_back(struct aggfrag_out *out, uint64_t now_us);
 MUST_USE bool aggfrag_out_is_midway(const struct aggfrag_out *out);
 void aggfrag_finish(struct aggfrag_out *old, struct aggfrag_out *next, uint64_t now_us,
                     uint8_t *payload, size_t payload_bytes);

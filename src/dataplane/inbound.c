@@ -166,7 +166,7 @@ static bool is_impossible(const struct dataplane *dp, const struct ip_head *head
            address_equal(&head->source, ours);
 }
 
-static void set_tos(uint8_t *data, uint8_t family, uint8_t tos)
+void set_tos(uint8_t *data, uint8_t family, uint8_t tos)
 {
     if (family == FAMILY_IPV4) {
         ipv4_set_tos(data, tos);
@@ -234,7 +234,7 @@ enum drop_reason check_inner(struct dataplane_worker *worker, struct sa *sa, str
     if (!ip_read(packet_slice(packet), head)) {
         return DROP_MALFORMED_INNER;
     }
-    if ((head->family == FAMILY_IPV4) != (next_header == IP_PROTOCOL_IPV4)) {
+    if (next_header != (head->family == FAMILY_IPV4 ? IP_PROTOCOL_IPV4 : IP_PROTOCOL_IPV6)) {
         return DROP_BAD_NEXT_HEADER;
     }
     /* RFC 4303 2.7: what stands behind the packet is padding against traffic analysis. */

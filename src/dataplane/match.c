@@ -40,6 +40,18 @@ static bool match_ports_fit(const struct match *m, bool has_ports, uint16_t port
     return port >= m->port_first && port <= m->port_last;
 }
 
+static bool wide_equal(const struct wide_address *a, const struct wide_address *b)
+{
+    return a->high == b->high && a->low == b->low;
+}
+
+bool match_equal(const struct match *a, const struct match *b)
+{
+    return wide_equal(&a->first, &b->first) && wide_equal(&a->last, &b->last) &&
+           a->port_first == b->port_first && a->port_last == b->port_last &&
+           a->family == b->family && a->protocol == b->protocol;
+}
+
 bool match_end_fits(const struct match *m, const struct match_key *key, const struct match_end *end)
 {
     return m->family == key->family && wide_not_after(m->first, end->address) &&

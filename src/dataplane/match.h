@@ -37,6 +37,7 @@ struct match {
 struct wide_address wide_of_address(const struct address *a);
 
 struct match match_of_selector(const struct selector *s);
+MUST_USE bool match_equal(const struct match *a, const struct match *b);
 /* RFC 4301: OPAQUE fits only what has no ports to be seen, ANY fits all. */
 MUST_USE bool match_end_fits(const struct match *m, const struct match_key *key,
                              const struct match_end *end);

@@ -38,7 +38,7 @@ static enum drop_reason read_esp(struct dataplane_worker *worker, struct nest *n
         return reason;
     }
     n->job = worker->esp_count;
-    if (!esp_read(&n->work, &worker->jobs[n->job])) {
+    if (!esp_read(&n->work, &worker->esp_jobs[n->job])) {
         return DROP_MALFORMED_OUTER;
     }
     worker->esp_count++;
@@ -52,8 +52,7 @@ static enum drop_reason read_ah(struct dataplane_worker *worker, struct nest *n)
     uint8_t family = packet->peer.address.family;
     struct ah_head ah;
 
-    if (packet->outer_head_bytes == 0 || packet->outer_head_bytes > packet->offset ||
-        !ah_read(packet_slice(packet), family, &ah) ||
+    if (packet->outer_head_bytes == 0 || !ah_read(packet_slice(packet), family, &ah) ||
         ah.head_bytes != sa_ah_bytes(shape, family)) {
         return DROP_MALFORMED_OUTER;
     }
@@ -94,6 +93,9 @@ static enum drop_reason read_one(struct dataplane_worker *worker, struct nest *n
     if (!came_as_agreed(n)) {
         return DROP_NOT_BUNDLED;
     }
+    if (n->packet->outer_head_bytes > n->packet->offset) {
+        return DROP_MALFORMED_OUTER;
+    }
     return n->sa->shape.protocol == IP_PROTOCOL_AH ? read_ah(worker, n) : read_esp(worker, n);
 }
 
@@ -102,7 +104,7 @@ static enum drop_reason read_one(struct dataplane_worker *worker, struct nest *n
 static bool was_opened(struct dataplane_worker *worker, struct nest *n)
 {
     if (n->sa->shape.protocol != IP_PROTOCOL_AH) {
-        return worker->jobs[n->job].ok;
+        return worker->esp_jobs[n->job].ok;
     }
     const struct auth_job *job = &worker->ah_jobs[n->job];
     uint8_t computed[AH_ICV_BYTES_MAX];
@@ -210,6 +212,9 @@ static bool bring_head(struct packet *packet, uint32_t distance, uint8_t protoco
     if (bytes == 0) {
         return synthesise_head(packet, protocol);
     }
+    if (bytes + packet->length > UINT16_MAX) {
+        return false;
+    }
     uint8_t *to = packet_data(packet) - bytes;
     memmove(to, to - distance, bytes);
     nest_fix_head(to, bytes, last_next_header(to, bytes), protocol, bytes + packet->length);
@@ -217,12 +222,13 @@ static bool bring_head(struct packet *packet, uint32_t distance, uint8_t protoco
 }
 
 /* Inside a tunnel there is a packet to ourselves, of the next SA inward. */
-static enum drop_reason enter_tunnel(struct nest *n)
+static enum drop_reason enter_tunnel(const struct nest *n, const struct sa *inner)
 {
     struct packet *packet = n->packet;
-    const struct sa_path *path = atomic_load(&sa_inner(n->sa)->path);
+    const struct sa_path *path = atomic_load(&inner->path);
     struct ip_place place;
     struct ip_head head;
+    uint8_t tos = 0;
 
     if (!ip_read(packet_slice(packet), &head) ||
         !ip_protection_place((struct slice){packet_data(packet), head.total_bytes}, &place)) {
@@ -232,12 +238,19 @@ static enum drop_reason enter_tunnel(struct nest *n)
         !address_equal(&head.source, &path->peer.address)) {
         return DROP_SELECTOR_MISMATCH;
     }
+    /* RFC 6040 4.2: each tunnel hands on the congestion that it met. */
+    if (!ecn_decapsulate(head.tos, packet->tos, &tos)) {
+        return DROP_ECN;
+    }
+    if (tos != head.tos) {
+        set_tos(packet_data(packet), head.family, tos);
+    }
     packet->length = head.total_bytes - place.offset;
     packet->offset += place.offset;
     packet->outer_head_bytes = place.offset;
     packet->local.address = head.destination;
     packet->peer.address = head.source;
-    packet->tos = head.tos;
+    packet->tos = tos;
     packet->outer_protocol = place.next_header;
     return DROP_NONE;
 }
@@ -249,16 +262,20 @@ static enum drop_reason go_inward(struct nest *n, uint32_t distance, uint8_t nex
     struct packet *packet = n->packet;
     enum drop_reason reason = DROP_NONE;
 
+    if (inner == NULL) {
+        /* It was taken out; what goes around it carries nothing by itself. */
+        return DROP_NOT_BUNDLED;
+    }
     if (n->sa->shape.transport) {
         if (!bring_head(packet, distance, next_header)) {
-            return DROP_NO_BUFFER;
+            return DROP_MALFORMED_INNER;
         }
         packet->outer_protocol = next_header;
     } else {
         if (next_header != IP_PROTOCOL_IPV4 && next_header != IP_PROTOCOL_IPV6) {
             return DROP_BAD_NEXT_HEADER;
         }
-        reason = enter_tunnel(n);
+        reason = enter_tunnel(n, inner);
     }
     if (reason != DROP_NONE) {
         return reason;
@@ -295,12 +312,16 @@ static enum drop_reason check_transport(struct dataplane_worker *worker, struct 
     struct packet *packet = n->packet;
 
     if (!bring_head(packet, distance, next_header)) {
-        return DROP_NO_BUFFER;
+        return DROP_MALFORMED_INNER;
     }
     packet->offset -= packet->outer_head_bytes;
     packet->length += packet->outer_head_bytes;
     if (!ip_read(packet_slice(packet), head)) {
         return DROP_MALFORMED_INNER;
+    }
+    if (head->is_fragment) {
+        /* RFC 4303 3.3.4, RFC 4302 3.3.4: whole datagrams alone are protected in this mode. */
+        return DROP_REASSEMBLY;
     }
     enum drop_reason reason = check_selectors(worker, n->sa, packet, head);
     if (reason == DROP_NONE && !fix_checksum(n->sa, packet, head)) {
@@ -346,7 +367,7 @@ static bool go_on(struct dataplane_worker *worker, struct nest *n, bool authenti
         pacing_receive(worker, &n->work, now_ms * 1000);
         return false;
     }
-    if (reason == DROP_NONE && sa_inner(sa) != NULL) {
+    if (reason == DROP_NONE && sa->more->goes_around) {
         uint32_t bytes = packet->length;
 
         reason = go_inward(n, packet->offset - before, next_header);
@@ -371,6 +392,7 @@ static void receive_round(struct dataplane_worker *worker, uint64_t now_ms)
 {
     size_t count = worker->nest_count;
     size_t kept = 0;
+    size_t owed = worker->owed;
 
     worker->esp_count = 0;
     worker->ah_count = 0;
@@ -383,11 +405,12 @@ static void receive_round(struct dataplane_worker *worker, uint64_t now_ms)
             worker_drop_of(worker, &n->work, reason);
         }
     }
-    protect_open(worker->engine, worker->jobs, worker->esp_count);
+    protect_open(worker->engine, worker->esp_jobs, worker->esp_count);
     auth_compute(worker->engine, worker->ah_jobs, worker->ah_count);
     for (size_t i = 0; i < count; i++) {
         struct nest *n = &worker->nests[i];
 
+        worker->owed = owed + kept + count - i - 1;
         if (n->waits && go_on(worker, n, was_opened(worker, n), now_ms)) {
             if (&worker->nests[kept] != n) {
                 worker->nests[kept] = *n;
@@ -395,6 +418,7 @@ static void receive_round(struct dataplane_worker *worker, uint64_t now_ms)
             kept++;
         }
     }
+    worker->owed = owed;
     worker->nest_count = kept;
 }
 

@@ -99,7 +99,7 @@ static void pad_for_confidentiality(const struct sa *sa, struct packet *packet)
         wanted = mtu;
     }
     if (packet->length >= wanted ||
-        packet->capacity - packet->offset - wanted < PACKET_TAILROOM_BYTES) {
+        packet->capacity - packet->offset - PACKET_TAILROOM_BYTES < wanted) {
         return;
     }
     memset(packet_data(packet) + packet->length, 0, wanted - packet->length);
@@ -112,7 +112,7 @@ static bool put_esp(struct dataplane_worker *worker, struct nest *n, uint8_t nex
 
     choose_iv(worker, n->sa, n->work.sequence, iv);
     n->job = worker->esp_count;
-    return esp_write(&n->work, iv, next_header, &worker->jobs[worker->esp_count]);
+    return esp_write(&n->work, iv, next_header, &worker->esp_jobs[worker->esp_count]);
 }
 
 /* RFC 3173: what is protected is made smaller first, where that is agreed and worth while. Returns
@@ -153,7 +153,7 @@ static enum drop_reason write_esp_tunnel(struct dataplane_worker *worker, struct
     }
     worker->esp_count++;
     /* Alone it leaves without an outer header: the system writes that. */
-    if (sa_outer(n->sa) != NULL && !put_tunnel_head(worker, n, IP_PROTOCOL_ESP)) {
+    if (n->sa->more->waits_for_outer && !put_tunnel_head(worker, n, IP_PROTOCOL_ESP)) {
         return DROP_NO_BUFFER;
     }
     return DROP_NONE;
@@ -187,11 +187,27 @@ static bool put_head(struct dataplane_worker *worker, struct packet *packet,
     return true;
 }
 
+/* What is no packet, such as a dummy, has no header that it came with. */
+static enum drop_reason write_esp_contents(struct dataplane_worker *worker, struct nest *n)
+{
+    if (!put_esp(worker, n, n->contents)) {
+        return DROP_NO_BUFFER;
+    }
+    worker->esp_count++;
+    if (!n->sa->shape.encapsulated && !put_tunnel_head(worker, n, IP_PROTOCOL_ESP)) {
+        return DROP_NO_BUFFER;
+    }
+    return DROP_NONE;
+}
+
 static enum drop_reason write_esp_transport(struct dataplane_worker *worker, struct nest *n)
 {
     uint8_t head[NEST_HEAD_BYTES_MAX];
     struct ip_place place;
 
+    if (n->contents != 0) {
+        return write_esp_contents(worker, n);
+    }
     if (!take_head(n->packet, &place, head)) {
         return DROP_MALFORMED_INNER;
     }
@@ -295,7 +311,7 @@ static enum drop_reason write_one(struct dataplane_worker *worker, struct nest *
 static bool was_computed(struct dataplane_worker *worker, struct nest *n)
 {
     if (n->sa->shape.protocol != IP_PROTOCOL_AH) {
-        return worker->jobs[n->job].ok;
+        return worker->esp_jobs[n->job].ok;
     }
     const struct auth_job *job = &worker->ah_jobs[n->job];
     uint8_t *data = packet_data(n->packet);
@@ -331,7 +347,8 @@ static void leave(struct dataplane_worker *worker, struct packet *packet, const 
 static void leave_in_pieces(struct dataplane_worker *worker, const struct nest *n, uint16_t mtu)
 {
     struct packet *pieces[DATAPLANE_OUTPUT_MAX];
-    size_t room = DATAPLANE_OUTPUT_MAX - worker->out->to_wire_count - worker->nest_count;
+    size_t room =
+        DATAPLANE_OUTPUT_MAX - worker->out->to_wire_count - worker->work_count - worker->owed;
     struct ip_head head;
     size_t count = 0;
 
@@ -354,7 +371,7 @@ static void leave_in_pieces(struct dataplane_worker *worker, const struct nest *
 }
 
 /* The last SA is done. */
-static void finish(struct dataplane_worker *worker, const struct nest *n, uint64_t now_ms)
+static void finish(struct dataplane_worker *worker, const struct nest *n)
 {
     const struct sa_shape *shape = &n->sa->shape;
     uint16_t mtu = atomic_load_explicit(&n->sa->outer_mtu, memory_order_relaxed);
@@ -362,7 +379,6 @@ static void finish(struct dataplane_worker *worker, const struct nest *n, uint64
     bool has_outer_head =
         shape->protocol == IP_PROTOCOL_AH || (shape->transport && !shape->encapsulated);
 
-    atomic_store_explicit(&n->sa->last_out_ms, now_ms, memory_order_relaxed);
     if (has_outer_head && n->packet->length > mtu) {
         leave_in_pieces(worker, n, mtu);
     } else {
@@ -370,11 +386,45 @@ static void finish(struct dataplane_worker *worker, const struct nest *n, uint64
     }
 }
 
+/* To the SA around the one that is done. */
+static void go_outward(struct nest *n, struct sa *outer)
+{
+    n->sa = outer;
+    n->contents = 0;
+    if (!outer->shape.transport) {
+        n->tos = ecn_encapsulate(n->tos, outer->shape.copy_dscp);
+    }
+}
+
+/* What was computed leaves; true when another round follows for it. */
+static bool send_on(struct dataplane_worker *worker, struct nest *n, uint64_t now_ms)
+{
+    struct sa *outer = sa_outer(n->sa);
+
+    if (!was_computed(worker, n)) {
+        worker_drop_of(worker, &n->work, DROP_CRYPTO_FAILED);
+        return false;
+    }
+    atomic_store_explicit(&n->sa->last_out_ms, now_ms, memory_order_relaxed);
+    if (outer != NULL) {
+        go_outward(n, outer);
+        return true;
+    }
+    if (n->sa->more->waits_for_outer) {
+        /* It was taken out meanwhile. */
+        worker_drop_of(worker, &n->work, DROP_NO_SA);
+    } else {
+        finish(worker, n);
+    }
+    return false;
+}
+
 /* One SA more for every packet that is there; those that are done leave. */
 static void send_round(struct dataplane_worker *worker, uint64_t now_ms)
 {
     size_t kept = 0;
     size_t count = worker->nest_count;
+    size_t owed = worker->owed;
 
     worker->esp_count = 0;
     worker->ah_count = 0;
@@ -387,28 +437,20 @@ static void send_round(struct dataplane_worker *worker, uint64_t now_ms)
             worker_drop_of(worker, &n->work, reason);
         }
     }
-    protect_seal(worker->engine, worker->jobs, worker->esp_count);
+    protect_seal(worker->engine, worker->esp_jobs, worker->esp_count);
     auth_compute(worker->engine, worker->ah_jobs, worker->ah_count);
     for (size_t i = 0; i < count; i++) {
         struct nest *n = &worker->nests[i];
 
-        if (!n->waits) {
-            continue;
-        }
-        struct sa *outer = sa_outer(n->sa);
-        if (!was_computed(worker, n)) {
-            worker_drop_of(worker, &n->work, DROP_CRYPTO_FAILED);
-        } else if (outer == NULL) {
-            finish(worker, n, now_ms);
-        } else {
-            n->sa = outer;
-            n->contents = 0;
+        worker->owed = owed + kept + count - i - 1;
+        if (n->waits && send_on(worker, n, now_ms)) {
             if (&worker->nests[kept] != n) {
                 worker->nests[kept] = *n;
             }
             kept++;
         }
     }
+    worker->owed = owed;
     worker->nest_count = kept;
 }
 
@@ -429,7 +471,9 @@ static struct nest *begin(struct dataplane_worker *worker, struct sa *sa, struct
         return NULL;
     }
     if (worker->nest_count == BATCH_PACKETS) {
+        worker->owed++;
         nest_send_all(worker, now_ms);
+        worker->owed--;
     }
     struct nest *n = &worker->nests[worker->nest_count++];
     n->packet = packet;

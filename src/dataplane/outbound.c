@@ -225,7 +225,9 @@ static void wrap_fragments(struct dataplane_worker *worker, struct sa *sa, struc
     if (count == 0) {
         worker_drop(worker, packet, DROP_NO_BUFFER);
     }
+    worker->owed += count;
     for (size_t i = 0; i < count; i++) {
+        worker->owed--;
         wrap(worker, sa, pieces[i], head, sa_dont_fragment(sa, false), now_ms);
     }
 }
@@ -241,9 +243,10 @@ static void fit_and_wrap(struct dataplane_worker *worker, struct sa *sa, struct 
     fit_clamp_mss(sa, packet, head);
     if (sa->shape.transport) {
         /* The header outside is the one inside: what may be cut is cut behind the protection (RFC
-         * 4303 3.3.4). */
-        if (packet->length <= mtu || !head->dont_fragment) {
-            wrap(worker, sa, packet, head, head->dont_fragment, now_ms);
+         * 4303 3.3.4), and so is what every IPv6 link carries. */
+        if (packet->length <= mtu || !head->dont_fragment ||
+            (!ipv4 && packet->length <= IPV6_MTU_LEAST)) {
+            wrap(worker, sa, packet, head, ipv4 && head->dont_fragment, now_ms);
         } else {
             fit_tell_too_big(worker, packet, head, mtu, now_ms);
             worker_drop(worker, packet, DROP_TOO_BIG);
@@ -392,10 +395,10 @@ static void seal_batch(struct dataplane_worker *worker)
 }
 
 /* How many packets the next one may become: a place is kept for each that follows it. */
-static size_t room_for_pieces(const struct dataplane_worker *worker, size_t following)
+static size_t room_for_pieces(const struct dataplane_worker *worker)
 {
     return DATAPLANE_OUTPUT_MAX - worker->work_count - worker->nest_count -
-           worker->out->to_wire_count - following;
+           worker->out->to_wire_count - worker->owed;
 }
 
 void dataplane_outbound(struct dataplane_worker *worker, struct packet *const *packets,
@@ -408,8 +411,8 @@ void dataplane_outbound(struct dataplane_worker *worker, struct packet *const *p
     tally(&worker->doors.from_tun, count, false);
     const struct spd *spd = atomic_load(&worker->dp->spd);
     for (size_t i = 0; i < count; i++) {
-        outbound_one(worker, spd, &route, packets[i], room_for_pieces(worker, count - i - 1),
-                     now_ms, now_ms);
+        worker->owed = count - i - 1;
+        outbound_one(worker, spd, &route, packets[i], room_for_pieces(worker), now_ms, now_ms);
     }
     seal_batch(worker);
     nest_send_all(worker, now_ms);
@@ -425,8 +428,9 @@ void outbound_look_again(struct dataplane_worker *worker, uint64_t now_ms)
     memcpy(held, worker->held, count * sizeof(held[0]));
     worker->held_count = 0;
     for (size_t i = 0; i < count; i++) {
-        outbound_one(worker, spd, &route, held[i].packet, room_for_pieces(worker, count - i - 1),
-                     held[i].since_ms, now_ms);
+        worker->owed = count - i - 1;
+        outbound_one(worker, spd, &route, held[i].packet, room_for_pieces(worker), held[i].since_ms,
+                     now_ms);
     }
     seal_batch(worker);
     nest_send_all(worker, now_ms);

@@ -20,7 +20,10 @@
 
 static bool is_paced(const struct sa *sa)
 {
-    return sa->more != NULL && (sa->more->dummy_interval_ms > 0 || sa->more->aggfrag != NULL);
+    if (sa->more == NULL || sa->shape.protocol != IP_PROTOCOL_ESP) {
+        return false;
+    }
+    return sa->more->dummy_interval_ms > 0 || sa->more->aggfrag != NULL;
 }
 
 static void list_release(struct retired *object)
@@ -77,7 +80,10 @@ void pacing_remove(struct dataplane *dp, struct sa *sa)
 
 static uint64_t dummy_due_ms(const struct sa *sa)
 {
-    return tally_read(&sa->last_out_ms) + sa->more->dummy_interval_ms;
+    uint64_t last_ms = tally_read(&sa->last_out_ms);
+    uint64_t tried_ms = tally_read(&sa->more->dummy_ms);
+
+    return (tried_ms > last_ms ? tried_ms : last_ms) + sa->more->dummy_interval_ms;
 }
 
 /* RFC 4303 2.6: random contents, of the length that other packets have or might have. */
@@ -87,6 +93,12 @@ static void send_dummy(struct dataplane_worker *worker, struct sa *sa, uint64_t 
     uint16_t mtu = atomic_load_explicit(&sa->inner_mtu, memory_order_relaxed);
     uint16_t bytes = sa->more->tfc_bytes;
     uint16_t any = 0;
+
+    /* Whatever becomes of it, the next one is not due before its time. */
+    atomic_store_explicit(&sa->more->dummy_ms, now_ms, memory_order_relaxed);
+    if (sa->shape.transport) {
+        mtu = mtu < IPV6_HEAD_BYTES ? 0 : mtu - IPV6_HEAD_BYTES;
+    }
 
     if (packet == NULL || mtu < DUMMY_BYTES_LEAST) {
         if (packet != NULL) {
@@ -142,9 +154,90 @@ static uint16_t payload_bytes_of(struct sa *sa)
     return payload;
 }
 
+/* Which SA of the policy sends the traffic of this one: the newest with the same selectors. NULL:
+ * it is out of use. */
+static struct sa *heir_of(const struct sa *sa)
+{
+    const struct sa_list *carrying = atomic_load(&sa->binding->list);
+
+    for (size_t i = 0; carrying != NULL && i < carrying->count; i++) {
+        struct sa *one = carrying->sas[i];
+
+        if (one == sa ||
+            (one->more != NULL && one->more->aggfrag != NULL && sa_carries_the_same(one, sa))) {
+            return one;
+        }
+    }
+    return NULL;
+}
+
+static void start(struct sa *sa, uint64_t now_us)
+{
+    if (!sa->more->aggfrag->is_started) {
+        sa->more->aggfrag->is_started = true;
+        (void)payload_bytes_of(sa);
+        aggfrag_out_start(&sa->more->aggfrag->out, now_us);
+    }
+}
+
+/* The SA that had taken over is gone. */
+static void take_back(struct sa *sa, uint64_t now_us)
+{
+    struct sa_aggfrag *a = sa->more->aggfrag;
+
+    if (atomic_load(&a->handed_over)) {
+        atomic_store(&a->handed_over, false);
+        aggfrag_out_take_back(&a->out, now_us);
+    }
+}
+
+/* False when another SA goes on, now or already. */
+static bool has_the_pace(struct sa *sa, uint64_t now_us)
+{
+    struct sa_aggfrag *a = sa->more->aggfrag;
+    struct sa *heir = heir_of(sa);
+
+    if (heir == NULL) {
+        return !atomic_load(&a->handed_over);
+    }
+    take_back(heir, now_us);
+    if (heir == sa) {
+        return true;
+    }
+    if (!atomic_load(&a->handed_over)) {
+        start(sa, now_us);
+        aggfrag_out_take_over(&heir->more->aggfrag->out, &a->out);
+        heir->more->aggfrag->is_started = true;
+        atomic_store(&a->handed_over, true);
+    }
+    return false;
+}
+
+/* What waits in older SAs goes before what comes for this one. */
+static void hear_of_older(struct dataplane_worker *worker, const struct sa *sa, uint64_t now_us)
+{
+    const struct sa_list *list = atomic_load(&worker->dp->paced);
+
+    for (size_t i = 0; list != NULL && i < list->count; i++) {
+        struct sa *old = list->sas[i];
+
+        if (old != sa && old->binding == sa->binding && old->more->aggfrag != NULL) {
+            (void)has_the_pace(old, now_us);
+        }
+    }
+}
+
 void pacing_push(struct dataplane_worker *worker, struct sa *sa, struct packet *packet)
 {
-    switch (aggfrag_out_push(&sa->more->aggfrag->out, packet_slice(packet))) {
+    uint64_t now_us = atomic_load_explicit(&worker->now_ms, memory_order_relaxed) * 1000;
+    struct sa *heir = heir_of(sa);
+    struct sa_aggfrag *a = (heir != NULL ? heir : sa)->more->aggfrag;
+
+    take_back(heir != NULL ? heir : sa, now_us);
+    if (!a->is_started) {
+        hear_of_older(worker, heir != NULL ? heir : sa, now_us);
+    }
+    switch (aggfrag_out_push(&a->out, packet_slice(packet))) {
     case AGGFRAG_QUEUED:
         worker_took(worker, packet);
         return;
@@ -160,7 +253,7 @@ void pacing_push(struct dataplane_worker *worker, struct sa *sa, struct packet *
     worker_drop(worker, packet, DROP_MALFORMED_INNER);
 }
 
-/* An older SA of the same policy that has begun a packet: its rest goes out under that one (RFC
+/* An older SA of the same traffic that has begun a packet: its rest goes out under that one (RFC
  * 9347 2.2.3). */
 static struct sa *midway(const struct sa_list *list, const struct sa *sa)
 {
@@ -168,31 +261,12 @@ static struct sa *midway(const struct sa_list *list, const struct sa *sa)
         struct sa *old = list->sas[i];
 
         if (old != sa && old->binding == sa->binding && old->more->aggfrag != NULL &&
-            atomic_load(&old->more->aggfrag->handed_over) &&
+            atomic_load(&old->more->aggfrag->handed_over) && sa_carries_the_same(old, sa) &&
             aggfrag_out_is_midway(&old->more->aggfrag->out)) {
             return old;
         }
     }
     return NULL;
-}
-
-/* The newest SA of a policy has the pace. */
-static bool has_the_pace(struct sa *sa)
-{
-    const struct sa_list *carrying = atomic_load(&sa->binding->list);
-    struct sa_aggfrag *a = sa->more->aggfrag;
-
-    if (atomic_load(&a->handed_over)) {
-        return false;
-    }
-    struct sa *newest = carrying == NULL || carrying->count == 0 ? sa : carrying->sas[0];
-    if (newest == sa || newest->more == NULL || newest->more->aggfrag == NULL) {
-        return true;
-    }
-    aggfrag_out_take_over(&newest->more->aggfrag->out, &a->out);
-    newest->more->aggfrag->is_started = true;
-    atomic_store(&a->handed_over, true);
-    return false;
 }
 
 static bool send_payload(struct dataplane_worker *worker, const struct sa_list *list, struct sa *sa,
@@ -227,12 +301,8 @@ static void send_payloads(struct dataplane_worker *worker, const struct sa_list 
     struct sa_aggfrag *a = sa->more->aggfrag;
     struct aggfrag_news news;
 
-    if (!a->is_started) {
-        a->is_started = true;
-        (void)payload_bytes_of(sa);
-        aggfrag_out_start(&a->out, now_us);
-    }
-    if (!has_the_pace(sa)) {
+    start(sa, now_us);
+    if (!has_the_pace(sa, now_us)) {
         return;
     }
     if (aggfrag_link_take(&a->news, &a->news_seen, &news)) {
@@ -245,6 +315,12 @@ static void send_payloads(struct dataplane_worker *worker, const struct sa_list 
 }
 
 /* ---- IP-TFS: receiving ---- */
+
+/* A place is kept for every other packet of the batch. */
+static size_t room_inside(const struct dataplane_worker *worker)
+{
+    return DATAPLANE_OUTPUT_MAX - worker->out->to_tun_count - worker->owed;
+}
 
 /* What came out of a payload is a packet of the tunnel like any other. */
 static void deliver(struct dataplane_worker *worker, struct sa *sa, const struct packet *from,
@@ -264,7 +340,7 @@ static void deliver(struct dataplane_worker *worker, struct sa *sa, const struct
     packet->peer = from->peer;
     uint8_t protocol = inner.data[0] >> 4 == 4 ? IP_PROTOCOL_IPV4 : IP_PROTOCOL_IPV6;
     enum drop_reason reason = check_inner(worker, sa, packet, protocol, &head);
-    if (reason == DROP_NONE && worker->out->to_tun_count == DATAPLANE_OUTPUT_MAX) {
+    if (reason == DROP_NONE && room_inside(worker) == 0) {
         reason = DROP_QUEUE_FULL;
     }
     if (reason != DROP_NONE) {
@@ -310,8 +386,7 @@ static void receive_now(struct dataplane_worker *worker, struct sa *sa, struct p
  * then the rest of the payloads waits for the next turn, in order. */
 void pacing_receive(struct dataplane_worker *worker, const struct esp_work *work, uint64_t now_us)
 {
-    if (worker->later_count == 0 &&
-        worker->out->to_tun_count + PACKETS_OF_PAYLOAD <= DATAPLANE_OUTPUT_MAX) {
+    if (worker->later_count == 0 && room_inside(worker) >= PACKETS_OF_PAYLOAD) {
         receive_now(worker, work->sa, work->packet, work->sequence, now_us);
     } else if (worker->later_count < LATER_MAX) {
         worker->later[worker->later_count++] =
@@ -325,8 +400,7 @@ static void receive_later(struct dataplane_worker *worker, uint64_t now_us)
 {
     size_t done = 0;
 
-    while (done < worker->later_count &&
-           worker->out->to_tun_count + PACKETS_OF_PAYLOAD <= DATAPLANE_OUTPUT_MAX) {
+    while (done < worker->later_count && room_inside(worker) >= PACKETS_OF_PAYLOAD) {
         const struct later *l = &worker->later[done++];
         struct sa *sa = sad_find(worker->dp, l->spi);
 
@@ -350,7 +424,7 @@ static void give_up_gaps(struct dataplane_worker *worker, const struct sa_list *
         struct sa_aggfrag *a = list->sas[i]->more->aggfrag;
 
         if (a != NULL && atomic_load_explicit(&a->in_due_us, memory_order_relaxed) <= now_us &&
-            worker->out->to_tun_count + PACKETS_OF_PAYLOAD <= DATAPLANE_OUTPUT_MAX) {
+            room_inside(worker) >= PACKETS_OF_PAYLOAD) {
             aggfrag_in_time(&a->in, now_us);
             take_packets(worker, list->sas[i], &nowhere);
         }
@@ -362,7 +436,8 @@ static void give_up_gaps(struct dataplane_worker *worker, const struct sa_list *
 static void send_what_is_due(struct dataplane_worker *worker, const struct sa_list *list,
                              uint64_t now_us)
 {
-    size_t budget = BATCH_PACKETS;
+    size_t room = DATAPLANE_OUTPUT_MAX - worker->out->to_wire_count;
+    size_t budget = room < BATCH_PACKETS ? room : BATCH_PACKETS;
 
     for (size_t i = 0; i < list->count && budget > 0; i++) {
         struct sa *sa = list->sas[i];
@@ -386,6 +461,9 @@ static uint64_t sa_due_us(const struct dataplane_worker *worker, const struct sa
         due_us = dummy_due_ms(sa) * 1000;
     } else if (worker->seals && !atomic_load(&a->handed_over)) {
         due_us = a->is_started ? aggfrag_next_us(&a->out) : 0;
+    } else if (worker->seals && heir_of(sa) == sa) {
+        /* It takes the pace back. */
+        due_us = 0;
     }
     if (worker->opens && a != NULL) {
         uint64_t gap_us = atomic_load_explicit(&a->in_due_us, memory_order_relaxed);

@@ -145,10 +145,14 @@ struct dataplane_worker {
     struct esp_work work[DATAPLANE_OUTPUT_MAX];
     struct protect_job jobs[DATAPLANE_OUTPUT_MAX];
 
-    /* the long road (nest.h); the jobs of a round stand in `jobs`, those of AH here */
+    /* Packets of the batch that need a place in the output beside those in `work` and `nests`. */
+    size_t owed;
+
+    /* the long road (nest.h), with the jobs of a round */
     struct nest *nests; /* BATCH_PACKETS of them */
     size_t nest_count;
     size_t esp_count, ah_count;
+    struct protect_job esp_jobs[BATCH_PACKETS];
     struct auth_job ah_jobs[BATCH_PACKETS];
     uint16_t ip_id;
 
@@ -239,6 +243,8 @@ MUST_USE enum drop_reason check_inner(struct dataplane_worker *worker, struct sa
 /* The same of a packet whose header is read already. */
 MUST_USE enum drop_reason check_selectors(struct dataplane_worker *worker, struct sa *sa,
                                           const struct packet *packet, const struct ip_head *head);
+/* Of an IPv4 or IPv6 packet. */
+void set_tos(uint8_t *data, uint8_t family, uint8_t tos);
 void count_delivered(struct dataplane_worker *worker, struct sa *sa, uint32_t bytes);
 
 /* ---- exact.c ---- */

@@ -110,8 +110,12 @@ static bool child_is_sound(const struct child_sa *child)
         /* RFC 3715 2.1: AH covers the addresses that a NAT changes. */
         return false;
     }
-    if (child->aggfrag.enabled && (child->transport_mode || child->protocol == IP_PROTOCOL_AH ||
-                                   !aggfrag_settings_are_good(&child->aggfrag))) {
+    if (child->aggfrag.enabled &&
+        (child->transport_mode || child->protocol == IP_PROTOCOL_AH || child->inside_spi_in != 0 ||
+         !aggfrag_settings_are_good(&child->aggfrag))) {
+        return false;
+    }
+    if (child->to_consumer && !child->transport_mode) {
         return false;
     }
     return child->spi_out > 255 && child->policy_id != 0 && child->df <= DF_CLEAR &&
@@ -156,6 +160,7 @@ static struct sa_more *more_new(const struct child_sa *child)
     if (more == NULL) {
         return NULL;
     }
+    more->goes_around = child->inside_spi_in != 0;
     more->waits_for_outer = child->waits_for_outer;
     more->replay_off = child->replay_off;
     more->fragment_after = child->fragment_after;
@@ -295,6 +300,19 @@ bool sa_fits(const struct sa *sa, const struct match_key *key)
 {
     return match_any_fits(sa_remote(sa), sa->remote_count, key, &key->remote) &&
            match_any_fits(sa->local, sa->local_count, key, &key->local);
+}
+
+bool sa_carries_the_same(const struct sa *a, const struct sa *b)
+{
+    if (a->local_count != b->local_count || a->remote_count != b->remote_count) {
+        return false;
+    }
+    for (size_t i = 0; i < (size_t)a->local_count + a->remote_count; i++) {
+        if (!match_equal(&a->local[i], &b->local[i])) {
+            return false;
+        }
+    }
+    return true;
 }
 
 struct sa *binding_find(const struct binding *binding, const struct match_key *key)

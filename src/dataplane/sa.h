@@ -70,6 +70,7 @@ struct sa_more {
     struct auth_key *auth_keys[2]; /* AH: in, out */
     _Atomic(struct sa *) inner; /* this one goes around it; NULL: innermost or alone */
     _Atomic(struct sa *) outer; /* goes around this one; NULL: none */
+    bool goes_around; /* another SA, and carries nothing else */
     bool waits_for_outer;
     bool replay_off;
     bool fragment_after;
@@ -78,6 +79,7 @@ struct sa_more {
     uint16_t cpi_in, cpi_out;
     uint16_t tfc_bytes;
     uint32_t dummy_interval_ms;
+    _Atomic uint64_t dummy_ms; /* when one was last tried */
     struct address original_local, original_peer;
     _Atomic uint64_t duplicates; /* that passed */
     struct ipcomp_pace compression;
@@ -182,6 +184,9 @@ static inline const struct match *sa_remote(const struct sa *sa)
 {
     return sa->local + sa->local_count;
 }
+
+/* Their selectors are the same. */
+MUST_USE bool sa_carries_the_same(const struct sa *a, const struct sa *b);
 
 /* Both ends of the packet are what was agreed (RFC 4301 5.1, 5.2). */
 MUST_USE bool sa_fits(const struct sa *sa, const struct match_key *key);

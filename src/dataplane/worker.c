@@ -161,6 +161,7 @@ void worker_begin(struct dataplane_worker *worker, uint64_t now_ms, struct datap
     worker->inbound = false;
     worker->work_count = 0;
     worker->nest_count = 0;
+    worker->owed = 0;
     out->to_wire_count = 0;
     out->to_tun_count = 0;
     out->to_control_count = 0;
