@@ -127,14 +127,36 @@ void dataplane_remove(struct dataplane *dp, uint32_t spi_in);
 void dataplane_move(struct dataplane *dp, uint32_t spi_in, const struct endpoint *local,
                     const struct endpoint *peer);
 
-/* A learnt outer path MTU (ICMP about a packet of ours that was checked to be plausible). 0
- * forgets. */
+/* A learnt outer path MTU, from somebody who knows; 0 forgets. */
 void dataplane_path_mtu(struct dataplane *dp, const struct address *local,
                         const struct address *peer, uint16_t mtu, uint64_t now_ms);
 /* 0: nothing was learnt about this path. */
 uint16_t dataplane_learnt_mtu(struct dataplane *dp, const struct address *local,
                               const struct address *peer);
 uint16_t dataplane_link_mtu(const struct dataplane *dp);
+/* What a message of the network quotes of a packet of ours that was too big. */
+struct dataplane_quote {
+    struct endpoint local, peer; /* address of local unset: not known; ports of UDP */
+    uint8_t protocol; /* 17, 50 or 51: what follows the outer IP header */
+    /* It was recognised already, because it is IKE; then local is known. */
+    bool is_known;
+    uint32_t total_bytes; /* of the outer packet; 0: not known */
+    struct slice bytes; /* behind the UDP header, or from ESP or AH on, as far as they are quoted */
+};
+enum too_big {
+    TOO_BIG_BELIEVED,
+    TOO_BIG_KNOWN, /* not smaller than what is known already */
+    TOO_BIG_TOO_SOON, /* one change a second and path is enough */
+    TOO_BIG_NOT_OURS, /* no packet of an SA of ours that was sent lately */
+    TOO_BIG_NOT_POSSIBLE, /* smaller than any path, or not smaller than the packet */
+    TOO_BIG_COUNT,
+};
+/* "Fragmentation needed" or "packet too big" with the MTU that it tells (0: none), from anybody.
+ * What is believed makes the path MTU smaller, never larger. */
+enum too_big dataplane_too_big(struct dataplane *dp, const struct dataplane_quote *quote,
+                               uint32_t mtu, uint64_t now_ms);
+uint64_t dataplane_too_big_count(const struct dataplane *dp, enum too_big result);
+const char *too_big_name(enum too_big result);
 /* The MTU of the outer interface for peers without a learnt one; 1500 by default. */
 void dataplane_set_link_mtu(struct dataplane *dp, uint16_t mtu);
 /* What hosts behind us may be told: an address of ours inside for ICMP errors (RFC 1812 4.3.2.4),

@@ -6,9 +6,6 @@
 #include "dataplane/plane.h"
 #include "wire/esp.h"
 
-#define MTU_LEAST_IPV4 576
-#define MTU_LEAST_IPV6 1280
-
 static struct path_mtu *path_find(struct dataplane *dp, const struct address *local,
                                   const struct address *peer)
 {
@@ -20,6 +17,15 @@ static struct path_mtu *path_find(struct dataplane *dp, const struct address *lo
         }
     }
     return NULL;
+}
+
+uint16_t path_mtu_of(struct dataplane *dp, const struct address *local, const struct address *peer,
+                     uint64_t *learnt_ms)
+{
+    const struct path_mtu *learnt = path_find(dp, local, peer);
+
+    *learnt_ms = learnt == NULL ? 0 : learnt->learnt_ms;
+    return learnt == NULL || learnt->mtu > dp->link_mtu ? dp->link_mtu : learnt->mtu;
 }
 
 static void refresh_one(struct dataplane *dp, struct sa *sa)
@@ -75,7 +81,7 @@ void dataplane_path_mtu(struct dataplane *dp, const struct address *local,
                         const struct address *peer, uint16_t mtu, uint64_t now_ms)
 {
     struct path_mtu *path = path_find(dp, local, peer);
-    uint16_t least = peer->family == FAMILY_IPV4 ? MTU_LEAST_IPV4 : MTU_LEAST_IPV6;
+    uint16_t least = peer->family == FAMILY_IPV4 ? PATH_MTU_LEAST_IPV4 : PATH_MTU_LEAST_IPV6;
 
     if (mtu == 0) {
         if (path == NULL) {
@@ -145,7 +151,7 @@ uint16_t dataplane_link_mtu(const struct dataplane *dp)
 
 void dataplane_set_link_mtu(struct dataplane *dp, uint16_t mtu)
 {
-    dp->link_mtu = mtu < MTU_LEAST_IPV4 ? MTU_LEAST_IPV4 : mtu;
+    dp->link_mtu = mtu < PATH_MTU_LEAST_IPV4 ? PATH_MTU_LEAST_IPV4 : mtu;
     sad_each(dp, mtu_refresh);
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "wire/icmp_error.h"
 #include "wire/ip_place.h"
 #include "wire/ipv6_cut.h"
 #include "wire/udp.h"
@@ -325,6 +326,65 @@ TEST(no_packet_outside_is_larger_than_the_path)
                 }
                 testbed_give(&t.a);
             }
+            testbed_close(&t);
+        }
+    }
+}
+
+/* As routers quote what left: without the outer headers. */
+static struct dataplane_quote quote_sent(const struct packet *sent)
+{
+    struct dataplane_quote quote = {.local = sent->local,
+                                    .peer = sent->peer,
+                                    .protocol = sent->outer_protocol,
+                                    .bytes = packet_slice(sent)};
+    struct icmp_quoted quoted;
+
+    if (sent->has_outer_head) {
+        CHECK(icmp_quoted_read(quote.bytes, &quoted));
+        quote.protocol = quoted.protocol;
+        quote.bytes = quoted.upper;
+        quote.total_bytes = sent->length;
+    }
+    return quote;
+}
+
+TEST(the_path_of_every_bundle_becomes_narrower_when_its_own_packet_is_quoted)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(bundles); i++) {
+        for (size_t family = 0; family < 2; family++) {
+            const struct bundle *b = &bundles[i];
+            uint8_t clear[CLEAR_BYTES_MAX];
+            struct sa_counters before, after;
+            struct testbed t;
+
+            testbed_open(&t, 200 + i);
+            install(&t, b, family);
+            CHECK(dataplane_sa_counters(t.a.dp, t.a.spi_in, &before));
+            size_t length = make_clear(&t, b, true, family, before.inner_mtu, true, clear);
+            CHECK(testbed_outbound(&t, &t.a, (struct slice){clear, length}));
+            CHECK_EQUAL(t.a.out.to_wire_count, 1);
+            struct packet *sent = t.a.out.to_wire[0];
+            struct dataplane_quote quote = quote_sent(sent);
+            uint8_t head[AH_FIXED_BYTES];
+            size_t sequence_offset = quote.protocol == IP_PROTOCOL_AH ? 8 : 4;
+
+            memcpy(head, quote.bytes.data, sizeof(head));
+            quote.bytes = SLICE_OF(head);
+            head[sequence_offset - 1] ^= 1;
+            CHECK_EQUAL(dataplane_too_big(t.a.dp, &quote, 1300, t.now_ms), TOO_BIG_NOT_OURS);
+            head[sequence_offset - 1] ^= 1;
+            head[sequence_offset + 3] ^= 2;
+            CHECK_EQUAL(dataplane_too_big(t.a.dp, &quote, 1300, t.now_ms), TOO_BIG_NOT_OURS);
+            head[sequence_offset + 3] ^= 2;
+            quote.bytes.length = sequence_offset + 3;
+            CHECK_EQUAL(dataplane_too_big(t.a.dp, &quote, 1300, t.now_ms), TOO_BIG_NOT_OURS);
+            quote.bytes.length++;
+            CHECK_EQUAL(dataplane_too_big(t.a.dp, &quote, 1300, t.now_ms), TOO_BIG_BELIEVED);
+            CHECK(dataplane_sa_counters(t.a.dp, t.a.spi_in, &after));
+            CHECK(after.inner_mtu >= before.inner_mtu - 200 - 16);
+            CHECK(after.inner_mtu <= before.inner_mtu - 200 + 16);
+            testbed_give(&t.a);
             testbed_close(&t);
         }
     }

@@ -22,6 +22,9 @@
 #define WORKER_NOTES 256
 #define WORKER_EXAMPLES 64
 #define PATH_MTUS_MAX 1024
+/* RFC 791 and RFC 8200 5: every path carries as much, so whoever says less lies. */
+#define PATH_MTU_LEAST_IPV4 576
+#define PATH_MTU_LEAST_IPV6 1280
 #define PATH_MTU_AGE_MS (UINT64_C(10) * 60 * 1000) /* RFC 1191 6.3 */
 #define PEER_BUCKETS 4096
 #define ICMP_BURST 50 /* RFC 1812 4.3.2.8: errors are limited */
@@ -83,6 +86,7 @@ struct dataplane {
     uint64_t hash_seed;
     struct path_mtu path_mtus[PATH_MTUS_MAX];
     size_t path_mtu_count;
+    uint64_t too_big[TOO_BIG_COUNT];
     uint64_t newest_ms; /* of what workers and calls told */
     uint16_t link_mtu;
     size_t memory_bytes;
@@ -282,6 +286,9 @@ void sad_fini(struct dataplane *dp);
 /* The next sequence number that will be sent is `next_out`, and what lies `window` before `top_in`
  * counts as seen: for an SA that is taken over from another gateway, before it is used. */
 void sad_set_sequence(struct dataplane *dp, uint32_t spi_in, uint64_t next_out, uint64_t top_in);
+/* The first of all installed SAs with this address of the peer (and perhaps some others); the next
+ * is its peer_next. */
+struct sa *sad_first_of_peer(struct dataplane *dp, const struct address *peer);
 /* Calls for every installed SA with this address of the peer (and perhaps some others). */
 void sad_each_of_peer(struct dataplane *dp, const struct address *peer,
                       void (*visit)(struct dataplane *dp, struct sa *sa));
@@ -317,6 +324,9 @@ void pacing_receive(struct dataplane_worker *worker, const struct esp_work *work
 /* Sets the SA's MTUs from what is known about its path. */
 void mtu_refresh(struct dataplane *dp, struct sa *sa);
 void mtu_age(struct dataplane *dp);
+/* What fits on this path outside, and when it was learnt; 0: it is the link's. */
+uint16_t path_mtu_of(struct dataplane *dp, const struct address *local, const struct address *peer,
+                     uint64_t *learnt_ms);
 
 /* ---- fit.c ---- */
 

@@ -418,6 +418,11 @@ void sad_each(struct dataplane *dp, void (*visit)(struct dataplane *dp, struct s
     }
 }
 
+struct sa *sad_first_of_peer(struct dataplane *dp, const struct address *peer)
+{
+    return *peer_bucket(dp, peer);
+}
+
 void sad_each_of_peer(struct dataplane *dp, const struct address *peer,
                       void (*visit)(struct dataplane *dp, struct sa *sa))
 {

@@ -45,10 +45,10 @@ static bool read_icmpv6(const struct ip_head *ip, struct slice message, struct i
     return true;
 }
 
-/* Where the first AH or ESP header of the quoted packet begins. ip_read_quoted() looks behind AH,
- * so the chain is walked here. */
-static bool find_protection(struct slice quoted, const struct ip_head *original, size_t *offset,
-                            uint8_t *protocol)
+/* Where the first header behind those of IP begins. ip_read_quoted() looks behind AH, so the chain
+ * is walked here. */
+static bool find_upper(struct slice quoted, const struct ip_head *original, size_t *offset,
+                       uint8_t *protocol)
 {
     struct ipv6_chain chain;
 
@@ -74,27 +74,40 @@ static bool find_protection(struct slice quoted, const struct ip_head *original,
     return true;
 }
 
+bool icmp_quoted_read(struct slice quoted, struct icmp_quoted *out)
+{
+    struct icmp_quoted q = {0};
+    size_t offset;
+
+    if (!ip_read_quoted(quoted, &q.original) || q.original.fragment_offset > 0 ||
+        !find_upper(quoted, &q.original, &offset, &q.protocol) || offset > quoted.length) {
+        return false;
+    }
+    q.upper = (struct slice){quoted.data + offset, quoted.length - offset};
+    *out = q;
+    return true;
+}
+
 static void find_spi(struct icmp_error *out)
 {
-    size_t offset;
-    uint8_t protocol;
+    struct icmp_quoted q;
+    size_t offset = 0;
 
-    if (out->original.fragment_offset > 0 ||
-        !find_protection(out->quoted, &out->original, &offset, &protocol)) {
+    if (!icmp_quoted_read(out->quoted, &q)) {
         return;
     }
-    if (protocol == IP_PROTOCOL_AH) {
-        offset += AH_OFFSET_SPI;
-    } else if (protocol != IP_PROTOCOL_ESP) {
+    if (q.protocol == IP_PROTOCOL_AH) {
+        offset = AH_OFFSET_SPI;
+    } else if (q.protocol != IP_PROTOCOL_ESP) {
         return;
     }
-    if (offset > out->quoted.length || out->quoted.length - offset < SPI_BYTES) {
+    if (q.upper.length < offset + SPI_BYTES) {
         return;
     }
-    uint32_t spi = get_u32(out->quoted.data + offset);
+    uint32_t spi = get_u32(q.upper.data + offset);
 
     if (spi >= SPI_FIRST) {
-        out->protection = protocol;
+        out->protection = q.protocol;
         out->spi = spi;
     }
 }

@@ -21,6 +21,16 @@ struct icmp_error {
     uint32_t spi;
 };
 
+/* The beginning of a packet that an error quotes: what its IP headers say, and the first header
+ * behind them. AH counts as one of these: ip_read_quoted() looks behind it. */
+struct icmp_quoted {
+    struct ip_head original;
+    uint8_t protocol;
+    struct slice upper; /* from that header on, as far as it is there */
+};
+/* False when these are not the headers of a packet, or it is a fragment that is not the first. */
+MUST_USE bool icmp_quoted_read(struct slice quoted, struct icmp_quoted *out);
+
 /* False when the packet is not whole, no ICMP error, its checksum is wrong, or what it quotes are
  * not the headers of a packet of its family. Who may say such a thing is not decided here. */
 MUST_USE bool icmp_error_read(struct slice packet, struct icmp_error *out);

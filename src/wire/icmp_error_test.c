@@ -248,3 +248,33 @@ TEST(an_error_is_described_in_a_line)
     icmp_error_describe((struct slice){room, 27}, &line);
     CHECK_TEXT(words, "not an ICMP error, 27");
 }
+
+TEST(the_first_header_behind_those_of_ip_is_found_in_what_is_quoted)
+{
+    struct icmp_quoted q;
+
+    make_ipv4(IP_PROTOCOL_AH, 100);
+    for (size_t length = 0; length <= 100; length++) {
+        bool whole = icmp_quoted_read((struct slice){original, length}, &q);
+
+        CHECK_EQUAL(whole, length >= 20);
+        CHECK(!whole || (q.protocol == IP_PROTOCOL_AH && q.upper.data == original + 20 &&
+                         q.upper.length == length - 20 && q.original.total_bytes == 100));
+    }
+    make_ipv6(IP_PROTOCOL_DESTINATION, 100);
+    original[40] = IP_PROTOCOL_AH;
+    original[48] = IP_PROTOCOL_TCP;
+    original[49] = 4; /* 24 octets of AH */
+    for (size_t length = 0; length <= 100; length++) {
+        bool whole = icmp_quoted_read((struct slice){original, length}, &q);
+
+        CHECK(!whole || length >= 48);
+        CHECK(length < 72 || whole);
+        CHECK(!whole || (q.protocol == IP_PROTOCOL_AH && q.upper.data == original + 48 &&
+                         q.upper.length == length - 48));
+    }
+    /* A fragment that is not the first has none. */
+    make_ipv4(IP_PROTOCOL_ESP, 100);
+    put_u16(original + 6, 1);
+    CHECK(!icmp_quoted_read((struct slice){original, 100}, &q));
+}
