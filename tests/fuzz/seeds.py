@@ -151,6 +151,24 @@ def captures():
         put("pcapng", name, data)
 
 
+def nest():
+    """Orders to the peer of dataplane_nest: SA, how, next header, outer options, length, what is inside."""
+    def order(index, how, following, inner, options=0):
+        return struct.pack(">BBBBH", index, how, following, options, len(inner)) + inner
+
+    four, six = ipv4(17, UDP, sites=(2, 1)), ipv6(17, UDP, sites=(0x0B, 0x0A))
+    inside = {5: (4, four), 6: (41, six), 7: (4, four), 11: (41, six), 13: (41, six), 14: (4, four),
+              8: (144, bytes(4) + four + four + bytes(50))}
+    for index in range(15):
+        following, inner = inside.get(index, (17, UDP))
+        made = order(index, 1, following, inner)
+        put("dataplane_nest", f"{index:02}-good", made + order(index, 9, following, inner))
+        put("dataplane_nest", f"{index:02}-alone", order(index, 3, following, inner) + order(index, 5, following, inner))
+        put("dataplane_nest", f"{index:02}-batch", order(index, 33, following, inner) * 3 + order(index, 17, 59, inner, 1))
+    put("dataplane_nest", "compressed", order(5, 1, 108, bytes.fromhex("04000002") + zlib.compress(four, wbits=-15)))
+    put("dataplane_nest", "mixture", b"".join(order(i, 33, *inside.get(i, (17, UDP))) for i in range(15)) + order(8, 65, 144, b""))
+
+
 def texts():
     words = ["10.0.0.1", "255.255.255.255", "::", "::1", "2001:db8::1", "1:2:3:4:5:6:7:8", "::ffff:192.0.2.1",
              "64:ff9b::192.0.2.33", "203.0.113.1:500", "[2001:db8::1]:4500", "10.0.0.0/8", "2001:db8::/32", "0.0.0.0/0",
@@ -476,6 +494,7 @@ ah()
 payloads_of_esp()
 journeys()
 captures()
+nest()
 reassembly()
 texts()
 ikev2()
