@@ -66,17 +66,32 @@ static void set_sysctl(const char *device, const char *name, const char *value)
     }
 }
 
+static bool all_are_filtered(void)
+{
+    int fd = open("/proc/sys/net/ipv4/conf/all/rp_filter", O_RDONLY | O_CLOEXEC);
+    char value = '0';
+
+    if (fd >= 0) {
+        ssize_t got = read(fd, &value, sizeof(value));
+
+        (void)got;
+        (void)close(fd);
+    }
+    return value != '0';
+}
+
 /* ICMP errors of the data plane come out of the device with an address of this machine as their
  * source (RFC 1812 4.3.2.4), and they are for hosts behind it. The system takes them for martians
  * unless it is told to accept them here. The data plane has checked every source against what was
- * agreed with the peer, so where routes lead elsewhere a strict reverse path filter (RFC 3704 2.2)
- * would only lose packets: a loose one is set, which counts more than a strict one for all devices.
+ * agreed with the peer, so a reverse path filter (RFC 3704 2.2) would only lose packets, and there
+ * is none on the device. Where the system has a strict one for all devices, a loose one counts more
+ * and loses the fewest; it still loses those errors, for the device has no address of its own.
  * Where /proc cannot be written (a container), such errors are lost and path MTU discovery of IPv4
  * falls back on the MSS: that is no reason not to start. */
 static void accept_what_comes_out(const char *name)
 {
     set_sysctl(name, "accept_local", "1");
-    set_sysctl(name, "rp_filter", "2");
+    set_sysctl(name, "rp_filter", all_are_filtered() ? "2" : "0");
 }
 
 /* UDP in super-packets where the kernel can; without any of it, checksums and cutting are its work.
