@@ -98,14 +98,13 @@ void admission_begin(struct ike *ike)
     count->half_open++;
     g->half_open_count++;
     ike->half_open = true;
-    ike->began_at = ike->peer.address;
 }
 
 void admission_end(struct ike *ike)
 {
     struct gateway *g = ike->gateway;
     uint8_t bytes[ADDRESS_KEY_BYTES];
-    struct slice key = key_of(&ike->began_at, bytes);
+    struct slice key = key_of(&ike->init_peer.address, bytes);
 
     if (!ike->half_open) {
         return;

@@ -181,6 +181,7 @@ struct ike {
     enum ikev2_failure_reason close_why;
     bool in_todo;
     bool over; /* to be freed when its actions are done */
+    uint8_t spi_count;
 
     struct gateway *gateway;
     struct ikev2_sa *machine;
@@ -194,11 +195,9 @@ struct ike {
 
     uint64_t number; /* in the order of creation */
     uint64_t spis[IKE_SPIS_MAX];
-    size_t spi_count;
     struct endpoint local, peer;
     uint64_t init_spi; /* of a responder: the initiator's, under which its IKE_SA_INIT is found */
-    struct address began_at; /* where it is counted as half-open */
-    struct endpoint init_peer;
+    struct endpoint init_peer; /* and where that one is counted as half-open */
     bool initiator, established, half_open, superseded, heard;
     uint32_t peer_question; /* open ASK_PEER, 0 none */
     struct ike_identity *said; /* what the peer says to be; on the heap until it is established */

@@ -124,6 +124,22 @@ static void keep_bounds(struct gateway *g, struct trace_entry *newest)
     }
 }
 
+/* Whether the peer is there, with or without octets that only fill a packet. */
+static bool is_question(const struct ikev2_action *action)
+{
+    struct reader r = reader_over(action->trace.payloads);
+    struct ikev2_notify_payload notify;
+    struct ikev2_payload payload;
+    uint8_t next = action->trace.first;
+
+    if (action->trace.header.exchange != IKEV2_INFORMATIONAL) {
+        return false;
+    }
+    return action->trace.payloads.length == 0 ||
+           (next == IKEV2_NOTIFY && ikev2_read_payload(&r, &next, &payload) &&
+            ikev2_read_notify(payload.body, &notify) && notify.type == IKEV2_PATH_PROBE);
+}
+
 void trace_add(struct ike *ike, const struct ikev2_action *action, uint64_t now_ms)
 {
     struct gateway *g = ike->gateway;
@@ -131,8 +147,7 @@ void trace_add(struct ike *ike, const struct ikev2_action *action, uint64_t now_
     bool too_long = length > PAYLOAD_BYTES_MAX;
 
     /* Questions for liveness would push out everything that is worth reading. */
-    if (action->trace.retransmitted ||
-        (action->trace.header.exchange == IKEV2_INFORMATIONAL && length == 0)) {
+    if (action->trace.retransmitted || is_question(action)) {
         return;
     }
     length = too_long ? 0 : length;
