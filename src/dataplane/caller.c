@@ -42,5 +42,5 @@ static bool has_messages(const struct ring *ring)
 
 bool dataplane_has_notes(const struct dataplane_worker *worker)
 {
-    return has_messages(&worker->notes) || has_messages(&worker->examples);
+    return worker->tap_news || has_messages(&worker->notes) || has_messages(&worker->examples);
 }

@@ -69,6 +69,7 @@ void dataplane_free(struct dataplane *dp)
     if (spd != NULL) {
         policies_retire(dp, spd);
     }
+    dataplane_tap_end(dp);
     publish_fini(&dp->publish);
     table_fini(&dp->bindings);
     free(atomic_load(&dp->own));

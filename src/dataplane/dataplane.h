@@ -20,6 +20,7 @@
 #include "dataplane/aggfrag.h"
 #include "dataplane/drop.h"
 #include "dataplane/drop_example.h"
+#include "dataplane/tap.h"
 
 struct dataplane;
 struct dataplane_worker;

@@ -315,6 +315,9 @@ static void deliver(struct dataplane_worker *worker, const struct esp_work *work
         worker_drop_of(worker, work, reason);
         return;
     }
+    if (worker->tap != NULL) {
+        tap_inner(worker, work->sa, packet);
+    }
     count_delivered(worker, work->sa, packet->length);
     fit_clamp_mss(work->sa, packet, &head);
     worker_to_tun(worker, packet);
@@ -326,6 +329,9 @@ void dataplane_inbound(struct dataplane_worker *worker, struct packet *const *pa
     assert(count <= BATCH_PACKETS);
     worker_begin(worker, now_ms, out);
     worker->inbound = true;
+    if (worker->tap != NULL) {
+        tap_received(worker, packets, count);
+    }
     tally(&worker->doors.from_wire, count, false);
     for (size_t i = 0; i < count; i++) {
         if (classify(worker, packets[i])) {
@@ -337,4 +343,7 @@ void dataplane_inbound(struct dataplane_worker *worker, struct packet *const *pa
         deliver(worker, &worker->work[i], worker->jobs[i].ok, now_ms);
     }
     nest_receive_all(worker, now_ms);
+    if (worker->tap != NULL) {
+        tap_publish(worker);
+    }
 }

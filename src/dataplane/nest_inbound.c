@@ -334,6 +334,9 @@ static void arrive(struct dataplane_worker *worker, struct nest *n, struct ip_he
 {
     struct packet *packet = n->packet;
 
+    if (worker->tap != NULL) {
+        tap_inner(worker, n->sa, packet);
+    }
     count_delivered(worker, n->sa, packet->length);
     if (n->sa->more->to_consumer) {
         packet->spi = n->sa->spi_in;

@@ -339,6 +339,9 @@ static void leave(struct dataplane_worker *worker, struct packet *packet, const 
     packet->tos = n->tos;
     packet->dont_fragment = n->dont_fragment;
     packet->has_outer_head = has_outer_head;
+    if (worker->tap != NULL) {
+        tap_sent(worker, n->sa, packet);
+    }
     worker_to_wire(worker, packet);
 }
 

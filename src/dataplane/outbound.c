@@ -241,6 +241,9 @@ static void fit_and_wrap(struct dataplane_worker *worker, struct sa *sa, struct 
     bool may_cut = ipv4 && !head->dont_fragment;
 
     fit_clamp_mss(sa, packet, head);
+    if (worker->tap != NULL) {
+        tap_inner(worker, sa, packet);
+    }
     if (sa->shape.transport) {
         /* The header outside is the one inside: what may be cut is cut behind the protection (RFC
          * 4303 3.3.4), and so is what every IPv6 link carries. */
@@ -377,6 +380,15 @@ static void outbound_one(struct dataplane_worker *worker, const struct spd *spd,
     fit_and_wrap(worker, route->sa, packet, &head, capacity, now_ms);
 }
 
+static void tap_sealed(struct dataplane_worker *worker)
+{
+    for (size_t i = 0; i < worker->work_count; i++) {
+        if (worker->jobs[i].ok) {
+            tap_sent(worker, worker->work[i].sa, worker->work[i].packet);
+        }
+    }
+}
+
 static void seal_batch(struct dataplane_worker *worker)
 {
     for (size_t from = 0; from < worker->work_count; from += BATCH_PACKETS) {
@@ -384,6 +396,9 @@ static void seal_batch(struct dataplane_worker *worker)
 
         protect_seal(worker->engine, worker->jobs + from,
                      left < BATCH_PACKETS ? left : BATCH_PACKETS);
+    }
+    if (worker->tap != NULL) {
+        tap_sealed(worker);
     }
     for (size_t i = 0; i < worker->work_count; i++) {
         if (worker->jobs[i].ok) {
@@ -416,6 +431,9 @@ void dataplane_outbound(struct dataplane_worker *worker, struct packet *const *p
     }
     seal_batch(worker);
     nest_send_all(worker, now_ms);
+    if (worker->tap != NULL) {
+        tap_publish(worker);
+    }
 }
 
 void outbound_look_again(struct dataplane_worker *worker, uint64_t now_ms)

@@ -347,6 +347,9 @@ static void deliver(struct dataplane_worker *worker, struct sa *sa, const struct
         worker_drop_of(worker, &(struct esp_work){.packet = packet, .sa = sa}, reason);
         return;
     }
+    if (worker->tap != NULL) {
+        tap_inner(worker, sa, packet);
+    }
     count_delivered(worker, sa, packet->length);
     fit_clamp_mss(sa, packet, &head);
     worker_to_tun(worker, packet);
@@ -526,5 +529,8 @@ void dataplane_tick(struct dataplane_worker *worker, uint64_t now_us, struct dat
     worker->inbound = false;
     if (list != NULL && worker->seals) {
         send_what_is_due(worker, list, now_us);
+    }
+    if (worker->tap != NULL) {
+        tap_publish(worker);
     }
 }

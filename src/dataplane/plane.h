@@ -67,6 +67,7 @@ struct dataplane {
     _Atomic(struct spd *) spd;
     _Atomic(struct sa_list *) paced; /* that send without being asked; may be NULL */
     _Atomic(struct own_addresses *) own;
+    _Atomic(struct tap *) tap; /* NULL: off */
     uint32_t sa_max;
     uint32_t index_mask;
     uint32_t policy_max;
@@ -144,6 +145,8 @@ struct dataplane_worker {
 
     /* the batch */
     bool inbound; /* it came from the wire */
+    struct tap *tap; /* NULL: off */
+    bool tap_news; /* copies were published in the last batch */
     struct dataplane_output *out;
     size_t work_count;
     struct esp_work work[DATAPLANE_OUTPUT_MAX];
@@ -223,6 +226,20 @@ void example_describe(const struct dataplane_worker *worker, const struct packet
 /* Its turn has come. `packet` NULL: lost by the caller, who says no more. */
 void example_keep(struct dataplane_worker *worker, const struct packet *packet,
                   const struct esp_work *work, enum drop_reason reason);
+
+/* ---- tap.c: only to be called while worker->tap is not NULL ---- */
+
+/* Datagrams as they came, before anything is done to them. */
+void tap_received(struct dataplane_worker *worker, struct packet *const *packets, size_t count);
+/* A clear packet, before it goes into the SA or after it came out. */
+void tap_inner(struct dataplane_worker *worker, const struct sa *sa, const struct packet *packet);
+/* An outer packet that leaves. */
+void tap_sent(struct dataplane_worker *worker, const struct sa *sa, const struct packet *packet);
+/* `work` NULL: its SA is not known. */
+void tap_dropped(struct dataplane_worker *worker, const struct packet *packet,
+                 const struct esp_work *work, enum drop_reason reason);
+/* The batch is over. */
+void tap_publish(struct dataplane_worker *worker);
 
 /* ---- outbound.c ---- */
 

@@ -86,6 +86,7 @@ struct dataplane_worker *dataplane_worker_new(struct dataplane *dp, uint32_t ind
 
 void worker_give_held(struct dataplane_worker *worker)
 {
+    worker->tap = NULL;
     for (size_t i = 0; i < worker->held_count; i++) {
         worker_drop(worker, worker->held[i].packet, DROP_NO_SA);
     }
@@ -159,6 +160,8 @@ void worker_begin(struct dataplane_worker *worker, uint64_t now_ms, struct datap
     atomic_store_explicit(&worker->now_ms, now_ms, memory_order_relaxed);
     worker->out = out;
     worker->inbound = false;
+    worker->tap = atomic_load_explicit(&worker->dp->tap, memory_order_acquire);
+    worker->tap_news = false;
     worker->work_count = 0;
     worker->nest_count = 0;
     worker->owed = 0;
@@ -178,6 +181,9 @@ static void drop(struct dataplane_worker *worker, struct packet *packet,
     if (atomic_load_explicit(&worker->now_ms, memory_order_relaxed) >=
         worker->example_due_ms[reason]) {
         example_keep(worker, packet, work, reason);
+    }
+    if (worker->tap != NULL) {
+        tap_dropped(worker, packet, work, reason);
     }
     dataplane_give_packet(worker, packet);
 }
