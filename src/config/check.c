@@ -764,6 +764,11 @@ void check_all(struct reading *r)
     check_hosts(r);
     check_spis(r);
     check_udp_ports(r);
+    if (r->config->keep_keys) {
+        WARN(r, said_at(r, "keep-keys"), "take it out when the fault is found",
+             "keys are kept in readable form: whoever may use the control socket can read all "
+             "traffic");
+    }
     if (r->diagnoses.errors == 0 && !r->arena->exhausted && !hashes_make(r->config)) {
         r->arena->exhausted = true;
     }

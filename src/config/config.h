@@ -193,6 +193,7 @@ struct config {
     size_t policy_count;
     enum config_icmp_errors icmp_errors; /* RFC 4301 6.2: those from inside of a far network */
     enum config_guard guard; /* clear text that should have come protected is stopped by the host */
+    bool keep_keys; /* for captures that are to be read elsewhere */
     const char *device; /* name of the TUN device, sekisho0 */
     uint32_t cookie_threshold; /* half-open SAs from which cookies are wanted */
     uint32_t half_open_max;

@@ -191,6 +191,17 @@ static const struct schema_word schema[] = {
                 "are dropped by a table of our own in the host's firewall. 'auto': where the host "
                 "has such a firewall; 'on': or we do not start; 'off': the host's own rules do "
                 "it."},
+    {.word = "keep-keys",
+     AT_GATEWAY(keep_keys),
+     .kind = KIND_SWITCH,
+     .least = 1,
+     .most = 1,
+     .arguments = "on | off",
+     .standard = "off",
+     .example = "keep-keys on",
+     .meaning = "SAs that are made from then on keep their keys in readable form, so that 'sekisho "
+                "capture --keys' can write them. Whoever may use the control socket can then read "
+                "all traffic: for looking for a fault, not for every day."},
     {.word = "manual",
      .scope = SCOPE_GATEWAY,
      .block = true,

@@ -120,6 +120,16 @@ struct child_sa {
  * installed already, an unusable suite, a key of the wrong length, no selectors, or no memory. The
  * SPI stays reserved then. */
 MUST_USE bool dataplane_install(struct dataplane *dp, const struct child_sa *sa);
+/* SAs that are installed from now on keep their keys as they were given, or do not: for captures
+ * that are to be read elsewhere. Off by default. */
+void dataplane_keep_keys(struct dataplane *dp, bool keep);
+struct sa_raw_keys {
+    struct suite suite;
+    struct slice in, out; /* borrowed until the SA is removed */
+};
+/* False when there is no such SA or none were kept. */
+MUST_USE bool dataplane_raw_keys(const struct dataplane *dp, uint32_t spi_in,
+                                 struct sa_raw_keys *out);
 void dataplane_use(struct dataplane *dp, uint32_t spi_in);
 void dataplane_stop(struct dataplane *dp, uint32_t spi_in);
 void dataplane_remove(struct dataplane *dp, uint32_t spi_in);

@@ -85,6 +85,7 @@ struct dataplane {
     struct table bindings;
     struct sa *by_peer[PEER_BUCKETS];
     uint64_t hash_seed;
+    bool keep_keys;
     struct path_mtu path_mtus[PATH_MTUS_MAX];
     size_t path_mtu_count;
     uint64_t too_big[TOO_BIG_COUNT];

@@ -246,11 +246,32 @@ struct sa *sa_new(const struct child_sa *child)
     return sa;
 }
 
+bool sa_keep_keys(struct sa *sa, const struct child_sa *child)
+{
+    sa->kept = calloc(1, sizeof(*sa->kept));
+    if (sa->kept == NULL) {
+        return false;
+    }
+    sa->kept->suite = child->suite;
+    sa->bytes += sizeof(*sa->kept) + child->key_in.length + child->key_out.length;
+    return secret_set(&sa->kept->in, child->key_in) && secret_set(&sa->kept->out, child->key_out);
+}
+
+static void kept_free(struct sa_kept *kept)
+{
+    if (kept != NULL) {
+        secret_wipe(&kept->in);
+        secret_wipe(&kept->out);
+    }
+    free(kept);
+}
+
 void sa_free(struct sa *sa)
 {
     if (sa == NULL) {
         return;
     }
+    kept_free(sa->kept);
     protect_key_free(sa->keys[0]);
     protect_key_free(sa->keys[1]);
     if (sa->more != NULL) {

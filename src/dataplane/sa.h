@@ -9,6 +9,7 @@
 #ifndef SEKISHO_DATAPLANE_SA_H
 #define SEKISHO_DATAPLANE_SA_H
 
+#include "base/secret.h"
 #include "crypto/authenticate.h"
 #include "crypto/protect.h"
 #include "dataplane/aggfrag_in.h"
@@ -53,6 +54,12 @@ enum sa_noted {
 };
 
 struct binding;
+
+/* The keys as they were given, for those who read captures; only where that was asked for. */
+struct sa_kept {
+    struct suite suite;
+    struct secret in, out;
+};
 
 /* IP-TFS (RFC 9347). `out` belongs to the worker that seals, `in` to the one that opens. */
 struct sa_aggfrag {
@@ -119,6 +126,7 @@ struct sa {
     _Atomic uint64_t replayed, forged, selector_mismatch;
     struct retired retired;
     struct protect_key *keys[2];
+    struct sa_kept *kept; /* NULL: its keys are in no form but the expanded one */
     struct sa *peer_next, **peer_link; /* all SAs whose peer's address has the same hash */
     uint32_t policy_id;
     bool used; /* in the binding's list */
@@ -148,6 +156,7 @@ struct binding {
 /* NULL when the suite, a key length or the selectors are wrong or there is no memory. Path and
  * binding are not set. */
 MUST_USE struct sa *sa_new(const struct child_sa *child);
+MUST_USE bool sa_keep_keys(struct sa *sa, const struct child_sa *child);
 void sa_free(struct sa *sa); /* also its path; NULL is allowed */
 void sa_release(struct retired *object);
 

@@ -286,7 +286,8 @@ bool dataplane_install(struct dataplane *dp, const struct child_sa *child)
         return false;
     }
     struct sa *sa = sa_new(child);
-    if (sa == NULL) {
+    if (sa == NULL || (dp->keep_keys && !sa_keep_keys(sa, child))) {
+        sa_free(sa);
         return false;
     }
     struct sa_path *path = path_new(&child->local, &child->peer);
@@ -474,6 +475,26 @@ bool dataplane_sa_counters(const struct dataplane *dp, uint32_t spi_in, struct s
         .outer_mtu = outer_mtu,
         .inner_mtu = inner_mtu,
         .overhead_bytes = (uint16_t)(outer_mtu - inner_mtu),
+    };
+    return true;
+}
+
+void dataplane_keep_keys(struct dataplane *dp, bool keep)
+{
+    dp->keep_keys = keep;
+}
+
+bool dataplane_raw_keys(const struct dataplane *dp, uint32_t spi_in, struct sa_raw_keys *out)
+{
+    const struct sa *sa = sad_find(dp, spi_in);
+
+    if (sa == NULL || sa->kept == NULL) {
+        return false;
+    }
+    *out = (struct sa_raw_keys){
+        .suite = sa->kept->suite,
+        .in = secret_slice(&sa->kept->in),
+        .out = secret_slice(&sa->kept->out),
     };
     return true;
 }

@@ -213,3 +213,24 @@ TEST(nothing_is_lost_while_there_is_room_and_what_is_lost_is_counted)
     CHECK_EQUAL(seen + dataplane_tap_lost(t.a.dp) - lost_before, 5000);
     testbed_close(&t);
 }
+
+TEST(keys_are_kept_only_where_that_was_said_before)
+{
+    struct testbed t;
+    struct sa_raw_keys keys;
+
+    testbed_open(&t, 8);
+    CHECK(testbed_join(&t, &plain));
+    CHECK(!dataplane_raw_keys(t.a.dp, t.a.spi_in, &keys));
+    uint32_t before = t.a.spi_in;
+    dataplane_keep_keys(t.a.dp, true);
+    CHECK(testbed_join(&t, &plain));
+    CHECK(dataplane_raw_keys(t.a.dp, t.a.spi_in, &keys));
+    CHECK_EQUAL(keys.in.length, 20);
+    CHECK_EQUAL(keys.out.length, 20);
+    CHECK_EQUAL(keys.suite.encryption, ENCRYPTION_AES_GCM_16);
+    CHECK(!dataplane_raw_keys(t.a.dp, before, &keys));
+    dataplane_remove(t.a.dp, t.a.spi_in);
+    CHECK(!dataplane_raw_keys(t.a.dp, t.a.spi_in, &keys));
+    testbed_close(&t);
+}

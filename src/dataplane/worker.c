@@ -160,7 +160,7 @@ void worker_begin(struct dataplane_worker *worker, uint64_t now_ms, struct datap
     atomic_store_explicit(&worker->now_ms, now_ms, memory_order_relaxed);
     worker->out = out;
     worker->inbound = false;
-    worker->tap = atomic_load_explicit(&worker->dp->tap, memory_order_acquire);
+    worker->tap = atomic_load(&worker->dp->tap);
     worker->tap_news = false;
     worker->work_count = 0;
     worker->nest_count = 0;

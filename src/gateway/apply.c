@@ -423,6 +423,7 @@ void gateway_configure(struct gateway *g, struct config *config, uint64_t now_ms
         config_free(config);
         return;
     }
+    dataplane_keep_keys(g->dataplane, config->keep_keys);
     remove_gone(g, config, now_ms);
     if (!manual_configure(g, config, now_ms)) {
         log_line(g->log, LOG_LEVEL_ERROR, "gateway", "no memory for blocks of manual keys");

@@ -51,6 +51,19 @@ static const char *site_of(const struct gateway *g, uint32_t policy_id)
     return g->by_number[policy_id - 1]->name;
 }
 
+bool gateway_policy_id(const struct gateway *g, const char *name, uint32_t *policy_id)
+{
+    const struct site *site = apply_find(g, name);
+    const struct manual *m = site == NULL ? manual_find(g, name) : NULL;
+
+    if (site != NULL) {
+        *policy_id = site->number;
+    } else if (m != NULL) {
+        *policy_id = manual_policy_id(m);
+    }
+    return site != NULL || m != NULL;
+}
+
 /* ---- words ---- */
 
 static const char *protocol_words(uint8_t protocol)
@@ -158,6 +171,15 @@ static enum log_level level_of(enum drop_reason reason)
     return LOG_LEVEL_INFO;
 }
 
+/* What hosts say on every link, such as router and listener reports, is for no tunnel. */
+static bool is_chatter(const struct drop_example *e)
+{
+    return !e->inbound && e->has_inner &&
+           (address_is_multicast(&e->inner.destination) ||
+            address_is_link_local(&e->inner.destination) ||
+            address_is_link_local(&e->inner.source));
+}
+
 static void log_drop(struct gateway *g, const struct status_drop *drop, uint64_t now_ms)
 {
     struct drops *d = g->drops;
@@ -166,7 +188,7 @@ static void log_drop(struct gateway *g, const struct status_drop *drop, uint64_t
     struct dataplane_doors doors;
     char words[STATUS_DROP_BYTES];
 
-    if (now_ms < d->reason_ms[reason] ||
+    if (is_chatter(&drop->example) || now_ms < d->reason_ms[reason] ||
         (place->at_ms != 0 && now_ms < place->at_ms + LOG_SITE_MS)) {
         return;
     }

@@ -593,6 +593,7 @@ void manual_secret(struct manual *m, uint32_t which, const struct secret *secret
                    uint64_t now_ms);
 struct manual *manual_find(const struct gateway *g, const char *name);
 /* "" when no block has it (any more). */
+uint32_t manual_policy_id(const struct manual *m);
 const char *manual_name_of_policy(const struct gateway *g, uint32_t policy_id);
 void manual_order(struct manual *m, bool up, uint64_t now_ms);
 enum status_state manual_state(const struct manual *m);

@@ -496,6 +496,11 @@ const char *manual_name_of_policy(const struct gateway *g, uint32_t policy_id)
     return "";
 }
 
+uint32_t manual_policy_id(const struct manual *m)
+{
+    return m->policy_id;
+}
+
 void manual_free_all(struct gateway *g)
 {
     for (size_t i = 0; i < g->manual_count; i++) {

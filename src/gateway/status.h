@@ -136,6 +136,9 @@ MUST_USE bool gateway_site_at(const struct gateway *gateway, size_t index, uint6
                               struct status_site *out);
 /* Index of a site; false when there is none of that name. */
 MUST_USE bool gateway_site_index(const struct gateway *gateway, const char *name, size_t *index);
+/* The policy under which the packets of a site are found in the data plane. */
+MUST_USE bool gateway_policy_id(const struct gateway *gateway, const char *name,
+                                uint32_t *policy_id);
 /* Children of a site, those in use first; false behind the last. */
 MUST_USE bool gateway_child_at(const struct gateway *gateway, size_t site, size_t child,
                                struct status_child *out);

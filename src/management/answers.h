@@ -23,7 +23,9 @@ struct question {
     const char *words[QUESTION_WORDS_MAX];
     size_t word_count;
     uint64_t after;
+    uint64_t count; /* 0: not said */
     bool verbose, all, dry_run, rekey;
+    bool plain, both, keys;
 };
 
 json_t *reply_error(enum reply_exit exit_code, const char *next, const char *format, ...)
@@ -42,6 +44,7 @@ json_t *answer_check(const struct question *question);
 json_t *answer_show(const struct question *question);
 json_t *answer_log(const struct question *question);
 json_t *answer_trace(const struct question *question);
+json_t *answer_capture(const struct question *question);
 json_t *answer_version(const struct question *question);
 
 #endif

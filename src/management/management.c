@@ -16,7 +16,7 @@ static const struct answerer answerers[] = {
     {"down", answer_order},      {"restart", answer_order},   {"apply", answer_apply},
     {"check", answer_check},     {"sas", answer_sas},         {"drops", answer_drops},
     {"log", answer_log},         {"trace", answer_trace},     {"show", answer_show},
-    {"version", answer_version},
+    {"version", answer_version}, {"capture", answer_capture},
 };
 
 json_t *reply_error(enum reply_exit exit_code, const char *next, const char *format, ...)
@@ -47,12 +47,19 @@ static bool option(const json_t *options, const char *name)
     return json_is_true(json_object_get(options, name));
 }
 
+/* 0 when it is not there, or no number greater than that. */
+static uint64_t number(const json_t *options, const char *name)
+{
+    json_int_t value = json_integer_value(json_object_get(options, name));
+
+    return value > 0 ? (uint64_t)value : 0;
+}
+
 /* False when the request is not of the form that the header shows. */
 static bool read_question(const json_t *request, struct question *out)
 {
     const json_t *words = json_object_get(request, "words");
     const json_t *options = json_object_get(request, "options");
-    const json_t *after = json_object_get(options, "after");
 
     out->verb = json_string_value(json_object_get(request, "verb"));
     if (out->verb == NULL || json_array_size(words) > QUESTION_WORDS_MAX) {
@@ -70,9 +77,11 @@ static bool read_question(const json_t *request, struct question *out)
     out->all = option(options, "all");
     out->dry_run = option(options, "dry_run");
     out->rekey = option(options, "rekey");
-    out->after = json_is_integer(after) && json_integer_value(after) > 0
-                     ? (uint64_t)json_integer_value(after)
-                     : 0;
+    out->plain = option(options, "plain");
+    out->both = option(options, "both");
+    out->keys = option(options, "keys");
+    out->after = number(options, "after");
+    out->count = number(options, "count");
     return true;
 }
 

@@ -18,6 +18,14 @@
 typedef void management_log_visit(void *context, uint64_t number, uint64_t at_ms,
                                   enum log_level level, const char *about, const char *line);
 
+struct management_capture {
+    const char *site;
+    uint32_t policy_id;
+    bool outer, inner; /* as it is on the wire, in clear */
+    bool keys; /* and its keys */
+    uint64_t packets_max; /* 0: until it is stopped */
+};
+
 /* What management cannot do itself: the daemon's side. Everything here is borrowed for life. */
 struct management {
     struct gateway *gateway;
@@ -32,6 +40,9 @@ struct management {
     /* Problems of the machine that the gateway cannot see: a sentence and what to do; false behind
      * the last. */
     bool (*host_problem)(void *context, size_t index, const char **sentence, const char **next);
+    /* Begins to send packets behind the answer to who is asking. False with a sentence. */
+    bool (*capture)(void *context, const struct management_capture *order, char *why,
+                    size_t why_bytes);
 };
 
 /* The answer's text, to be freed; NULL when there is no memory. Any bytes may be the request. */

@@ -31,6 +31,9 @@ struct command {
     bool rekey;
     bool from_stdin;
     bool colour;
+    /* capture */
+    const char *write_path, *keys_path, *count, *seconds;
+    bool plain, both;
 };
 
 struct verb {
@@ -48,6 +51,10 @@ const struct verb *verb_find(const char *name);
 /* Asks the daemon. NULL when it could not be asked: the sentence has been printed and *exit_code
  * set. The answer is the whole reply with "exit" and "answer" or "error". `after` < 0: not said. */
 json_t *daemon_ask(const struct command *command, long long after, int *exit_code);
+/* The same in two steps, for verbs that are answered more than once: a connected descriptor, -1
+ * when there is none; the question and its first answer. */
+int daemon_connect(const struct command *command, int *exit_code);
+json_t *daemon_ask_on(const struct command *command, int fd, long long after, int *exit_code);
 /* Lines with rising numbers, from the daemon's ring: once, or with --follow again and again. */
 int daemon_follow(const struct command *command);
 /* The path of the control socket from --socket, --run or SEKISHO_SOCKET. */
@@ -62,6 +69,7 @@ int verb_sas(const struct command *command);
 int verb_drops(const struct command *command);
 int verb_log(const struct command *command);
 int verb_trace(const struct command *command);
+int verb_capture(const struct command *command);
 int verb_version(const struct command *command);
 int verb_show(const struct command *command);
 int verb_check(const struct command *command);

@@ -44,6 +44,18 @@ static char *request_text(const struct command *command, long long after)
     if (command->rekey) {
         json_object_set_new(options, "rekey", json_true());
     }
+    if (command->plain) {
+        json_object_set_new(options, "plain", json_true());
+    }
+    if (command->both) {
+        json_object_set_new(options, "both", json_true());
+    }
+    if (command->keys_path != NULL) {
+        json_object_set_new(options, "keys", json_true());
+    }
+    if (command->count != NULL) {
+        json_object_set_new(options, "count", json_integer(strtoll(command->count, NULL, 10)));
+    }
     if (after >= 0) {
         json_object_set_new(options, "after", json_integer(after));
     }
@@ -55,7 +67,7 @@ static char *request_text(const struct command *command, long long after)
     return text;
 }
 
-json_t *daemon_ask(const struct command *command, long long after, int *exit_code)
+int daemon_connect(const struct command *command, int *exit_code)
 {
     char why[256];
     bool absent = false;
@@ -63,7 +75,7 @@ json_t *daemon_ask(const struct command *command, long long after, int *exit_cod
     if (command->socket_path == NULL) {
         *exit_code = fail_with(command->json, EXIT_USAGE, NULL,
                                "the path of the control socket is too long");
-        return NULL;
+        return -1;
     }
     int fd = control_connect(command->socket_path, &absent, why, sizeof(why));
 
@@ -74,8 +86,24 @@ json_t *daemon_ask(const struct command *command, long long after, int *exit_cod
                      "place\nof its socket is said by --run DIR, --socket PATH or SEKISHO_SOCKET."
                    : NULL,
             "%s", why);
+    }
+    return fd;
+}
+
+json_t *daemon_ask(const struct command *command, long long after, int *exit_code)
+{
+    int fd = daemon_connect(command, exit_code);
+
+    if (fd < 0) {
         return NULL;
     }
+    json_t *reply = daemon_ask_on(command, fd, after, exit_code);
+    close(fd);
+    return reply;
+}
+
+json_t *daemon_ask_on(const struct command *command, int fd, long long after, int *exit_code)
+{
     *exit_code = EXIT_FAILED;
     char *request = request_text(command, after);
     char *line = NULL;
@@ -84,7 +112,6 @@ json_t *daemon_ask(const struct command *command, long long after, int *exit_cod
     if (request != NULL && control_write_frame(fd, slice_of_text(request))) {
         line = control_read_frame(fd, &length);
     }
-    close(fd);
     free(request);
     if (line == NULL) {
         *exit_code = fail_with(command->json, EXIT_FAILED, "See its log.",

@@ -22,6 +22,18 @@ static const struct option_word flags[] = {
     {{"--dry-run"}, offsetof(struct command, dry_run)},
     {{"--rekey"}, offsetof(struct command, rekey)},
     {{"--stdin"}, offsetof(struct command, from_stdin)},
+    {{"--plain"}, offsetof(struct command, plain)},
+    {{"--both"}, offsetof(struct command, both)},
+};
+
+static const struct {
+    const char *word;
+    size_t offset; /* of the text in struct command */
+} values[] = {
+    {"-w", offsetof(struct command, write_path)},
+    {"--keys", offsetof(struct command, keys_path)},
+    {"--count", offsetof(struct command, count)},
+    {"--seconds", offsetof(struct command, seconds)},
 };
 
 static bool *flag_of(struct command *command, const char *word)
@@ -92,6 +104,11 @@ static int read_words(struct command *command, int argc, char **argv)
             value = &run_folder;
         } else if (strcmp(word, "-c") == 0 || strcmp(word, "--config") == 0) {
             value = &command->config_path;
+        }
+        for (size_t k = 0; k < sizeof(values) / sizeof(values[0]); k++) {
+            if (strcmp(word, values[k].word) == 0) {
+                value = (const char **)((char *)command + values[k].offset);
+            }
         }
         if (value != NULL) {
             if (i + 1 == argc) {

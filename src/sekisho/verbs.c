@@ -26,6 +26,8 @@ static const struct verb verbs[] = {
     {"sas", "[NAME]", "every security association with its SPIs and traffic", 0, 1, verb_sas},
     {"drops", "[-v] [--follow]", "dropped packets by reason, with the latest of each", 0, 0,
      verb_drops},
+    {"capture", "NAME [--plain|--both] -w FILE [--keys FILE] [--count N] [--seconds N]",
+     "packets of a site into a file for Wireshark, as on the wire or in clear", 1, 1, verb_capture},
     {"log", "[NAME] [--follow]", "the last lines of the log", 0, 1, verb_log},
     {"version", "", "of the command and of the daemon", 0, 0, verb_version},
     {"help", "[WORD]", "verbs, words of the configuration, codes", 0, 2, verb_help},

@@ -25,13 +25,30 @@ static void control_request(void *context, struct control_client *client, struct
 {
     struct daemon *daemon = context;
     uint64_t now_ms = clock_now_ms();
+
+    if (capture_is_of(daemon, client)) {
+        capture_stop(daemon);
+        return;
+    }
+    daemon->asking = client;
     char *answer = management_answer(&daemon->management, frame, now_ms);
 
     if (answer != NULL) {
         (void)control_send(client, slice_of_text(answer));
     }
     free(answer);
+    daemon->asking = NULL;
+    capture_answered(daemon);
     actions_run(daemon, now_ms);
+}
+
+static void client_closed(void *context, struct control_client *client)
+{
+    struct daemon *daemon = context;
+
+    if (capture_is_of(daemon, client)) {
+        capture_client_gone(daemon);
+    }
 }
 
 static struct config_result *read_config(void *context)
@@ -88,7 +105,8 @@ static bool host_problem(void *context, size_t index, const char **sentence, con
 
 bool daemon_open_control(struct daemon *daemon, char *why, size_t why_bytes)
 {
-    const struct control_handler handler = {.request = control_request, .context = daemon};
+    const struct control_handler handler = {
+        .request = control_request, .closed = client_closed, .context = daemon};
     char path[OPTIONS_PATH_BYTES];
 
     daemon->management = (struct management){
@@ -98,6 +116,7 @@ bool daemon_open_control(struct daemon *daemon, char *why, size_t why_bytes)
         .apply = apply,
         .log_lines = log_lines,
         .host_problem = host_problem,
+        .capture = capture_begin,
     };
     snprintf(path, sizeof(path), "%s/control.sock", daemon->options.run_directory);
     daemon->server = control_server_new(&daemon->loop, path, &handler, why, why_bytes);
@@ -201,6 +220,7 @@ static bool run_turn(struct daemon *daemon)
         gateway_time(daemon->gateway, now_ms);
     }
     actions_run(daemon, now_ms);
+    more = capture_run(daemon) || more;
     if (daemon->guard_is_stale) {
         protection_guard(daemon);
     }
@@ -234,6 +254,9 @@ void daemon_close(struct daemon *daemon)
     uint64_t now_ms = clock_now_ms();
 
     notify_send("STOPPING=1");
+    if (daemon->capture != NULL) {
+        capture_stop(daemon);
+    }
     gateway_shutdown(daemon->gateway, now_ms);
     actions_run(daemon, now_ms);
 }

@@ -45,6 +45,8 @@ struct daemon {
     struct worker *workers[DAEMON_WORKERS_MAX];
     size_t workers_wanted, worker_count;
     struct control_server *server;
+    struct control_client *asking; /* whose question is being answered */
+    struct capture *capture; /* NULL: none */
 
     struct dataplane *dataplane;
     struct gateway *gateway;
@@ -89,6 +91,21 @@ void daemon_run(struct daemon *daemon);
 void daemon_close(struct daemon *daemon);
 /* Whether the control socket can be opened: the last step before the daemon is ready. */
 MUST_USE bool daemon_open_control(struct daemon *daemon, char *why, size_t why_bytes);
+
+/* ---- capture.c ---- */
+
+struct capture;
+/* For management: packets follow the answer to who is asking. */
+MUST_USE bool capture_begin(void *context, const struct management_capture *order, char *why,
+                            size_t why_bytes);
+/* The answer has been sent. */
+void capture_answered(struct daemon *daemon);
+/* Sends what was copied. Returns true when there may be more. */
+bool capture_run(struct daemon *daemon);
+MUST_USE bool capture_is_of(const struct daemon *daemon, const struct control_client *client);
+/* The client wants no more: it gets what is there and the figures. */
+void capture_stop(struct daemon *daemon);
+void capture_client_gone(struct daemon *daemon);
 
 /* ---- actions.c ---- */
 
