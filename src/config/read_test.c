@@ -127,8 +127,9 @@ static bool next_example(FILE *document, char *out, size_t capacity)
 
 TEST(the_examples_of_the_documents_are_good)
 {
-    static const char *const documents[] = {"README.md", "docs/first-tunnel.md"};
-    static const int expected[] = {1, 4};
+    static const char *const documents[] = {"README.md", "docs/first-tunnel.md",
+                                            "docs/ipsec-modes.md"};
+    static const int expected[] = {1, 2, 10};
 
     for (size_t i = 0; i < ARRAY_LENGTH(documents); i++) {
         char path[512];
@@ -139,7 +140,7 @@ TEST(the_examples_of_the_documents_are_good)
         assert_non_null(document);
         while (next_example(document, text, sizeof(text))) {
             struct config *c = testbed_good(text);
-            CHECK_EQUAL(c->site_count + c->manual_count, 1);
+            CHECK(c->site_count + c->manual_count > 0);
             config_free(c);
             count++;
         }
