@@ -152,7 +152,9 @@ static const struct schema_word schema[] = {
      .meaning = "This traffic, from our side to the other, and its answers, passes in the clear "
                 "beside all tunnels. Networks may be ranges too: 10.1.0.1-10.1.0.9. Ports behind "
                 "the protocol are those of the other side. 'bypass' and 'discard' are asked in "
-                "the order in which they stand, before all sites; the first that fits decides."},
+                "the order in which they stand, before all sites; the first that fits decides. "
+                "What passes leaves by the interface of the default route; the peer must let it "
+                "in too."},
     {.word = "discard",
      .scope = SCOPE_GATEWAY,
      .repeats = true,
@@ -164,7 +166,8 @@ static const struct schema_word schema[] = {
                   "[icmp type NUMBER [code NUMBER]]",
      .example = "discard tcp 25 from 10.1.0.0/16 to 10.2.0.0/16",
      .meaning = "This traffic, and what would be its answers, never passes, neither through a "
-                "tunnel nor beside it. Written as 'bypass', with which it shares its order."},
+                "tunnel nor beside it. Written as 'bypass', with which it shares its order. Both "
+                "judge what goes to networks of sites: no other traffic comes by here."},
     {.word = "icmp-errors",
      AT_GATEWAY(icmp_errors),
      .kind = KIND_CHOICE,
