@@ -119,16 +119,18 @@ static char *write_config(enum end end, size_t sites, const char *extra)
 
         snprintf(network, sizeof(network), "10.80.%zu.%zu/32", i / 256, i % 256);
         if (end == HUB) {
-            length += (size_t)snprintf(text + length, SITE_TEXT_BYTES,
-                                       "site s%zu {\n peer any\n identity c%zu.example.jp\n"
-                                       " network %s\n key @k\n esp aes128gcm16\n mtu-probe off\n %s\n}\n",
-                                       i, i, network, extra);
+            length +=
+                (size_t)snprintf(text + length, SITE_TEXT_BYTES,
+                                 "site s%zu {\n peer any\n identity c%zu.example.jp\n"
+                                 " network %s\n key @k\n esp aes128gcm16\n mtu-probe off\n %s\n}\n",
+                                 i, i, network, extra);
         } else {
-            length += (size_t)snprintf(text + length, SITE_TEXT_BYTES,
-                                       "site s%zu {\n peer 203.0.113.2\n"
-                                       " identity hub.example.jp\n say c%zu.example.jp\n lan %s\n"
-                                       " network 10.71.2.0/24\n key @k\n esp aes128gcm16\n mtu-probe off\n %s\n}\n",
-                                       i, i, network, extra);
+            length += (size_t)snprintf(
+                text + length, SITE_TEXT_BYTES,
+                "site s%zu {\n peer 203.0.113.2\n"
+                " identity hub.example.jp\n say c%zu.example.jp\n lan %s\n"
+                " network 10.71.2.0/24\n key @k\n esp aes128gcm16\n mtu-probe off\n %s\n}\n",
+                i, i, network, extra);
         }
     }
     return text;
