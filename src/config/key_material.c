@@ -7,6 +7,7 @@
 #include "base/text.h"
 
 #define DES_KEY_BYTES 8
+#define LOOKS_LIKE_DIGITS 16 /* eight octets, the shortest key that there is */
 
 static bool is_blank(uint8_t c)
 {
@@ -170,4 +171,39 @@ bool key_material_fits(const struct transform *t, struct slice key,
     return t->id == ENCRYPTION_DES    ? des_fits(key.data, why)
            : t->id == ENCRYPTION_3DES ? triple_des_fits(key.data, why)
                                       : true;
+}
+
+/* ---- both ---- */
+
+static bool is_digit_of_hex(uint8_t c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+/* Base64 of so many octets looks so by chance about once in 2^24 times, and then fits as it is. */
+static bool looks_hexadecimal(struct slice text)
+{
+    struct slice inner = trimmed(text);
+
+    for (size_t i = 0; i < inner.length; i++) {
+        if (!is_digit_of_hex(inner.data[i])) {
+            return false;
+        }
+    }
+    return inner.length >= LOOKS_LIKE_DIGITS && inner.length % 2 == 0;
+}
+
+bool key_material_take(const struct transform *t, struct slice text, struct secret *out,
+                       char why[KEY_MATERIAL_WHY_BYTES])
+{
+    if (key_material_decode(text, out, why) && key_material_fits(t, secret_slice(out), why)) {
+        return true;
+    }
+    if (looks_hexadecimal(text)) {
+        size_t used = strlen(why);
+        snprintf(why + used, KEY_MATERIAL_WHY_BYTES - used,
+                 ". The text looks hexadecimal: write 0x before it");
+    }
+    secret_wipe(out);
+    return false;
 }

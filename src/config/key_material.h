@@ -19,5 +19,8 @@ size_t key_material_bytes(const struct transform *t);
  */
 MUST_USE bool key_material_fits(const struct transform *t, struct slice key,
                                 char why[KEY_MATERIAL_WHY_BYTES]);
+/* Both: the octets of a secret's text as the key of an algorithm; false with nothing in `out`. */
+MUST_USE bool key_material_take(const struct transform *t, struct slice text, struct secret *out,
+                                char why[KEY_MATERIAL_WHY_BYTES]);
 
 #endif

@@ -161,3 +161,34 @@ TEST(three_keys_of_which_neighbours_are_equal_are_refused)
     key[15] ^= 1;
     CHECK(!key_material_fits(&triple, SLICE_OF(key), why));
 }
+
+TEST(digits_that_lack_their_mark_are_told_apart_from_a_short_key)
+{
+    static const struct {
+        const char *text;
+        bool good, told;
+    } cases[] = {
+        {"0x0123456789abcdee", true, false},
+        {"ASNFZ4mrze4=", true, false},
+        {"0123456789abcdee", false, true}, /* as base64 it is 12 octets */
+        {" 0123456789ABCDEE\n", false, true},
+        {"0123456789abcdee0123456789abcdee01", false, true}, /* base64 of no length */
+        {"0123456789abcde", false, false},
+        {"0123456789abcdeg", false, false},
+        {"0s0123456789abcdee", false, false},
+        {"0x0123456789abcdee01", false, false},
+    };
+    const struct transform des = {TRANSFORM_ENCRYPTION, ENCRYPTION_DES, 0};
+
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        char why[KEY_MATERIAL_WHY_BYTES];
+        struct secret key = {0};
+
+        CHECK_EQUAL(key_material_take(&des, slice_of_text(cases[i].text), &key, why),
+                    cases[i].good);
+        CHECK_EQUAL(key.length, cases[i].good ? 8 : 0);
+        CHECK_EQUAL(strlen(why) == 0, cases[i].good);
+        CHECK_EQUAL(strstr(why, "write 0x before it") != NULL, cases[i].told);
+        secret_wipe(&key);
+    }
+}

@@ -227,8 +227,7 @@ static void check_key(struct reading *r, const struct transform *t,
     }
     if (!r->loader->secret_text(r->loader->context, key->name, &text, why, sizeof(why))) {
         COMPLAIN(r, key->place, NULL, "%s", why[0] == '\0' ? "this secret cannot be read" : why);
-    } else if (!key_material_decode(secret_slice(&text), &octets, why) ||
-               !key_material_fits(t, secret_slice(&octets), why)) {
+    } else if (!key_material_take(t, secret_slice(&text), &octets, why)) {
         COMPLAIN(r, key->place, "a key is written as 0x and hexadecimal digits, or in base64",
                  "@%s %s", key->name, why);
     }

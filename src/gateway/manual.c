@@ -341,8 +341,7 @@ void manual_secret(struct manual *m, uint32_t which, const struct secret *secret
         set_trouble(m, NULL, why);
         return;
     }
-    if (!key_material_decode(secret_slice(secret), &m->keys[which], words) ||
-        !key_material_fits(&algorithm, secret_slice(&m->keys[which]), words)) {
+    if (!key_material_take(&algorithm, secret_slice(secret), &m->keys[which], words)) {
         set_trouble(m, name->name, words);
         return;
     }
