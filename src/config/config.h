@@ -51,6 +51,9 @@ enum config_dscp { CONFIG_DSCP_COPY, CONFIG_DSCP_CLEAR };
  * connection. */
 enum config_each { CONFIG_EACH_OFF, CONFIG_EACH_HOST, CONFIG_EACH_CONNECTION };
 
+/* RFC 4302 2.6: AH over IPv4 is sent in pieces of 32 bits; old Linux kernels want 64. */
+enum config_ah_align { CONFIG_AH_ALIGN_32, CONFIG_AH_ALIGN_64 };
+
 #define CONFIG_TFC_MTU UINT16_MAX
 
 /* RFC 9347: packets of one size at one rate. */
@@ -149,6 +152,7 @@ struct config_manual {
     struct config_static_sa esp, ah; /* at least one is present */
     bool esn;
     uint32_t replay_window; /* 0: off, the default: numbers begin again when a side restarts */
+    enum config_ah_align ah_align;
     uint16_t local_port, peer_port; /* ESP in UDP; 0: not */
     struct config_carriage carriage;
     uint16_t mss; /* 0: automatic, 1: off */

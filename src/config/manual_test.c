@@ -48,6 +48,10 @@ static void static_example(const struct schema_word *w, char *text, size_t capac
     if (strcmp(w->word, "ah") == 0) {
         text_add(&all, "ah in spi 0x2002 auth sha256 @m-ah-in\n");
     }
+    if (strcmp(w->word, "ah-align") == 0) {
+        text_add(&all, "ah out spi 0x2001 auth sha256 @m-ah-out\n"
+                       "ah in spi 0x2002 auth sha256 @m-ah-in\n");
+    }
     text_addf(&all, "%s\n}\n", w->example);
     CHECK(!all.cut);
 }

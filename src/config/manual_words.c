@@ -562,6 +562,11 @@ static void check_block(struct reading *r)
         COMPLAIN(r, said_at(r, "encapsulate"), "leave out 'ah' or 'encapsulate'",
                  "AH cannot travel in UDP: it protects the addresses, which a NAT changes");
     }
+    if (m->ah_align != CONFIG_AH_ALIGN_32 && (!m->ah.present || m->local.family != FAMILY_IPV4)) {
+        COMPLAIN(r, said_at(r, "ah-align"), "leave it out",
+                 m->ah.present ? "AH over IPv6 is a multiple of 64 bits always (RFC 4302 2.6)"
+                               : "this block has no AH");
+    }
     if (m->esn) {
         WARN(r, said_at(r, "esn"), NULL,
              "the upper half of a number is not sent: when one side restarts, it must be restarted "

@@ -93,6 +93,19 @@ TEST(all_words_of_a_manual_block_read_as_the_same)
     config_free(c);
 }
 
+TEST(ah_is_sent_in_pieces_of_64_bits_when_it_is_said)
+{
+    struct config *c = testbed_good("gateway g\n" BLOCK(
+        "m", "mode transport; only tcp 80; ah-align 64\nah out spi 257 auth sha512 @b\n"
+             "ah in spi 257 auth sha512 @d\n")
+                                        BLOCK("n", "inner 10.1.0.0/16 10.4.0.0/16\n" ESP_PAIR));
+
+    CHECK(c->manuals[0].ah_align == CONFIG_AH_ALIGN_64);
+    CHECK(c->manuals[1].ah_align == CONFIG_AH_ALIGN_32);
+    check_same_twice(c);
+    config_free(c);
+}
+
 TEST(long_lists_of_networks_are_shown_in_lines_that_can_be_read)
 {
     char *text = malloc(80000);
@@ -288,6 +301,11 @@ static const struct {
     {BLOCK("m", "mode transport\nesp out spi 300 cipher aes256 @a auth sha256 @b\n"
                 "esp in spi 301 cipher aes256 @a auth sha256 @d\n"),
      "warning: @a is the key of both directions"},
+    {BLOCK("m", "inner 10.1.0.0/16 10.4.0.0/16; ah-align 64\n" ESP_PAIR), "this block has no AH"},
+    {"manual m { outer 2001:db8::1 2001:db8::2; ah-align 64\nah out spi 300 auth sha256 @b\n"
+     "ah in spi 301 auth sha256 @d\n}",
+     "AH over IPv6 is a multiple of 64 bits always"},
+    {"manual m { ah-align 48 }", "one of: 32 64"},
     {BLOCK("m", "inner 10.1.0.0/16 2001:db8::/32\n" ESP_PAIR),
      "warning: no lan of manual block m is IPv6"},
     {BLOCK("m", "inner 10.1.0.0/16 10.1.3.0/24\n" ESP_PAIR) "lan 10.7.0.0/16\nsite s { peer s; "

@@ -23,6 +23,7 @@ static const char *const mode_words[] = {"tunnel", "transport", NULL};
 static const char *const df_words[] = {"set", "copy", "clear", NULL};
 static const char *const fragment_words[] = {"before", "after", NULL};
 static const char *const dscp_words[] = {"copy", "clear", NULL};
+static const char *const ah_align_words[] = {"32", "64", NULL};
 static const char *const each_words[] = {"off", "host", "connection", NULL};
 static const char *const icmp_words[] = {"relay", "selectors", NULL};
 static const char *const guard_words[] = {"auto", "on", "off", NULL};
@@ -719,6 +720,19 @@ static const struct schema_word schema[] = {
      .example = "replay-window 1024",
      .meaning = "How late a packet may come before it is taken for a repeated one. With manual "
                 "keys numbers begin again when a side restarts, so it is off."},
+    {.word = "ah-align",
+     AT_MANUAL(ah_align),
+     .kind = KIND_CHOICE,
+     .choices = ah_align_words,
+     .effect = EFFECT_CHILD,
+     .least = 1,
+     .most = 1,
+     .arguments = "32 | 64",
+     .standard = "32",
+     .example = "ah-align 64",
+     .meaning = "Of how many bits AH over IPv4 is a multiple when we send it: 32 by the standard "
+                "(RFC 4302 2.6); 64 for a Linux kernel whose SA was made without 'flag align4'. "
+                "From the peer both are taken."},
     {.word = "encapsulate",
      .scope = SCOPE_MANUAL,
      .effect = EFFECT_CHILD,

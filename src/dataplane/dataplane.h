@@ -100,6 +100,7 @@ struct child_sa {
     bool to_consumer; /* what comes out goes to a part of this program by SA, not to TUN */
     uint32_t replay_window; /* packets, at most 65,536; 0: 1,024 */
     bool replay_off; /* manual keys: what was seen before is counted and passes */
+    bool ah_align_64; /* AH in IPv4 is sent in pieces of 64 bits, not of 32; both are taken */
     const struct selector *local_selectors; /* copied */
     size_t local_count;
     const struct selector *remote_selectors;

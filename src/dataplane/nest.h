@@ -29,6 +29,7 @@ struct nest {
     uint8_t contents; /* next header of what is not a packet: a dummy; 0: a packet */
     uint8_t tos; /* outside */
     uint16_t ah_offset; /* from the beginning of the IP packet */
+    uint16_t ah_bytes; /* AH inbound: of its header, as it says */
     uint8_t icv[AH_ICV_BYTES_MAX]; /* AH inbound: as it came */
     struct ah_kept kept;
 };

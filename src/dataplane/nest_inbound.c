@@ -53,13 +53,14 @@ static enum drop_reason read_ah(struct dataplane_worker *worker, struct nest *n)
     struct ah_head ah;
 
     if (packet->outer_head_bytes == 0 || !ah_read(packet_slice(packet), family, &ah) ||
-        ah.head_bytes != sa_ah_bytes(shape, family)) {
+        !sa_takes_ah_bytes(shape, family, ah.head_bytes)) {
         return DROP_MALFORMED_OUTER;
     }
     enum drop_reason reason = find_sequence(worker, n, ah.sequence);
     if (reason != DROP_NONE) {
         return reason;
     }
+    n->ah_bytes = ah.head_bytes;
     uint8_t *icv = packet_data(packet) + AH_FIXED_BYTES;
     memcpy(n->icv, icv, shape->icv_bytes);
     /* RFC 4302 3.3.3.2.1: padding behind the ICV is covered as it stands. */
@@ -123,11 +124,9 @@ static enum drop_reason strip(struct nest *n, uint8_t *next_header)
     struct packet *packet = n->packet;
 
     if (n->sa->shape.protocol == IP_PROTOCOL_AH) {
-        uint32_t bytes = sa_ah_bytes(&n->sa->shape, packet->peer.address.family);
-
         *next_header = packet_data(packet)[0];
-        packet->offset += bytes;
-        packet->length -= bytes;
+        packet->offset += n->ah_bytes;
+        packet->length -= n->ah_bytes;
     } else if (!esp_take_off(n->sa, packet, next_header)) {
         return DROP_BAD_PADDING;
     }

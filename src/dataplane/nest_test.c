@@ -27,6 +27,7 @@ struct bundle {
     size_t count;
     struct layer layers[LAYERS_MAX];
     bool encapsulated;
+    bool a_aligns_to_64; /* AH of one side in IPv4: the other sends it in pieces of 32 bits */
 };
 
 #define GCM                                                                                        \
@@ -81,6 +82,13 @@ static const struct bundle bundles[] = {
      3,
      {{IP_PROTOCOL_ESP, false, GCM}, {IP_PROTOCOL_ESP, true, CBC}, {IP_PROTOCOL_AH, true, SHA256}},
      false},
+    {"AH transport, one side with 64 bits", 1, {{IP_PROTOCOL_AH, true, SHA256}}, false, true},
+    {"AH tunnel, one side with 64 bits", 1, {{IP_PROTOCOL_AH, false, SHA512_ESN}}, false, true},
+    {"AH around ESP, one side with 64 bits",
+     2,
+     {{IP_PROTOCOL_ESP, false, GCM}, {IP_PROTOCOL_AH, true, SHA256}},
+     false,
+     true},
 };
 
 static const struct address hosts[2][2] = {
@@ -149,6 +157,7 @@ static void install(struct testbed *t, const struct bundle *b, size_t family)
             child.spi_out = spis[1 - side][i];
             child.protocol = layer->protocol;
             child.transport_mode = layer->transport;
+            child.ah_align_64 = b->a_aligns_to_64 && side == 0;
             child.inside_spi_in = i == 0 ? 0 : spis[side][i - 1];
             child.waits_for_outer = i + 1 < b->count;
             child.key_in = (struct slice){keys[side], length};
@@ -434,6 +443,46 @@ TEST(every_changed_octet_of_ah_is_noticed_except_what_may_change)
             testbed_give(&t.b);
         }
         CHECK(testbed_dropped(&t.b, DROP_FORGED) > 50);
+        CHECK(testbed_doors_add_up(&t.b));
+        testbed_close(&t);
+    }
+}
+
+/* RFC 4302 2.6. HMAC-SHA2-256-128 has 16 octets of ICV, so AH has 28 octets or 32 in IPv4 and 32 in
+ * IPv6. */
+TEST(an_ah_has_the_length_that_its_sender_chose_and_no_other)
+{
+    static const struct bundle alone = {
+        "AH transport", 1, {{IP_PROTOCOL_AH, true, SHA256}}, false, true};
+
+    for (size_t family = 0; family < 2; family++) {
+        size_t head = family == 0 ? 20 : 40;
+        struct sa_counters counters;
+        struct testbed t;
+
+        testbed_open(&t, 9);
+        install(&t, &alone, family);
+        CHECK(dataplane_sa_counters(t.a.dp, t.a.spi_in, &counters));
+        CHECK_EQUAL(counters.inner_mtu, 1500 - 32);
+        CHECK(dataplane_sa_counters(t.b.dp, t.b.spi_in, &counters));
+        CHECK_EQUAL(counters.inner_mtu, family == 0 ? 1500 - 28 : 1500 - 32);
+        for (size_t words = 0; words < 256; words++) {
+            uint8_t clear[CLEAR_BYTES_MAX];
+            size_t length = make_clear(&t, &alone, true, family, 1200, true, clear);
+
+            CHECK(testbed_outbound(&t, &t.a, (struct slice){clear, length}));
+            struct packet *p = t.a.out.to_wire[0];
+            CHECK_EQUAL(p->length, length + 32);
+            /* RFC 4302 2.2: words of four octets, less two. */
+            CHECK_EQUAL(packet_data(p)[head + 1], 6);
+            packet_data(p)[head + 1] = (uint8_t)words;
+            testbed_carry(&t, &t.a, &t.b);
+            CHECK_EQUAL(t.b.out.to_tun_count, words == 6 ? 1 : 0);
+            testbed_give(&t.b);
+        }
+        /* A length that could be is covered by the ICV. */
+        CHECK_EQUAL(testbed_dropped(&t.b, DROP_FORGED), family == 0 ? 1 : 0);
+        CHECK_EQUAL(testbed_dropped(&t.b, DROP_MALFORMED_OUTER), family == 0 ? 254 : 255);
         CHECK(testbed_doors_add_up(&t.b));
         testbed_close(&t);
     }

@@ -85,6 +85,7 @@ static bool sa_shape_of(const struct child_sa *child, struct sa_shape *shape)
         .encapsulated = child->encapsulated,
         .copy_dscp = child->copy_dscp,
         .df = child->df,
+        .ah_align_64 = child->ah_align_64,
         .plain = is_plain(child),
     };
     return child->protocol == IP_PROTOCOL_AH ? ah_shape_of(&child->suite, shape)
@@ -289,11 +290,22 @@ void sa_release(struct retired *object)
     sa_free(CONTAINER_OF(object, struct sa, retired));
 }
 
+static uint32_t ah_bytes_aligned(const struct sa_shape *shape, uint32_t unit)
+{
+    return (AH_HEAD_BYTES + shape->icv_bytes + unit - 1) / unit * unit;
+}
+
 uint32_t sa_ah_bytes(const struct sa_shape *shape, uint8_t outer_family)
 {
-    uint32_t bytes = AH_HEAD_BYTES + shape->icv_bytes;
+    bool short_unit = outer_family == FAMILY_IPV4 && !shape->ah_align_64;
 
-    return outer_family == FAMILY_IPV4 ? (bytes + 3) / 4 * 4 : (bytes + 7) / 8 * 8;
+    return ah_bytes_aligned(shape, short_unit ? 4 : 8);
+}
+
+bool sa_takes_ah_bytes(const struct sa_shape *shape, uint8_t outer_family, uint32_t bytes)
+{
+    return bytes == ah_bytes_aligned(shape, 8) ||
+           (outer_family == FAMILY_IPV4 && bytes == ah_bytes_aligned(shape, 4));
 }
 
 uint16_t sa_inner_mtu(const struct sa_shape *shape, uint8_t outer_family, uint16_t outer_mtu)

@@ -35,6 +35,7 @@ struct sa_shape {
     bool encapsulated;
     bool copy_dscp;
     uint8_t df; /* enum dataplane_df */
+    bool ah_align_64; /* what we send in IPv4 (RFC 4302 2.6 says 32 bits) */
     /* An ESP tunnel and no more: the fast road of outbound.c and inbound.c. All else goes through
      * nest_outbound.c and nest_inbound.c. */
     bool plain;
@@ -169,8 +170,12 @@ static inline bool sa_dont_fragment(const struct sa *sa, bool inner_dont_fragmen
 /* The longest packet that this SA alone makes into one of at most outer_mtu octets, whose outer
  * header is of the family. In transport mode both have the same header without options. */
 uint16_t sa_inner_mtu(const struct sa_shape *shape, uint8_t outer_family, uint16_t outer_mtu);
-/* AH's header with its ICV (RFC 4302 2.2: IPv6 wants whole pieces of eight octets). */
+/* AH's header with its ICV, as we send it (RFC 4302 2.2: IPv6 wants whole pieces of eight octets).
+ */
 uint32_t sa_ah_bytes(const struct sa_shape *shape, uint8_t outer_family);
+/* Whether a received one may be so long: in IPv4 whole pieces of four octets or of eight, whatever
+ * we send ourselves. */
+bool sa_takes_ah_bytes(const struct sa_shape *shape, uint8_t outer_family, uint32_t bytes);
 /* More SAs than this around each other are refused. */
 #define SA_BUNDLE_MAX 4
 

@@ -183,6 +183,7 @@ static struct child_sa child_of(const struct manual *m, const struct config_stat
         .encapsulated = c->local_port != 0,
         .replay_window = c->replay_window,
         .replay_off = c->replay_window == 0,
+        .ah_align_64 = c->ah_align == CONFIG_AH_ALIGN_64,
         .local_selectors = m->selectors.list,
         .local_count = m->selectors.local_count,
         .remote_selectors = m->selectors.list + m->selectors.local_count,
