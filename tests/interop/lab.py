@@ -207,7 +207,7 @@ PLUGINS = ("random nonce openssl pem pkcs1 pkcs8 x509 pubkey revocation constrai
 
 SWANCTL_CONF = """
 connections {{
-  peer {{
+  {connection} {{
     version = 2
     local_addrs = {local}
     remote_addrs = {remote}
@@ -234,7 +234,7 @@ connections {{
   }}
 }}
 secrets {{
-  ike-peer {{
+  ike-{connection} {{
     id-1 = {local_id}
     id-2 = {remote_id}
     secret = "{key}"
@@ -246,7 +246,8 @@ CHILD_CONF = """      {name} {{
         mode = {mode}
         local_ts = {local_ts}
         remote_ts = {remote_ts}
-        esp_proposals = {esp}
+        {protocol}_proposals = {esp}
+        {more}
         rekey_time = {rekey}
         rand_time = 0s
         start_action = {start}
@@ -270,7 +271,8 @@ class Strongswan:
             "local": local, "remote": remote, "ike": "aes128-sha256-modp2048", "esp": "aes128-sha256",
             "encap": "no", "fragmentation": "yes", "dpd": "30s", "ike_rekey": "4h", "rekey": "1h", "unique": "replace",
             "local_id": local, "remote_id": remote, "key": KEY, "mode": "tunnel", "start": "none",
-            "dpd_action": "none", "extra": "", **given}
+            "dpd_action": "none", "extra": "", "protocol": "esp", "more": "", "connection": "peer",
+            "routes": "yes", **given}
         self.children = {"net": {"local_ts": local_ts, "remote_ts": remote_ts}}
         self.process = None
 
@@ -288,7 +290,8 @@ class Strongswan:
         (self.folder / "strongswan.conf").write_text(STRONGSWAN_CONF.format(
             plugins=PLUGINS.format(kernel=kernel), vici=self.vici(), extra=settings["extra"],
             log="/tmp/charon.log" if self.kernel_esp else self.folder / "charon.log",
-            install_routes="yes", not_mark="" if self.kernel_esp else "!0x52", mark="" if self.kernel_esp else "0x52"))
+            install_routes=settings["routes"], not_mark="" if self.kernel_esp else "!0x52",
+            mark="" if self.kernel_esp else "0x52"))
         (self.folder / "swanctl.conf").write_text(SWANCTL_CONF.format(**settings))
 
     def start(self):
@@ -303,7 +306,8 @@ class Strongswan:
             self.process = self.place.start(
                 "unshare", "-m", "sh", "-c", f"mount -t tmpfs tmpfs /run && exec env {environment} /usr/lib/ipsec/charon",
                 out=f"{self.place.name}-charon.out")
-        if not wait_for(self.answers, 20, 0.1):
+        # A guest on a machine that is busy needs most of a minute to read all of charon for the first time.
+        if not wait_for(self.answers, 120 if self.kernel_esp else 20, 0.1):
             raise RuntimeError("charon does not answer")
         self.swanctl("--load-all", "--noprompt")
         return self
