@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #define MUST_USE __attribute__((warn_unused_result))
+#define ALWAYS_INLINE inline __attribute__((always_inline))
 #define PRINTF_LIKE(format_at, first_at) __attribute__((format(printf, format_at, first_at)))
 #define ARRAY_LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 #define CONTAINER_OF(pointer, type, member)                                                        \

@@ -133,6 +133,7 @@ bool dataplane_set_policies(struct dataplane *dp, const struct policy *policies,
         atomic_store_explicit(&binding->relays_icmp, policies[i].relays_icmp, memory_order_relaxed);
     }
     struct spd *old = atomic_exchange(&dp->spd, spd);
+    atomic_store(&dp->policies_are_mixed, spd_is_mixed(spd));
     if (old != NULL) {
         policies_retire(dp, old);
     }

@@ -178,12 +178,10 @@ void set_tos(uint8_t *data, uint8_t family, uint8_t tos)
 /* Policies that stand before those of the tunnels may want this traffic in clear or not at all. */
 static bool is_wanted_in_clear(const struct dataplane *dp, const struct match_key *key)
 {
-    const struct spd *spd = atomic_load(&dp->spd);
-
-    if (!spd_is_mixed(spd)) {
+    if (!atomic_load_explicit(&dp->policies_are_mixed, memory_order_relaxed)) {
         return false;
     }
-    const struct spd_policy *policy = spd_find(spd, key);
+    const struct spd_policy *policy = spd_find(atomic_load(&dp->spd), key);
     return policy != NULL && policy->verdict != POLICY_PROTECT;
 }
 
@@ -198,8 +196,10 @@ static bool quoted_fits(const struct sa *sa, const struct packet *packet,
            match_key_quoted(packet_slice(packet), head, true, &key) && sa_fits(sa, &key);
 }
 
-enum drop_reason check_selectors(struct dataplane_worker *worker, struct sa *sa,
-                                 const struct packet *packet, const struct ip_head *head)
+/* The plain tunnel has the three that follow in its own road; the long road calls them (below). */
+static ALWAYS_INLINE enum drop_reason selectors_fit(struct dataplane_worker *worker, struct sa *sa,
+                                                    const struct packet *packet,
+                                                    const struct ip_head *head)
 {
     struct match_key key = match_key_inbound(head);
 
@@ -220,7 +220,7 @@ static enum drop_reason check_fragment(struct dataplane_worker *worker, struct s
                                                          head, now_ms) == FRAGMENT_PORTS_REFUSED) {
         return DROP_REASSEMBLY;
     }
-    enum drop_reason reason = check_selectors(worker, sa, packet, head);
+    enum drop_reason reason = selectors_fit(worker, sa, packet, head);
     if (reason == DROP_NONE && head->fragment_offset == 0 && head->has_ports &&
         !fragment_ports_learn(worker->ports_in, packet_slice(packet), head, now_ms)) {
         return DROP_REASSEMBLY;
@@ -228,8 +228,9 @@ static enum drop_reason check_fragment(struct dataplane_worker *worker, struct s
     return reason;
 }
 
-enum drop_reason check_inner(struct dataplane_worker *worker, struct sa *sa, struct packet *packet,
-                             uint8_t next_header, struct ip_head *head)
+static ALWAYS_INLINE enum drop_reason inner_is_agreed(struct dataplane_worker *worker,
+                                                      struct sa *sa, struct packet *packet,
+                                                      uint8_t next_header, struct ip_head *head)
 {
     if (!ip_read(packet_slice(packet), head)) {
         return DROP_MALFORMED_INNER;
@@ -241,7 +242,7 @@ enum drop_reason check_inner(struct dataplane_worker *worker, struct sa *sa, str
     packet->length = head->total_bytes;
 
     enum drop_reason reason = head->is_fragment ? check_fragment(worker, sa, packet, head)
-                                                : check_selectors(worker, sa, packet, head);
+                                                : selectors_fit(worker, sa, packet, head);
     if (reason != DROP_NONE) {
         return reason;
     }
@@ -255,8 +256,9 @@ enum drop_reason check_inner(struct dataplane_worker *worker, struct sa *sa, str
     return DROP_NONE;
 }
 
-enum drop_reason remember(struct dataplane_worker *worker, const struct esp_work *work,
-                          bool authentic, uint64_t now_ms)
+static ALWAYS_INLINE enum drop_reason keep_in_mind(struct dataplane_worker *worker,
+                                                   const struct esp_work *work, bool authentic,
+                                                   uint64_t now_ms)
 {
     struct sa *sa = work->sa;
     bool newest = false;
@@ -297,6 +299,24 @@ void count_delivered(struct dataplane_worker *worker, struct sa *sa, uint32_t by
     }
 }
 
+enum drop_reason check_selectors(struct dataplane_worker *worker, struct sa *sa,
+                                 const struct packet *packet, const struct ip_head *head)
+{
+    return selectors_fit(worker, sa, packet, head);
+}
+
+enum drop_reason check_inner(struct dataplane_worker *worker, struct sa *sa, struct packet *packet,
+                             uint8_t next_header, struct ip_head *head)
+{
+    return inner_is_agreed(worker, sa, packet, next_header, head);
+}
+
+enum drop_reason remember(struct dataplane_worker *worker, const struct esp_work *work,
+                          bool authentic, uint64_t now_ms)
+{
+    return keep_in_mind(worker, work, authentic, now_ms);
+}
+
 static void deliver(struct dataplane_worker *worker, const struct esp_work *work, bool authentic,
                     uint64_t now_ms)
 {
@@ -304,12 +324,12 @@ static void deliver(struct dataplane_worker *worker, const struct esp_work *work
     struct ip_head head;
     uint8_t next_header = 0;
 
-    enum drop_reason reason = remember(worker, work, authentic, now_ms);
+    enum drop_reason reason = keep_in_mind(worker, work, authentic, now_ms);
     if (reason == DROP_NONE) {
         reason = esp_strip(work->sa, packet, &next_header);
     }
     if (reason == DROP_NONE) {
-        reason = check_inner(worker, work->sa, packet, next_header, &head);
+        reason = inner_is_agreed(worker, work->sa, packet, next_header, &head);
     }
     if (reason != DROP_NONE) {
         worker_drop_of(worker, work, reason);

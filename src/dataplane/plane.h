@@ -65,6 +65,7 @@ struct dataplane {
     _Atomic(struct sa *) *slots; /* by the low bits of the SPI */
     _Atomic(struct exact_list *) exact; /* NULL: none */
     _Atomic(struct spd *) spd;
+    _Atomic bool policies_are_mixed; /* some say bypass or discard */
     _Atomic(struct sa_list *) paced; /* that send without being asked; may be NULL */
     _Atomic(struct own_addresses *) own;
     _Atomic(struct tap *) tap; /* NULL: off */
