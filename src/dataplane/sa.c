@@ -188,14 +188,12 @@ static bool sa_set_keys(struct sa *sa, const struct child_sa *child)
         sa->more->auth_keys[1] = auth_key_new(child->suite.integrity, child->key_out);
         return sa->more->auth_keys[0] != NULL && sa->more->auth_keys[1] != NULL;
     }
-    sa->keys[0] = protect_key_new(&child->suite, child->key_in);
-    sa->keys[1] = protect_key_new(&child->suite, child->key_out);
-    if (sa->keys[0] == NULL || sa->keys[1] == NULL) {
+    sa->key_in = protect_key_new(&child->suite, child->key_in);
+    sa->key_out = protect_key_new(&child->suite, child->key_out);
+    if (sa->key_in == NULL || sa->key_out == NULL) {
         return false;
     }
-    sa->bytes += protect_key_bytes(sa->keys[0]) + protect_key_bytes(sa->keys[1]);
-    sa->key_in = sa->keys[0];
-    sa->key_out = sa->keys[1];
+    sa->bytes += protect_key_bytes(sa->key_in) + protect_key_bytes(sa->key_out);
     return true;
 }
 
@@ -273,8 +271,8 @@ void sa_free(struct sa *sa)
         return;
     }
     kept_free(sa->kept);
-    protect_key_free(sa->keys[0]);
-    protect_key_free(sa->keys[1]);
+    protect_key_free(sa->key_in);
+    protect_key_free(sa->key_out);
     if (sa->more != NULL) {
         auth_key_free(sa->more->auth_keys[0]);
         auth_key_free(sa->more->auth_keys[1]);

@@ -97,7 +97,7 @@ struct sa_more {
 
 struct sa {
     /* inbound, read for every packet */
-    _Alignas(64) const struct protect_key *key_in;
+    _Alignas(64) struct protect_key *key_in;
     uint32_t spi_in;
     struct sa_shape shape;
     uint16_t local_count;
@@ -115,7 +115,7 @@ struct sa {
     _Atomic uint64_t moved_to; /* the endpoint that was last noted, as a hash */
 
     /* outbound */
-    _Alignas(64) const struct protect_key *key_out;
+    _Alignas(64) struct protect_key *key_out;
     uint64_t sequence_max;
     uint64_t soft_packets, hard_packets;
     uint32_t spi_out;
@@ -126,7 +126,6 @@ struct sa {
     /* seldom */
     _Atomic uint64_t replayed, forged, selector_mismatch;
     struct retired retired;
-    struct protect_key *keys[2];
     struct sa_kept *kept; /* NULL: its keys are in no form but the expanded one */
     struct sa *peer_next, **peer_link; /* all SAs whose peer's address has the same hash */
     uint32_t policy_id;
