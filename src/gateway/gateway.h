@@ -120,6 +120,12 @@ void gateway_route_failed(struct gateway *gateway, const struct network *network
  * ours). */
 void gateway_unreachable(struct gateway *gateway, const struct endpoint *peer, const char *why,
                          uint64_t now_ms);
+/* The beginning of a UDP payload that somebody quotes to us is that of an IKE message of an IKE SA
+ * of ours between these endpoints; *total_bytes: how long its packet was, with IP and UDP header.
+ */
+MUST_USE bool gateway_sent_ike(const struct gateway *gateway, const struct endpoint *local,
+                               const struct endpoint *peer, struct slice quoted,
+                               uint32_t *total_bytes);
 /* Our own addresses changed (netlink). */
 void gateway_addresses_changed(struct gateway *gateway, uint64_t now_ms);
 

@@ -6,6 +6,7 @@
 
 #include "tests/support/gateway_pair.h"
 #include "tests/support/test.h"
+#include "wire/ikev2.h"
 
 static struct gateway_pair pair;
 
@@ -838,5 +839,42 @@ TEST(a_side_that_only_answers_uses_the_secret_that_a_reload_found)
     gateway_pair_reload(&pair, 1);
     CHECK(gateway_up(pair.nodes[0].gateway, "osaka", pair.now_ms, why, sizeof(why)));
     CHECK(gateway_pair_up(&pair, 1000));
+    close_both();
+}
+
+TEST(the_beginning_of_an_ike_message_of_ours_is_recognised_when_it_is_quoted)
+{
+    uint8_t bytes[32] = {0};
+    struct writer w = writer_over(bytes + 4, 28);
+    struct status_site site;
+    uint32_t total = 0;
+
+    open_up(51);
+    site = gateway_pair_site(&pair, 0);
+    struct ikev2_header h = {.spi_i = site.ike.spi_i,
+                             .spi_r = site.ike.spi_r,
+                             .version = 0x20,
+                             .exchange = 37,
+                             .flags = site.ike.initiator ? IKEV2_FLAG_INITIATOR : 0};
+    const struct gateway *g = pair.nodes[0].gateway;
+
+    ikev2_write_header(&w, &h);
+    put_u32(bytes + 28, 1372);
+    CHECK(gateway_sent_ike(g, &site.ike.local, &site.ike.peer, SLICE_OF(bytes), &total));
+    CHECK_EQUAL(total, 20 + 8 + 4 + 1372);
+    CHECK(gateway_sent_ike(g, &site.ike.local, &site.ike.peer, (struct slice){bytes + 4, 28},
+                           &total));
+    CHECK_EQUAL(total, 20 + 8 + 1372);
+    for (size_t length = 0; length < sizeof(bytes); length++) {
+        CHECK(!gateway_sent_ike(g, &site.ike.local, &site.ike.peer, (struct slice){bytes, length},
+                                &total));
+    }
+    struct endpoint other = site.ike.peer;
+
+    other.port++;
+    CHECK(!gateway_sent_ike(g, &site.ike.local, &other, SLICE_OF(bytes), &total));
+    /* Our SPI is another. */
+    bytes[site.ike.initiator ? 4 : 12] ^= 1;
+    CHECK(!gateway_sent_ike(g, &site.ike.local, &site.ike.peer, SLICE_OF(bytes), &total));
     close_both();
 }

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "wire/esp.h"
+
 #define SPI_QUESTIONS_MAX 16
 
 /* Questions that can be answered at once, but only when the list of actions was carried out: what
@@ -45,6 +47,33 @@ struct ike *ike_find(const struct gateway *g, const struct ikev2_header *h,
         return table_find(&g->ike_by_spi, spi_key(&ours));
     }
     return table_find(&g->ike_by_init, init_key(h->spi_i, peer, bytes));
+}
+
+bool gateway_sent_ike(const struct gateway *gateway, const struct endpoint *local,
+                      const struct endpoint *peer, struct slice quoted, uint32_t *total_bytes)
+{
+    uint32_t heads = peer->address.family == FAMILY_IPV4 ? IPV4_HEAD_BYTES : IPV6_HEAD_BYTES;
+    struct reader r = reader_over(quoted);
+    struct ikev2_header h;
+
+    *total_bytes = 0;
+    heads += UDP_HEAD_BYTES;
+    /* RFC 3948 2.2: four zeros; at the other port the initiator's SPI, which is never zero. */
+    if (quoted.length >= NATT_MARKER_BYTES && get_u32(quoted.data) == 0) {
+        read_skip(&r, NATT_MARKER_BYTES);
+        heads += NATT_MARKER_BYTES;
+    }
+    if (!ikev2_read_quoted_header(&r, &h) || h.length > UINT16_MAX) {
+        return false;
+    }
+    uint64_t ours = (h.flags & IKEV2_FLAG_INITIATOR) != 0 ? h.spi_i : h.spi_r;
+    const struct ike *ike = ours == 0 ? NULL : table_find(&gateway->ike_by_spi, spi_key(&ours));
+
+    if (ike == NULL || !endpoint_equal(&ike->peer, peer) || ike->local.port != local->port) {
+        return false;
+    }
+    *total_bytes = heads + h.length;
+    return true;
 }
 
 /* ---- life ---- */

@@ -238,6 +238,9 @@ void gateway_get_status(const struct gateway *g, uint64_t now_ms, struct status_
     out->out_bytes = sum[2];
     out->out_packets = sum[3];
     dataplane_get_doors(g->dataplane, &out->doors);
+    for (int result = 0; result < TOO_BIG_COUNT; result++) {
+        out->too_big[result] = dataplane_too_big_count(g->dataplane, (enum too_big)result);
+    }
 }
 
 /* ---- sites ---- */

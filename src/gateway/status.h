@@ -49,6 +49,7 @@ struct status_gateway {
         refused_full; /* refused_full: a limit of half-open IKE SAs was reached */
     uint64_t messages_in, messages_out;
     struct dataplane_doors doors; /* with the drops by reason (dataplane/drop.h names them) */
+    uint64_t too_big[TOO_BIG_COUNT]; /* what was made of messages that a packet was too big */
     size_t dataplane_bytes;
     size_t route_count;
 };

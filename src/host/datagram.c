@@ -34,7 +34,10 @@
 #define SUPERS 32 /* super-datagrams of one receive call */
 #define SUPER_ROOM 65536
 #define PROTOCOL_UDP 17
-/* RFC 791 and RFC 8200 5: no path is narrower, so whoever says so lies. */
+#define PROTOCOL_ICMPV6 58
+#define ICMPV6_PACKET_TOO_BIG 2
+#define ICMPV6_HEAD_BYTES 8
+/* RFC 791 and RFC 8200 5: as much passes everywhere. */
 #define MTU_MIN_IPV4 576
 #define MTU_MIN_IPV6 1280
 
@@ -80,10 +83,14 @@ static bool set_discovery(struct datagram_socket *s, int ipv4, int ipv6)
     return ok;
 }
 
+/* The system believes every ICMP error that names a socket; the data plane does not, and it is
+ * asked. So the system's idea of the path is left out: what is too big for the link is refused
+ * here, and what is too big for the path by a router. IPv6 datagrams that may be cut are cut by
+ * that idea. */
 static bool set_dont_fragment(struct datagram_socket *s, bool wanted)
 {
-    return wanted ? set_discovery(s, IP_PMTUDISC_DO, IPV6_PMTUDISC_DO)
-                  : set_discovery(s, IP_PMTUDISC_DONT, IPV6_PMTUDISC_WANT);
+    return wanted ? set_discovery(s, IP_PMTUDISC_PROBE, IPV6_PMTUDISC_PROBE)
+                  : set_discovery(s, IP_PMTUDISC_OMIT, IPV6_PMTUDISC_WANT);
 }
 
 static void grow_buffer(int fd, int force, int option)
@@ -99,14 +106,14 @@ bool datagram_init(struct datagram_socket *s, int fd, enum family family, uint8_
                    char *why, size_t why_bytes)
 {
     *s = (struct datagram_socket){.fd = fd, .family = family, .protocol = protocol};
-    s->discovery = family == FAMILY_IPV4 ? IP_PMTUDISC_DONT : IPV6_PMTUDISC_WANT;
+    s->discovery = family == FAMILY_IPV4 ? IP_PMTUDISC_OMIT : IPV6_PMTUDISC_WANT;
     bool ok = pthread_mutex_init(&s->lock, NULL) == 0;
 
     if (family == FAMILY_IPV4) {
         ok = ok && set_option(fd, IPPROTO_IP, IP_PKTINFO, 1) &&
              set_option(fd, IPPROTO_IP, IP_RECVTOS, 1) &&
              set_option(fd, IPPROTO_IP, IP_RECVERR, 1) &&
-             set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
+             set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT);
     } else {
         ok = ok && set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) &&
              set_option(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1) &&
@@ -828,22 +835,33 @@ static bool read_extended(const struct cmsghdr *c, struct sock_extended_err *err
     return true;
 }
 
-static uint16_t plausible_mtu(enum family family, uint32_t mtu)
+/* A message that came to the socket itself (RFC 4443 3.2): the quoted packet with its headers. */
+static bool next_too_big(struct datagram_socket *s, struct datagram_error *out)
 {
-    uint32_t least = family == FAMILY_IPV4 ? MTU_MIN_IPV4 : MTU_MIN_IPV6;
+    uint8_t bytes[ICMPV6_HEAD_BYTES + DATAGRAM_QUOTED_BYTES];
+    ssize_t length = recv(s->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
 
-    if (mtu < least) {
-        return (uint16_t)least;
+    if (length < 0) {
+        return false;
     }
-    return mtu > UINT16_MAX ? UINT16_MAX : (uint16_t)mtu;
+    if (length >= ICMPV6_HEAD_BYTES && bytes[0] == ICMPV6_PACKET_TOO_BIG) {
+        struct slice message = {bytes, (size_t)length};
+
+        out->too_big = true;
+        out->code = EMSGSIZE;
+        out->protocol = s->protocol;
+        out->mtu = get_u32(message.data + 4);
+        out->quoted_bytes = (uint16_t)(message.length - ICMPV6_HEAD_BYTES);
+        memcpy(out->quoted, message.data + ICMPV6_HEAD_BYTES, out->quoted_bytes);
+    }
+    return true;
 }
 
 bool datagram_next_error(struct datagram_socket *s, struct datagram_error *out)
 {
-    uint8_t quoted[64];
     struct sockaddr_storage name = {0};
     _Alignas(struct cmsghdr) uint8_t control[512];
-    struct iovec part = {quoted, sizeof(quoted)};
+    struct iovec part = {out->quoted, sizeof(out->quoted)};
     struct msghdr message = {.msg_name = &name,
                              .msg_namelen = sizeof(name),
                              .msg_iov = &part,
@@ -855,7 +873,11 @@ bool datagram_next_error(struct datagram_socket *s, struct datagram_error *out)
     bool found = false;
 
     *out = (struct datagram_error){0};
-    if (recvmsg(s->fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0) {
+    if (s->protocol == PROTOCOL_ICMPV6) {
+        return next_too_big(s, out);
+    }
+    ssize_t length = recvmsg(s->fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT);
+    if (length < 0) {
         return false;
     }
     for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c != NULL; c = CMSG_NXTHDR(&message, c)) {
@@ -863,16 +885,21 @@ bool datagram_next_error(struct datagram_socket *s, struct datagram_error *out)
     }
     read_control(&message, &local);
     if (!found || !sockaddr_read(&name, &out->peer)) {
-        return true; /* an empty one: the caller sees no peer and goes on */
+        return true; /* an empty one: the caller sees no code and goes on */
     }
-    out->local = local.local.address;
+    out->protocol = s->protocol;
+    out->local.port = s->port;
+    if (local.local.address.family != FAMILY_NONE && !address_is_any(&local.local.address)) {
+        out->local.address = local.local.address;
+    }
     if (s->protocol != PROTOCOL_UDP) {
         out->peer.port = 0;
     }
     out->code = (int)error.ee_errno;
-    if (error.ee_errno == EMSGSIZE) {
-        out->mtu = plausible_mtu(s->family, error.ee_info);
-    }
+    out->quoted_bytes = (uint16_t)length;
+    out->too_big = error.ee_errno == EMSGSIZE;
+    out->is_our_own = error.ee_origin == SO_EE_ORIGIN_LOCAL;
+    out->mtu = out->too_big ? error.ee_info : 0;
     return true;
 }
 

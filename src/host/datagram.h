@@ -20,7 +20,7 @@ struct datagram_socket {
     int fd;
     enum family family;
     uint16_t port; /* ours; 0 for raw sockets */
-    uint8_t protocol; /* 17 UDP, 50 ESP, 51 AH, or DATAGRAM_WHOLE */
+    uint8_t protocol; /* 17 UDP, 50 ESP, 51 AH, 58 for errors only, or DATAGRAM_WHOLE */
     bool is_marked; /* what it sends carries our mark; else we may not set it */
     struct address bound; /* unset: all addresses */
     bool segments; /* the system cuts super-datagrams (UDP_SEGMENT) */
@@ -74,17 +74,26 @@ bool datagram_send_one(struct datagram_socket *s, const struct address *local,
 bool datagram_send_pieces(struct datagram_socket *whole, const struct endpoint *local,
                           const struct endpoint *peer, struct slice bytes);
 
-/* What the network said about a datagram of ours (ICMP, or the system's own knowledge of the path).
- */
+/* What the network said about a datagram of ours (ICMP), or this system about one that its link
+ * does not carry. Whether it is true is not known here: anybody can send ICMP. */
+#define DATAGRAM_QUOTED_BYTES 128
 struct datagram_error {
     struct endpoint
         peer; /* where it was sent; port 0 for raw sockets, and when this system says so of UDP */
-    struct address local; /* as far as it is known, else unset */
+    struct endpoint local; /* the address as far as it is known, else unset */
     struct address offender; /* who says so; unset: this system */
-    uint16_t mtu; /* too big for the path: what fits in one packet; 0: cannot be reached */
-    int code; /* the error number that belongs to it */
+    bool is_our_own; /* this system says so */
+    bool too_big; /* for the path; else the peer cannot be reached */
+    uint8_t protocol; /* of the socket */
+    uint32_t mtu; /* of what was too big: what fits in one packet; 0: not told */
+    int code; /* the error number that belongs to it; 0: nothing was said */
+    /* What is quoted of the datagram: behind the UDP header, or behind the IP header. Of protocol
+     * 58: the packet with its IP headers, and no address is told above. */
+    uint16_t quoted_bytes;
+    uint8_t quoted[DATAGRAM_QUOTED_BYTES];
 };
-/* Takes one from the error queue. False when it is empty. */
+/* Takes one from the error queue, or one message from a socket of raw_open_too_big(). False when it
+ * is empty. */
 MUST_USE bool datagram_next_error(struct datagram_socket *s, struct datagram_error *out);
 /* "no host there", "nobody listens on that port": never NULL. */
 const char *datagram_error_sentence(const struct datagram_error *error);

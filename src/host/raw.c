@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <linux/filter.h>
+#include <netinet/icmp6.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -82,5 +83,27 @@ bool raw_open_sender(struct datagram_socket *s, enum family family, bool *absent
     if (fd < 0 || !datagram_init(s, fd, family, DATAGRAM_WHOLE, why, why_bytes)) {
         return false;
     }
-    return finish(s, refuse_all(fd), why, why_bytes);
+    /* Not by the system's idea of the path, as in datagram.c. */
+    const int probe = family == FAMILY_IPV4 ? IP_PMTUDISC_PROBE : IPV6_PMTUDISC_PROBE;
+    bool ok = family == FAMILY_IPV4
+                  ? setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &probe, sizeof(probe)) == 0
+                  : setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &probe, sizeof(probe)) == 0;
+
+    return finish(s, ok && refuse_all(fd), why, why_bytes);
+}
+
+bool raw_open_too_big(struct datagram_socket *s, bool *absent, char *why, size_t why_bytes)
+{
+    struct icmp6_filter filter;
+
+    *s = (struct datagram_socket){.fd = -1};
+    int fd = open_socket(FAMILY_IPV6, IPPROTO_ICMPV6, absent, why, why_bytes);
+
+    if (fd < 0 || !datagram_init(s, fd, FAMILY_IPV6, IPPROTO_ICMPV6, why, why_bytes)) {
+        return false;
+    }
+    ICMP6_FILTER_SETBLOCKALL(&filter);
+    ICMP6_FILTER_SETPASS(ICMP6_PACKET_TOO_BIG, &filter);
+    return finish(s, setsockopt(fd, IPPROTO_ICMPV6, ICMP6_FILTER, &filter, sizeof(filter)) == 0,
+                  why, why_bytes);
 }

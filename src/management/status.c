@@ -245,6 +245,18 @@ static json_t *problems_of(const struct question *question)
     return array;
 }
 
+/* What the network said about packets that were too big, and what was made of it. */
+static json_t *too_big_of(const struct status_gateway *status)
+{
+    json_t *object = json_object();
+
+    for (int result = 0; result < TOO_BIG_COUNT; result++) {
+        json_object_set_new(object, too_big_name((enum too_big)result),
+                            count_of(status->too_big[result]));
+    }
+    return object;
+}
+
 static json_t *gateway_of(const struct status_gateway *status)
 {
     json_t *object = json_object();
@@ -262,6 +274,7 @@ static json_t *gateway_of(const struct status_gateway *status)
     json_object_set_new(object, "cookies", json_boolean(status->cookies));
     json_object_set_new(object, "cookies_sent", count_of(status->cookies_sent));
     json_object_set_new(object, "refused_full", count_of(status->refused_full));
+    json_object_set_new(object, "too_big", too_big_of(status));
     json_object_set_new(object, "in_bytes", count_of(status->in_bytes));
     json_object_set_new(object, "out_bytes", count_of(status->out_bytes));
     json_object_set_new(object, "in_packets", count_of(status->in_packets));

@@ -7,6 +7,7 @@
 
 #include "host/clock.h"
 #include "host/notify.h"
+#include "wire/icmp_error.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -140,23 +141,76 @@ static bool take_datagrams(struct daemon *daemon, struct worker *worker, uint64_
     return count == DATAGRAMS_A_TURN;
 }
 
-static void take_error(struct daemon *daemon, const struct datagram_error *error, uint64_t now_ms)
+/* The link does not carry it, says this system. */
+static void take_link_mtu(struct daemon *daemon, const struct datagram_error *error,
+                          uint64_t now_ms)
 {
-    struct address local = error->local;
+    struct address local = error->local.address;
     struct netlink_path path;
-    char peer[ENDPOINT_TEXT_BYTES];
 
-    if (error->mtu == 0) {
-        gateway_unreachable(daemon->gateway, &error->peer, datagram_error_sentence(error), now_ms);
-        return;
-    }
     if (local.family == FAMILY_NONE &&
         netlink_path(&daemon->netlink, &error->peer.address, &path)) {
         local = path.source;
     }
-    log_line(daemon->log, LOG_LEVEL_DEBUG, "path", "to %s fit packets of %u octets",
-             endpoint_format(&error->peer, peer), error->mtu);
-    dataplane_path_mtu(daemon->dataplane, &local, &error->peer.address, error->mtu, now_ms);
+    dataplane_path_mtu(daemon->dataplane, &local, &error->peer.address,
+                       error->mtu < UINT16_MAX ? (uint16_t)error->mtu : UINT16_MAX, now_ms);
+}
+
+/* False: not about a packet that we send. */
+static bool make_quote(struct daemon *daemon, const struct datagram_error *error,
+                       struct dataplane_quote *out)
+{
+    struct icmp_quoted quoted;
+
+    *out = (struct dataplane_quote){.local = error->local,
+                                    .peer = error->peer,
+                                    .protocol = error->protocol,
+                                    .bytes = {error->quoted, error->quoted_bytes}};
+    if (error->protocol == IP_PROTOCOL_UDP) {
+        out->is_known = gateway_sent_ike(daemon->gateway, &out->local, &out->peer, out->bytes,
+                                         &out->total_bytes);
+    }
+    if (error->protocol != IP_PROTOCOL_ICMPV6) {
+        return true;
+    }
+    /* Of all else the sockets of that protocol tell. */
+    if (!icmp_quoted_read(out->bytes, &quoted) || quoted.protocol != IP_PROTOCOL_AH) {
+        return false;
+    }
+    out->local.address = quoted.original.source;
+    out->peer.address = quoted.original.destination;
+    out->protocol = quoted.protocol;
+    out->total_bytes = quoted.original.total_bytes;
+    out->bytes = quoted.upper;
+    return true;
+}
+
+static void take_too_big(struct daemon *daemon, const struct datagram_error *error, uint64_t now_ms)
+{
+    struct dataplane_quote quote;
+    char peer[ADDRESS_TEXT_BYTES];
+    char offender[ADDRESS_TEXT_BYTES];
+
+    if (!make_quote(daemon, error, &quote)) {
+        return;
+    }
+    enum too_big result = dataplane_too_big(daemon->dataplane, &quote, error->mtu, now_ms);
+    log_line(daemon->log, LOG_LEVEL_DEBUG, "path", "to %s fit packets of %u octets, says %s: %s",
+             address_format(&quote.peer.address, peer), (unsigned)error->mtu,
+             address_is_unset(&error->offender) ? "a router"
+                                                : address_format(&error->offender, offender),
+             too_big_name(result));
+}
+
+static void take_error(struct daemon *daemon, const struct datagram_error *error, uint64_t now_ms)
+{
+    if (!error->too_big) {
+        gateway_unreachable(daemon->gateway, &error->peer, datagram_error_sentence(error), now_ms);
+    } else if (error->is_our_own) {
+        take_link_mtu(daemon, error, now_ms);
+    } else {
+        take_too_big(daemon, error, now_ms);
+    }
 }
 
 static void take_errors(struct daemon *daemon, struct worker *worker, uint64_t now_ms)

@@ -56,6 +56,19 @@ static void add_raw(struct sockets *sockets, enum family family, struct log_sink
     }
 }
 
+/* Without it AH over IPv6 works where no path is narrow. */
+static void add_too_big(struct sockets *sockets)
+{
+    struct datagram_socket *s = &sockets->list[sockets->count];
+    bool absent = false;
+    char why[160];
+
+    assert(sockets->count < SOCKETS_MAX);
+    if (sockets->has_raw && raw_open_too_big(s, &absent, why, sizeof(why))) {
+        sockets->count++;
+    }
+}
+
 static bool add_everywhere(struct sockets *sockets, const struct config *config, uint16_t port,
                            struct log_sink *log, char *why, size_t why_bytes)
 {
@@ -92,6 +105,7 @@ bool sockets_open(struct sockets *sockets, const struct config *config, bool sup
     }
     add_raw(sockets, FAMILY_IPV4, log);
     add_raw(sockets, FAMILY_IPV6, log);
+    add_too_big(sockets);
     for (size_t i = 0; i < sockets->count; i++) {
         sockets->has_unmarked = sockets->has_unmarked || !sockets->list[i].is_marked;
     }

@@ -6,8 +6,9 @@
 #include "config/config.h"
 #include "host/datagram.h"
 
-/* Two ports on each of eight addresses, and ESP, AH and whole packets of two families. */
-#define SOCKETS_MAX 22
+/* Two ports on each of eight addresses, and ESP, AH and whole packets of two families, and errors
+ * about AH in IPv6. */
+#define SOCKETS_MAX 23
 
 struct sockets {
     struct datagram_socket list[SOCKETS_MAX];

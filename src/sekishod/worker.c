@@ -15,6 +15,7 @@
 
 #define RING_BYTES (1024 * 1024)
 #define RING_ERRORS 256
+#define PROTOCOL_ICMPV6 58 /* the socket brings errors and nothing else */
 /* A sleeping worker looks up so often, so that what was taken out of the tables is freed soon. */
 #define IDLE_MS 500
 
@@ -243,7 +244,7 @@ static void take_errors(struct worker *worker, struct datagram_socket *s)
     struct datagram_error error;
 
     for (size_t i = 0; i < BATCH_PACKETS && datagram_next_error(s, &error); i++) {
-        if (error.peer.address.family == FAMILY_NONE) {
+        if (error.code == 0) {
             continue;
         }
         /* When the control thread is that far behind, it knows enough. */
@@ -277,8 +278,11 @@ static void socket_ready(void *context, unsigned events)
     struct worker_source *source = context;
     struct worker *worker = source->worker;
 
-    if ((events & LOOP_ERROR) != 0) {
+    if ((events & LOOP_ERROR) != 0 || source->socket->protocol == PROTOCOL_ICMPV6) {
         take_errors(worker, source->socket);
+    }
+    if (source->socket->protocol == PROTOCOL_ICMPV6) {
+        return;
     }
     /* What the system joined is taken whole: the descriptor does not tell of the rest. */
     bool more = true;

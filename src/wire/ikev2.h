@@ -109,6 +109,9 @@ struct ikev2_header {
 
 /* Fails when the length field is not exactly what the message has. The version is not judged. */
 MUST_USE bool ikev2_read_header(struct reader *r, struct ikev2_header *out);
+/* The same of the beginning of a message that somebody quotes: what it says of its length stands.
+ */
+MUST_USE bool ikev2_read_quoted_header(struct reader *r, struct ikev2_header *out);
 /* The length field is set later by ikev2_finish_message(). */
 void ikev2_write_header(struct writer *w, const struct ikev2_header *h);
 void ikev2_finish_message(struct writer *w);

@@ -10,7 +10,7 @@
 #define PAYLOAD_CRITICAL 0x80
 #define NO_PAYLOAD_YET SIZE_MAX
 
-bool ikev2_read_header(struct reader *r, struct ikev2_header *out)
+bool ikev2_read_quoted_header(struct reader *r, struct ikev2_header *out)
 {
     struct ikev2_header h;
 
@@ -22,8 +22,19 @@ bool ikev2_read_header(struct reader *r, struct ikev2_header *out)
     h.flags = read_u8(r);
     h.message_id = read_u32(r);
     h.length = read_u32(r);
-    if (!reader_ok(r) || h.length < IKEV2_HEAD_BYTES ||
-        h.length - IKEV2_HEAD_BYTES != reader_left(r)) {
+    if (!reader_ok(r) || h.length < IKEV2_HEAD_BYTES) {
+        reader_fail(r);
+        return false;
+    }
+    *out = h;
+    return true;
+}
+
+bool ikev2_read_header(struct reader *r, struct ikev2_header *out)
+{
+    struct ikev2_header h;
+
+    if (!ikev2_read_quoted_header(r, &h) || h.length - IKEV2_HEAD_BYTES != reader_left(r)) {
         reader_fail(r);
         return false;
     }
