@@ -69,17 +69,22 @@ class Side:
 
 
 class Cell:
-    def __init__(self, number, protocol, cipher, integrity, shape, esn):
+    def __init__(self, number, protocol, cipher, integrity, shape, esn, align=32):
         self.number, self.protocol, self.cipher, self.integrity, self.esn = number, protocol, cipher, integrity, esn
         self.mode, self.outer_family, self.inner_family = shape
-        self.spi = {}  # by the side that receives; plane_probe chooses its own
+        self.align = align  # of AH in IPv4, in bits
         words = [w for w in (cipher, integrity) if w]
         name = "-".join(words) + ("-esn" if esn else "")
         families = f"{self.inner_family}-in-{self.outer_family}" if self.mode == "tunnel" else str(self.outer_family)
-        self.name = f"{'ah' if protocol == AH else 'esp'}-{self.mode}-{families}-{name}"
+        self.name = f"{'ah' if protocol == AH else 'esp'}-{self.mode}-{families}-{name}" + ("-align64" if align == 64 else "")
 
-    def receive_spi(self, side):
-        return self.spi.get(side, 0x1000 + self.number)
+    def row(self):
+        """Of the table."""
+        suite = "-".join(w for w in (self.cipher, self.integrity) if w)
+        return f"esp {suite}" if self.cipher else f"ah {suite}" + (", 64 bits" if self.align == 64 else "")
+
+    def spi(self):
+        return 0x1000 + self.number
 
     def outer(self, side):
         return side.outer[self.outer_family] if self.mode == "tunnel" else side.host(self.number, self.outer_family)
@@ -107,7 +112,7 @@ class Cell:
         head = {4: 20, 6: 40}[self.outer_family]
         if self.protocol == AH:
             # RFC 4302 2.2: the header is a multiple of 32 bits in IPv4, of 64 in IPv6.
-            unit = 4 if self.outer_family == 4 else 8
+            unit = self.align // 8 if self.outer_family == 4 else 8
             return head + -(-(12 + self.integrity_octets()) // unit) * unit, 1
         if self.cipher in AEADS:
             vector, align = AEADS[self.cipher][3], 4
@@ -152,11 +157,11 @@ class Cell:
         protocol = "ah" if self.protocol == AH else "esp"
         reqid = self.number + 1
         flags = [w for w in ("esn" if self.esn else "", "af-unspec" if self.mode == "tunnel" else "",
-                             ALIGNED if self.protocol == AH and self.outer_family == 4 else "") if w]
+                             ALIGNED if self.protocol == AH and self.outer_family == 4 and self.align == 32 else "") if w]
         lines = []
         for source, target in ((here, there), (there, here)):
             lines.append(f"xfrm state add src {self.outer(source)} dst {self.outer(target)} proto {protocol} "
-                         f"spi {self.receive_spi(target)} reqid {reqid} mode {self.mode} replay-window 32 "
+                         f"spi {self.spi()} reqid {reqid} mode {self.mode} replay-window 32 "
                          + (f"flag {' '.join(flags)} " if flags else "")
                          + f"{self.kernel_algorithms(target)} {more}")
             a, b = ((self.network(s) if self.mode == "tunnel" else self.outer(s)) for s in (source, target))
@@ -167,29 +172,33 @@ class Cell:
 
     # ---- for plane_probe ----
 
-    def probe_line(self, here, there):
+    def probe_networks(self, here, there):
+        return " ".join(self.network(s) if self.mode == "tunnel" else f"{self.outer(s)}/{32 if self.outer_family == 4 else 128}"
+                        for s in (here, there))
+
+    def probe_lines(self, here, there):
         cipher = CIPHERS.get(self.cipher) or COUNTERS.get(self.cipher)
         number, bits = cipher[4:6] if cipher else AEADS[self.cipher][4:6] if self.cipher else (0, 0)
         integrity = INTEGRITY[self.integrity][3] if self.integrity else 0
         keys = ["".join(k.hex() for k in self.keys(to)) for to in (here, there)]
-        networks = [self.network(s) if self.mode == "tunnel" else f"{self.outer(s)}/{32 if self.outer_family == 4 else 128}"
-                    for s in (here, there)]
         return (f"{self.name} {'ah' if self.protocol == AH else 'esp'} {self.mode} {number} {bits} {integrity} {int(self.esn)} "
-                f"{self.receive_spi(there)} {' '.join(keys)} {self.outer(here)} {self.outer(there)} {' '.join(networks)}\n")
+                f"0 alone {self.spi()} {self.spi()} {' '.join(keys)} {self.outer(here)} {self.outer(there)} "
+                f"{self.probe_networks(here, there)}\n")
 
     # ---- as a block of our configuration ----
 
     def manual(self, here, there, more=""):
         """`more`: further lines of the block."""
-        out_spi, in_spi = self.receive_spi(there), self.receive_spi(here)
         legacy = ["static-keys"] + [w for w in ("des", "3des", "null", "md5", "sha1") if w in (self.cipher, self.integrity)]
         lines = [f"manual {self.name} {{", f"  legacy {' '.join(legacy)}", f"  outer {self.outer(here)} {self.outer(there)}"]
         if self.mode == "tunnel":
             lines.append(f"  inner {self.network(here)} {self.network(there)}")
         else:
             lines.append("  mode transport")
-        for way, spi, to in (("out", out_spi, there), ("in", in_spi, here)):
-            words = f"spi {spi:#x}"
+        if self.align == 64:
+            lines.append("  ah-align 64")
+        for way, to in (("out", there), ("in", here)):
+            words = f"spi {self.spi():#x}"
             if self.protocol == ESP:
                 words += f" cipher {self.cipher}" + ("" if self.cipher == "null" else f" @{secret_name(self.cipher, to)}")
             words += f" auth {self.integrity} @{secret_name(self.integrity, to)}"
@@ -218,6 +227,10 @@ class Way(Cell):
         self.layers, self.udp, self.more = layers, udp, more
         families = f"{self.inner_family}-in-{outer_family}" if tunnel else f"{outer_family}"
         self.name = f"{name}-{families}"
+        self.kind = name
+
+    def row(self):
+        return self.kind
 
     def layer_spi(self, layer):
         # RFC 3173 3.3: what stands for an SPI has 16 bits.
@@ -262,6 +275,23 @@ class Way(Cell):
         if self.udp:
             lines.append("  encapsulate 4500")
         return "\n".join(lines + [f"  {word}" for word in (self.more, more) if word]) + "\n}\n"
+
+    def probe_lines(self, here, there):
+        lines, cpi, inside = [], 0, None
+        for layer, (protocol, mode) in enumerate(self.layers):
+            if protocol == "comp":
+                cpi, inside = self.layer_spi(layer), mode
+                continue
+            keys = ["".join(k.hex() for k in self.keys(to)) if protocol == "esp" else key(f"ah to {to.host4}", 20).hex()
+                    for to in (here, there)]
+            cipher, bits = CIPHERS[self.cipher][4:6] if protocol == "esp" else (0, 0)
+            integrity = INTEGRITY[self.integrity if protocol == "esp" else "sha1"][3]
+            # IPComp is no SA of ours: what is compressed is the inside of the ESP around it.
+            lines.append(f"{self.name} {protocol} {inside or mode} {cipher} {bits} {integrity} 0 {cpi} "
+                         f"{'around' if lines else 'alone'} {self.layer_spi(layer)} {self.layer_spi(layer)} {' '.join(keys)} "
+                         f"{self.outer(here)} {self.outer(there)} {self.probe_networks(here, there)}\n")
+            cpi, inside = 0, None
+        return "".join(lines)
 
     def secrets(self, here, there):
         return {**super().secrets(here, there),
@@ -313,6 +343,16 @@ def cells_of(suites, first=0, esn=(False, True), shapes=SHAPES):
         for shape in shapes:
             for extended in esn:
                 out.append(Cell(first + len(out), protocol, cipher, integrity, shape, extended))
+    return out
+
+
+def aligned_cells(first):
+    """AH over IPv4 as Linux does it when nobody tells it otherwise."""
+    out = []
+    for integrity in INTEGRITY:
+        for shape in SHAPES:
+            for extended in (False, True) if shape[1] == 4 else ():
+                out.append(Cell(first + len(out), AH, "", integrity, shape, extended, align=64))
     return out
 
 

@@ -96,7 +96,7 @@ def tell_results(lab, what, cells, results):
         shape = f"{cell.mode} {cell.inner_family}-in-{cell.outer_family}" if cell.mode == "tunnel" else f"{cell.mode} {cell.outer_family}"
         if shape not in shapes:
             shapes.append(shape)
-        suite = ("ah " if not cell.cipher else "esp ") + "-".join(w for w in (cell.cipher, cell.integrity) if w)
+        suite = cell.row()
         mark = ("e" if cell.esn else "+") if good else ("E" if cell.esn else "-")
         row = table.setdefault(suite, {})
         row[shape] = row.get(shape, "") + mark
@@ -129,16 +129,13 @@ def local_ranges(host, here, cells):
 
 
 def start_probe(host, cells, here, there):
-    """plane_probe with these cells; their SPIs are known when it returns."""
+    """plane_probe with these cells, ready when it returns."""
     path = host.lab.folder / f"probe-{host.name}.list"
-    path.write_text("".join(c.probe_line(here, there) for c in cells))
+    path.write_text("".join(c.probe_lines(here, there) for c in cells))
     process = host.start(BUILD / "tests/interop/plane_probe", path, "probe0", out=f"{host.name}-probe.log")
     wait_for(lambda: process.poll() is not None or process.output_path.read_text().endswith("ready\n"), 60)
     if process.poll() is not None:
         raise RuntimeError(f"plane_probe: {process.output_path.read_text()[-500:]}")
-    spis = dict(line.split() for line in process.output_path.read_text().splitlines() if " " in line)
-    for cell in cells:
-        cell.spi[here] = int(spis[cell.name])
     return process
 
 

@@ -5,10 +5,11 @@
  *
  *     plane_probe LIST DEVICE
  *
- * A line of LIST: NAME esp|ah tunnel|transport ENCRYPTION KEY_BITS INTEGRITY ESN SPI_OUT KEY_IN
- * KEY_OUT LOCAL PEER LOCAL_NETWORK REMOTE_NETWORK; numbers are those of IKEv2, a key is in hex, of
- * the cipher and then of the integrity algorithm. For each the output has a line `NAME SPI_IN`,
- * then one `ready`. At the end (SIGTERM) come the doors: `dropped REASON COUNT`.
+ * A line of LIST: NAME esp|ah tunnel|transport ENCRYPTION KEY_BITS INTEGRITY ESN CPI around|alone
+ * SPI_IN SPI_OUT KEY_IN KEY_OUT LOCAL PEER LOCAL_NETWORK REMOTE_NETWORK; numbers are those of
+ * IKEv2, a key is in hex, of the cipher and then of the integrity algorithm. With a CPI that is not
+ * 0 there is IPComp inside. `around`: this SA goes around that of the line before. The output is
+ * `ready`, and at the end (SIGTERM) the doors: `dropped REASON COUNT`.
  */
 #include "crypto/protect.h"
 #include "dataplane/dataplane.h"
@@ -30,8 +31,9 @@
 
 struct line {
     char name[WORD_BYTES], protocol[WORD_BYTES], mode[WORD_BYTES];
-    unsigned encryption, key_bits, integrity, esn;
-    unsigned spi_out;
+    unsigned encryption, key_bits, integrity, esn, cpi;
+    char place[WORD_BYTES];
+    unsigned spi_in, spi_out;
     char key_in[2 * WORD_BYTES], key_out[2 * WORD_BYTES];
     char local[WORD_BYTES], peer[WORD_BYTES];
     char local_network[WORD_BYTES], remote_network[WORD_BYTES];
@@ -60,10 +62,12 @@ static size_t read_list(const char *path)
     while (count < SAS_MAX && fgets(text, sizeof(text), file) != NULL) {
         struct line *l = &lines[count];
 
-        if (sscanf(text, "%159s %159s %159s %u %u %u %u %u %319s %319s %159s %159s %159s %159s",
+        if (sscanf(text,
+                   "%159s %159s %159s %u %u %u %u %u %159s %u %u %319s %319s %159s %159s %159s "
+                   "%159s",
                    l->name, l->protocol, l->mode, &l->encryption, &l->key_bits, &l->integrity,
-                   &l->esn, &l->spi_out, l->key_in, l->key_out, l->local, l->peer, l->local_network,
-                   l->remote_network) != 14) {
+                   &l->esn, &l->cpi, l->place, &l->spi_in, &l->spi_out, l->key_in, l->key_out,
+                   l->local, l->peer, l->local_network, l->remote_network) != 17) {
             fail(path, text);
         }
         count++;
@@ -104,15 +108,24 @@ static struct selector selector_of(const char *text)
     return selector_of_network(&network);
 }
 
-static void install(struct dataplane *dp, size_t index)
+static bool is_around(size_t index)
+{
+    return strcmp(lines[index].place, "around") == 0;
+}
+
+static void install(struct dataplane *dp, size_t index, size_t count)
 {
     const struct line *l = &lines[index];
     uint8_t in[WORD_BYTES], out[WORD_BYTES];
-    uint32_t spi = dataplane_reserve_spi(dp);
     struct child_sa sa = {
-        .spi_in = spi,
+        .spi_in = l->spi_in,
         .spi_out = l->spi_out,
-        .policy_id = (uint32_t)index + 1,
+        .inside_spi_in = is_around(index) ? lines[index - 1].spi_in : 0,
+        .waits_for_outer = index + 1 < count && is_around(index + 1),
+        .compress = l->cpi != 0,
+        .cpi_in = (uint16_t)l->cpi,
+        .cpi_out = (uint16_t)l->cpi,
+        .policy_id = (uint32_t)(is_around(index) ? index - 1 : index) + 1,
         .protocol = strcmp(l->protocol, "ah") == 0 ? IP_PROTOCOL_AH : IP_PROTOCOL_ESP,
         .transport_mode = strcmp(l->mode, "transport") == 0,
         .suite = {.encryption = (uint16_t)l->encryption,
@@ -129,30 +142,38 @@ static void install(struct dataplane *dp, size_t index)
         .remote_count = 1,
     };
 
-    if (spi == 0 || !dataplane_install(dp, &sa)) {
+    if (!dataplane_reserve_exact(dp, sa.spi_in) || !dataplane_install(dp, &sa)) {
         fail(l->name, "the data plane does not take it");
     }
-    dataplane_use(dp, spi);
-    printf("%s %u\n", l->name, spi);
 }
 
 static void install_all(struct dataplane *dp, size_t count)
 {
+    size_t policy_count = 0;
+
     for (size_t i = 0; i < count; i++) {
         ends[i][0] = selector_of(lines[i].local_network);
         ends[i][1] = selector_of(lines[i].remote_network);
-        policies[i] = (struct policy){.id = (uint32_t)i + 1,
-                                      .verdict = POLICY_PROTECT,
-                                      .local = &ends[i][0],
-                                      .local_count = 1,
-                                      .remote = &ends[i][1],
-                                      .remote_count = 1};
+        if (is_around(i)) {
+            continue;
+        }
+        policies[policy_count++] = (struct policy){.id = (uint32_t)i + 1,
+                                                   .verdict = POLICY_PROTECT,
+                                                   .local = &ends[i][0],
+                                                   .local_count = 1,
+                                                   .remote = &ends[i][1],
+                                                   .remote_count = 1};
     }
-    if (!dataplane_set_policies(dp, policies, count)) {
+    if (!dataplane_set_policies(dp, policies, policy_count)) {
         fail("policies", "the data plane does not take them");
     }
     for (size_t i = 0; i < count; i++) {
-        install(dp, i);
+        install(dp, i, count);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (!is_around(i)) {
+            dataplane_use(dp, lines[i].spi_in);
+        }
     }
 }
 
@@ -230,6 +251,9 @@ int main(int argc, char **argv)
         return 2;
     }
     size_t count = read_list(argv[1]);
+    if (count > 0 && is_around(0)) {
+        fail(argv[1], "nothing stands before the first line");
+    }
     struct dataplane_settings settings = {.random = &random};
     struct dataplane *dp = protect_start(PROTECT_AUTOMATIC) ? dataplane_new(&settings) : NULL;
     if (dp == NULL || !loop_init(&loop) || !wake_init(&wake, wake_ready, &wake) ||
