@@ -6,9 +6,10 @@
  * passed a quiet point. The worker face is called by each worker with a batch of packets; it
  * allocates nothing, locks nothing and logs nothing.
  *
- * Every packet that is handed in leaves by exactly one door: to the wire, to the TUN device, to the
- * control plane, or dropped under a reason (dataplane/drop.h). The counters of the doors add up to
- * what came in plus what was made here (ICMP errors, fragments).
+ * Every packet that is handed in leaves by exactly one door: to the wire, in clear around the
+ * tunnels, to the TUN device, to the control plane, to a consumer by its SA, into another packet,
+ * or dropped under a reason (dataplane/drop.h). The counters of the doors add up to what came in
+ * plus what was made here (ICMP errors, fragments, dummies, payloads and what came out of them).
  */
 #ifndef SEKISHO_DATAPLANE_DATAPLANE_H
 #define SEKISHO_DATAPLANE_DATAPLANE_H

@@ -456,7 +456,7 @@ bool dataplane_sa_counters(const struct dataplane *dp, uint32_t spi_in, struct s
         return false;
     }
     uint16_t outer_mtu = atomic_load_explicit(&sa->outer_mtu, memory_order_relaxed);
-    uint16_t inner_mtu = atomic_load_explicit(&sa->inner_mtu, memory_order_relaxed);
+    uint16_t carries = atomic_load_explicit(&sa->inner_mtu, memory_order_relaxed);
 
     *out = (struct sa_counters){
         .in_packets = tally_read(&sa->in_packets),
@@ -473,8 +473,9 @@ bool dataplane_sa_counters(const struct dataplane *dp, uint32_t spi_in, struct s
         .last_out_ms = tally_read(&sa->last_out_ms),
         .out_sequence = tally_read(&sa->sequence),
         .outer_mtu = outer_mtu,
-        .inner_mtu = inner_mtu,
-        .overhead_bytes = (uint16_t)(outer_mtu - inner_mtu),
+        .inner_mtu = fit_inner_mtu(sa),
+        /* With IP-TFS packets go in pieces of any length. */
+        .overhead_bytes = carries > outer_mtu ? 0 : (uint16_t)(outer_mtu - carries),
     };
     return true;
 }

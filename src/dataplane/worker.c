@@ -1,5 +1,5 @@
 /*
- * What a worker has to itself: its packets, its counters, its notes; and the three doors by which
+ * What a worker has to itself: its packets, its counters, its notes; and the doors by which
  * packets leave.
  */
 #include <assert.h>

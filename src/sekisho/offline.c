@@ -101,9 +101,11 @@ static int show_findings(const struct command *command, const struct config_resu
         free(text);
     }
     if (exit_code == EXIT_OK) {
-        printf("The configuration is good: %zu site%s, %zu warning%s.\n",
-               result->config->site_count, result->config->site_count == 1 ? "" : "s",
-               result->warning_count, result->warning_count == 1 ? "" : "s");
+        /* A block of manual keys is a site to its reader. */
+        size_t sites = result->config->site_count + result->config->manual_count;
+
+        printf("The configuration is good: %zu site%s, %zu warning%s.\n", sites,
+               sites == 1 ? "" : "s", result->warning_count, result->warning_count == 1 ? "" : "s");
     }
     return exit_code;
 }
@@ -373,7 +375,10 @@ static int secret_from_stdin(const struct command *command, const char *director
                                  (struct slice){(const uint8_t *)text, used}, true);
     }
     if (exit_code == EXIT_OK) {
-        if (used < 20) {
+        /* What is written in hexadecimal with its mark is a key by hand, as long as its cipher
+         * wants.
+         */
+        if (used < 20 && strncmp(text, "0x", 2) != 0) {
             fprintf(stderr,
                     "sekisho: warning: a key of %zu characters can be guessed by whoever records a "
                     "handshake;\n"

@@ -133,6 +133,11 @@ static void show_size(const json_t *child)
     const json_t *overhead = json_object_get(child, "overhead");
     const char *between = "";
 
+    if (number_of(child, "inner_mtu") > number_of(child, "outer_mtu")) {
+        printf("    %-10souter %.0f (%s), packets inside of any length, in pieces\n", "MTU",
+               number_of(child, "outer_mtu"), text_of(child, "mtu_source"));
+        return;
+    }
     printf("    %-10souter %.0f (%s) - %.0f of overhead = inner %.0f\n", "MTU",
            number_of(child, "outer_mtu"), text_of(child, "mtu_source"),
            number_of(child, "overhead_bytes"), number_of(child, "inner_mtu"));

@@ -69,7 +69,7 @@ static bool open_directories(struct daemon *daemon, char *why, size_t why_bytes)
 static bool come_up(struct daemon *daemon, struct config *config, struct background *background,
                     char *why, size_t why_bytes)
 {
-    size_t site_count = config->site_count;
+    size_t site_count = config->site_count + config->manual_count;
 
     if (!open_directories(daemon, why, why_bytes) ||
         !daemon_start(daemon, config, why, why_bytes)) {
