@@ -79,7 +79,7 @@ static IMB_MGR *manager_new(IMB_ARCH *arch)
 static size_t gcm_written(uint8_t value)
 {
     static const uint8_t zeros[32];
-    struct gcm_key_data key;
+    alignas(64) struct gcm_key_data key;
     const uint8_t *octets = (const uint8_t *)&key;
     size_t length = sizeof(key);
 

@@ -44,7 +44,7 @@ static void publish(struct dataplane *dp, struct sa_list *list)
 static struct sa_list *list_without(const struct sa_list *old, const struct sa *sa)
 {
     size_t count = old == NULL ? 0 : old->count;
-    struct sa_list *list = calloc(1, sizeof(*list) + (count + 1) * sizeof(list->sas[0]));
+    struct sa_list *list = calloc(1, sizeof(*list) + (count + 1) * sizeof(struct sa *));
 
     for (size_t i = 0; list != NULL && i < count; i++) {
         if (old->sas[i] != sa) {

@@ -19,7 +19,9 @@ static size_t make_ipv4(struct slice options)
     put_u16(room + 6, 0x4000);
     room[9] = 51;
     memcpy(room + 12, "\x0a\1\0\2\x0a\2\0\x09", 8);
-    memcpy(room + IPV4_HEAD_BYTES, options.data, options.length);
+    if (options.length > 0) {
+        memcpy(room + IPV4_HEAD_BYTES, options.data, options.length);
+    }
     memcpy(before, room, sizeof(room));
     return head_bytes + 32;
 }
@@ -31,7 +33,9 @@ static size_t make_ipv6(uint8_t first, struct slice chain)
     put_u16(room + 4, (uint16_t)(chain.length + 32));
     room[6] = first;
     room[7] = 63;
-    memcpy(room + IPV6_HEAD_BYTES, chain.data, chain.length);
+    if (chain.length > 0) {
+        memcpy(room + IPV6_HEAD_BYTES, chain.data, chain.length);
+    }
     memcpy(before, room, sizeof(room));
     return IPV6_HEAD_BYTES + chain.length + 32;
 }
