@@ -504,7 +504,9 @@ static const struct schema_word schema[] = {
      .standard = "off",
      .example = "each host",
      .meaning = "Traffic of each pair of hosts, or of each connection, gets keys of its own when "
-                "it begins, instead of one key for all."},
+                "it begins, instead of one key for all; the first packets wait for them. There is "
+                "room for 32 at once: then what was idle for the longest, and for 10 seconds at "
+                "least, is closed. A peer that asks for the whole networks still gets them."},
     {.word = "df",
      AT_SITE(carriage.df),
      .kind = KIND_CHOICE,

@@ -130,6 +130,7 @@ bool dataplane_set_policies(struct dataplane *dp, const struct policy *policies,
         atomic_store_explicit(&binding->mss_clamp, policies[i].mss_clamp, memory_order_relaxed);
         atomic_store_explicit(&binding->inner_mtu, inner_mtu, memory_order_relaxed);
         atomic_store_explicit(&binding->holds, policies[i].holds, memory_order_relaxed);
+        atomic_store_explicit(&binding->populates, policies[i].populates, memory_order_relaxed);
         atomic_store_explicit(&binding->relays_icmp, policies[i].relays_icmp, memory_order_relaxed);
     }
     struct spd *old = atomic_exchange(&dp->spd, spd);

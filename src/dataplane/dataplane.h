@@ -49,6 +49,13 @@ enum policy_verdict {
     POLICY_BYPASS, /* in clear, around the tunnels */
 };
 
+/* RFC 4301 4.4.1.1, "populate from packet": SAs of the policy are for less than the policy. */
+enum policy_populates {
+    POPULATES_OFF,
+    POPULATES_HOST, /* one for each pair of addresses */
+    POPULATES_CONNECTION, /* one for each pair of addresses, protocol and ports */
+};
+
 struct policy {
     uint32_t id; /* stable over reloads; children are bound to it; > 0 */
     enum policy_verdict verdict;
@@ -60,6 +67,7 @@ struct policy {
     uint16_t inner_mtu; /* 0: from the path MTU; else this value at most, but never below 576 */
     bool holds; /* the first packets wait, a few and not long, for an SA (RFC 4301 4.4.1.2) */
     bool relays_icmp; /* an ICMP error fits when the packet that it quotes does (RFC 4301 6.2) */
+    uint8_t populates; /* enum policy_populates */
 };
 /* Replaces all policies at once; SAs bound to an id that stays are not disturbed. False: no memory
  * or too many, and the old ones stay. */
@@ -183,8 +191,8 @@ enum dataplane_note_kind {
     NOTE_HARD_LIFETIME, /* spi_in: has stopped */
     NOTE_FIRST_INBOUND, /* spi_in: first authentic packet on a new SA */
     NOTE_PEER_MOVED, /* spi_in, peer: newest authentic packet came from another endpoint */
-    NOTE_ACQUIRE, /* policy_id: traffic for a policy without an SA; at most one a second and policy
-                   */
+    NOTE_ACQUIRE, /* policy_id: traffic for a policy without an SA; at most one a second and policy;
+                     when it populates from packets 16, with the packet's selectors */
     NOTE_UNKNOWN_SPI, /* peer, spi: at most one a second */
 };
 struct dataplane_note {
@@ -192,6 +200,8 @@ struct dataplane_note {
     uint32_t spi_in;
     uint32_t policy_id;
     struct endpoint local, peer;
+    bool has_packet;
+    struct selector packet_local, packet_remote;
 };
 MUST_USE bool dataplane_next_note(struct dataplane *dp, struct dataplane_note *out);
 /* Frees what no worker can see any more. To be called once a turn of the control thread. */

@@ -7,6 +7,7 @@
 #include "dataplane/ecn.h"
 
 #define ACQUIRE_INTERVAL_MS 1000
+#define ACQUIRE_PACKETS_MAX 16 /* of one policy in that time, where packets populate */
 #define IPV6_MTU_LEAST 1280
 
 /* Neighbours in a batch mostly belong to one flow: what was found for the last packet. */
@@ -99,10 +100,53 @@ static void leave_in_clear(struct dataplane_worker *worker, struct packet *packe
     worker_to_clear(worker, packet);
 }
 
+static struct selector packet_selector(const struct address *address, uint8_t protocol,
+                                       bool has_port, uint16_t port)
+{
+    return (struct selector){
+        .addresses = {*address, *address},
+        .protocol = protocol,
+        .port_first = has_port ? port : 0,
+        .port_last = has_port ? port : UINT16_MAX,
+    };
+}
+
+/* RFC 4301 4.4.1.1. What ICMP has instead of ports differs between a question and its answer. */
+static void note_packet(enum policy_populates populates, const struct ip_head *head,
+                        struct dataplane_note *note)
+{
+    bool connection = populates == POPULATES_CONNECTION;
+    bool ports = connection && head->has_ports && head->protocol != IP_PROTOCOL_ICMP &&
+                 head->protocol != IP_PROTOCOL_ICMPV6;
+    uint8_t protocol = connection ? head->protocol : 0;
+
+    note->has_packet = true;
+    note->packet_local = packet_selector(&head->source, protocol, ports, head->port_source);
+    note->packet_remote =
+        packet_selector(&head->destination, protocol, ports, head->port_destination);
+}
+
+/* Each packet has one of its own, a few in a while. */
+static bool may_populate(struct binding *binding, uint64_t now_ms)
+{
+    uint64_t since = atomic_load_explicit(&binding->acquire_ms, memory_order_relaxed);
+
+    if ((since == 0 || now_ms >= since - 1 + ACQUIRE_INTERVAL_MS) &&
+        atomic_compare_exchange_strong_explicit(&binding->acquire_ms, &since, now_ms + 1,
+                                                memory_order_relaxed, memory_order_relaxed)) {
+        atomic_store_explicit(&binding->acquired, 0, memory_order_relaxed);
+    }
+    return atomic_load_explicit(&binding->acquired, memory_order_relaxed) < ACQUIRE_PACKETS_MAX &&
+           atomic_fetch_add_explicit(&binding->acquired, 1, memory_order_relaxed) <
+               ACQUIRE_PACKETS_MAX;
+}
+
 /* RFC 4301 5.1 step 3b: the traffic waits for nobody here, but the control thread hears of it. */
 static void note_acquire(struct dataplane_worker *worker, struct binding *binding,
-                         const struct ip_head *head, uint64_t now_ms)
+                         const struct ip_head *head, bool is_new, uint64_t now_ms)
 {
+    enum policy_populates populates =
+        atomic_load_explicit(&binding->populates, memory_order_relaxed);
     uint64_t last = atomic_load_explicit(&binding->acquire_ms, memory_order_relaxed);
     struct dataplane_note note = {.kind = NOTE_ACQUIRE, .policy_id = binding->policy_id};
 
@@ -110,6 +154,13 @@ static void note_acquire(struct dataplane_worker *worker, struct binding *bindin
         address_is_link_local(&head->source)) {
         /* What a host says on every link (router and listener reports) is no reason for a tunnel.
          */
+        return;
+    }
+    if (populates != POPULATES_OFF) {
+        if (is_new && may_populate(binding, now_ms)) {
+            note_packet(populates, head, &note);
+            (void)worker_note(worker, &note);
+        }
         return;
     }
     /* Another worker's clock may be a little ahead. */
@@ -322,7 +373,7 @@ static void wait_or_drop(struct dataplane_worker *worker, const struct spd_polic
     struct binding *binding = policy->binding;
     size_t same = 0;
 
-    note_acquire(worker, binding, head, now_ms);
+    note_acquire(worker, binding, head, since_ms == now_ms, now_ms);
     for (size_t i = 0; i < worker->held_count; i++) {
         same += worker->held[i].policy_id == policy->id;
     }

@@ -150,6 +150,8 @@ struct binding {
     _Atomic(struct sa_list *) list; /* may be NULL */
     _Atomic uint16_t mss_clamp, inner_mtu;
     _Atomic bool holds, relays_icmp;
+    _Atomic uint8_t populates; /* enum policy_populates */
+    _Atomic uint32_t acquired; /* since acquire_ms, where packets populate */
     _Atomic uint64_t acquire_ms; /* when NOTE_ACQUIRE was last put, plus 1 */
 };
 

@@ -164,6 +164,84 @@ TEST(traffic_without_an_sa_is_dropped_and_asked_for_once_a_second)
     testbed_close(&t);
 }
 
+/* RFC 4301 4.4.1.1: populate from packet. From 10.1.0.1 to 10.2.0.HOST, protocol 17. */
+static void send_udp(struct testbed *t, uint8_t host, uint16_t port)
+{
+    uint8_t packet[28];
+    struct writer w = writer_over(packet, sizeof(packet));
+    struct ipv4_fields fields = {.source = {FAMILY_IPV4, {10, 1, 0, 1}},
+                                 .destination = {FAMILY_IPV4, {10, 2, 0, host}},
+                                 .ttl = 64,
+                                 .protocol = IP_PROTOCOL_UDP,
+                                 .payload_bytes = 8};
+
+    ipv4_write(&w, &fields);
+    write_u16(&w, port);
+    write_u16(&w, 53);
+    write_u16(&w, 8);
+    write_u16(&w, 0);
+    CHECK(testbed_outbound(t, &t->a, writer_written(&w)));
+}
+
+static void populate(struct testbed *t, enum policy_populates populates)
+{
+    static const struct selector any = {
+        {{FAMILY_IPV4, {0}}, {FAMILY_IPV4, {255, 255, 255, 255}}}, 0, 0, UINT16_MAX};
+    struct policy policy = {.id = 1,
+                            .verdict = POLICY_PROTECT,
+                            .local = &any,
+                            .local_count = 1,
+                            .remote = &any,
+                            .remote_count = 1,
+                            .populates = (uint8_t)populates};
+
+    testbed_open(t, 1);
+    CHECK(dataplane_set_policies(t->a.dp, &policy, 1));
+}
+
+TEST(a_policy_that_populates_from_packets_says_which_packet_wants_an_sa)
+{
+    struct testbed t;
+    struct dataplane_note note;
+
+    populate(&t, POPULATES_HOST);
+    for (uint8_t host = 1; host <= 20; host++) {
+        send_udp(&t, host, 1000);
+        /* A few in a second. */
+        CHECK_EQUAL(testbed_note(&t.a, NOTE_ACQUIRE, &note), host <= 16);
+        if (host <= 16) {
+            CHECK(note.has_packet);
+            CHECK_EQUAL(note.packet_local.addresses.last.bytes[3], 1);
+            CHECK_EQUAL(note.packet_remote.addresses.first.bytes[3], host);
+            CHECK(address_equal(&note.packet_remote.addresses.first,
+                                &note.packet_remote.addresses.last));
+            CHECK_EQUAL(note.packet_remote.protocol, 0);
+            CHECK_EQUAL(note.packet_remote.port_first, 0);
+            CHECK_EQUAL(note.packet_remote.port_last, UINT16_MAX);
+        }
+    }
+    t.now_ms += 1000;
+    send_udp(&t, 20, 1000);
+    CHECK(testbed_note(&t.a, NOTE_ACQUIRE, &note));
+    testbed_close(&t);
+}
+
+TEST(for_connections_the_packet_has_its_protocol_and_ports)
+{
+    struct testbed t;
+    struct dataplane_note note;
+
+    populate(&t, POPULATES_CONNECTION);
+    send_udp(&t, 7, 1234);
+    CHECK(testbed_note(&t.a, NOTE_ACQUIRE, &note));
+    CHECK_EQUAL(note.packet_local.protocol, IP_PROTOCOL_UDP);
+    CHECK_EQUAL(note.packet_local.port_first, 1234);
+    CHECK_EQUAL(note.packet_local.port_last, 1234);
+    CHECK_EQUAL(note.packet_remote.port_first, 53);
+    CHECK_EQUAL(note.packet_remote.port_last, 53);
+    testbed_close(&t);
+}
+
 TEST(the_chatter_of_every_link_asks_for_no_tunnel)
 {
     static const struct selector any = {

@@ -451,6 +451,21 @@ void ike_answer(struct gateway *g, const struct endpoint *local, const struct en
     (void)settle(ike, now_ms);
 }
 
+static bool start_populated(struct ike *ike, uint64_t now_ms)
+{
+    struct ikev2_packet packet;
+    size_t part;
+
+    while (populate_take(ike->site, &packet, &part)) {
+        ikev2_sa_start_child_for(ike->machine, &ike->terms->children[part], &packet, now_ms,
+                                 fresh_actions(ike));
+        if (!settle(ike, now_ms)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 struct ike *ike_dial(struct site *site, const struct endpoint *local, const struct endpoint *peer,
                      uint64_t now_ms)
 {
@@ -477,7 +492,7 @@ struct ike *ike_dial(struct site *site, const struct endpoint *local, const stru
     g->initiated++;
     site->dialled = ike;
     ikev2_sa_start(ike->machine, now_ms, fresh_actions(ike));
-    return settle(ike, now_ms) ? ike : NULL;
+    return settle(ike, now_ms) && start_populated(ike, now_ms) ? ike : NULL;
 }
 
 /* ---- events ---- */
@@ -660,6 +675,9 @@ static bool close_redundant(struct ike *ike, uint64_t now_ms)
 /* Those that are not there. */
 static bool start_children(struct ike *ike, uint64_t now_ms)
 {
+    if (populate_is_on(ike->site)) {
+        return start_populated(ike, now_ms);
+    }
     for (size_t part = 0; part < ike->terms->policy.child_count; part++) {
         if (children_part_usable(ike, part)) {
             continue;

@@ -14,6 +14,7 @@
  *     admission.c   which strangers get an IKE SA at all
  *     ike.c         one IKE SA: its machine's actions are carried out
  *     children.c    SAs for data in the data plane
+ *     populate.c    children of sites that have one for each pair of hosts or connection
  *     manual.c      SAs whose keys the administrator made
  *     sites.c       when a site is up, and what is done when it is not
  *     dial.c        one try after the other to reach a site's peer
@@ -285,6 +286,7 @@ struct site {
     /* What is there. */
     struct ike *ikes; /* newest first */
     size_t ike_count, established_count, child_count;
+    struct populate *populate; /* packets that wait for an IKE SA; NULL: none */
     struct child *used; /* what is sent goes through it */
     struct child
         *used_of[SITE_PARTS]; /* the same of each part; `used` is the first that is there */
@@ -391,6 +393,17 @@ struct gateway {
     uint64_t ike_rekeys, child_rekeys, cookies_sent, refused_full, messages_in, messages_out;
     uint64_t gone_in_bytes, gone_in_packets, gone_out_bytes, gone_out_packets;
 };
+
+/* ---- populate.c ---- */
+
+bool populate_is_on(const struct site *site);
+uint8_t populate_kind(const struct site *site); /* enum policy_populates */
+/* A packet found no SA: one is to be made for it. */
+void populate_acquire(struct site *site, size_t part, const struct dataplane_note *note,
+                      uint64_t now_ms);
+bool populate_waits(const struct site *site);
+/* The next packet for which a child is to be begun; false when there is no other. */
+MUST_USE bool populate_take(struct site *site, struct ikev2_packet *packet, size_t *part);
 
 /* ---- gateway.c ---- */
 void gateway_settle(struct gateway *g, uint64_t now_ms);

@@ -12,15 +12,18 @@
 #define NOTES_A_TURN_MAX 4096
 #define ADDRESSES_SETTLE_MS 500
 
-static void acquire(struct gateway *g, uint32_t policy_id)
+static void acquire(struct gateway *g, const struct dataplane_note *note, uint64_t now_ms)
 {
-    policy_id &= ~BACK_POLICY;
+    uint32_t policy_id = note->policy_id & ~BACK_POLICY;
+
     if (policy_id == 0 || policy_id > g->number_capacity || g->by_number[policy_id - 1] == NULL) {
         return;
     }
     struct site *site = g->by_number[policy_id - 1];
 
-    if (site->config->start == START_ON_TRAFFIC && site->used == NULL) {
+    if (populate_is_on(site)) {
+        populate_acquire(site, (note->policy_id & BACK_POLICY) != 0, note, now_ms);
+    } else if (site->config->start == START_ON_TRAFFIC && site->used == NULL) {
         site->wanted_by_traffic = true;
         site_think_later(site);
     }
@@ -90,7 +93,7 @@ static void take(struct gateway *g, const struct dataplane_note *note, uint64_t 
         }
         break;
     case NOTE_ACQUIRE:
-        acquire(g, note->policy_id);
+        acquire(g, note, now_ms);
         break;
     case NOTE_UNKNOWN_SPI:
         notes_hint(g, LOOK_UNKNOWN_SPI, &note->peer, now_ms);

@@ -264,7 +264,8 @@ static size_t site_policies(const struct site *site, struct selector *room, stru
             .remote_count = remote_count,
             .mss_clamp = site->config->mss,
             .inner_mtu = site->config->mtu,
-            .holds = site->config->start == START_ON_TRAFFIC,
+            .holds = site->config->start == START_ON_TRAFFIC || populate_is_on(site),
+            .populates = populate_kind(site),
             .relays_icmp = policies_relay_icmp(site->gateway),
         };
     }

@@ -78,6 +78,7 @@ void site_free(struct site *site)
     free(site->trouble);
     free(site->route_trouble);
     free(site->icmp_why);
+    free(site->populate);
     free(site);
 }
 
@@ -133,7 +134,8 @@ bool site_is_enabled(const struct site *site)
 bool site_is_wanted(const struct site *site)
 {
     return site_is_enabled(site) && !site->gateway->stopping &&
-           (site->ordered_up || site->wanted_by_traffic || site->config->start == START_NOW);
+           (site->ordered_up || site->wanted_by_traffic ||
+            (site->config->start == START_NOW && !populate_is_on(site)));
 }
 
 bool site_can_dial(const struct site *site)
@@ -179,6 +181,9 @@ static bool has_all_parts(const struct site *site)
 {
     bool all = true;
 
+    if (populate_is_on(site)) {
+        return true;
+    }
     for (size_t part = 0; part < site->selectors.parts; part++) {
         all = all && has_usable_part(site, part);
     }
@@ -238,7 +243,8 @@ void site_think(struct site *site, uint64_t now_ms)
         dial_next(site, now_ms);
     }
     bool waits_to_dial = site_is_wanted(site) && site_can_dial(site) &&
-                         (ike == NULL || site->silent) && site->dial == DIAL_IDLE;
+                         (ike == NULL || site->silent) && site->dial == DIAL_IDLE &&
+                         (!populate_is_on(site) || populate_waits(site));
 
     if (waits_to_dial && site->next_try_ms <= now_ms) {
         dial_begin(site, now_ms);
@@ -250,6 +256,9 @@ void site_think(struct site *site, uint64_t now_ms)
             ike_order(ike, IKE_ORDER_START_CHILD);
             child_back_off(site, now_ms);
         }
+    }
+    if (ike != NULL && populate_waits(site)) {
+        ike_order(ike, IKE_ORDER_START_CHILD);
     }
     arm(site, waits_to_dial, waits_for_child);
 }

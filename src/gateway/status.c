@@ -98,7 +98,11 @@ static enum reason reason_of_waiting(const struct site *site)
     if (!site_can_dial(site)) {
         return REASON_PEER_ANY_SILENT;
     }
-    return site->config->start == START_ON_TRAFFIC ? REASON_WAITING_TRAFFIC : REASON_WAITING_PEER;
+    if (site->config->start == START_ON_TRAFFIC ||
+        (site->config->start == START_NOW && populate_is_on(site))) {
+        return REASON_WAITING_TRAFFIC;
+    }
+    return REASON_WAITING_PEER;
 }
 
 enum reason status_reason_of(const struct site *site)

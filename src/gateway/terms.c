@@ -75,7 +75,7 @@ static void fill_child(struct terms *t, const struct site *site, size_t part)
     child->remote_count = s->remote_count;
     child->proposals = &t->esp->list;
     child->lifetime_ms = c->child_lifetime_ms;
-    child->start = true;
+    child->start = c->each == CONFIG_EACH_OFF;
     fill_carriage(child, c);
 }
 
