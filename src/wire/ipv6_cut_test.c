@@ -17,7 +17,9 @@ static struct slice make(uint8_t first, struct slice chain, size_t total)
     room[7] = 64;
     room[23] = 1;
     room[39] = 2;
-    memcpy(room + 40, chain.data, chain.length);
+    if (chain.length > 0) {
+        memcpy(room + 40, chain.data, chain.length);
+    }
     for (size_t i = 40 + chain.length; i < total; i++) {
         room[i] = (uint8_t)(i ^ i >> 8);
     }
