@@ -494,9 +494,11 @@ static void check_integrity(struct reading *r)
         COMPLAIN(r, out->place, "such as: auth sha256 @NAME",
                  "encryption without integrity is refused, also within AH: whoever changes packets "
                  "on the way can learn what is in them");
-    } else if (!r->manual.ah.present) {
+    } else {
+        /* RFC 4303 3.2: they must not both be NULL, whatever goes around. */
         COMPLAIN(r, out->place, "such as: auth sha256 @NAME",
-                 "an SA with neither cipher nor integrity protects nothing");
+                 "ESP with neither cipher nor integrity protects nothing: give it 'auth', or leave "
+                 "it out and let AH stand alone");
     }
 }
 

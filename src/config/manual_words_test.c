@@ -128,20 +128,6 @@ TEST(long_lists_of_networks_are_shown_in_lines_that_can_be_read)
     free(text);
 }
 
-TEST(esp_without_integrity_is_only_a_null_cipher_within_ah)
-{
-    struct config *c = testbed_good(
-        "gateway g\nmanual m { legacy static-keys null; outer 192.0.2.1 192.0.2.2; inner "
-        "10.1.0.0/16 10.4.0.0/16\nesp out spi 300 cipher null; esp in spi 301 cipher null\n"
-        "ah out spi 302 auth sha256 @a; ah in spi 303 auth sha256 @b }\n");
-
-    CHECK_EQUAL(c->manuals[0].esp.encryption, ENCRYPTION_NULL);
-    CHECK_EQUAL(c->manuals[0].esp.integrity, INTEGRITY_NONE);
-    CHECK(c->manuals[0].esp.cipher_out.name == NULL && c->manuals[0].esp.auth_in.name == NULL);
-    check_same_twice(c);
-    config_free(c);
-}
-
 /* A block with outer addresses, networks and one pair of SAs; and what is wrong then. */
 #define GOOD_OUT "esp out spi 0x1001 cipher aes256 @a auth sha256 @b\n"
 #define GOOD_IN "esp in spi 0x1002 cipher aes256 @c auth sha256 @d\n"
@@ -195,6 +181,9 @@ static const struct {
      "6:1", "also within AH"},
     {"esp out spi 300 cipher null\nesp in spi 301 cipher null; legacy null", "6:1",
      "protects nothing"},
+    {"esp out spi 300 cipher null\nesp in spi 301 cipher null; legacy null\n"
+     "ah out spi 302 auth sha256 @c; ah in spi 303 auth sha256 @d",
+     "6:1", "protects nothing"},
     {"esp out spi 300 cipher null auth sha256 @c\nesp in spi 301 cipher null auth sha256 @d",
      "6:24", "write: legacy null"},
     {"esp out spi 300 cipher des @a auth sha256 @c\nesp in spi 301 cipher des @b auth sha256 @d",

@@ -688,7 +688,7 @@ static const struct schema_word schema[] = {
                 "directions have the same algorithms and keys of their own. Keys are secrets "
                 "whose text is 0x and hexadecimal digits, or base64. Ciphers that count (GCM, CCM, "
                 "CTR, ChaCha20, GMAC) cannot be used with manual keys, and none without "
-                "integrity; 'cipher null' may leave it to ah."},
+                "integrity, with 'cipher null' as well."},
     {.word = "ah",
      .scope = SCOPE_MANUAL,
      .effect = EFFECT_CHILD,
