@@ -93,6 +93,7 @@ TEST(show_says_only_what_differs_from_the_defaults_unless_all_is_wanted)
                                           "replay-window",
                                           "icmp-errors",
                                           "guard",
+                                          "offload",
                                           "mode",
                                           "each",
                                           "df",

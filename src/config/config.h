@@ -168,6 +168,13 @@ struct config_manual {
 enum config_verdict { CONFIG_BYPASS, CONFIG_DISCARD };
 enum config_icmp_errors { CONFIG_ICMP_RELAY, CONFIG_ICMP_SELECTORS };
 enum config_guard { CONFIG_GUARD_AUTO, CONFIG_GUARD_ON, CONFIG_GUARD_OFF };
+/* Where the system may hand over and take many packets in one piece. */
+enum config_offload {
+    CONFIG_OFFLOAD_ALL,
+    CONFIG_OFFLOAD_TUN,
+    CONFIG_OFFLOAD_UDP,
+    CONFIG_OFFLOAD_OFF,
+};
 
 /* A packet from the local to the remote side, and its answer. The first that fits decides. */
 struct config_policy {
@@ -197,6 +204,7 @@ struct config {
     size_t policy_count;
     enum config_icmp_errors icmp_errors; /* RFC 4301 6.2: those from inside of a far network */
     enum config_guard guard; /* clear text that should have come protected is stopped by the host */
+    enum config_offload offload;
     bool keep_keys; /* for captures that are to be read elsewhere */
     const char *device; /* name of the TUN device, sekisho0 */
     uint32_t cookie_threshold; /* half-open SAs from which cookies are wanted */

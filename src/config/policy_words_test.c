@@ -63,6 +63,9 @@ TEST(order_and_verdict_of_policies_count)
         GATEWAY "guard off\n",
         GATEWAY "guard on\n",
         GATEWAY "icmp-errors selectors\n",
+        GATEWAY "offload tun\n",
+        GATEWAY "offload udp\n",
+        GATEWAY "offload off\n",
         GATEWAY,
     };
     uint64_t hashes[ARRAY_LENGTH(texts)];
@@ -110,6 +113,7 @@ static const struct {
     {"drop tcp from any to any", "3:1", "did you mean 'discard' ?"},
     {"bypass tcp from any to any { }", "3:28", "'bypass' has no block"},
     {"guard yes", "3:7", "one of: auto on off"},
+    {"offload on", "3:9", "one of: all tun udp off"},
     {"icmp-errors realy", "3:13", "did you mean 'relay' ?"},
 };
 

@@ -96,7 +96,7 @@ static void accept_what_comes_out(const char *name)
 
 /* UDP in super-packets where the kernel can; without any of it, checksums and cutting are its work.
  * A device that was there before keeps what another program asked for, so all is said. */
-static bool choose_form(int fd, bool supers)
+static bool choose_form(int fd, bool supers, struct tun *tun)
 {
     const unsigned tcp = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
     int head_bytes = sizeof(struct virtio_net_hdr);
@@ -107,10 +107,9 @@ static bool choose_form(int fd, bool supers)
     if (ioctl(fd, TUNSETVNETHDRSZ, &head_bytes) != 0) {
         return false;
     }
-    if (ioctl(fd, TUNSETOFFLOAD, tcp | TUN_F_USO4 | TUN_F_USO6) != 0) {
-        (void)ioctl(fd, TUNSETOFFLOAD, tcp);
-    }
-    return true;
+    tun->udp_supers = ioctl(fd, TUNSETOFFLOAD, tcp | TUN_F_USO4 | TUN_F_USO6) == 0;
+    tun->tcp_supers = tun->udp_supers || ioctl(fd, TUNSETOFFLOAD, tcp) == 0;
+    return tun->tcp_supers || ioctl(fd, TUNSETOFFLOAD, 0) == 0;
 }
 
 bool tun_open(struct tun *tun, const char *name, bool many, bool supers, char *why,
@@ -142,7 +141,7 @@ bool tun_open(struct tun *tun, const char *name, bool many, bool supers, char *w
         (void)close(fd);
         return false;
     }
-    if (!choose_form(fd, supers)) {
+    if (!choose_form(fd, supers, tun)) {
         snprintf(why, why_bytes, "the device %s does not take the form we want: %s", name,
                  strerror(errno));
         (void)close(fd);

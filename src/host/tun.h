@@ -10,7 +10,9 @@
 struct tun {
     int fd;
     int interface_index;
-    bool supers; /* the system hands over and takes super-packets */
+    bool supers; /* the system may hand over and take super-packets */
+    bool tcp_supers; /* of TCP, it said */
+    bool udp_supers; /* of UDP (Linux 6.2), it said */
     char name[TUN_NAME_BYTES];
 };
 

@@ -26,6 +26,17 @@ struct management_capture {
     uint64_t packets_max; /* 0: until it is stopped */
 };
 
+#define MANAGEMENT_OFFLOADS_MAX 8
+struct management_offloads {
+    char words[64]; /* about all of it: "TUN TSO+USO, UDP segmentation+GRO" */
+    struct {
+        const char *name; /* borrowed, like the reason */
+        bool in_use;
+        const char *reason; /* why it is not; "" when it is */
+    } parts[MANAGEMENT_OFFLOADS_MAX];
+    size_t count;
+};
+
 /* What management cannot do itself: the daemon's side. Everything here is borrowed for life. */
 struct management {
     struct gateway *gateway;
@@ -40,6 +51,8 @@ struct management {
     /* Problems of the machine that the gateway cannot see: a sentence and what to do; false behind
      * the last. */
     bool (*host_problem)(void *context, size_t index, const char **sentence, const char **next);
+    /* What the system does for us with many packets in one piece. */
+    void (*host_offloads)(void *context, struct management_offloads *out);
     /* Begins to send packets behind the answer to who is asking. False with a sentence. */
     bool (*capture)(void *context, const struct management_capture *order, char *why,
                     size_t why_bytes);

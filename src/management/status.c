@@ -313,6 +313,22 @@ static json_t *crypto_of(void)
     return json_pack("{s:o}", "engines", engines);
 }
 
+static json_t *offload_of(const struct management *management)
+{
+    struct management_offloads offloads = {0};
+    json_t *parts = json_array();
+
+    if (management->host_offloads != NULL) {
+        management->host_offloads(management->context, &offloads);
+    }
+    for (size_t i = 0; i < offloads.count; i++) {
+        json_array_append_new(parts, json_pack("{s:s, s:b, s:s}", "name", offloads.parts[i].name,
+                                               "in_use", offloads.parts[i].in_use, "reason",
+                                               offloads.parts[i].reason));
+    }
+    return json_pack("{s:s, s:o}", "text", offloads.words, "parts", parts);
+}
+
 json_t *reply_no_such_site(const struct question *question, const char *name)
 {
     struct status_site site;
@@ -372,6 +388,7 @@ json_t *answer_status(const struct question *question)
     json_object_set_new(answer, "doors", doors_of(&status.doors));
     json_object_set_new(answer, "drops", drops_of(&status.doors));
     json_object_set_new(answer, "crypto", crypto_of());
+    json_object_set_new(answer, "offload", offload_of(question->management));
     json_object_set_new(answer, "problems", problems_of(question));
     return reply_answer(degraded ? REPLY_DEGRADED : REPLY_OK, answer);
 }

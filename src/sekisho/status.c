@@ -45,6 +45,27 @@ static void show_head(const json_t *answer)
            show_bytes(number_of(gateway, "out_bytes"), out));
 }
 
+/* What is in use, and of the rest what nobody switched off. */
+static void show_offload(const json_t *answer)
+{
+    const json_t *offload = json_object_get(answer, "offload");
+    size_t index;
+    json_t *part;
+
+    if (text_of(offload, "text")[0] == '\0') {
+        return;
+    }
+    printf("offload: %s\n", text_of(offload, "text"));
+    json_array_foreach(json_object_get(offload, "parts"), index, part)
+    {
+        const char *reason = text_of(part, "reason");
+
+        if (!is_true(part, "in_use") && strcmp(reason, "not wanted") != 0) {
+            printf("  without %s: %s\n", text_of(part, "name"), reason);
+        }
+    }
+}
+
 static void show_problems(const struct command *command, const json_t *answer)
 {
     const json_t *problems = json_object_get(answer, "problems");
@@ -273,6 +294,7 @@ int verb_status(const struct command *command)
         return exit_code;
     }
     show_head(answer);
+    show_offload(answer);
     show_problems(command, answer);
     json_array_foreach(sites, index, site)
     {

@@ -90,9 +90,10 @@ static void find_problems(struct daemon *daemon)
                     "the system does not let us mark our packets, so transport mode would lead "
                     "them into the tunnel itself");
     }
-    if (!listens_as_before(daemon, config) || strcmp(config->device, daemon->device) != 0) {
+    if (!listens_as_before(daemon, config) || strcmp(config->device, daemon->device) != 0 ||
+        config->offload != daemon->offload) {
         add_problem(daemon, "systemctl restart sekisho",
-                    "'listen', 'port' and 'device' take effect after a restart");
+                    "'listen', 'port', 'device' and 'offload' take effect after a restart");
     }
 }
 

@@ -117,6 +117,7 @@ bool daemon_open_control(struct daemon *daemon, char *why, size_t why_bytes)
         .apply = apply,
         .log_lines = log_lines,
         .host_problem = host_problem,
+        .host_offloads = supers_tell,
         .capture = capture_begin,
     };
     snprintf(path, sizeof(path), "%s/control.sock", daemon->options.run_directory);
@@ -275,6 +276,7 @@ static bool run_turn(struct daemon *daemon)
     }
     actions_run(daemon, now_ms);
     more = capture_run(daemon) || more;
+    supers_watch(daemon);
     if (daemon->guard_is_stale) {
         protection_guard(daemon);
     }

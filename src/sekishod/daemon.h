@@ -7,6 +7,7 @@
 #include "host/jobs.h"
 #include "host/loop.h"
 #include "host/netlink.h"
+#include "host/offloads.h"
 #include "host/resolve.h"
 #include "host/run_directory.h"
 #include "host/tun.h"
@@ -38,6 +39,8 @@ struct daemon {
     struct loop_source addresses;
 
     struct sockets sockets;
+    struct offloads offloads; /* in use */
+    enum offload_state offloads_told[OFFLOAD_PARTS]; /* in the log */
     struct tun tun;
     struct netlink netlink;
     struct resolve *resolve;
@@ -60,6 +63,7 @@ struct daemon {
     size_t listen_count;
     uint16_t port, nat_port;
     char device[TUN_NAME_BYTES];
+    enum config_offload offload;
 
     struct address own_ipv4, own_ipv6; /* ours inside, unset when there is none */
     bool has_default[2]; /* a default route outside, for IPv4 and IPv6 */
@@ -121,6 +125,17 @@ void actions_drop_job(void *job);
 
 /* Tells the host which packets must not come in clear. */
 void protection_guard(struct daemon *daemon);
+
+/* ---- supers.c ---- */
+
+/* Whether the configuration and the command line let the system hand over many packets in one piece
+ * at this place. */
+MUST_USE bool supers_are_wanted(const struct daemon *daemon, enum config_offload place);
+/* Finds out which offloads are there, and are wanted, once device and sockets are open. */
+void supers_start(struct daemon *daemon);
+/* Tells the log of those that went out of use since. */
+void supers_watch(struct daemon *daemon);
+void supers_tell(void *context, struct management_offloads *out);
 
 /* ---- apply.c ---- */
 

@@ -56,8 +56,8 @@ static bool open_device(struct daemon *daemon, const struct config *config, char
                         size_t why_bytes)
 {
     if (!netlink_open(&daemon->netlink, why, why_bytes) ||
-        !tun_open(&daemon->tun, config->device, false, !daemon->options.no_offload, why,
-                  why_bytes) ||
+        !tun_open(&daemon->tun, config->device, false,
+                  supers_are_wanted(daemon, CONFIG_OFFLOAD_TUN), why, why_bytes) ||
         !netlink_link_up(&daemon->netlink, daemon->tun.interface_index, TUN_MTU, why, why_bytes) ||
         !netlink_watch(&daemon->netlink, why, why_bytes)) {
         return false;
@@ -81,8 +81,8 @@ static bool open_sockets(struct daemon *daemon, const struct config *config, cha
     memcpy(daemon->listen, config->listen, sizeof(daemon->listen));
     daemon->port = config->port;
     daemon->nat_port = config->nat_port;
-    return sockets_open(&daemon->sockets, config, !daemon->options.no_offload, daemon->log, why,
-                        why_bytes);
+    return sockets_open(&daemon->sockets, config, supers_are_wanted(daemon, CONFIG_OFFLOAD_UDP),
+                        daemon->log, why, why_bytes);
 }
 
 static bool make_rooms(struct daemon *daemon, char *why, size_t why_bytes)
@@ -140,6 +140,12 @@ static bool start_threads(struct daemon *daemon, char *why, size_t why_bytes)
     return ok;
 }
 
+static bool find_offloads(struct daemon *daemon)
+{
+    supers_start(daemon);
+    return true;
+}
+
 /* A kernel without filters is no reason to have no tunnels. */
 static bool confine(const struct daemon *daemon)
 {
@@ -154,11 +160,12 @@ static bool confine(const struct daemon *daemon)
 bool daemon_start(struct daemon *daemon, const struct config *config, char *why, size_t why_bytes)
 {
     daemon->random = entropy_source();
+    daemon->offload = config->offload;
     /* Rights belong to threads, so they are given up before there are others. */
     return start_loop(daemon, why, why_bytes) && open_device(daemon, config, why, why_bytes) &&
-           open_sockets(daemon, config, why, why_bytes) && privileges_drop(why, why_bytes) &&
-           confine(daemon) && make_rooms(daemon, why, why_bytes) &&
-           start_threads(daemon, why, why_bytes);
+           open_sockets(daemon, config, why, why_bytes) && find_offloads(daemon) &&
+           privileges_drop(why, why_bytes) && confine(daemon) &&
+           make_rooms(daemon, why, why_bytes) && start_threads(daemon, why, why_bytes);
 }
 
 void daemon_stop(struct daemon *daemon)

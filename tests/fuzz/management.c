@@ -56,6 +56,13 @@ static bool host_problem(void *context, size_t index, const char **sentence, con
     return index == 0;
 }
 
+static void host_offloads(void *context, struct management_offloads *out)
+{
+    (void)context;
+    *out = (struct management_offloads){
+        .words = "TUN TSO", .parts = {{"tun-tcp", true, ""}, {"udp-gro", false, "no"}}, .count = 2};
+}
+
 FUZZ(management, 8000)
 {
     static bool ready;
@@ -73,6 +80,7 @@ FUZZ(management, 8000)
         .apply = apply,
         .log_lines = log_lines,
         .host_problem = host_problem,
+        .host_offloads = host_offloads,
     };
     char *text = management_answer(&management, (struct slice){data, size}, pair.now_ms);
     json_t *reply = text == NULL ? NULL : json_loads(text, 0, NULL);

@@ -161,6 +161,33 @@ def unheard(lab, host):
     lab.check("and ends like any other", process.wait(5) == 0)
 
 
+# A device takes UDP in one piece since Linux 6.2.
+HAS_USO = tuple(int(n) for n in os.uname().release.split("-")[0].split(".")[:2]) >= (6, 2)
+OFFLOADS = {"all": (True, True, True, True), "tun": (True, True, False, False), "udp": (False, False, True, True),
+            "off": (False,) * 4}
+
+
+def offloads(lab, host):
+    """The word, the option that wins, and what status says."""
+    for word, expected in OFFLOADS.items():
+        for options in ((), ("--offload", "off")):
+            gateway = Sekisho(host, CONFIG.replace("site peer", f"offload {word}\nsite peer"), {"peer": KEY},
+                              name=f"offload-{word}{len(options)}", options=options).start()
+            told = gateway.status().get("offload", {})
+            wanted = expected if not options else (False,) * 4
+            lab.check(f"offload {word} {' '.join(options)}: status tells what is in use",
+                      [(p["in_use"], p["reason"] == "not wanted") for p in told.get("parts", ())]
+                      == [(want and (HAS_USO or n != 1), not want) for n, want in enumerate(wanted)], told)
+            lab.check(f"offload {word} {' '.join(options)}: in words too",
+                      f"offload: {told.get('text')}\n" in gateway.command("status", check=False).stdout)
+            if word == "tun" and not options:
+                gateway.write(CONFIG)
+                gateway.reload()
+                lab.check("another 'offload' waits for a restart, and status says so", wait_for(
+                    lambda: "'offload' take effect after a restart" in str(gateway.status().get("problems")), 5))
+            gateway.stop()
+
+
 def guard(host):
     return host.run("nft", "list", "ruleset", check=False).stdout
 
@@ -225,6 +252,7 @@ def main():
         ending(lab, host, gateway)
         notified(lab, host, gateway)
         unheard(lab, host)
+        offloads(lab, host)
 
 
 if __name__ == "__main__":
