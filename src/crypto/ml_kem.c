@@ -1,0 +1,535 @@
+/*
+ * ML-KEM (FIPS 203): decides how numbers modulo 3329 are kept and reduced without a branch, a
+ * division or a table look-up that depends on a secret. Algorithm numbers are those of FIPS 203;
+ * the hashes are OpenSSL's.
+ */
+#include "crypto/ml_kem.h"
+
+#include "base/secret.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include <openssl/evp.h>
+
+#define Q 3329
+#define DEGREE 256
+#define RANK_MAX 4
+#define POLYNOMIAL_BYTES 384 /* of 256 numbers in 12 bits */
+#define HASH_BYTES 32
+#define INVERSE_OF_128 3303
+#define TRIPLES_AT_ONCE 280 /* octets for 560 candidates, of which 256 must fit: nearly always */
+
+struct parameters {
+    uint8_t rank; /* k */
+    uint8_t eta1;
+    uint8_t du, dv;
+};
+
+static const struct parameters sets[] = {
+    [ML_KEM_512] = {2, 3, 10, 4},
+    [ML_KEM_768] = {3, 2, 10, 4},
+    [ML_KEM_1024] = {4, 2, 11, 5},
+};
+
+/* Coefficients are always in 0 .. Q-1. */
+struct polynomial {
+    uint16_t at[DEGREE];
+};
+
+struct vector {
+    struct polynomial of[RANK_MAX];
+};
+
+/* 17 to the power of i, its seven bits reversed (FIPS 203 appendix A). */
+static const uint16_t zetas[128] = {
+    1, 1729, 2580, 3289, 2642, 630, 1897, 848, 1062, 1919, 193, 797, 2786, 3260, 569, 1746,
+    296, 2447, 1339, 1476, 3046, 56, 2240, 1333, 1426, 2094, 535, 2882, 2393, 2879, 1974, 821,
+    289, 331, 3253, 1756, 1197, 2304, 2277, 2055, 650, 1977, 2513, 632, 2865, 33, 1320, 1915,
+    2319, 1435, 807, 452, 1438, 2868, 1534, 2402, 2647, 2617, 1481, 648, 2474, 3110, 1227, 910,
+    17, 2761, 583, 2649, 1637, 723, 2288, 1100, 1409, 2662, 3281, 233, 756, 2156, 3015, 3050,
+    1703, 1651, 2789, 1789, 1847, 952, 1461, 2687, 939, 2308, 2437, 2388, 733, 2337, 268, 641,
+    1584, 2298, 2037, 3220, 375, 2549, 2090, 1645, 1063, 319, 2773, 757, 2099, 561, 2466, 2594,
+    2804, 1092, 403, 1026, 1143, 2150, 2775, 886, 1722, 1212, 1874, 1029, 2110, 2935, 885, 2154,
+};
+
+/* ---- arithmetic ---- */
+
+static uint16_t once_less(uint32_t x)
+{
+    /* x < 2 Q */
+    uint32_t less = x - Q;
+
+    return (uint16_t)(less + (Q & (0 - (less >> 31))));
+}
+
+/* Barrett: 1290167 is 2^32 / Q, rounded down. */
+static uint16_t reduce(uint32_t x)
+{
+    uint32_t quotient = (uint32_t)(((uint64_t)x * 1290167) >> 32);
+
+    return once_less(x - quotient * Q);
+}
+
+static uint16_t plus(uint16_t a, uint16_t b)
+{
+    return once_less((uint32_t)a + b);
+}
+
+static uint16_t minus(uint16_t a, uint16_t b)
+{
+    return once_less((uint32_t)a + Q - b);
+}
+
+static uint16_t times(uint16_t a, uint16_t b)
+{
+    return reduce((uint32_t)a * b);
+}
+
+/* Algorithm 9. */
+static void to_ntt(struct polynomial *f)
+{
+    size_t i = 1;
+
+    for (size_t length = DEGREE / 2; length >= 2; length /= 2) {
+        for (size_t start = 0; start < DEGREE; start += 2 * length) {
+            uint16_t zeta = zetas[i++];
+
+            for (size_t j = start; j < start + length; j++) {
+                uint16_t t = times(zeta, f->at[j + length]);
+
+                f->at[j + length] = minus(f->at[j], t);
+                f->at[j] = plus(f->at[j], t);
+            }
+        }
+    }
+}
+
+/* Algorithm 10. */
+static void from_ntt(struct polynomial *f)
+{
+    size_t i = 127;
+
+    for (size_t length = 2; length <= DEGREE / 2; length *= 2) {
+        for (size_t start = 0; start < DEGREE; start += 2 * length) {
+            uint16_t zeta = zetas[i--];
+
+            for (size_t j = start; j < start + length; j++) {
+                uint16_t t = f->at[j];
+
+                f->at[j] = plus(t, f->at[j + length]);
+                f->at[j + length] = times(zeta, minus(f->at[j + length], t));
+            }
+        }
+    }
+    for (size_t j = 0; j < DEGREE; j++) {
+        f->at[j] = times(f->at[j], INVERSE_OF_128);
+    }
+}
+
+/* Algorithms 11 and 12: adds a * b to `sum`, all of them in the NTT domain. */
+static void add_product(struct polynomial *sum, const struct polynomial *a,
+                        const struct polynomial *b)
+{
+    for (size_t i = 0; i < DEGREE / 2; i++) {
+        uint16_t zeta = zetas[64 + i / 2];
+        uint16_t gamma = i % 2 == 0 ? zeta : (uint16_t)(Q - zeta);
+        const uint16_t *x = &a->at[2 * i], *y = &b->at[2 * i];
+        uint32_t crossed = (uint32_t)x[0] * y[1] + (uint32_t)x[1] * y[0];
+        uint32_t straight = (uint32_t)x[0] * y[0] + (uint32_t)times(x[1], y[1]) * gamma;
+
+        sum->at[2 * i] = plus(sum->at[2 * i], reduce(straight));
+        sum->at[2 * i + 1] = plus(sum->at[2 * i + 1], reduce(crossed));
+    }
+}
+
+static void add(struct polynomial *sum, const struct polynomial *more)
+{
+    for (size_t i = 0; i < DEGREE; i++) {
+        sum->at[i] = plus(sum->at[i], more->at[i]);
+    }
+}
+
+/* ---- numbers as octets ---- */
+
+/* 4.7: round(2^bits / Q * x) modulo 2^bits. 330282857 is 2^40 / Q, rounded up; exact for all x. */
+static uint16_t compress(uint16_t x, unsigned bits)
+{
+    uint64_t scaled = ((uint64_t)x << bits) + Q / 2;
+
+    return (uint16_t)((scaled * 330282857 >> 40) & ((1u << bits) - 1));
+}
+
+/* 4.8. */
+static uint16_t decompress(uint16_t y, unsigned bits)
+{
+    return (uint16_t)(((uint32_t)y * Q + (1u << (bits - 1))) >> bits);
+}
+
+/* Algorithm 5: the lowest bit first. 32 * bits octets. */
+static void write_numbers(uint8_t *out, const struct polynomial *f, unsigned bits)
+{
+    uint32_t kept = 0;
+    unsigned kept_bits = 0;
+
+    for (size_t i = 0; i < DEGREE; i++) {
+        kept |= (uint32_t)f->at[i] << kept_bits;
+        for (kept_bits += bits; kept_bits >= 8; kept_bits -= 8) {
+            *out++ = (uint8_t)kept;
+            kept >>= 8;
+        }
+    }
+}
+
+/* Algorithm 6, without its reduction. */
+static void read_numbers(struct polynomial *f, const uint8_t *in, unsigned bits)
+{
+    uint32_t kept = 0;
+    unsigned kept_bits = 0;
+
+    for (size_t i = 0; i < DEGREE; i++) {
+        while (kept_bits < bits) {
+            kept |= (uint32_t)*in++ << kept_bits;
+            kept_bits += 8;
+        }
+        f->at[i] = (uint16_t)(kept & ((1u << bits) - 1));
+        kept >>= bits;
+        kept_bits -= bits;
+    }
+}
+
+static void write_compressed(uint8_t *out, const struct polynomial *f, unsigned bits)
+{
+    struct polynomial small;
+
+    for (size_t i = 0; i < DEGREE; i++) {
+        small.at[i] = compress(f->at[i], bits);
+    }
+    write_numbers(out, &small, bits);
+    wipe(&small, sizeof(small));
+}
+
+static void read_compressed(struct polynomial *f, const uint8_t *in, unsigned bits)
+{
+    read_numbers(f, in, bits);
+    for (size_t i = 0; i < DEGREE; i++) {
+        f->at[i] = decompress(f->at[i], bits);
+    }
+}
+
+/* ---- hashes ---- */
+
+/* One of OpenSSL's hashes, over up to two pieces. False: no memory. */
+static bool hash(const EVP_MD *kind, struct slice a, struct slice b, uint8_t *out, size_t length)
+{
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    bool is_xof = kind == EVP_shake128() || kind == EVP_shake256();
+    bool ok = context != NULL && EVP_DigestInit_ex(context, kind, NULL) == 1 &&
+              EVP_DigestUpdate(context, a.data, a.length) == 1 &&
+              (b.length == 0 || EVP_DigestUpdate(context, b.data, b.length) == 1) &&
+              (is_xof ? EVP_DigestFinalXOF(context, out, length)
+                      : EVP_DigestFinal_ex(context, out, NULL)) == 1;
+
+    EVP_MD_CTX_free(context);
+    return ok;
+}
+
+/* Algorithm 7. The seed is public, so that its time may depend on it. OpenSSL cannot go on with an
+ * output once it was taken: where the first part does not do, it is taken again, longer. */
+static bool sample_ntt(struct polynomial *f, const uint8_t rho[32], uint8_t column, uint8_t row)
+{
+    uint8_t place[2] = {column, row};
+    uint8_t octets[3 * TRIPLES_AT_ONCE * 4];
+    size_t count = 0;
+
+    for (size_t triples = TRIPLES_AT_ONCE; count < DEGREE; triples *= 2) {
+        if (triples * 3 > sizeof(octets) ||
+            !hash(EVP_shake128(), (struct slice){rho, 32}, SLICE_OF(place), octets, triples * 3)) {
+            return false;
+        }
+        count = 0;
+        for (size_t i = 0; i < triples * 3 && count < DEGREE; i += 3) {
+            uint16_t first = (uint16_t)(octets[i] | (octets[i + 1] & 15) << 8);
+            uint16_t second = (uint16_t)(octets[i + 1] >> 4 | octets[i + 2] << 4);
+
+            if (first < Q) {
+                f->at[count++] = first;
+            }
+            if (second < Q && count < DEGREE) {
+                f->at[count++] = second;
+            }
+        }
+    }
+    return true;
+}
+
+/* Algorithm 8: the difference of two sums of eta bits each. */
+static bool sample_small(struct polynomial *f, const uint8_t seed[32], uint8_t number, unsigned eta)
+{
+    uint8_t octets[64 * 3];
+    struct polynomial bits;
+    bool ok = hash(EVP_shake256(), (struct slice){seed, 32}, (struct slice){&number, 1}, octets,
+                   64 * eta);
+
+    read_numbers(&bits, octets, 2 * eta);
+    for (size_t i = 0; ok && i < DEGREE; i++) {
+        uint16_t x = 0, y = 0;
+
+        for (unsigned j = 0; j < eta; j++) {
+            x = (uint16_t)(x + (bits.at[i] >> j & 1));
+            y = (uint16_t)(y + (bits.at[i] >> (eta + j) & 1));
+        }
+        f->at[i] = minus(x, y);
+    }
+    wipe(octets, sizeof(octets));
+    wipe(&bits, sizeof(bits));
+    return ok;
+}
+
+/* `rank` of them, with the numbers from *number on. */
+static bool sample_small_vector(struct vector *v, unsigned rank, const uint8_t seed[32],
+                                uint8_t *number, unsigned eta)
+{
+    for (unsigned i = 0; i < rank; i++) {
+        if (!sample_small(&v->of[i], seed, (*number)++, eta)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* sum += matrix * v, or the transposed matrix. */
+static bool add_matrix_product(struct vector *sum, const struct vector *v, unsigned rank,
+                               const uint8_t rho[32], bool transposed)
+{
+    struct polynomial entry;
+
+    for (uint8_t i = 0; i < rank; i++) {
+        for (uint8_t j = 0; j < rank; j++) {
+            if (!sample_ntt(&entry, rho, transposed ? i : j, transposed ? j : i)) {
+                return false;
+            }
+            add_product(&sum->of[i], &entry, &v->of[j]);
+        }
+    }
+    return true;
+}
+
+static void vector_to_ntt(struct vector *v, unsigned rank)
+{
+    for (unsigned i = 0; i < rank; i++) {
+        to_ntt(&v->of[i]);
+    }
+}
+
+/* ---- sizes ---- */
+
+size_t ml_kem_public_bytes(enum ml_kem_set set)
+{
+    return (size_t)sets[set].rank * POLYNOMIAL_BYTES + 32;
+}
+
+size_t ml_kem_private_bytes(enum ml_kem_set set)
+{
+    return (size_t)sets[set].rank * POLYNOMIAL_BYTES + ml_kem_public_bytes(set) + HASH_BYTES + 32;
+}
+
+size_t ml_kem_cipher_bytes(enum ml_kem_set set)
+{
+    return 32u * (sets[set].rank * sets[set].du + sets[set].dv);
+}
+
+/* ---- K-PKE ---- */
+
+/* Algorithm 13: `public_key` and the secret vector in the NTT domain. */
+static bool pke_make(const struct parameters *p, const uint8_t d[32], uint8_t *public_key,
+                     struct vector *secret_vector)
+{
+    struct vector sum;
+    uint8_t seeds[64];
+    uint8_t number = 0;
+    bool ok = hash(EVP_sha3_512(), (struct slice){d, 32}, (struct slice){&p->rank, 1}, seeds, 0) &&
+              sample_small_vector(secret_vector, p->rank, seeds + 32, &number, p->eta1) &&
+              sample_small_vector(&sum, p->rank, seeds + 32, &number, p->eta1);
+
+    if (ok) {
+        vector_to_ntt(secret_vector, p->rank);
+        vector_to_ntt(&sum, p->rank);
+        ok = add_matrix_product(&sum, secret_vector, p->rank, seeds, false);
+    }
+    for (unsigned i = 0; ok && i < p->rank; i++) {
+        write_numbers(public_key + i * POLYNOMIAL_BYTES, &sum.of[i], 12);
+    }
+    if (ok) {
+        memcpy(public_key + p->rank * POLYNOMIAL_BYTES, seeds, 32);
+    }
+    wipe(&sum, sizeof(sum));
+    wipe(seeds, sizeof(seeds));
+    return ok;
+}
+
+/* Algorithm 14. */
+static bool pke_encrypt(const struct parameters *p, const uint8_t *public_key,
+                        const uint8_t message[32], const uint8_t randomness[32], uint8_t *out)
+{
+    const uint8_t *rho = public_key + p->rank * POLYNOMIAL_BYTES;
+    struct vector y, noise, u = {0};
+    struct polynomial t, v = {0}, more;
+    uint8_t number = 0;
+    bool ok = sample_small_vector(&y, p->rank, randomness, &number, p->eta1) &&
+              sample_small_vector(&noise, p->rank, randomness, &number, 2) &&
+              sample_small(&more, randomness, number, 2);
+
+    if (ok) {
+        vector_to_ntt(&y, p->rank);
+        ok = add_matrix_product(&u, &y, p->rank, rho, true);
+    }
+    for (unsigned i = 0; ok && i < p->rank; i++) {
+        from_ntt(&u.of[i]);
+        add(&u.of[i], &noise.of[i]);
+        write_compressed(out + i * 32 * p->du, &u.of[i], p->du);
+        read_numbers(&t, public_key + i * POLYNOMIAL_BYTES, 12);
+        add_product(&v, &t, &y.of[i]);
+    }
+    if (ok) {
+        from_ntt(&v);
+        add(&v, &more);
+        read_compressed(&more, message, 1);
+        add(&v, &more);
+        write_compressed(out + p->rank * 32 * p->du, &v, p->dv);
+    }
+    wipe(&y, sizeof(y));
+    wipe(&noise, sizeof(noise));
+    wipe(&u, sizeof(u));
+    wipe(&v, sizeof(v));
+    wipe(&more, sizeof(more));
+    return ok;
+}
+
+/* Algorithm 15. */
+static void pke_decrypt(const struct parameters *p, const uint8_t *secret_vector,
+                        const uint8_t *ciphertext, uint8_t message[32])
+{
+    struct polynomial u, s, product = {0}, v;
+
+    for (unsigned i = 0; i < p->rank; i++) {
+        read_compressed(&u, ciphertext + i * 32 * p->du, p->du);
+        to_ntt(&u);
+        read_numbers(&s, secret_vector + i * POLYNOMIAL_BYTES, 12);
+        add_product(&product, &s, &u);
+    }
+    from_ntt(&product);
+    read_compressed(&v, ciphertext + p->rank * 32 * p->du, p->dv);
+    for (size_t i = 0; i < DEGREE; i++) {
+        v.at[i] = minus(v.at[i], product.at[i]);
+    }
+    write_compressed(message, &v, 1);
+    wipe(&s, sizeof(s));
+    wipe(&product, sizeof(product));
+    wipe(&v, sizeof(v));
+}
+
+/* ---- ML-KEM ---- */
+
+bool ml_kem_make(enum ml_kem_set set, const uint8_t seed[ML_KEM_SEED_BYTES], uint8_t *public_key,
+                 uint8_t *private_key)
+{
+    const struct parameters *p = &sets[set];
+    size_t vector_bytes = (size_t)p->rank * POLYNOMIAL_BYTES;
+    size_t public_bytes = ml_kem_public_bytes(set);
+    uint8_t own[ML_KEM_PUBLIC_BYTES_MAX];
+    struct vector secret_vector;
+    bool ok = pke_make(p, seed, own, &secret_vector);
+
+    if (ok && public_key != NULL) {
+        memcpy(public_key, own, public_bytes);
+    }
+    if (ok && private_key != NULL) {
+        uint8_t *behind = private_key + vector_bytes + public_bytes;
+
+        for (unsigned i = 0; i < p->rank; i++) {
+            write_numbers(private_key + i * POLYNOMIAL_BYTES, &secret_vector.of[i], 12);
+        }
+        memcpy(private_key + vector_bytes, own, public_bytes);
+        ok = hash(EVP_sha3_256(), (struct slice){own, public_bytes}, (struct slice){0}, behind, 0);
+        memcpy(behind + HASH_BYTES, seed + 32, 32);
+    }
+    wipe(&secret_vector, sizeof(secret_vector));
+    return ok;
+}
+
+/* 7.2, the modulus check. */
+static bool numbers_are_reduced(const struct parameters *p, const uint8_t *public_key)
+{
+    struct polynomial f;
+
+    for (unsigned i = 0; i < p->rank; i++) {
+        read_numbers(&f, public_key + i * POLYNOMIAL_BYTES, 12);
+        for (size_t j = 0; j < DEGREE; j++) {
+            if (f.at[j] >= Q) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+bool ml_kem_encapsulate(enum ml_kem_set set, struct slice public_key,
+                        const uint8_t message[ML_KEM_MESSAGE_BYTES], uint8_t *ciphertext,
+                        uint8_t shared[ML_KEM_SHARED_BYTES])
+{
+    const struct parameters *p = &sets[set];
+    uint8_t digest[HASH_BYTES];
+    uint8_t both[64]; /* the shared secret, and what is random in the ciphertext */
+
+    if (public_key.length != ml_kem_public_bytes(set) ||
+        !numbers_are_reduced(p, public_key.data)) {
+        return false;
+    }
+    bool ok =
+        hash(EVP_sha3_256(), public_key, (struct slice){0}, digest, 0) &&
+        hash(EVP_sha3_512(), (struct slice){message, 32}, SLICE_OF(digest), both, 0) &&
+        pke_encrypt(p, public_key.data, message, both + ML_KEM_SHARED_BYTES, ciphertext);
+    memcpy(shared, both, ML_KEM_SHARED_BYTES);
+    wipe(both, sizeof(both));
+    return ok;
+}
+
+bool ml_kem_decapsulate(enum ml_kem_set set, struct slice private_key, struct slice ciphertext,
+                        uint8_t shared[ML_KEM_SHARED_BYTES])
+{
+    const struct parameters *p = &sets[set];
+    size_t cipher_bytes = ml_kem_cipher_bytes(set);
+    struct slice public_key = {private_key.data + (size_t)p->rank * POLYNOMIAL_BYTES,
+                               ml_kem_public_bytes(set)};
+    uint8_t message[32], digest[HASH_BYTES], both[64], rejected[ML_KEM_SHARED_BYTES];
+    uint8_t again[ML_KEM_CIPHER_BYTES_MAX];
+
+    if (private_key.length != ml_kem_private_bytes(set) || ciphertext.length != cipher_bytes) {
+        return false;
+    }
+    const uint8_t *kept = public_key.data + public_key.length; /* H(ek) | z */
+    if (!hash(EVP_sha3_256(), public_key, (struct slice){0}, digest, 0) ||
+        memcmp(digest, kept, HASH_BYTES) != 0) {
+        return false;
+    }
+    pke_decrypt(p, private_key.data, ciphertext.data, message);
+    bool ok = hash(EVP_sha3_512(), SLICE_OF(message), SLICE_OF(digest), both, 0) &&
+              hash(EVP_shake256(), (struct slice){kept + HASH_BYTES, 32}, ciphertext, rejected,
+                   ML_KEM_SHARED_BYTES) &&
+              pke_encrypt(p, public_key.data, message, both + ML_KEM_SHARED_BYTES, again);
+    /* Nobody may see which of the two it is. */
+    uint8_t differs = 0;
+    for (size_t i = 0; i < cipher_bytes; i++) {
+        differs |= again[i] ^ ciphertext.data[i];
+    }
+    uint8_t mask = (uint8_t)(0 - (uint8_t)((uint32_t)(differs + 0xff) >> 8));
+    for (size_t i = 0; i < ML_KEM_SHARED_BYTES; i++) {
+        shared[i] = (uint8_t)((both[i] & ~mask) | (rejected[i] & mask));
+    }
+    wipe(message, sizeof(message));
+    wipe(both, sizeof(both));
+    wipe(rejected, sizeof(rejected));
+    wipe(again, sizeof(again));
+    return ok;
+}
