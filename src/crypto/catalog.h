@@ -86,6 +86,9 @@ enum key_exchange_id {
     KEY_EXCHANGE_BRAINPOOL_512 = 30,
     KEY_EXCHANGE_X25519 = 31,
     KEY_EXCHANGE_X448 = 32,
+    KEY_EXCHANGE_ML_KEM_512 = 35,
+    KEY_EXCHANGE_ML_KEM_768 = 36,
+    KEY_EXCHANGE_ML_KEM_1024 = 37,
 };
 
 enum esn_id {
@@ -123,6 +126,7 @@ struct algorithm {
     uint8_t key_bytes; /* integrity key; PRF preferred key (RFC 7296 2.13); 0 for ciphers */
     uint8_t output_bytes; /* of a PRF */
     uint16_t public_bytes; /* of a key exchange, exact (RFC 7296 3.4) */
+    uint16_t answer_bytes; /* what its responder sends: as many, but for a KEM's ciphertext */
     uint16_t shared_bytes; /* of a key exchange */
     bool aead;
 };

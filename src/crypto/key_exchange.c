@@ -4,9 +4,11 @@
  *
  * MODP: RFC 2409 6, RFC 3526. Curves: RFC 5903, 6954 (x | y on the wire, x is the secret), P-192
  * and P-224 likewise (RFC 5753's groups 25 and 26 of the registry). X25519 and X448: RFC 8031.
- * Refusals: RFC 6989 2, RFC 8031 2.1.
+ * Refusals: RFC 6989 2, RFC 8031 2.1. ML-KEM: FIPS 203 7.
  */
 #include "crypto/key_exchange.h"
+
+#include "crypto/ml_kem.h"
 
 #include <assert.h>
 #include <string.h>
@@ -341,6 +343,60 @@ static bool montgomery_agree(int type, const struct key_pair *pair, struct slice
     return done;
 }
 
+/* ---- ML-KEM ---- */
+
+/* False: another group. */
+static bool ml_kem_find(uint16_t group, enum ml_kem_set *out)
+{
+    switch (group) {
+    case KEY_EXCHANGE_ML_KEM_512:
+        *out = ML_KEM_512;
+        return true;
+    case KEY_EXCHANGE_ML_KEM_768:
+        *out = ML_KEM_768;
+        return true;
+    case KEY_EXCHANGE_ML_KEM_1024:
+        *out = ML_KEM_1024;
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* The seed is the private key: it is short, and the long form is made again in less time than a
+ * curve takes. */
+static bool kem_make_pair(enum ml_kem_set set, struct random_source *random, struct key_pair *out)
+{
+    return draw(random, &out->private_key, ML_KEM_SEED_BYTES) &&
+           ml_kem_make(set, out->private_key.bytes, out->public_value, NULL);
+}
+
+static bool kem_answer(enum ml_kem_set set, struct random_source *random, struct slice peer,
+                       struct key_pair *out, struct secret *shared)
+{
+    struct secret message = {0};
+    bool done = draw(random, &message, ML_KEM_MESSAGE_BYTES) &&
+                secret_reserve(shared, ML_KEM_SHARED_BYTES) &&
+                ml_kem_encapsulate(set, peer, message.bytes, out->public_value, shared->bytes);
+
+    secret_wipe(&message);
+    return done;
+}
+
+static bool kem_agree(enum ml_kem_set set, const struct key_pair *pair, struct slice peer,
+                      struct secret *shared)
+{
+    uint8_t private_key[ML_KEM_PRIVATE_BYTES_MAX];
+    struct slice whole = {private_key, ml_kem_private_bytes(set)};
+    bool done = pair->private_key.length == ML_KEM_SEED_BYTES &&
+                ml_kem_make(set, pair->private_key.bytes, NULL, private_key) &&
+                secret_reserve(shared, ML_KEM_SHARED_BYTES) &&
+                ml_kem_decapsulate(set, whole, peer, shared->bytes);
+
+    wipe(private_key, sizeof(private_key));
+    return done;
+}
+
 /* ---- The door ---- */
 
 bool key_pair_make(uint16_t group, struct random_source *random, struct key_pair *out)
@@ -349,6 +405,7 @@ bool key_pair_make(uint16_t group, struct random_source *random, struct key_pair
     const struct modp *modp = modp_find(group);
     const struct curve *curve = curve_find(group);
     int montgomery = montgomery_type(group);
+    enum ml_kem_set kem;
     bool done = false;
 
     *out = (struct key_pair){.group = group};
@@ -362,6 +419,8 @@ bool key_pair_make(uint16_t group, struct random_source *random, struct key_pair
         done = curve_make_pair(curve, random, out);
     } else if (montgomery != EVP_PKEY_NONE) {
         done = montgomery_make_pair(montgomery, random, out);
+    } else if (ml_kem_find(group, &kem)) {
+        done = kem_make_pair(kem, random, out);
     }
     if (!done) {
         key_pair_wipe(out);
@@ -379,11 +438,14 @@ bool key_agree(const struct key_pair *pair, struct slice peer_public, struct sec
 {
     const struct modp *modp = modp_find(pair->group);
     const struct curve *curve = curve_find(pair->group);
+    const struct algorithm *algorithm = algorithm_find(TRANSFORM_KEY_EXCHANGE, pair->group);
     int montgomery = montgomery_type(pair->group);
+    enum ml_kem_set kem;
     bool done = false;
 
     secret_wipe(shared);
-    if (pair->public_length == 0 || peer_public.length != pair->public_length) {
+    if (pair->public_length == 0 || algorithm == NULL ||
+        peer_public.length != algorithm->answer_bytes) {
         return false;
     }
     if (modp != NULL) {
@@ -392,9 +454,46 @@ bool key_agree(const struct key_pair *pair, struct slice peer_public, struct sec
         done = curve_agree(curve, pair, peer_public, shared);
     } else if (montgomery != EVP_PKEY_NONE) {
         done = montgomery_agree(montgomery, pair, peer_public, shared);
+    } else if (ml_kem_find(pair->group, &kem)) {
+        done = kem_agree(kem, pair, peer_public, shared);
     }
     if (!done) {
         secret_wipe(shared);
     }
     return done;
+}
+
+bool key_answer(uint16_t group, struct random_source *random, struct slice peer_public,
+                struct key_pair *out, struct secret *shared)
+{
+    const struct algorithm *algorithm = algorithm_find(TRANSFORM_KEY_EXCHANGE, group);
+    enum ml_kem_set kem;
+    bool done;
+
+    secret_wipe(shared);
+    *out = (struct key_pair){.group = group};
+    if (algorithm == NULL || peer_public.length != algorithm->public_bytes) {
+        return false;
+    }
+    if (ml_kem_find(group, &kem)) {
+        out->public_length = algorithm->answer_bytes;
+        done = kem_answer(kem, random, peer_public, out, shared);
+    } else {
+        done = key_pair_make(group, random, out) && key_agree(out, peer_public, shared);
+    }
+    if (!done) {
+        key_pair_wipe(out);
+        secret_wipe(shared);
+    }
+    return done;
+}
+
+bool key_exchange_step(uint16_t group, struct random_source *random, bool has_pair,
+                       struct key_pair *pair, struct slice peer_public, struct secret *shared)
+{
+    if (has_pair) {
+        return peer_public.length == 0 || key_agree(pair, peer_public, shared);
+    }
+    return peer_public.length == 0 ? key_pair_make(group, random, pair)
+                                   : key_answer(group, random, peer_public, pair, shared);
 }

@@ -300,12 +300,13 @@ TEST(both_sides_of_every_group_agree)
             struct secret two = {0};
 
             CHECK(key_pair_make(a->id, &random, &ours));
-            CHECK(key_pair_make(a->id, &random, &theirs));
             CHECK(ours.public_length == a->public_bytes);
-            CHECK(memcmp(ours.public_value, theirs.public_value, a->public_bytes) != 0);
+            CHECK(key_answer(a->id, &random, (struct slice){ours.public_value, ours.public_length},
+                             &theirs, &two));
+            CHECK(theirs.public_length == a->answer_bytes);
+            CHECK(memcmp(ours.public_value, theirs.public_value, theirs.public_length) != 0);
             CHECK(
                 key_agree(&ours, (struct slice){theirs.public_value, theirs.public_length}, &one));
-            CHECK(key_agree(&theirs, (struct slice){ours.public_value, ours.public_length}, &two));
             CHECK(one.length == a->shared_bytes);
             CHECK(secret_equal(&one, &two));
 
@@ -341,8 +342,14 @@ TEST(values_of_a_wrong_length_are_refused_by_every_group)
 
         CHECK(key_pair_make(a->id, &random, &pair));
         for (size_t length = 0; length <= sizeof(value); length++) {
-            if (length != a->public_bytes) {
+            struct key_pair answer;
+
+            if (length != a->answer_bytes) {
                 CHECK(!key_agree(&pair, (struct slice){value, length}, &shared));
+            }
+            if (length != a->public_bytes && length % 16 < 2) {
+                CHECK(!key_answer(a->id, &random, (struct slice){value, length}, &answer, &shared));
+                CHECK(answer.private_key.bytes == NULL && shared.bytes == NULL);
             }
         }
         key_pair_wipe(&pair);

@@ -43,14 +43,14 @@ struct vector {
 
 /* 17 to the power of i, its seven bits reversed (FIPS 203 appendix A). */
 static const uint16_t zetas[128] = {
-    1, 1729, 2580, 3289, 2642, 630, 1897, 848, 1062, 1919, 193, 797, 2786, 3260, 569, 1746,
-    296, 2447, 1339, 1476, 3046, 56, 2240, 1333, 1426, 2094, 535, 2882, 2393, 2879, 1974, 821,
-    289, 331, 3253, 1756, 1197, 2304, 2277, 2055, 650, 1977, 2513, 632, 2865, 33, 1320, 1915,
-    2319, 1435, 807, 452, 1438, 2868, 1534, 2402, 2647, 2617, 1481, 648, 2474, 3110, 1227, 910,
-    17, 2761, 583, 2649, 1637, 723, 2288, 1100, 1409, 2662, 3281, 233, 756, 2156, 3015, 3050,
-    1703, 1651, 2789, 1789, 1847, 952, 1461, 2687, 939, 2308, 2437, 2388, 733, 2337, 268, 641,
-    1584, 2298, 2037, 3220, 375, 2549, 2090, 1645, 1063, 319, 2773, 757, 2099, 561, 2466, 2594,
-    2804, 1092, 403, 1026, 1143, 2150, 2775, 886, 1722, 1212, 1874, 1029, 2110, 2935, 885, 2154,
+    1,    1729, 2580, 3289, 2642, 630,  1897, 848,  1062, 1919, 193,  797,  2786, 3260, 569,  1746,
+    296,  2447, 1339, 1476, 3046, 56,   2240, 1333, 1426, 2094, 535,  2882, 2393, 2879, 1974, 821,
+    289,  331,  3253, 1756, 1197, 2304, 2277, 2055, 650,  1977, 2513, 632,  2865, 33,   1320, 1915,
+    2319, 1435, 807,  452,  1438, 2868, 1534, 2402, 2647, 2617, 1481, 648,  2474, 3110, 1227, 910,
+    17,   2761, 583,  2649, 1637, 723,  2288, 1100, 1409, 2662, 3281, 233,  756,  2156, 3015, 3050,
+    1703, 1651, 2789, 1789, 1847, 952,  1461, 2687, 939,  2308, 2437, 2388, 733,  2337, 268,  641,
+    1584, 2298, 2037, 3220, 375,  2549, 2090, 1645, 1063, 319,  2773, 757,  2099, 561,  2466, 2594,
+    2804, 1092, 403,  1026, 1143, 2150, 2775, 886,  1722, 1212, 1874, 1029, 2110, 2935, 885,  2154,
 };
 
 /* ---- arithmetic ---- */
@@ -482,14 +482,12 @@ bool ml_kem_encapsulate(enum ml_kem_set set, struct slice public_key,
     uint8_t digest[HASH_BYTES];
     uint8_t both[64]; /* the shared secret, and what is random in the ciphertext */
 
-    if (public_key.length != ml_kem_public_bytes(set) ||
-        !numbers_are_reduced(p, public_key.data)) {
+    if (public_key.length != ml_kem_public_bytes(set) || !numbers_are_reduced(p, public_key.data)) {
         return false;
     }
-    bool ok =
-        hash(EVP_sha3_256(), public_key, (struct slice){0}, digest, 0) &&
-        hash(EVP_sha3_512(), (struct slice){message, 32}, SLICE_OF(digest), both, 0) &&
-        pke_encrypt(p, public_key.data, message, both + ML_KEM_SHARED_BYTES, ciphertext);
+    bool ok = hash(EVP_sha3_256(), public_key, (struct slice){0}, digest, 0) &&
+              hash(EVP_sha3_512(), (struct slice){message, 32}, SLICE_OF(digest), both, 0) &&
+              pke_encrypt(p, public_key.data, message, both + ML_KEM_SHARED_BYTES, ciphertext);
     memcpy(shared, both, ML_KEM_SHARED_BYTES);
     wipe(both, sizeof(both));
     return ok;

@@ -26,10 +26,8 @@ void actions_do_job(void *job)
     struct random_source random = entropy_source();
     struct slice peer_public = {work->peer_public, work->peer_public_length};
 
-    exchange->ok = work->has_pair || key_pair_make(work->group, &random, &work->pair);
-    if (exchange->ok && peer_public.length > 0) {
-        exchange->ok = key_agree(&work->pair, peer_public, &exchange->shared);
-    }
+    exchange->ok = key_exchange_step(work->group, &random, work->has_pair, &work->pair, peer_public,
+                                     &exchange->shared);
 }
 
 void actions_drop_job(void *job)

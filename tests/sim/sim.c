@@ -632,12 +632,10 @@ static void do_key_exchange(struct simulation *sim, struct event *event)
 {
     struct node *node = &sim->nodes[event->node];
     struct secret shared = {.bytes = NULL};
-    bool ok = event->has_pair || key_pair_make(event->group, &node->random, &event->pair);
+    struct slice peer_public = {event->peer_public, event->peer_public_length};
+    bool ok = key_exchange_step(event->group, &node->random, event->has_pair, &event->pair,
+                                peer_public, &shared);
 
-    if (ok && event->peer_public_length > 0) {
-        ok = key_agree(&event->pair, (struct slice){event->peer_public, event->peer_public_length},
-                       &shared);
-    }
     gateway_key_exchange_done(node->gateway, event->job, ok, event->has_pair ? NULL : &event->pair,
                               &shared, sim->now_ms);
     secret_wipe(&shared);

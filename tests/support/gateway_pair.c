@@ -156,17 +156,11 @@ static void do_key_exchange(struct gateway_pair_node *n, const struct gateway_ac
     struct key_pair pair = action->key_exchange->pair;
     struct secret shared = {0};
     uint64_t job = action->key_exchange->job;
-    bool ok = true;
+    struct slice peer_public = {action->key_exchange->peer_public,
+                                action->key_exchange->peer_public_length};
+    bool ok = key_exchange_step(action->key_exchange->group, &n->random,
+                                action->key_exchange->has_pair, &pair, peer_public, &shared);
 
-    if (!action->key_exchange->has_pair) {
-        ok = key_pair_make(action->key_exchange->group, &n->random, &pair);
-    }
-    if (ok && action->key_exchange->peer_public_length > 0) {
-        ok = key_agree(&pair,
-                       (struct slice){action->key_exchange->peer_public,
-                                      action->key_exchange->peer_public_length},
-                       &shared);
-    }
     free(action->key_exchange);
     n->key_exchanges++;
     gateway_key_exchange_done(n->gateway, job, ok, &pair, &shared, n->pair->now_ms);

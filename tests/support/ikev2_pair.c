@@ -488,13 +488,9 @@ static void answer(struct ikev2_pair *pair, unsigned side, bool ok)
         ikev2_sa_answer_peer(s->sa, ask.id, known ? &s->policy : NULL, pair->now_ms, pair->actions);
         return;
     }
-    bool made = ok && !ask.has_pair && key_pair_make(ask.group, &s->random, &ask.pair);
-
-    ok = ok && (ask.has_pair || made);
-    if (ok && ask.peer_public_length > 0) {
-        ok = key_agree(&ask.pair, (struct slice){ask.peer_public, ask.peer_public_length}, &shared);
-    }
-    ikev2_sa_answer_key_exchange(s->sa, ask.id, ok, made ? &ask.pair : NULL,
+    ok = ok && key_exchange_step(ask.group, &s->random, ask.has_pair, &ask.pair,
+                                 (struct slice){ask.peer_public, ask.peer_public_length}, &shared);
+    ikev2_sa_answer_key_exchange(s->sa, ask.id, ok, ok && !ask.has_pair ? &ask.pair : NULL,
                                  ok && ask.peer_public_length > 0 ? &shared : NULL, pair->now_ms,
                                  pair->actions);
     key_pair_wipe(&ask.pair);

@@ -123,9 +123,11 @@ bool ikev2_message_ke(const struct ikev2_message *m, struct ikev2_ke_payload *ou
     }
     const struct algorithm *group = algorithm_find(TRANSFORM_KEY_EXCHANGE, out->group);
 
-    /* RFC 7296 3.4: every group that we know has values of one length. Of the others nothing is
-     * used but the number. */
-    return group == NULL || out->value.length == group->public_bytes;
+    /* RFC 7296 3.4: every group that we know has values of one length, or of two with ML-KEM. Of
+     * the others nothing is used but the number. */
+    return group == NULL || out->value.length == ((m->header.flags & IKEV2_FLAG_RESPONSE) != 0
+                                                      ? group->answer_bytes
+                                                      : group->public_bytes);
 }
 
 bool ikev2_nonce_is_lower(const struct ikev2_nonce *a, const struct ikev2_nonce *b)

@@ -114,6 +114,32 @@ TEST(children_are_rekeyed_with_a_key_exchange_of_their_own)
     ikev2_pair_free(p);
 }
 
+TEST(all_is_rekeyed_with_ml_kem_alone)
+{
+    struct ikev2_pair *p = ikev2_pair_new(36);
+
+    for (unsigned side = 0; side < 2; side++) {
+        ikev2_pair_set_ike(p, side, "aes256gcm16-sha384-mlkem768");
+        ikev2_pair_set_esp(p, side, "aes256gcm16-mlkem1024");
+    }
+    ikev2_pair_start(p, 0);
+    CHECK(ikev2_pair_run(p));
+    for (unsigned i = 0; i < 4; i++) {
+        ikev2_pair_rekey_child(p, i % 2, net_spi(p, i % 2));
+        CHECK(ikev2_pair_run(p));
+        ikev2_pair_advance(p, 20000);
+        check_settled(p, 1);
+        CHECK_EQUAL(ikev2_pair_outbound(p, 0, "net")->suite.key_exchange, KEY_EXCHANGE_ML_KEM_1024);
+        ikev2_pair_rekey(p, i % 2);
+        CHECK(ikev2_pair_run(p));
+        CHECK_EQUAL(p->side[0].rekeyed, i + 1);
+        CHECK_EQUAL(p->side[1].suite.key_exchange, KEY_EXCHANGE_ML_KEM_768);
+        ikev2_pair_advance(p, 120000);
+        check_settled(p, 1);
+    }
+    ikev2_pair_free(p);
+}
+
 TEST(the_ike_sa_is_rekeyed_by_either_side_and_children_stay)
 {
     for (unsigned by = 0; by < 2; by++) {

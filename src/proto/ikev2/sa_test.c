@@ -46,15 +46,20 @@ TEST(a_handshake_brings_up_both_sides_and_a_child)
 TEST(every_suite_and_group_makes_the_same_keys_on_both_sides)
 {
     static const char *const ike[] = {
-        "aes128gcm16-sha256-ecp256", "aes256gcm16-sha384-x25519", "aes128-sha256-modp2048",
-        "aes256-sha512-ecp521",      "aes128-sha1-modp2048",      "chacha20poly1305-sha256-x25519",
-        "aes256-sha384-ecp384",      "aes128ccm16-sha256-x448",   "3des-sha1-modp1024",
-        "aes128ctr-sha256-x25519",   "aes256gcm8-sha512-ecp256",  "aes128-aesxcbc-x25519",
+        "aes128gcm16-sha256-ecp256",    "aes256gcm16-sha384-x25519",
+        "aes128-sha256-modp2048",       "aes256-sha512-ecp521",
+        "aes128-sha1-modp2048",         "chacha20poly1305-sha256-x25519",
+        "aes256-sha384-ecp384",         "aes128ccm16-sha256-x448",
+        "3des-sha1-modp1024",           "aes128ctr-sha256-x25519",
+        "aes256gcm8-sha512-ecp256",     "aes128-aesxcbc-x25519",
+        "aes256gcm16-sha384-mlkem512",  "aes256gcm16-sha384-mlkem768",
+        "aes256gcm16-sha512-mlkem1024",
     };
     static const char *const esp[] = {
         "aes128gcm16", "aes256gcm16-esn",  "aes128-sha256",     "aes256-sha512",
         "aes128-sha1", "chacha20poly1305", "aes256-sha384-esn", "aes128ccm16",
         "3des-sha1",   "aes128ctr-sha256", "aes256gcm8",        "aes128-aesxcbc",
+        "aes256gcm16", "aes256gcm16",      "aes256gcm16",
     };
 
     for (size_t i = 0; i < ARRAY_LENGTH(ike); i++) {
