@@ -3,7 +3,7 @@
 #   make            build/sekishod and build/sekisho
 #   make demo       two sites in network namespaces joined by a tunnel; cleans up behind itself
 #   make check      every test; ends with "N passed, N failed"
-#   make bench      beside strongSwan and OpenVPN (takes long)
+#   make bench      beside other VPNs in userspace (takes long)
 #   make install    PREFIX=/usr/local DESTDIR=
 
 PREFIX ?= /usr/local

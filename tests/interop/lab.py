@@ -108,8 +108,9 @@ class Host:
 class Sekisho:
     """A gateway of ours in a namespace."""
 
-    def __init__(self, host, config, secrets=None, name="gateway", options=()):
+    def __init__(self, host, config, secrets=None, name="gateway", options=(), build=BUILD):
         self.host = host
+        self.build = build
         self.folder = host.lab.folder / f"{host.name}-{name}"
         (self.folder / "secrets").mkdir(parents=True)
         self.config = self.folder / "sekisho.conf"
@@ -130,7 +131,7 @@ class Sekisho:
 
     def start(self, ready_seconds=20):
         self.process = self.host.start(
-            BUILD / "sekishod", "-c", self.config, "--run", self.run_folder, "--state", self.folder / "state",
+            self.build / "sekishod", "-c", self.config, "--run", self.run_folder, "--state", self.folder / "state",
             "--foreground", *self.options, out=f"{self.host.name}-sekishod.log")
         if not wait_for(lambda: (self.run_folder / "control.sock").exists() or self.process.poll() is not None,
                         ready_seconds) or self.process.poll() is not None:
@@ -154,11 +155,11 @@ class Sekisho:
         self.process.send_signal(signal.SIGHUP)
 
     def command(self, *words, check=True, seconds=30):
-        return call(BUILD / "sekisho", "--run", self.run_folder, *words, check=check, seconds=seconds)
+        return call(self.build / "sekisho", "--run", self.run_folder, *words, check=check, seconds=seconds)
 
     def set_secret(self, name, value):
         """As an administrator does it."""
-        return call(BUILD / "sekisho", "-c", self.config, "secret", "set", name, check=False, text_in=value + "\n")
+        return call(self.build / "sekisho", "-c", self.config, "secret", "set", name, check=False, text_in=value + "\n")
 
     def status(self):
         done = self.command("status", "--json", check=False)
