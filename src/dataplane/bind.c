@@ -23,9 +23,14 @@ static void list_release(struct retired *object)
     free(CONTAINER_OF(object, struct sa_list, retired));
 }
 
+struct binding *binding_of(const struct dataplane *dp, uint32_t policy_id)
+{
+    return table_find(&dp->bindings, id_key(&policy_id));
+}
+
 struct binding *binding_hold(struct dataplane *dp, uint32_t policy_id)
 {
-    struct binding *binding = table_find(&dp->bindings, id_key(&policy_id));
+    struct binding *binding = binding_of(dp, policy_id);
 
     if (binding == NULL) {
         binding = calloc(1, sizeof(*binding));
@@ -61,6 +66,9 @@ static size_t list_bytes(size_t count)
 
 static void binding_publish(struct dataplane *dp, struct binding *binding, struct sa_list *list)
 {
+    for (size_t i = 0; list != NULL && i < list->count; i++) {
+        list->has_resources = list->has_resources || list->sas[i]->resource != 0;
+    }
     struct sa_list *old = atomic_exchange(&binding->list, list);
 
     dp->memory_bytes += list == NULL ? 0 : list_bytes(list->count);

@@ -77,6 +77,8 @@ MUST_USE bool dataplane_set_policies(struct dataplane *dp, const struct policy *
 /* An inbound SPI that nobody else has: index and generation, never below 256. 0 when all are taken.
  */
 MUST_USE uint32_t dataplane_reserve_spi(struct dataplane *dp);
+/* The same, so that spi_opener() says this one, counted from 0, where several workers open. */
+MUST_USE uint32_t dataplane_reserve_spi_for(struct dataplane *dp, uint32_t opener);
 /* An SPI that somebody else chose (manual keys, another gateway). False when it is below 256 or
  * in use, by whatever protocol. */
 MUST_USE bool dataplane_reserve_exact(struct dataplane *dp, uint32_t spi);
@@ -91,6 +93,7 @@ struct child_sa {
     uint32_t spi_out;
     uint32_t policy_id;
     uint8_t protocol; /* IP_PROTOCOL_AH, else ESP */
+    uint8_t resource; /* RFC 9611: for this sealing worker, counted from 1; 0: for all */
     struct suite suite; /* of AH: integrity and ESN alone */
     struct slice key_in;
     struct slice key_out;
@@ -141,6 +144,9 @@ struct sa_raw_keys {
 MUST_USE bool dataplane_raw_keys(const struct dataplane *dp, uint32_t spi_in,
                                  struct sa_raw_keys *out);
 void dataplane_use(struct dataplane *dp, uint32_t spi_in);
+/* Sealing workers up to this number note when they have no SA of their own under the policy (RFC
+ * 9611 3); 0: nobody does. Forgotten with the policy. */
+void dataplane_ask_resources(struct dataplane *dp, uint32_t policy_id, uint8_t resources);
 void dataplane_stop(struct dataplane *dp, uint32_t spi_in);
 void dataplane_remove(struct dataplane *dp, uint32_t spi_in);
 /* The outer addresses of all SAs with this peer and local endpoint change (NAT rebinding, MOBIKE).
@@ -193,12 +199,15 @@ enum dataplane_note_kind {
     NOTE_PEER_MOVED, /* spi_in, peer: newest authentic packet came from another endpoint */
     NOTE_ACQUIRE, /* policy_id: traffic for a policy without an SA; at most one a second and policy;
                      when it populates from packets 16, with the packet's selectors */
+    NOTE_ACQUIRE_OWN, /* policy_id, resource: this sealing worker has no SA of its own; at most one
+                         a second and policy */
     NOTE_UNKNOWN_SPI, /* peer, spi: at most one a second */
 };
 struct dataplane_note {
     enum dataplane_note_kind kind;
     uint32_t spi_in;
     uint32_t policy_id;
+    uint8_t resource;
     struct endpoint local, peer;
     bool has_packet;
     struct selector packet_local, packet_remote;
@@ -283,6 +292,9 @@ void dataplane_tick(struct dataplane_worker *worker, uint64_t now_us, struct dat
 /* Which worker seals and which opens, when there are several: what is sent at a pace is sent by the
  * one that also sends the rest. A new worker does both. */
 void dataplane_worker_does(struct dataplane_worker *worker, bool seals, bool opens);
+/* How many do so. Sealing workers and opening ones are counted in the order of their indices. */
+uint32_t dataplane_sealers(const struct dataplane *dp);
+uint32_t dataplane_openers(const struct dataplane *dp);
 /* What the caller lost: SEND_FAILED, TUN_FAILED and CONTROL_FULL of packets that had gone through
  * those doors; MALFORMED_OUTER and MALFORMED_INNER of what could not be read in whole and was never
  * handed in. */

@@ -13,6 +13,7 @@
 /* Neighbours in a batch mostly belong to one flow: what was found for the last packet. */
 struct route {
     bool known;
+    uint8_t resource; /* of the worker */
     struct match_key key;
     const struct spd_policy *policy;
     struct sa *sa;
@@ -47,7 +48,7 @@ static void route_set(const struct spd_policy *policy, const struct match_key *k
 {
     route->policy = policy;
     route->sa = policy != NULL && policy->verdict == POLICY_PROTECT
-                    ? binding_find(policy->binding, key)
+                    ? binding_find(policy->binding, key, route->resource)
                     : NULL;
 }
 
@@ -141,13 +142,29 @@ static bool may_populate(struct binding *binding, uint64_t now_ms)
                ACQUIRE_PACKETS_MAX;
 }
 
+/* One of a policy in a while. */
+static void put_acquire(struct dataplane_worker *worker, struct binding *binding,
+                        const struct dataplane_note *note, uint64_t now_ms)
+{
+    uint64_t last = atomic_load_explicit(&binding->acquire_ms, memory_order_relaxed);
+
+    /* Another worker's clock may be a little ahead. */
+    if (last != 0 && now_ms < last - 1 + ACQUIRE_INTERVAL_MS) {
+        return;
+    }
+    if (atomic_compare_exchange_strong_explicit(&binding->acquire_ms, &last, now_ms + 1,
+                                                memory_order_relaxed, memory_order_relaxed) &&
+        !worker_note(worker, note)) {
+        atomic_store_explicit(&binding->acquire_ms, 0, memory_order_relaxed);
+    }
+}
+
 /* RFC 4301 5.1 step 3b: the traffic waits for nobody here, but the control thread hears of it. */
 static void note_acquire(struct dataplane_worker *worker, struct binding *binding,
                          const struct ip_head *head, bool is_new, uint64_t now_ms)
 {
     enum policy_populates populates =
         atomic_load_explicit(&binding->populates, memory_order_relaxed);
-    uint64_t last = atomic_load_explicit(&binding->acquire_ms, memory_order_relaxed);
     struct dataplane_note note = {.kind = NOTE_ACQUIRE, .policy_id = binding->policy_id};
 
     if (address_is_multicast(&head->destination) || address_is_link_local(&head->destination) ||
@@ -163,15 +180,23 @@ static void note_acquire(struct dataplane_worker *worker, struct binding *bindin
         }
         return;
     }
-    /* Another worker's clock may be a little ahead. */
-    if (last != 0 && now_ms < last - 1 + ACQUIRE_INTERVAL_MS) {
+    put_acquire(worker, binding, &note, now_ms);
+}
+
+/* RFC 9611 6: the packet goes through an SA for all, and the control thread hears of it. */
+void outbound_note_own(struct dataplane_worker *worker, const struct sa *sa)
+{
+    struct binding *binding = sa->binding;
+
+    if (sa->resource == worker->resource ||
+        atomic_load_explicit(&binding->resources, memory_order_relaxed) < worker->resource) {
         return;
     }
-    if (atomic_compare_exchange_strong_explicit(&binding->acquire_ms, &last, now_ms + 1,
-                                                memory_order_relaxed, memory_order_relaxed) &&
-        !worker_note(worker, &note)) {
-        atomic_store_explicit(&binding->acquire_ms, 0, memory_order_relaxed);
-    }
+    struct dataplane_note note = {
+        .kind = NOTE_ACQUIRE_OWN, .policy_id = binding->policy_id, .resource = worker->resource};
+    uint64_t now_ms = atomic_load_explicit(&worker->now_ms, memory_order_relaxed);
+
+    put_acquire(worker, binding, &note, now_ms);
 }
 
 /* RFC 4303 3.3.3: numbers begin with 1 and are never used twice; behind the last the SA has ended.
@@ -442,6 +467,11 @@ static void tap_sealed(struct dataplane_worker *worker)
 
 static void seal_batch(struct dataplane_worker *worker)
 {
+    if (worker->work_count > 0) {
+        outbound_note_own(worker, worker->work[worker->work_count - 1].sa);
+    } else if (worker->nest_count > 0) {
+        outbound_note_own(worker, worker->nests[worker->nest_count - 1].sa);
+    }
     for (size_t from = 0; from < worker->work_count; from += BATCH_PACKETS) {
         size_t left = worker->work_count - from;
 
@@ -470,7 +500,7 @@ static size_t room_for_pieces(const struct dataplane_worker *worker)
 void dataplane_outbound(struct dataplane_worker *worker, struct packet *const *packets,
                         size_t count, uint64_t now_ms, struct dataplane_output *out)
 {
-    struct route route = {.known = false};
+    struct route route = {.known = false, .resource = worker->resource};
 
     assert(count <= BATCH_PACKETS);
     worker_begin(worker, now_ms, out);
@@ -491,7 +521,7 @@ void outbound_look_again(struct dataplane_worker *worker, uint64_t now_ms)
 {
     struct held held[HELD_MAX];
     size_t count = worker->held_count;
-    struct route route = {.known = false};
+    struct route route = {.known = false, .resource = worker->resource};
     const struct spd *spd = atomic_load(&worker->dp->spd);
 
     memcpy(held, worker->held, count * sizeof(held[0]));

@@ -16,6 +16,7 @@
 #include "dataplane/reassembly.h"
 #include "dataplane/sa.h"
 #include "dataplane/spd.h"
+#include "dataplane/spi_opener.h"
 
 #define WORKERS_MAX PUBLISH_READERS_MAX
 #define WORKER_PACKETS 640 /* a full output, a batch being received and a batch to be sent */
@@ -128,6 +129,7 @@ struct doors {
 struct dataplane_worker {
     struct dataplane *dp;
     uint32_t index;
+    uint8_t resource; /* which of the sealing workers, counted from 1; 0: it is none */
     struct protect_engine *engine;
     struct iv_source iv;
     struct doors doors;
@@ -248,6 +250,8 @@ void tap_publish(struct dataplane_worker *worker);
 /* The next sequence number, or why there is none. DROP_NONE when the packet may go. */
 MUST_USE enum drop_reason spend_life(struct dataplane_worker *worker, struct sa *sa, uint32_t bytes,
                                      uint64_t *sequence);
+/* Once a batch: whether this worker would rather have an SA of its own than this one. */
+void outbound_note_own(struct dataplane_worker *worker, const struct sa *sa);
 /* What waits for an SA goes, waits on, or is given up. */
 void outbound_look_again(struct dataplane_worker *worker, uint64_t now_ms);
 void choose_iv(struct dataplane_worker *worker, const struct sa *sa, uint64_t sequence,
@@ -319,6 +323,8 @@ void sad_each(struct dataplane *dp, void (*visit)(struct dataplane *dp, struct s
 /* The binding of a policy id, made when it is not there; NULL when there is no memory. Adds a
  * holder. */
 struct binding *binding_hold(struct dataplane *dp, uint32_t policy_id);
+/* NULL when there is none. */
+struct binding *binding_of(const struct dataplane *dp, uint32_t policy_id);
 void binding_drop(struct dataplane *dp, struct binding *binding);
 /* Puts the SA first; false when there is no memory. */
 MUST_USE bool binding_add(struct dataplane *dp, struct binding *binding, struct sa *sa);

@@ -219,6 +219,7 @@ struct sa *sa_new(const struct child_sa *child)
     sa->spi_in = child->spi_in;
     sa->spi_out = child->spi_out;
     sa->policy_id = child->policy_id;
+    sa->resource = child->resource;
     sa_set_limits(sa, child);
 
     uint8_t *behind = (uint8_t *)(sa + 1);
@@ -346,17 +347,30 @@ bool sa_carries_the_same(const struct sa *a, const struct sa *b)
     return true;
 }
 
-struct sa *binding_find(const struct binding *binding, const struct match_key *key)
+/* RFC 9611 3: an SA of this worker's own comes first, then one for all. */
+static unsigned rank_of(const struct sa *sa, uint8_t resource)
+{
+    if (sa->resource == resource) {
+        return 3;
+    }
+    return sa->resource == 0 ? 2 : 1;
+}
+
+struct sa *binding_find(const struct binding *binding, const struct match_key *key,
+                        uint8_t resource)
 {
     const struct sa_list *list = atomic_load(&binding->list);
+    unsigned least = list != NULL && list->has_resources ? 3 : 2;
+    unsigned best = 0;
+    struct sa *found = NULL;
 
-    if (list == NULL) {
-        return NULL;
-    }
-    for (size_t i = 0; i < list->count; i++) {
-        if (sa_fits(list->sas[i], key)) {
-            return list->sas[i];
+    for (size_t i = 0; list != NULL && i < list->count && best < least; i++) {
+        unsigned rank = rank_of(list->sas[i], resource);
+
+        if (rank > best && sa_fits(list->sas[i], key)) {
+            best = rank;
+            found = list->sas[i];
         }
     }
-    return NULL;
+    return found;
 }

@@ -120,6 +120,7 @@ struct sa {
     uint64_t soft_packets, hard_packets;
     uint32_t spi_out;
     _Atomic uint16_t outer_mtu, inner_mtu;
+    uint8_t resource; /* the sealing worker that it is for, counted from 1; 0: for all */
     _Alignas(64) _Atomic uint64_t sequence; /* the last one that was used */
     _Atomic uint64_t out_packets, out_bytes, last_out_ms;
 
@@ -137,7 +138,8 @@ struct sa {
 /* SAs that may carry the traffic of one policy, newest first. Immutable once published. */
 struct sa_list {
     struct retired retired;
-    size_t count;
+    uint32_t count;
+    bool has_resources; /* some are for one sealing worker each */
     struct sa *sas[];
 };
 
@@ -151,6 +153,7 @@ struct binding {
     _Atomic uint16_t mss_clamp, inner_mtu;
     _Atomic bool holds, relays_icmp;
     _Atomic uint8_t populates; /* enum policy_populates */
+    _Atomic uint8_t resources; /* so many sealing workers may ask for an SA of their own */
     _Atomic uint32_t acquired; /* since acquire_ms, where packets populate */
     _Atomic uint64_t acquire_ms; /* when NOTE_ACQUIRE was last put, plus 1 */
 };
@@ -192,8 +195,10 @@ static inline struct sa *sa_inner(const struct sa *sa)
     return sa->more == NULL ? NULL : atomic_load(&sa->more->inner);
 }
 
-/* The newest SA of the binding whose selectors fit, or NULL. */
-struct sa *binding_find(const struct binding *binding, const struct match_key *key);
+/* The newest SA of the binding whose selectors fit, or NULL: of those of this sealing worker, else
+ * of those that are for all, else of any. */
+struct sa *binding_find(const struct binding *binding, const struct match_key *key,
+                        uint8_t resource);
 
 static inline const struct match *sa_remote(const struct sa *sa)
 {

@@ -77,6 +77,38 @@ static void sad_place_free(struct dataplane *dp, struct sad_place *place)
     dp->free_last = index + 1;
 }
 
+/* Another generation of the same place, until workers are steered to this opener by it. */
+static uint32_t reserve_steered(struct dataplane *dp, uint32_t spi, uint32_t opener,
+                                uint32_t openers)
+{
+    uint32_t unit = dp->index_mask + 1;
+    uint32_t generations = UINT32_MAX / unit;
+    uint32_t index = spi & dp->index_mask;
+
+    for (uint32_t i = 0; i < generations && spi_opener(spi, openers) != opener; i++) {
+        spi = (spi / unit % generations + 1) * unit + index;
+    }
+    dp->places[index].spi = spi;
+    return spi;
+}
+
+uint32_t dataplane_reserve_spi_for(struct dataplane *dp, uint32_t opener)
+{
+    uint32_t openers = dataplane_openers(dp);
+    uint32_t spi = dataplane_reserve_spi(dp);
+
+    if (spi == 0 || openers < 2) {
+        return spi;
+    }
+    uint32_t steered = reserve_steered(dp, spi, opener % openers, openers);
+
+    if (exact_is_reserved(dp, steered)) {
+        dp->places[spi & dp->index_mask].spi = spi;
+        return spi;
+    }
+    return steered;
+}
+
 uint32_t dataplane_reserve_spi(struct dataplane *dp)
 {
     uint32_t spi = reserve_next(dp);
@@ -318,6 +350,15 @@ void dataplane_use(struct dataplane *dp, uint32_t spi_in)
     if (sa != NULL) {
         sa->used = binding_add(dp, sa->binding, sa) || sa->used;
         pacing_add(dp, sa);
+    }
+}
+
+void dataplane_ask_resources(struct dataplane *dp, uint32_t policy_id, uint8_t resources)
+{
+    struct binding *binding = binding_of(dp, policy_id);
+
+    if (binding != NULL) {
+        atomic_store_explicit(&binding->resources, resources, memory_order_relaxed);
     }
 }
 

@@ -61,7 +61,7 @@ struct dataplane_worker *dataplane_worker_new(struct dataplane *dp, uint32_t ind
     worker->dp = dp;
     worker->index = index;
     worker->icmp_credit = ICMP_BURST;
-    worker->seals = worker->opens = true;
+    dataplane_worker_does(worker, true, true);
     iv_init(&worker->iv, dp->random);
     worker->engine = protect_engine_new();
     worker->nests = calloc(BATCH_PACKETS, sizeof(*worker->nests));
@@ -143,10 +143,36 @@ void dataplane_give_packet(struct dataplane_worker *worker, struct packet *packe
     worker->free_packets[worker->free_count++] = (uint16_t)index;
 }
 
+static uint32_t sealers_before(const struct dataplane *dp, uint32_t index)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < index; i++) {
+        count += dp->workers[i] != NULL && dp->workers[i]->seals;
+    }
+    return count;
+}
+
+uint32_t dataplane_sealers(const struct dataplane *dp)
+{
+    return sealers_before(dp, WORKERS_MAX);
+}
+
+uint32_t dataplane_openers(const struct dataplane *dp)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < WORKERS_MAX; i++) {
+        count += dp->workers[i] != NULL && dp->workers[i]->opens;
+    }
+    return count;
+}
+
 void dataplane_worker_does(struct dataplane_worker *worker, bool seals, bool opens)
 {
     worker->seals = seals;
     worker->opens = opens;
+    worker->resource = seals ? (uint8_t)(1 + sealers_before(worker->dp, worker->index)) : 0;
 }
 
 void dataplane_quiet(struct dataplane_worker *worker)

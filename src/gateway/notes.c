@@ -95,6 +95,8 @@ static void take(struct gateway *g, const struct dataplane_note *note, uint64_t 
     case NOTE_ACQUIRE:
         acquire(g, note, now_ms);
         break;
+    case NOTE_ACQUIRE_OWN:
+        break;
     case NOTE_UNKNOWN_SPI:
         notes_hint(g, LOOK_UNKNOWN_SPI, &note->peer, now_ms);
         break;
