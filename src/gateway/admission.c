@@ -1,8 +1,9 @@
 /*
  * Which strangers get an IKE SA at all (RFC 7296 2.6): above a few half-open ones, in all or from
  * one address, they must return a cookie first; above many, they get nothing. An IPv6 /64 counts as
- * one address. What was refused within the last second counts like a half-open one: it may have
- * cost a key exchange.
+ * one address. While too many key exchanges of strangers wait for their turn, nobody else gets one:
+ * he is not answered, and sends again. What was refused within the last second counts like a
+ * half-open one: it may have cost a key exchange.
  */
 #include "gateway/inside.h"
 
@@ -152,6 +153,10 @@ void admission_datagram(struct gateway *g, const struct endpoint *local,
     }
     if (g->stopping || is_full(g, &peer->address)) {
         g->refused_full++;
+        return;
+    }
+    if (g->strangers_exchanges >= STRANGERS_EXCHANGES_MAX) {
+        g->refused_busy++;
         return;
     }
     if (g->responder_terms == NULL) {

@@ -63,6 +63,7 @@ struct gateway_action {
             uint64_t job;
             uint16_t group;
             bool has_pair;
+            bool urgent; /* for an IKE SA that we began or that is established: before strangers */
             struct key_pair pair; /* owned by the action: move it into the job */
             uint16_t peer_public_length;
             uint8_t peer_public[KEY_EXCHANGE_PUBLIC_BYTES_MAX];

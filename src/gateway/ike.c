@@ -190,6 +190,7 @@ static void ask_key_exchange(struct ike *ike, const struct ikev2_key_exchange_qu
         }
     }
     probe.key_exchange->group = q->group;
+    probe.key_exchange->urgent = ike->initiator || ike->established;
     probe.key_exchange->peer_public_length = (uint16_t)q->peer_public.length;
     if (q->peer_public.length > 0) {
         memcpy(probe.key_exchange->peer_public, q->peer_public.data, q->peer_public.length);

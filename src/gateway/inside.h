@@ -55,6 +55,9 @@
 #define BACKOFF_MAX_MS 60000
 #define STEADY_MS 10000 /* up for so long: the next failure begins with a short wait */
 #define KEEPALIVE_MS 20000 /* RFC 3948 4 */
+/* Key exchanges of strangers that are under way at once. What comes while so many are is not looked
+ * at: an honest peer sends again, and then does not wait behind thousands. */
+#define STRANGERS_EXCHANGES_MAX 512
 #define QUEUED_SENDS_MAX 65536 /* datagrams may be lost; more of them would only be late */
 
 /* The traffic of a site is one part, or two: "only tcp 25 both" is what goes to the peer's port,
@@ -92,6 +95,7 @@ struct question {
     struct question *next; /* of the same owner */
     uint64_t id;
     enum question_kind kind;
+    bool of_stranger; /* a key exchange for who proved nothing yet */
     struct site *site; /* the owner is the one that is not NULL */
     struct ike *ike;
     struct manual *manual;
@@ -365,6 +369,7 @@ struct gateway {
     struct table ike_by_spi, ike_by_init, half_open_by_address;
     struct ike *ikes;
     size_t ike_count, half_open_count, child_count;
+    size_t strangers_exchanges; /* open questions */
     size_t failed_count; /* of strangers' IKE SAs since failed_since_ms */
     uint64_t failed_since_ms;
     uint64_t next_ike, next_child;
@@ -390,7 +395,7 @@ struct gateway {
     uint64_t trace_number;
 
     uint64_t initiated, initiated_ok, initiated_failed, answered, answered_ok, answered_failed;
-    uint64_t ike_rekeys, child_rekeys, cookies_sent, refused_full, messages_in, messages_out;
+    uint64_t ike_rekeys, child_rekeys, cookies_sent, refused_full, refused_busy, messages_in, messages_out;
     uint64_t gone_in_bytes, gone_in_packets, gone_out_bytes, gone_out_packets;
 };
 

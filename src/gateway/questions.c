@@ -39,6 +39,7 @@ static uint64_t ask(struct gateway *g, const struct question *question)
 
     q->next = *list;
     *list = q;
+    g->strangers_exchanges += q->of_stranger ? 1 : 0;
     return q->id;
 }
 
@@ -49,6 +50,7 @@ uint64_t questions_ask(struct gateway *g, enum question_kind kind, struct site *
                       .kind = kind,
                       .site = site,
                       .ike = ike,
+                      .of_stranger = ike != NULL && !ike->initiator && !ike->established,
                       .machine_question = machine_question,
                   });
 }
@@ -73,6 +75,7 @@ bool questions_take(struct gateway *g, uint64_t id, struct question *out)
     }
     *link = q->next;
     *out = *q;
+    g->strangers_exchanges -= q->of_stranger ? 1 : 0;
     free(q);
     return true;
 }
@@ -83,6 +86,7 @@ void questions_forget(struct gateway *g, struct question **list)
         struct question *q = *list;
 
         *list = q->next;
+        g->strangers_exchanges -= q->of_stranger ? 1 : 0;
         (void)table_remove(&g->questions, key_of(&q->id));
         free(q);
     }

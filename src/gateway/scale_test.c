@@ -317,3 +317,28 @@ TEST(whoever_only_makes_us_refuse_must_show_cookies_as_well)
     CHECK(!admission_wants_cookies(pair.nodes[1].gateway, &pair.nodes[0].outer));
     gateway_pair_close(&pair);
 }
+
+TEST(while_too_many_key_exchanges_of_strangers_wait_nobody_else_begins_one)
+{
+    struct caught caught = {0};
+
+    catch_request(&caught);
+    struct gateway *g = pair.nodes[1].gateway;
+
+    g->strangers_exchanges = STRANGERS_EXCHANGES_MAX;
+    struct status_gateway status = flood(&caught, 0xc6120001, 7, 5);
+
+    CHECK_EQUAL(status.refused_busy, 5);
+    CHECK_EQUAL(status.half_open, 0);
+    /* Nobody who was refused is answered late: he sends again. */
+    g->strangers_exchanges = STRANGERS_EXCHANGES_MAX - 1;
+    status = flood(&caught, 0xc6130001, 7, 5);
+    CHECK_EQUAL(status.refused_busy, 5);
+    CHECK_EQUAL(status.half_open, 5);
+    CHECK_EQUAL(g->strangers_exchanges, STRANGERS_EXCHANGES_MAX - 1);
+    g->strangers_exchanges = 0;
+    gateway_pair_start(&pair, 0);
+    CHECK(gateway_pair_up(&pair, 1000));
+    CHECK_EQUAL(g->strangers_exchanges, 0);
+    gateway_pair_close(&pair);
+}

@@ -224,6 +224,7 @@ void gateway_get_status(const struct gateway *g, uint64_t now_ms, struct status_
         .child_rekeys = g->child_rekeys,
         .cookies_sent = g->cookies_sent,
         .refused_full = g->refused_full,
+        .refused_busy = g->refused_busy,
         .messages_in = g->messages_in,
         .messages_out = g->messages_out,
         .dataplane_bytes = dataplane_memory_bytes(g->dataplane),

@@ -46,7 +46,8 @@ struct status_gateway {
     uint64_t answered, answered_ok, answered_failed; /* and those that peers began */
     uint64_t ike_rekeys, child_rekeys;
     uint64_t cookies_sent,
-        refused_full; /* refused_full: a limit of half-open IKE SAs was reached */
+        refused_full, /* a limit of half-open IKE SAs was reached */
+        refused_busy; /* too many key exchanges waited */
     uint64_t messages_in, messages_out;
     struct dataplane_doors doors; /* with the drops by reason (dataplane/drop.h names them) */
     uint64_t too_big[TOO_BIG_COUNT]; /* what was made of messages that a packet was too big */

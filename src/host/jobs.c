@@ -1,4 +1,7 @@
-/* Decides how many jobs may wait, and which thread does the next one: they take turns. */
+/*
+ * Decides how many jobs may wait, which thread gets a job, and which job a thread does next: the
+ * thread with the least to do gets it, and urgent ones go first, but never all of the time.
+ */
 #include "host/jobs.h"
 
 #include "base/ring.h"
@@ -9,53 +12,86 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LANE_JOBS 1024
-#define LANES_MAX 16
+#define LANE_JOBS 1024 /* of each kind */
+/* After so many urgent jobs one that is not gets its turn, so that none waits for ever. */
+#define URGENT_IN_A_ROW 8
 
 struct lane {
     struct jobs *jobs;
-    struct ring waiting, ready;
+    struct ring waiting[JOB_KINDS], ready;
     sem_t work;
     pthread_t thread;
     bool started;
-    size_t away; /* put and not taken: never more than fit in a ring */
+    unsigned urgent_in_a_row; /* of the thread */
+    size_t away[JOB_KINDS]; /* put and not taken: never more than fit in a ring */
 };
 
 struct jobs {
     void (*run)(void *job);
     const struct wake *done;
-    struct lane lanes[LANES_MAX];
+    struct lane lanes[JOB_THREADS_MAX];
     size_t lane_count, next;
     atomic_bool ends;
+    /* The taker was woken and has not looked since: one wake-up for any number of jobs. */
+    atomic_bool told;
 };
+
+/* What goes back: the taker must know of which kind it was. */
+struct done_job {
+    void *job;
+    enum job_kind kind;
+};
+
+static bool lane_next(struct lane *lane, struct done_job *out)
+{
+    enum job_kind first = lane->urgent_in_a_row < URGENT_IN_A_ROW ? JOB_URGENT : JOB_COMMON;
+
+    out->kind = first;
+    if (!ring_take(&lane->waiting[first], &out->job)) {
+        out->kind = first == JOB_URGENT ? JOB_COMMON : JOB_URGENT;
+        if (!ring_take(&lane->waiting[out->kind], &out->job)) {
+            return false;
+        }
+    }
+    lane->urgent_in_a_row = out->kind == JOB_URGENT ? lane->urgent_in_a_row + 1 : 0;
+    return true;
+}
 
 static void *lane_run(void *context)
 {
     struct lane *lane = context;
-    void *job;
+    struct jobs *jobs = lane->jobs;
+    struct done_job next;
 
     for (;;) {
         while (sem_wait(&lane->work) != 0) {
         }
-        if (atomic_load(&lane->jobs->ends)) {
+        if (atomic_load(&jobs->ends)) {
             return NULL;
         }
-        if (!ring_take(&lane->waiting, &job)) {
+        if (!lane_next(lane, &next)) {
             continue;
         }
-        lane->jobs->run(job);
-        bool put = ring_put(&lane->ready, &job);
+        jobs->run(next.job);
+        bool put = ring_put(&lane->ready, &next);
         assert(put);
-        wake_up(lane->jobs->done);
+        if (!atomic_exchange(&jobs->told, true)) {
+            wake_up(jobs->done);
+        }
     }
 }
 
 static bool lane_start(struct jobs *jobs, struct lane *lane)
 {
     lane->jobs = jobs;
-    if (sem_init(&lane->work, 0, 0) != 0 || !ring_init(&lane->waiting, sizeof(void *), LANE_JOBS) ||
-        !ring_init(&lane->ready, sizeof(void *), LANE_JOBS)) {
+    if (sem_init(&lane->work, 0, 0) != 0 ||
+        !ring_init(&lane->ready, sizeof(struct done_job), JOB_KINDS * LANE_JOBS)) {
         return false;
+    }
+    for (size_t kind = 0; kind < JOB_KINDS; kind++) {
+        if (!ring_init(&lane->waiting[kind], sizeof(void *), LANE_JOBS)) {
+            return false;
+        }
     }
     lane->started = pthread_create(&lane->thread, NULL, lane_run, lane) == 0;
     return lane->started;
@@ -67,7 +103,7 @@ struct jobs *jobs_new(size_t threads, void (*run)(void *job), const struct wake 
     struct jobs *jobs = aligned_alloc(_Alignof(struct jobs), sizeof(*jobs));
     bool ok = jobs != NULL;
 
-    assert(threads > 0 && threads <= LANES_MAX);
+    assert(threads > 0 && threads <= JOB_THREADS_MAX);
     if (ok) {
         memset(jobs, 0, sizeof(*jobs));
         jobs->run = run;
@@ -86,17 +122,23 @@ struct jobs *jobs_new(size_t threads, void (*run)(void *job), const struct wake 
 
 static void lane_stop(struct lane *lane, void (*drop)(void *job))
 {
+    struct done_job done;
     void *job;
 
     if (lane->started) {
         (void)sem_post(&lane->work);
         (void)pthread_join(lane->thread, NULL);
-        while (ring_take(&lane->waiting, &job) || ring_take(&lane->ready, &job)) {
+        while (ring_take(&lane->waiting[JOB_COMMON], &job) ||
+               ring_take(&lane->waiting[JOB_URGENT], &job)) {
             drop(job);
+        }
+        while (ring_take(&lane->ready, &done)) {
+            drop(done.job);
         }
         (void)sem_destroy(&lane->work);
     }
-    ring_fini(&lane->waiting);
+    ring_fini(&lane->waiting[JOB_COMMON]);
+    ring_fini(&lane->waiting[JOB_URGENT]);
     ring_fini(&lane->ready);
 }
 
@@ -112,26 +154,45 @@ void jobs_free(struct jobs *jobs, void (*drop)(void *job))
     free(jobs);
 }
 
-bool jobs_put(struct jobs *jobs, void *job)
+/* The one with the least to do; of equal ones they take turns. */
+static struct lane *lane_choose(struct jobs *jobs)
 {
-    struct lane *lane = &jobs->lanes[jobs->next++ % jobs->lane_count];
+    struct lane *best = &jobs->lanes[jobs->next++ % jobs->lane_count];
 
-    if (lane->away == LANE_JOBS || !ring_put(&lane->waiting, &job)) {
+    for (size_t i = 0; i < jobs->lane_count; i++) {
+        struct lane *lane = &jobs->lanes[i];
+
+        if (lane->away[JOB_COMMON] + lane->away[JOB_URGENT] <
+            best->away[JOB_COMMON] + best->away[JOB_URGENT]) {
+            best = lane;
+        }
+    }
+    return best;
+}
+
+bool jobs_put(struct jobs *jobs, void *job, enum job_kind kind)
+{
+    struct lane *lane = lane_choose(jobs);
+
+    if (lane->away[kind] == LANE_JOBS || !ring_put(&lane->waiting[kind], &job)) {
         return false;
     }
-    lane->away++;
+    lane->away[kind]++;
     (void)sem_post(&lane->work);
     return true;
 }
 
 void *jobs_take(struct jobs *jobs)
 {
-    void *job = NULL;
+    struct done_job done;
 
+    /* Said before looking: what becomes ready from here on wakes again, and what was ready when it
+     * found itself announced already is seen below. */
+    (void)atomic_exchange(&jobs->told, false);
     for (size_t i = 0; i < jobs->lane_count; i++) {
-        if (ring_take(&jobs->lanes[i].ready, &job)) {
-            jobs->lanes[i].away--;
-            return job;
+        if (ring_take(&jobs->lanes[i].ready, &done)) {
+            jobs->lanes[i].away[done.kind]--;
+            return done.job;
         }
     }
     return NULL;

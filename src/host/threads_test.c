@@ -10,6 +10,7 @@
 #include "host/run_directory.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -114,7 +115,7 @@ TEST(every_job_comes_back_done)
     while (taken < 3000) {
         if (put < 3000) {
             numbers[put] = (unsigned)put;
-            put += jobs_put(jobs, &numbers[put]) ? 1 : 0;
+            put += jobs_put(jobs, &numbers[put], put % 3 == 0 ? JOB_URGENT : JOB_COMMON) ? 1 : 0;
         }
         while (jobs_take(jobs) != NULL) {
             taken++;
@@ -136,12 +137,61 @@ TEST(a_full_queue_refuses_and_the_end_gives_all_back)
     CHECK(wake_init(&wake, count, &wake));
     struct jobs *jobs = jobs_new(1, square, &wake);
     CHECK(jobs != NULL);
-    while (put < 5000 && jobs_put(jobs, &numbers[put])) {
+    while (put < 5000 && jobs_put(jobs, &numbers[put], JOB_COMMON)) {
         put++;
     }
     CHECK_EQUAL(put, 1024);
+    /* What is urgent has room of its own. */
+    CHECK(jobs_put(jobs, &numbers[put], JOB_URGENT));
     jobs_free(jobs, drop);
-    CHECK_EQUAL(called, 1024);
+    CHECK_EQUAL(called, 1025);
+    wake_fini(&wake);
+}
+
+static atomic_bool may_run;
+static atomic_uint order;
+
+/* Its place among those that were run. */
+static void take_place(void *job)
+{
+    unsigned *place = job;
+
+    while (!atomic_load(&may_run)) {
+        (void)usleep(1000);
+    }
+    *place = atomic_fetch_add(&order, 1);
+}
+
+TEST(urgent_jobs_go_first_and_leave_every_ninth_place_to_the_others)
+{
+    enum { JOBS = 40 };
+    unsigned common[JOBS], urgent[JOBS], first;
+    size_t taken = 0;
+
+    atomic_store(&may_run, false);
+    atomic_store(&order, 0);
+    CHECK(wake_init(&wake, count, &wake));
+    struct jobs *jobs = jobs_new(1, take_place, &wake);
+    CHECK(jobs != NULL);
+    /* The thread is held by one job until all others wait. */
+    CHECK(jobs_put(jobs, &first, JOB_COMMON));
+    (void)usleep(20000);
+    for (size_t i = 0; i < JOBS; i++) {
+        CHECK(jobs_put(jobs, &common[i], JOB_COMMON));
+    }
+    for (size_t i = 0; i < JOBS; i++) {
+        CHECK(jobs_put(jobs, &urgent[i], JOB_URGENT));
+    }
+    atomic_store(&may_run, true);
+    while (taken < 2 * JOBS + 1) {
+        taken += jobs_take(jobs) != NULL ? 1 : 0;
+    }
+    for (size_t i = 0; i < JOBS; i++) {
+        CHECK(urgent[i] <= 2 + i + i / 8);
+    }
+    CHECK(common[0] <= 10);
+    CHECK_EQUAL(common[JOBS - 1], 2 * JOBS);
+    jobs_free(jobs, drop);
     wake_fini(&wake);
 }
 

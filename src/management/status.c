@@ -274,6 +274,7 @@ static json_t *gateway_of(const struct status_gateway *status)
     json_object_set_new(object, "cookies", json_boolean(status->cookies));
     json_object_set_new(object, "cookies_sent", count_of(status->cookies_sent));
     json_object_set_new(object, "refused_full", count_of(status->refused_full));
+    json_object_set_new(object, "refused_busy", count_of(status->refused_busy));
     json_object_set_new(object, "too_big", too_big_of(status));
     json_object_set_new(object, "in_bytes", count_of(status->in_bytes));
     json_object_set_new(object, "out_bytes", count_of(status->out_bytes));

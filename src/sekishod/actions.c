@@ -14,6 +14,7 @@
 typedef __typeof__(*((struct gateway_action *)0)->key_exchange) exchange_work;
 
 struct exchange {
+    struct exchange *next; /* of those that found no room */
     exchange_work *work;
     struct secret shared;
     bool ok;
@@ -47,6 +48,58 @@ static void finish_exchange(struct daemon *daemon, struct exchange *exchange, ui
     actions_drop_job(exchange);
 }
 
+/* The control thread never does the work itself and never waits. What peers of ours need stands in
+ * a queue of its own, and when that is full (there are at most as many as IKE SAs) it waits here; a
+ * stranger's is forgotten: his half-open IKE SA ends by itself, and gateway/admission lets in no
+ * more than there is room for. */
+static void queue_exchange(struct daemon *daemon, struct exchange *exchange)
+{
+    struct exchanges *late = &daemon->late;
+
+    if (!exchange->work->urgent) {
+        if (!jobs_put(daemon->jobs, exchange, JOB_COMMON)) {
+            actions_drop_job(exchange);
+        }
+        return;
+    }
+    if (late->first == NULL && jobs_put(daemon->jobs, exchange, JOB_URGENT)) {
+        return;
+    }
+    exchange->next = NULL;
+    if (late->first == NULL) {
+        late->first = exchange;
+    } else {
+        late->last->next = exchange;
+    }
+    late->last = exchange;
+}
+
+/* Those that found no room, as far as there is room now. */
+static void queue_late(struct daemon *daemon)
+{
+    struct exchanges *late = &daemon->late;
+
+    while (late->first != NULL) {
+        struct exchange *exchange = late->first;
+        struct exchange *next = exchange->next;
+
+        if (!jobs_put(daemon->jobs, exchange, JOB_URGENT)) {
+            return;
+        }
+        late->first = next;
+    }
+}
+
+void actions_drop_late(struct daemon *daemon)
+{
+    while (daemon->late.first != NULL) {
+        struct exchange *exchange = daemon->late.first;
+
+        daemon->late.first = exchange->next;
+        actions_drop_job(exchange);
+    }
+}
+
 static void start_exchange(struct daemon *daemon, exchange_work *work, uint64_t now_ms)
 {
     struct exchange *exchange = calloc(1, sizeof(*exchange));
@@ -59,11 +112,7 @@ static void start_exchange(struct daemon *daemon, exchange_work *work, uint64_t 
         return;
     }
     exchange->work = work;
-    /* When a thousand are waiting, the control thread lends a hand and so takes in no more. */
-    if (!jobs_put(daemon->jobs, exchange)) {
-        actions_do_job(exchange);
-        finish_exchange(daemon, exchange, now_ms);
-    }
+    queue_exchange(daemon, exchange);
 }
 
 /* ---- messages ---- */
@@ -340,6 +389,7 @@ void actions_take_answers(struct daemon *daemon, uint64_t now_ms)
     while ((exchange = jobs_take(daemon->jobs)) != NULL) {
         finish_exchange(daemon, exchange, now_ms);
     }
+    queue_late(daemon);
     while (resolve_next(daemon->resolve, &answer)) {
         gateway_resolved(daemon->gateway, answer.question, answer.addresses, answer.count,
                          answer.why, now_ms);

@@ -26,6 +26,13 @@ struct daemon_problem {
     char next[256];
 };
 
+struct exchange;
+
+/* Key exchanges for peers of ours that found the queue full; oldest first. */
+struct exchanges {
+    struct exchange *first, *last;
+};
+
 struct daemon {
     struct options options;
     struct journal *journal;
@@ -45,6 +52,7 @@ struct daemon {
     struct netlink netlink;
     struct resolve *resolve;
     struct jobs *jobs;
+    struct exchanges late;
     struct worker *workers[DAEMON_WORKERS_MAX];
     size_t workers_wanted, worker_count;
     struct control_server *server;
@@ -120,6 +128,8 @@ void actions_take_answers(struct daemon *daemon, uint64_t now_ms);
 /* The work of a job thread, and what becomes of work that nobody waits for any more. */
 void actions_do_job(void *job);
 void actions_drop_job(void *job);
+/* What never got to a job thread; after those are gone. */
+void actions_drop_late(struct daemon *daemon);
 
 /* ---- protection.c ---- */
 

@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define JOB_THREADS 1
 #define TUN_MTU 1500
 
 static void wake_ready(void *context, unsigned events)
@@ -125,7 +124,11 @@ static bool start_worker(struct daemon *daemon, enum worker_reads reads)
 
 static bool start_threads(struct daemon *daemon, char *why, size_t why_bytes)
 {
-    daemon->jobs = jobs_new(JOB_THREADS, actions_do_job, &daemon->wake);
+    size_t processors = processors_count();
+
+    /* One for each processor: a flood of handshakes may use what the packets leave over. */
+    daemon->jobs = jobs_new(processors < JOB_THREADS_MAX ? processors : JOB_THREADS_MAX,
+                            actions_do_job, &daemon->wake);
     daemon->resolve = resolve_new(&daemon->wake);
     if (daemon->jobs == NULL || daemon->resolve == NULL) {
         snprintf(why, why_bytes, "the system gives no threads");
@@ -175,6 +178,7 @@ void daemon_stop(struct daemon *daemon)
         worker_free(daemon->workers[i - 1]);
     }
     jobs_free(daemon->jobs, actions_drop_job);
+    actions_drop_late(daemon);
     resolve_free(daemon->resolve);
     if (daemon->gateway != NULL) {
         gateway_free(daemon->gateway);
