@@ -395,7 +395,8 @@ struct gateway {
     uint64_t trace_number;
 
     uint64_t initiated, initiated_ok, initiated_failed, answered, answered_ok, answered_failed;
-    uint64_t ike_rekeys, child_rekeys, cookies_sent, refused_full, refused_busy, messages_in, messages_out;
+    uint64_t ike_rekeys, child_rekeys, cookies_sent, messages_in, messages_out;
+    uint64_t refused_full, refused_busy;
     uint64_t gone_in_bytes, gone_in_packets, gone_out_bytes, gone_out_packets;
 };
 
