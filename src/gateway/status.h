@@ -45,8 +45,7 @@ struct status_gateway {
     uint64_t initiated, initiated_ok, initiated_failed; /* IKE SAs that we began */
     uint64_t answered, answered_ok, answered_failed; /* and those that peers began */
     uint64_t ike_rekeys, child_rekeys;
-    uint64_t cookies_sent,
-        refused_full, /* a limit of half-open IKE SAs was reached */
+    uint64_t cookies_sent, refused_full, /* a limit of half-open IKE SAs was reached */
         refused_busy; /* too many key exchanges waited */
     uint64_t messages_in, messages_out;
     struct dataplane_doors doors; /* with the drops by reason (dataplane/drop.h names them) */
