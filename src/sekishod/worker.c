@@ -16,6 +16,8 @@
 #define RING_BYTES (1024 * 1024)
 #define RING_ERRORS 256
 #define PROTOCOL_ICMPV6 58 /* the socket brings errors and nothing else */
+/* A sender that never pauses must not keep the other direction from having its turn. */
+#define CLEAR_PACKETS_A_TURN 256
 /* A sleeping worker looks up so often, so that what was taken out of the tables is freed soon. */
 #define IDLE_MS 500
 
@@ -175,68 +177,87 @@ static void flush(struct worker *worker)
 
 /* ---- sources ---- */
 
-/* The next packet of the TUN device, out of a super-packet or whole. False when there is none, or
- * when another would have to be read and `may_read` forbids it. */
-static bool next_clear_packet(struct worker *worker, bool may_read, struct packet *packet)
+/* Reads the next piece from the device. False when there is none, or none that can be used. */
+static bool read_device(struct worker *worker)
 {
-    packet->offset = PACKET_HEADROOM_BYTES;
-    for (;;) {
-        if (worker->is_cutting) {
-            enum cut_result cut = cut_next(&worker->cut, packet);
+    enum tun_result result = tun_read(worker->settings.tun, &worker->super);
 
-            if (cut == CUT_PACKET) {
-                return true;
-            }
-            worker->is_cutting = false;
-            if (cut == CUT_TOO_LONG) {
-                dataplane_count_drop(worker->plane, DROP_MALFORMED_INNER, 1);
-            }
-        }
-        if (!may_read) {
-            return false;
-        }
-        enum tun_result result = tun_read(worker->settings.tun, &worker->super);
-        if (result == TUN_EMPTY) {
-            return false;
-        }
-        if (result == TUN_GONE) {
-            /* Its descriptor would report an error for ever. */
-            loop_remove(&worker->loop, &worker->tun);
-            atomic_store(&worker->device_is_gone, true);
-            worker->has_news = true;
-            return false;
-        }
-        worker->is_cutting = result == TUN_OK && cut_begin(&worker->cut, &worker->super);
+    if (result == TUN_EMPTY) {
+        return false;
+    }
+    if (result == TUN_GONE) {
+        /* Its descriptor would report an error for ever. */
+        loop_remove(&worker->loop, &worker->tun);
+        atomic_store(&worker->device_is_gone, true);
+        worker->has_news = true;
+        return false;
+    }
+    worker->is_cutting = result == TUN_OK && cut_begin(&worker->cut, &worker->super);
+    if (!worker->is_cutting) {
+        dataplane_count_drop(worker->plane, DROP_MALFORMED_INNER, 1);
+    }
+    return worker->is_cutting;
+}
+
+/* How many packets the piece that was read will become. */
+static size_t packets_in_super(const struct worker *worker)
+{
+    const struct packet *super = &worker->super;
+
+    return super->segmentation == SEGMENT_NONE ? 1 : super->length / super->segment_bytes + 1;
+}
+
+/* Packets of the device for one batch: what is left of the last piece, and as many pieces as there
+ * are and fit. Those of one sender stand side by side then and leave in one call. */
+static size_t collect_clear(struct worker *worker, size_t stock, size_t *may_read)
+{
+    size_t count = 0;
+
+    while (count < stock) {
         if (!worker->is_cutting) {
+            if (*may_read == 0 || !read_device(worker)) {
+                *may_read = 0;
+                break;
+            }
+            size_t pieces = packets_in_super(worker);
+            *may_read -= pieces < *may_read ? pieces : *may_read;
+            /* A long piece that would not fit as a whole begins the next batch. */
+            if (count > 0 && count + pieces > stock) {
+                break;
+            }
+        }
+        worker->stock[count]->offset = PACKET_HEADROOM_BYTES;
+        enum cut_result cut = cut_next(&worker->cut, worker->stock[count]);
+        if (cut == CUT_PACKET) {
+            count++;
+            continue;
+        }
+        worker->is_cutting = false;
+        if (cut == CUT_TOO_LONG) {
             dataplane_count_drop(worker->plane, DROP_MALFORMED_INNER, 1);
-            return false;
         }
     }
+    return count;
 }
 
 static void tun_ready(void *context, unsigned events)
 {
     struct worker *worker = context;
-    bool may_read = true;
+    size_t may_read = CLEAR_PACKETS_A_TURN;
 
     (void)events;
     do {
         size_t stock = fill_stock(worker);
-        size_t count = 0;
+        size_t count = collect_clear(worker, stock, &may_read);
 
-        while (count < stock && next_clear_packet(worker, may_read, worker->stock[count])) {
-            count++;
-        }
-        /* What is left of the last super-packet, of which the device does not tell, and no more:
-         * a sender that never pauses would keep all others from having their turn. */
-        may_read = false;
         if (count == 0) {
             return;
         }
         dataplane_outbound(worker->plane, worker->stock, count, clock_now_ms(), &worker->out);
         use_stock(worker, count);
         flush(worker);
-    } while (worker->is_cutting);
+        /* What was read already the device does not tell of. */
+    } while (worker->is_cutting || may_read > 0);
 }
 
 static void take_errors(struct worker *worker, struct datagram_socket *s)
