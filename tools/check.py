@@ -122,6 +122,8 @@ def steps_of_all():
     races = {"TSAN_OPTIONS": "halt_on_error=1"}
     tests += [Step(f"tsan {program} {pattern}", [racing / program, pattern], 300, races)
               for program, pattern in WITH_THREADS]
+    tests.append(Step("counts: instructions, copies, allocations", ["python3", "tests/counts/check"], 120,
+                      {"SEKISHO_BUILD": str(release)}))
     lint = [Step("linter", ["sh", "tools/lint"], 1200)]
     interop = [Step(f"interop {script.stem}", ["python3", script], 900, alone=True)
                for script in sorted((ROOT / "tests" / "interop").glob("*_test.py"))]
