@@ -3,6 +3,7 @@
 #define _GNU_SOURCE 1 /* what only Linux has */
 #include "host/datagram.h"
 
+#include "host/link_ring.h"
 #include "host/outer_head.h"
 #include "host/sockaddr.h"
 
@@ -134,8 +135,28 @@ bool datagram_init(struct datagram_socket *s, int fd, enum family family, uint8_
     return true;
 }
 
+bool datagram_open_ring(struct datagram_socket *s)
+{
+    *s = (struct datagram_socket){.fd = -1, .protocol = IPPROTO_ESP, .ring = link_ring_open()};
+    if (s->ring != NULL) {
+        s->fd = link_ring_fd(s->ring);
+    }
+    return s->ring != NULL;
+}
+
+bool datagram_lead_to_ring(struct datagram_socket *ring, const struct datagram_socket *raw)
+{
+    assert(raw->protocol == IPPROTO_ESP);
+    return link_ring_attach(ring->ring, raw->fd, raw->family);
+}
+
 void datagram_close(struct datagram_socket *s)
 {
+    if (s->ring != NULL) {
+        link_ring_close(s->ring);
+        s->ring = NULL;
+        s->fd = -1;
+    }
     if (s->fd > 0) {
         (void)close(s->fd);
         (void)pthread_mutex_destroy(&s->lock);
@@ -365,7 +386,7 @@ static size_t receive_joined(const struct datagram_socket *s, struct packet *con
 {
     size_t good = 0;
 
-    if (!datagram_has_more(s)) {
+    if (s->supers->next == s->supers->count) {
         receive_supers(s, s->supers);
     }
     while (good < count) {
@@ -380,6 +401,9 @@ static size_t receive_joined(const struct datagram_socket *s, struct packet *con
 
 bool datagram_has_more(const struct datagram_socket *s)
 {
+    if (s->ring != NULL) {
+        return link_ring_done(s->ring);
+    }
     return s->supers != NULL && s->supers->next < s->supers->count;
 }
 
@@ -396,6 +420,9 @@ size_t datagram_receive(struct datagram_socket *s, struct packet **packets, size
     size_t good = 0;
 
     assert(count > 0 && count <= BATCH_PACKETS);
+    if (s->ring != NULL) {
+        return link_ring_receive(s->ring, packets, count, too_long);
+    }
     if (s->supers != NULL) {
         return receive_joined(s, packets, count, too_long);
     }

@@ -26,6 +26,7 @@ struct datagram_socket {
     bool segments; /* the system cuts super-datagrams (UDP_SEGMENT) */
     struct super_datagrams
         *supers; /* received in one piece (UDP_GRO), not handed on yet; or NULL */
+    struct link_ring *ring; /* it only receives what filters of raw sockets took; or NULL */
     /* Whether DF is set is a property of an IPv4 socket, not of a message: who sends holds the
      * lock, sets it and sends. Without contention that costs a hundredth of the system call that
      * follows. */
@@ -41,6 +42,13 @@ void datagram_close(struct datagram_socket *s);
 /* Lets the system join datagrams of one flow on their way in: for the port of ESP. Without it all
  * works, slower. */
 void datagram_join(struct datagram_socket *s);
+
+/* Opens one that only receives: what raw sockets of protocol 50 and both families would have
+ * received, once each is led there, with less work (host/link_ring.h). False where the system does
+ * not let us. */
+MUST_USE bool datagram_open_ring(struct datagram_socket *s);
+MUST_USE bool datagram_lead_to_ring(struct datagram_socket *ring,
+                                    const struct datagram_socket *raw);
 
 /* Through which interface packets leave that go around the tunnel (`bypass`); until it is known
  * they are refused. Any thread. */

@@ -56,6 +56,30 @@ static void add_raw(struct sockets *sockets, enum family family, struct log_sink
     }
 }
 
+/* What it cannot take comes by the sockets themselves, and without it all does. */
+static void add_ring(struct sockets *sockets)
+{
+    struct datagram_socket *ring = &sockets->list[sockets->count];
+    bool is_used = false;
+
+    assert(sockets->count < SOCKETS_MAX);
+    if (!sockets->has_raw || !datagram_open_ring(ring)) {
+        return;
+    }
+    for (size_t i = 0; i < sockets->count; i++) {
+        const struct datagram_socket *s = &sockets->list[i];
+
+        if (s->protocol == PROTOCOL_ESP) {
+            is_used = datagram_lead_to_ring(ring, s) || is_used;
+        }
+    }
+    if (is_used) {
+        sockets->count++;
+    } else {
+        datagram_close(ring);
+    }
+}
+
 /* Without it AH over IPv6 works where no path is narrow. */
 static void add_too_big(struct sockets *sockets)
 {
@@ -106,8 +130,10 @@ bool sockets_open(struct sockets *sockets, const struct config *config, bool sup
     add_raw(sockets, FAMILY_IPV4, log);
     add_raw(sockets, FAMILY_IPV6, log);
     add_too_big(sockets);
+    add_ring(sockets);
     for (size_t i = 0; i < sockets->count; i++) {
-        sockets->has_unmarked = sockets->has_unmarked || !sockets->list[i].is_marked;
+        sockets->has_unmarked =
+            sockets->has_unmarked || (!sockets->list[i].is_marked && sockets->list[i].ring == NULL);
     }
     return true;
 }

@@ -6,9 +6,9 @@
 #include "config/config.h"
 #include "host/datagram.h"
 
-/* Two ports on each of eight addresses, and ESP, AH and whole packets of two families, and errors
- * about AH in IPv6. */
-#define SOCKETS_MAX 23
+/* Two ports on each of eight addresses, and ESP, AH and whole packets of two families, errors about
+ * AH in IPv6, and a ring for ESP. */
+#define SOCKETS_MAX 24
 
 struct sockets {
     struct datagram_socket list[SOCKETS_MAX];

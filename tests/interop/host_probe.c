@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #define PACKET_BYTES 4096
+#define IPV6_BYTES 40
 
 static int failures;
 static uint8_t buffers[2 * BATCH_PACKETS][PACKET_BYTES];
@@ -560,6 +561,113 @@ static void check_bypass(const char *space, const char *space_b, const char *a, 
     netlink_close(&nl);
 }
 
+static void rules(const char *text)
+{
+    char order[256];
+
+    snprintf(order, sizeof(order), "nft '%s'", text);
+    check(text, system(order) == 0); /* the administrator, not us */
+}
+
+/* Nobody reads meanwhile. */
+static void check_full_ring(struct ends *e)
+{
+    char what[96];
+    size_t count = 0;
+
+    reset();
+    for (size_t sent = 0; sent < 20480; sent += BATCH_PACKETS) {
+        for (size_t i = 0; i < BATCH_PACKETS; i++) {
+            fill(i, 100, &e->from, &e->to, 0, true);
+        }
+        (void)datagram_send(&e->a, out, BATCH_PACKETS);
+    }
+    fill(0, 64, &e->from, &e->to, 0, true);
+    struct pollfd ready = {.fd = e->b.fd, .events = POLLIN};
+    bool good = true;
+    while (datagram_has_more(&e->b) || poll(&ready, 1, 50) > 0) {
+        size_t too_long = 0;
+        size_t got = datagram_receive(&e->b, in, BATCH_PACKETS, &too_long);
+
+        for (size_t i = 0; i < got; i++) {
+            good = good && same_bytes(in[i], (uint8_t)(count % BATCH_PACKETS + 1), 100);
+            count++;
+        }
+    }
+    snprintf(what, sizeof(what), "%s: a full ring loses what comes last", e->name);
+    check(what, good && count > 15000 && count < 16000);
+    snprintf(what, sizeof(what), "%s: and takes again when there is room", e->name);
+    check(what,
+          datagram_send(&e->a, out, 1) == 0 && receive(&e->b, 1) == 1 && same_bytes(in[0], 1, 64));
+}
+
+/* What a raw socket would have received comes out of the ring. */
+static void check_ring(struct ends *raw, const char *space_b)
+{
+    struct ends e = {
+        .name = raw->name, .a = raw->a, .from = raw->from, .to = raw->to, .fits = raw->fits};
+    struct packet seen;
+    char what[96];
+    size_t too_long = 0;
+
+    reset();
+    fill(0, 200, &e.from, &e.to, 0xb8, true);
+    (void)datagram_send(&e.a, out, 1);
+    bool by_socket = receive(&raw->b, 1) == 1;
+    uint8_t head[IPV6_BYTES];
+    seen = *in[0];
+    memcpy(head, packet_data(in[0]) - seen.outer_head_bytes, seen.outer_head_bytes);
+    enter(space_b);
+    bool ok = datagram_open_ring(&e.b) && datagram_lead_to_ring(&e.b, &raw->b);
+    snprintf(what, sizeof(what), "%s: a ring opens", e.name);
+    check(what, ok);
+    if (!ok) {
+        return;
+    }
+    reset();
+    fill(0, 200, &e.from, &e.to, 0xb8, true);
+    bool by_ring = datagram_send(&e.a, out, 1) == 0 && receive(&e.b, 1) == 1;
+    /* Of IPv4 the system chooses an identification, and so the checksum; of IPv6 a flow label,
+     * which a socket does not tell. */
+    const uint8_t *other = packet_data(in[0]) - in[0]->outer_head_bytes;
+    bool alike = memcmp(head, other, 1) == 0 && memcmp(head + 6, other + 6, 4) == 0 &&
+                 memcmp(head + 12, other + 12, seen.outer_head_bytes - 12u) == 0;
+    snprintf(what, sizeof(what), "%s: what comes by the ring is what comes by the socket", e.name);
+    check(what, by_socket && by_ring && same_bytes(in[0], 1, 200) && alike &&
+                    in[0]->outer_head_bytes == seen.outer_head_bytes &&
+                    in[0]->outer_protocol == seen.outer_protocol && in[0]->tos == seen.tos &&
+                    in[0]->segment_bytes == 0 && endpoint_equal(&in[0]->peer, &seen.peer) &&
+                    endpoint_equal(&in[0]->local, &seen.local));
+    check_batch(&e);
+    check_sizes(&e);
+
+    reset();
+    fill(0, 100, &e.from, &e.to, 0, true);
+    fill(1, 101, &e.from, &e.to, 0, true);
+    rules("add table inet admin; add chain inet admin in { type filter hook input priority 0; };"
+          "add rule inet admin in meta l4proto esp drop");
+    bool sent = datagram_send(&e.a, out, 1) == 0;
+    (void)usleep(50000);
+    rules("delete table inet admin");
+    sent = sent && datagram_send(&e.a, out + 1, 1) == 0;
+    snprintf(what, sizeof(what), "%s: what the administrator drops is not in the ring", e.name);
+    check(what,
+          sent && receive(&e.b, 1) == 1 && same_bytes(in[0], 2, 101) && !datagram_has_more(&e.b));
+
+    static uint8_t long_room[PACKET_HEADROOM_BYTES + 9300];
+    struct packet long_packet = {
+        .buffer = long_room, .capacity = sizeof(long_room), .offset = PACKET_HEADROOM_BYTES};
+    out[0] = &long_packet;
+    fill(0, 9300, &e.from, &e.to, 0, false);
+    sent = datagram_send(&e.a, out, 1) == 0;
+    (void)usleep(50000);
+    snprintf(what, sizeof(what), "%s: what is too long for the ring goes to the socket", e.name);
+    check(what, sent && datagram_receive(&e.b, in, 1, &too_long) == 0 && too_long == 0 &&
+                    datagram_receive(&raw->b, in, 1, &too_long) == 0 && too_long == 1);
+    check_full_ring(&e);
+    datagram_close(&e.b);
+}
+
 static void check_raw(const char *space_a, const char *space_b, const char *a, const char *b,
                       const char *name, uint32_t overhead)
 {
@@ -581,6 +689,7 @@ static void check_raw(const char *space_a, const char *space_b, const char *a, c
     }
     check_batch(&e);
     check_sizes(&e);
+    check_ring(&e, space_b);
     datagram_close(&e.a);
     datagram_close(&e.b);
 }
