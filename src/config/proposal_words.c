@@ -269,11 +269,14 @@ static struct parts look_at_parts(struct reading *r, uint8_t protocol, const str
             continue;
         }
         const struct algorithm *a = algorithm_find(t.type, t.id);
+        if (a == NULL) {
+            continue; /* ke1_none */
+        }
         legacy_check(r, allowed, a, part, part_place(word, at, part.length));
         parts.cipher |= a->type == TRANSFORM_ENCRYPTION;
         parts.aead |= a->type == TRANSFORM_ENCRYPTION && a->aead;
         parts.plain |= a->type == TRANSFORM_ENCRYPTION && !a->aead;
-        parts.exchange |= a->type == TRANSFORM_KEY_EXCHANGE;
+        parts.exchange |= t.type == TRANSFORM_KEY_EXCHANGE;
         if (a->type == TRANSFORM_INTEGRITY && !parts.integrity) {
             parts.integrity = true;
             parts.integrity_at = at;

@@ -184,6 +184,7 @@ const struct algorithm *algorithm_at(size_t index)
 
 const struct algorithm *algorithm_find(uint8_t type, uint16_t id)
 {
+    type = transform_is_additional(type) ? TRANSFORM_KEY_EXCHANGE : type;
     for (size_t i = 0; i < ARRAY_LENGTH(catalog); i++) {
         if (catalog[i].type == type && catalog[i].id == id) {
             return &catalog[i];
@@ -237,6 +238,11 @@ void transform_word(const struct transform *t, char *out, size_t capacity)
 {
     const struct algorithm *algorithm = algorithm_find(t->type, t->id);
 
+    if (transform_is_additional(t->type) && (algorithm != NULL || t->id == KEY_EXCHANGE_NONE)) {
+        snprintf(out, capacity, "ke%u_%s", t->type - TRANSFORM_ADDITIONAL_FIRST + 1u,
+                 algorithm == NULL ? "none" : algorithm->word);
+        return;
+    }
     if (algorithm == NULL) {
         transform_title(t, out, capacity);
         return;

@@ -19,6 +19,17 @@ enum transform_type {
     TRANSFORM_ESN = 5,
 };
 
+/* RFC 9370 2.2.1: additional key exchanges, done in the order of these types; their numbers are
+ * those of TRANSFORM_KEY_EXCHANGE, and 0 is none. */
+#define TRANSFORM_ADDITIONAL_FIRST 6
+#define TRANSFORM_ADDITIONAL_LAST 12
+#define ADDITIONAL_KEY_EXCHANGES_MAX 7
+
+static inline bool transform_is_additional(uint8_t type)
+{
+    return type >= TRANSFORM_ADDITIONAL_FIRST && type <= TRANSFORM_ADDITIONAL_LAST;
+}
+
 enum encryption_id {
     ENCRYPTION_NONE = 0,
     ENCRYPTION_DES = 2,
@@ -133,7 +144,7 @@ struct algorithm {
 
 /* All of them, in the order of their types and numbers. */
 const struct algorithm *algorithm_at(size_t index); /* NULL behind the last */
-/* NULL when unknown. */
+/* NULL when unknown. Additional key exchanges are found as key exchanges. */
 MUST_USE const struct algorithm *algorithm_find(uint8_t type, uint16_t id);
 /* True when the key size may go with the algorithm (0 for those of fixed size). */
 MUST_USE bool algorithm_allows_key_bits(const struct algorithm *algorithm, uint16_t key_bits);
@@ -182,7 +193,8 @@ struct proposals {
 /* The defaults of RFC 8247 and 8221, strongest first, for IKE, ESP or AH: AEAD proposals and CBC
  * with HMAC apart. */
 void proposals_default(uint8_t protocol, struct proposals *out);
-/* Words joined by '-': aes256gcm16-sha384-x25519. Adds the PRF that goes with the integrity
+/* Words joined by '-': aes256gcm16-sha384-x25519, and ke1_mlkem768 to ke7_... for additional key
+ * exchanges (ke1_none: or without). Adds the PRF that goes with the integrity
  * algorithm when IKE names none. In AH aes128gmac is the integrity algorithm, in ESP the cipher
  * that does not encrypt. False with a sentence in `why` (it names the word that is wrong).
  */

@@ -20,7 +20,12 @@ TEST(every_number_stands_once_and_is_found)
     }
     CHECK(last != NULL && last->type == TRANSFORM_ESN);
     CHECK(algorithm_find(TRANSFORM_ENCRYPTION, 99) == NULL);
-    CHECK(algorithm_find(9, ENCRYPTION_DES) == NULL);
+    CHECK(algorithm_find(13, ENCRYPTION_DES) == NULL);
+    /* RFC 9370 2.2.1: one registry for all of them. */
+    for (uint8_t type = TRANSFORM_ADDITIONAL_FIRST; type <= TRANSFORM_ADDITIONAL_LAST; type++) {
+        CHECK(algorithm_find(type, KEY_EXCHANGE_ML_KEM_768) ==
+              algorithm_find(TRANSFORM_KEY_EXCHANGE, KEY_EXCHANGE_ML_KEM_768));
+    }
 }
 
 TEST(sizes_are_those_of_the_rfcs)

@@ -121,10 +121,33 @@ static bool plain_word(uint8_t type, struct slice word, struct transform *out)
     return catalog_word(type, (struct slice){(const uint8_t *)prefixed, (size_t)length}, out);
 }
 
+/* ke1_mlkem768 to ke7_..., and ke1_none. */
+static bool additional_word(struct slice word, struct transform *out)
+{
+    const size_t head_bytes = 4;
+
+    if (word.length <= head_bytes || lower(word.data[0]) != 'k' || lower(word.data[1]) != 'e' ||
+        word.data[2] < '1' || word.data[2] > '7' || word.data[3] != '_') {
+        return false;
+    }
+    struct slice rest = {word.data + head_bytes, word.length - head_bytes};
+
+    if (slice_equal_text(rest, "none")) {
+        *out = (struct transform){.id = KEY_EXCHANGE_NONE};
+    } else if (!transform_by_word(TRANSFORM_KEY_EXCHANGE, rest, out)) {
+        return false;
+    }
+    out->type = (uint8_t)(TRANSFORM_ADDITIONAL_FIRST + word.data[2] - '1');
+    return true;
+}
+
 bool transform_by_word(uint8_t type, struct slice word, struct transform *out)
 {
     if (word.length == 0) {
         return false;
+    }
+    if ((type == 0 || transform_is_additional(type)) && additional_word(word, out)) {
+        return type == 0 || type == out->type;
     }
     if (plain_word(type, word, out)) {
         return true;
@@ -267,6 +290,9 @@ static const char *protocol_name(uint8_t protocol)
  * word. */
 static const char *protocol_objection(uint8_t protocol, const struct transform *t)
 {
+    if (transform_is_additional(t->type)) {
+        return protocol == PROTOCOL_IKE ? NULL : "belongs to the IKE proposal";
+    }
     if (protocol == PROTOCOL_IKE && t->type == TRANSFORM_ESN) {
         return "belongs to the ESP proposal, IKE has no such sequence numbers";
     }

@@ -30,6 +30,7 @@ static void check_choice(const struct proposals *policy, uint8_t protocol, size_
     uint8_t spi[8] = {1, 2, 3, 4, 5, 6, 7, 8};
 
     MUST(proposal_allows_suite(policy, protocol, &choice->suite, use));
+    MUST(use != PROPOSAL_WITH_ADDITIONAL || proposal_allows_choice(policy, protocol, choice));
     MUST(choice->number >= 1);
     proposal_answer(choice, (struct slice){spi, spi_bytes}, &answer);
     MUST(answer.proposal_count == 1 && answer.proposals[0].number == choice->number);
@@ -55,12 +56,21 @@ FUZZ(proposal_choice, 20000)
         return 0;
     }
     uint8_t protocol = (data[0] & 1) != 0 ? PROTOCOL_ESP : PROTOCOL_IKE;
-    enum proposal_use use =
-        protocol == PROTOCOL_ESP && (data[0] & 2) != 0 ? PROPOSAL_WITHOUT_KE : PROPOSAL_WITH_KE;
+    enum proposal_use use = (data[0] & 2) == 0         ? PROPOSAL_WITH_KE
+                            : protocol == PROTOCOL_ESP ? PROPOSAL_WITHOUT_KE
+                                                       : PROPOSAL_WITH_ADDITIONAL;
     size_t spi_bytes = protocol == PROTOCOL_ESP ? 4 : (data[0] & 4) != 0 ? 8 : 0;
     uint16_t group = (data[0] & 8) != 0 ? KEY_EXCHANGE_X25519 : KEY_EXCHANGE_MODP_2048;
 
     proposals_default(protocol, &policy);
+    if (use == PROPOSAL_WITH_ADDITIONAL) {
+        char why[160];
+
+        MUST(proposal_parse(protocol,
+                            SLICE_TEXT("aes256gcm16-x25519-modp2048-ke1_mlkem768-ke1_none-"
+                                       "ke2_mlkem1024-ke2_mlkem768-ke3_none"),
+                            &policy.list[policy.count++], why, sizeof(why)));
+    }
     if (proposal_choose(&offer, policies, 1, protocol, spi_bytes, use, group, &choice) ==
         PROPOSAL_CHOSEN) {
         check_choice(&policy, protocol, spi_bytes, use, &choice);

@@ -25,7 +25,7 @@ struct wire_facts {
 /* A suite that both allow, and what it is judged by, the most important first. */
 struct candidate {
     struct proposal_choice choice;
-    int merit[8];
+    int merit[9];
 };
 
 static bool protocol_is_ike(uint8_t protocol)
@@ -34,7 +34,7 @@ static bool protocol_is_ike(uint8_t protocol)
 }
 
 /* RFC 7296 3.3.3: which types may stand in a proposal. Another one makes it unusable. */
-static bool type_belongs(uint8_t protocol, uint8_t type)
+static bool type_belongs(uint8_t protocol, enum proposal_use use, uint8_t type)
 {
     switch (type) {
     case TRANSFORM_INTEGRITY:
@@ -47,7 +47,7 @@ static bool type_belongs(uint8_t protocol, uint8_t type)
     case TRANSFORM_ESN:
         return !protocol_is_ike(protocol);
     default:
-        return false;
+        return use == PROPOSAL_WITH_ADDITIONAL && transform_is_additional(type);
     }
 }
 
@@ -69,7 +69,7 @@ static bool spi_is_good(struct slice spi, size_t spi_bytes)
 /* False when the proposal is passed over as a whole. */
 static bool wire_proposal_look(const struct ikev2_sa_payload *sa,
                                const struct ikev2_wire_proposal *proposal, uint8_t protocol,
-                               size_t spi_bytes, struct wire_facts *facts)
+                               size_t spi_bytes, enum proposal_use use, struct wire_facts *facts)
 {
     *facts = (struct wire_facts){0};
     if (proposal->protocol != protocol || !spi_is_good(proposal->spi, spi_bytes)) {
@@ -78,7 +78,7 @@ static bool wire_proposal_look(const struct ikev2_sa_payload *sa,
     for (size_t i = 0; i < proposal->count; i++) {
         const struct ikev2_wire_transform *t = &sa->transforms[proposal->first + i];
 
-        if (!type_belongs(protocol, t->type)) {
+        if (!type_belongs(protocol, use, t->type)) {
             return false;
         }
         bool none = t->id == 0 && t->key_bits == 0 && !t->unknown_attribute;
@@ -198,7 +198,8 @@ static struct policy_facts find_common(const struct ikev2_sa_payload *sa,
 
         facts.has_esn |= t->type == TRANSFORM_ESN;
         facts.has_esn_no |= t->type == TRANSFORM_ESN && t->id == ESN_NO;
-        if (transform_is_none(t) || (t->type == TRANSFORM_ESN && t->id == ESN_NO)) {
+        if (transform_is_none(t) || transform_is_additional(t->type) ||
+            (t->type == TRANSFORM_ESN && t->id == ESN_NO)) {
             continue;
         }
         facts.has_key_exchange |= t->type == TRANSFORM_KEY_EXCHANGE;
@@ -273,6 +274,94 @@ static bool choose_group(uint8_t protocol, enum proposal_use use, const struct w
     }
     if (wire->has_key_exchange) {
         choice_add(&candidate->choice, TRANSFORM_KEY_EXCHANGE, KEY_EXCHANGE_NONE, 0);
+    }
+    return true;
+}
+
+/* Which of the types a proposal has, of the wire or of the policy. */
+struct has_type {
+    bool any, none;
+};
+
+static struct has_type wire_has_type(const struct ikev2_sa_payload *sa,
+                                     const struct ikev2_wire_proposal *proposal, uint8_t type)
+{
+    struct has_type has = {0};
+
+    for (size_t i = 0; i < proposal->count; i++) {
+        const struct ikev2_wire_transform *t = &sa->transforms[proposal->first + i];
+
+        has.any |= t->type == type;
+        has.none |= t->type == type && t->id == KEY_EXCHANGE_NONE && !t->unknown_attribute;
+    }
+    return has;
+}
+
+static struct has_type policy_type(const struct proposal *policy, uint8_t type)
+{
+    struct has_type has = {0};
+
+    for (size_t i = 0; i < policy->count; i++) {
+        has.any |= policy->transforms[i].type == type;
+        has.none |= policy->transforms[i].type == type && policy->transforms[i].id == 0;
+    }
+    return has;
+}
+
+static bool is_taken(const struct proposal_choice *choice, uint16_t group)
+{
+    for (size_t i = 0; i < choice->additional_count; i++) {
+        if (choice->additional[i] == group) {
+            return true;
+        }
+    }
+    return choice->suite.key_exchange == group;
+}
+
+/* The strongest common group of this type that is not taken yet; KEY_EXCHANGE_NONE. */
+static uint16_t find_additional(const struct ikev2_sa_payload *offer,
+                                const struct ikev2_wire_proposal *proposal,
+                                const struct proposal *policy, uint8_t type,
+                                const struct proposal_choice *choice)
+{
+    struct common best = {0};
+
+    for (size_t i = 0; i < policy->count; i++) {
+        const struct transform *t = &policy->transforms[i];
+
+        if (t->type != type || is_taken(choice, t->id)) {
+            continue;
+        }
+        const struct algorithm *algorithm = wire_proposal_find(offer, proposal, t);
+
+        if (algorithm != NULL) {
+            common_note(&best, t, algorithm);
+        }
+    }
+    return best.found ? best.transform.id : KEY_EXCHANGE_NONE;
+}
+
+/* RFC 9370 2.2.1. False: one side demands what the other does not want, or what is taken already.
+ */
+static bool choose_additional(const struct ikev2_sa_payload *offer,
+                              const struct ikev2_wire_proposal *proposal,
+                              const struct proposal *policy, struct proposal_choice *choice)
+{
+    for (uint8_t type = TRANSFORM_ADDITIONAL_FIRST; type <= TRANSFORM_ADDITIONAL_LAST; type++) {
+        struct has_type theirs = wire_has_type(offer, proposal, type);
+        struct has_type ours = policy_type(policy, type);
+        uint16_t group = find_additional(offer, proposal, policy, type, choice);
+
+        if (group == KEY_EXCHANGE_NONE &&
+            ((theirs.any && !theirs.none) || (ours.any && !ours.none))) {
+            return false;
+        }
+        if (theirs.any) {
+            choice_add(choice, type, group, 0);
+        }
+        if (group != KEY_EXCHANGE_NONE) {
+            choice->additional[choice->additional_count++] = group;
+        }
     }
     return true;
 }
@@ -373,6 +462,7 @@ static bool make_candidate(uint8_t protocol, enum proposal_use use, uint16_t ke_
 
     const int merit[] = {
         weakest,
+        0, /* additional key exchanges */
         cipher != NULL ? cipher->rank : 0,
         choice->suite.key_bits,
         integrity != NULL ? integrity->rank : UINT16_MAX,
@@ -410,9 +500,12 @@ static void try_pair(const struct ikev2_sa_payload *offer,
         struct candidate candidate;
 
         if (!make_candidate(policy->protocol, use, ke_group, wire, &facts, common,
-                            &common[ciphers[i]], &candidate)) {
+                            &common[ciphers[i]], &candidate) ||
+            (use == PROPOSAL_WITH_ADDITIONAL &&
+             !choose_additional(offer, proposal, policy, &candidate.choice))) {
             continue;
         }
+        candidate.merit[1] = candidate.choice.additional_count;
         if (!*found || is_better(&candidate, best)) {
             *best = candidate;
             best->choice.number = proposal->number;
@@ -432,7 +525,7 @@ static void try_policies(const struct ikev2_sa_payload *offer,
         const struct ikev2_wire_proposal *proposal = &offer->proposals[p];
         struct wire_facts wire;
 
-        if (!wire_proposal_look(offer, proposal, protocol, spi_bytes, &wire)) {
+        if (!wire_proposal_look(offer, proposal, protocol, spi_bytes, use, &wire)) {
             continue;
         }
         for (size_t l = 0; l < policy_count; l++) {
@@ -544,8 +637,11 @@ static bool policy_has_type(const struct proposal *policy, uint8_t type)
 static bool transform_is_offered(const struct transform *t, uint8_t protocol, bool aead,
                                  enum proposal_use use)
 {
-    if (transform_is_none(t) || !type_belongs(protocol, t->type)) {
+    if (transform_is_none(t) || !type_belongs(protocol, use, t->type)) {
         return false;
+    }
+    if (transform_is_additional(t->type)) {
+        return true;
     }
     switch ((enum transform_type)t->type) {
     case TRANSFORM_ENCRYPTION:
@@ -553,7 +649,7 @@ static bool transform_is_offered(const struct transform *t, uint8_t protocol, bo
     case TRANSFORM_INTEGRITY:
         return !aead;
     case TRANSFORM_KEY_EXCHANGE:
-        return use == PROPOSAL_WITH_KE;
+        return use != PROPOSAL_WITHOUT_KE;
     case TRANSFORM_PRF:
     case TRANSFORM_ESN:
         return true;
@@ -586,7 +682,7 @@ static bool offer_add(const struct proposal *policy, bool aead, struct slice spi
         return false;
     }
     sa_begin_proposal(out, (uint8_t)(out->proposal_count + 1), policy->protocol, spi);
-    for (int type = TRANSFORM_ENCRYPTION; type <= TRANSFORM_ESN; type++) {
+    for (int type = TRANSFORM_ENCRYPTION; type <= TRANSFORM_ADDITIONAL_LAST; type++) {
         for (size_t i = 0; i < policy->count; i++) {
             const struct transform *t = &policy->transforms[i];
 
@@ -594,9 +690,10 @@ static bool offer_add(const struct proposal *policy, bool aead, struct slice spi
                 continue;
             }
             const struct algorithm *algorithm = algorithm_find(t->type, t->id);
+            bool known = algorithm != NULL || transform_is_additional(t->type);
 
-            if (algorithm != NULL &&
-                !sa_add_transform(out, t->type, t->id, wire_key_bits(t, algorithm))) {
+            if (known && !sa_add_transform(out, t->type, t->id,
+                                           algorithm == NULL ? 0 : wire_key_bits(t, algorithm))) {
                 return false;
             }
         }
@@ -693,8 +790,9 @@ static bool answer_transform_is_good(const struct ikev2_sa_payload *offer,
     if (offer_contains(offer, offered, t)) {
         return true;
     }
-    return (t->type == TRANSFORM_INTEGRITY || t->type == TRANSFORM_KEY_EXCHANGE) && t->id == 0 &&
-           t->key_bits == 0 && !offer_contains_type(offer, offered, t->type);
+    return (t->type == TRANSFORM_INTEGRITY || t->type == TRANSFORM_KEY_EXCHANGE ||
+            transform_is_additional(t->type)) &&
+           t->id == 0 && t->key_bits == 0 && !offer_contains_type(offer, offered, t->type);
 }
 
 /* The key size as the policy has it: the wire leaves out what the algorithm fixes. */
@@ -729,17 +827,41 @@ static bool suite_take(struct suite *suite, const struct ikev2_wire_transform *t
     return false;
 }
 
-/* A type that was offered and is not in the answer: only ESN has a meaning when it is left
- * out. */
+/* RFC 9370 2.2.1: in the order of their types, none twice. */
+static bool choice_take_additional(struct proposal_choice *choice,
+                                   const struct ikev2_sa_payload *answer,
+                                   const struct ikev2_wire_proposal *chosen)
+{
+    for (uint8_t type = TRANSFORM_ADDITIONAL_FIRST; type <= TRANSFORM_ADDITIONAL_LAST; type++) {
+        for (size_t i = 0; i < chosen->count; i++) {
+            const struct ikev2_wire_transform *t = &answer->transforms[chosen->first + i];
+
+            if (t->type != type || t->id == KEY_EXCHANGE_NONE) {
+                continue;
+            }
+            for (size_t j = 0; j < choice->additional_count; j++) {
+                if (choice->additional[j] == t->id) {
+                    return false;
+                }
+            }
+            choice->additional[choice->additional_count++] = t->id;
+        }
+    }
+    return true;
+}
+
+/* A type that was offered and is not in the answer: only ESN has a meaning when it is left out, and
+ * an additional key exchange that may be none. */
 static bool missing_type_is_good(const struct ikev2_sa_payload *offer,
                                  const struct ikev2_wire_proposal *offered, uint8_t type)
 {
-    const struct ikev2_wire_transform without = {.type = TRANSFORM_ESN, .id = ESN_NO};
+    const struct ikev2_wire_transform without = {.type = type, .id = 0};
 
     if (!offer_contains_type(offer, offered, type)) {
         return true;
     }
-    return type == TRANSFORM_ESN && offer_contains(offer, offered, &without);
+    return (type == TRANSFORM_ESN || transform_is_additional(type)) &&
+           offer_contains(offer, offered, &without);
 }
 
 bool proposal_verify(const struct ikev2_sa_payload *answer, const struct proposals *policy,
@@ -770,19 +892,21 @@ bool proposal_verify(const struct ikev2_sa_payload *answer, const struct proposa
     for (size_t i = 0; i < chosen->count; i++) {
         const struct ikev2_wire_transform *t = &answer->transforms[chosen->first + i];
 
-        if (!type_belongs(protocol, t->type) || (types_seen & (1u << t->type)) != 0 ||
-            !answer_transform_is_good(&offer, offered, t) || !suite_take(&result.suite, t)) {
+        if (!type_belongs(protocol, use, t->type) || (types_seen & (1u << t->type)) != 0 ||
+            !answer_transform_is_good(&offer, offered, t) ||
+            (!transform_is_additional(t->type) && !suite_take(&result.suite, t))) {
             return false;
         }
         types_seen |= 1u << t->type;
         choice_add(&result, t->type, t->id, t->key_bits);
     }
-    for (int type = TRANSFORM_ENCRYPTION; type <= TRANSFORM_ESN; type++) {
+    for (uint8_t type = TRANSFORM_ENCRYPTION; type <= TRANSFORM_ADDITIONAL_LAST; type++) {
         if ((types_seen & (1u << type)) == 0 && !missing_type_is_good(&offer, offered, type)) {
             return false;
         }
     }
-    if (!suite_is_good_for(protocol, &result.suite)) {
+    if (!suite_is_good_for(protocol, &result.suite) ||
+        !choice_take_additional(&result, answer, chosen)) {
         return false;
     }
     *choice = result;
@@ -829,7 +953,7 @@ static bool policy_allows(const struct proposal *policy, const struct suite *sui
                    !policy_has(policy, TRANSFORM_INTEGRITY, suite->integrity, 0)) {
         return false;
     }
-    if (use == PROPOSAL_WITH_KE) {
+    if (use != PROPOSAL_WITHOUT_KE) {
         bool allowed = suite->key_exchange == KEY_EXCHANGE_NONE
                            ? !policy_has_type(policy, TRANSFORM_KEY_EXCHANGE)
                            : policy_has(policy, TRANSFORM_KEY_EXCHANGE, suite->key_exchange, 0);
@@ -850,6 +974,39 @@ bool proposal_allows_suite(const struct proposals *policy, uint8_t protocol,
 {
     for (size_t q = 0; q < policy->count; q++) {
         if (policy->list[q].protocol == protocol && policy_allows(&policy->list[q], suite, use)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool policy_allows_additional(const struct proposal *policy,
+                                     const struct proposal_choice *choice)
+{
+    for (uint8_t type = TRANSFORM_ADDITIONAL_FIRST; type <= TRANSFORM_ADDITIONAL_LAST; type++) {
+        uint16_t group = KEY_EXCHANGE_NONE;
+        struct has_type has = policy_type(policy, type);
+
+        for (size_t i = 0; i < choice->count; i++) {
+            group = choice->transforms[i].type == type ? choice->transforms[i].id : group;
+        }
+        if (group == KEY_EXCHANGE_NONE ? has.any && !has.none
+                                       : !policy_has(policy, type, group, 0)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool proposal_allows_choice(const struct proposals *policy, uint8_t protocol,
+                            const struct proposal_choice *choice)
+{
+    for (size_t q = 0; q < policy->count; q++) {
+        const struct proposal *one = &policy->list[q];
+
+        if (one->protocol == protocol &&
+            policy_allows(one, &choice->suite, PROPOSAL_WITH_ADDITIONAL) &&
+            policy_allows_additional(one, choice)) {
             return true;
         }
     }
@@ -909,7 +1066,9 @@ static void word_of(const struct transform *t, char word[WORD_BYTES])
 {
     const struct algorithm *algorithm = algorithm_find(t->type, t->id);
 
-    if (algorithm != NULL && algorithm_allows_key_bits(algorithm, t->key_bits)) {
+    bool is_none = transform_is_additional(t->type) && t->id == KEY_EXCHANGE_NONE;
+
+    if (is_none || (algorithm != NULL && algorithm_allows_key_bits(algorithm, t->key_bits))) {
         transform_word(t, word, WORD_BYTES);
         return;
     }

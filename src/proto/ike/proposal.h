@@ -30,6 +30,7 @@
 enum proposal_use {
     PROPOSAL_WITH_KE, /* IKE SAs, and children in CREATE_CHILD_SA */
     PROPOSAL_WITHOUT_KE, /* the child in IKE_AUTH */
+    PROPOSAL_WITH_ADDITIONAL, /* IKE_SA_INIT, where both sides know IKE_INTERMEDIATE (RFC 9370) */
 };
 
 enum proposal_verdict {
@@ -38,12 +39,15 @@ enum proposal_verdict {
     PROPOSAL_WRONG_GROUP, /* INVALID_KE_PAYLOAD: wants choice.suite.key_exchange */
 };
 
-#define PROPOSAL_CHOICE_TRANSFORMS_MAX 5
+#define PROPOSAL_CHOICE_TRANSFORMS_MAX (5 + ADDITIONAL_KEY_EXCHANGES_MAX)
 
 struct proposal_choice {
     struct suite suite;
     uint8_t number; /* of the proposal that was chosen */
     uint8_t protocol; /* enum proposal_protocol */
+    /* Groups of the additional key exchanges, in their order; none stands there twice. */
+    uint8_t additional_count;
+    uint16_t additional[ADDITIONAL_KEY_EXCHANGES_MAX];
     uint64_t spi; /* of whoever wrote the payload: 0 (IKE_SA_INIT), IKE SPI, or ESP SPI */
     /* What proposal_answer() writes: one of each type that the offered proposal has. */
     uint8_t count;
@@ -55,6 +59,9 @@ struct proposal_choice {
  * in IKE_SA_INIT, 8 for the rekeying of an IKE SA, 4 for ESP and AH; proposals of another protocol,
  * with an SPI of another size or with SPI 0 are passed over. `ke_group`: of the KE payload, 0 when
  * there was none.
+ *
+ * Additional key exchanges: one of each type that either side names and does not make optional, and
+ * the more of them the better.
  *
  * A proposal is passed over as well when it has a transform type that we do not know or lacks one
  * that must be there; a transform when its ID, its key size or an attribute of it is unknown (RFC
@@ -90,10 +97,14 @@ MUST_USE bool proposal_verify(const struct ikev2_sa_payload *answer, const struc
                               uint8_t protocol, size_t spi_bytes, enum proposal_use use,
                               struct proposal_choice *choice);
 
-/* True when a proposal of the policy allows this very suite: for a responder that learns only
- * in IKE_AUTH who the peer is. With PROPOSAL_WITHOUT_KE the key exchange is not looked at. */
+/* True when a proposal of the policy allows this very suite. With PROPOSAL_WITHOUT_KE the key
+ * exchange is not looked at. */
 MUST_USE bool proposal_allows_suite(const struct proposals *policy, uint8_t protocol,
                                     const struct suite *suite, enum proposal_use use);
+/* The same with the additional key exchanges: for a responder that learns only in IKE_AUTH who the
+ * peer is. */
+MUST_USE bool proposal_allows_choice(const struct proposals *policy, uint8_t protocol,
+                                     const struct proposal_choice *choice);
 
 /* The group an initiator sends first: the first key exchange of the first proposal that has
  * one; KEY_EXCHANGE_NONE. */

@@ -826,3 +826,130 @@ TEST(ah_and_esp_do_not_answer_for_each_other)
                 PROPOSAL_NONE);
     CHECK_EQUAL(choose_esp(&ah, "aes128-sha256", PROPOSAL_WITHOUT_KE, 0, &choice), PROPOSAL_NONE);
 }
+
+/* ---- additional key exchanges (RFC 9370) ---- */
+
+static enum proposal_verdict choose_additional(const char *offered, const char *allowed,
+                                               struct proposal_choice *choice)
+{
+    struct proposals first = policy_of(PROTOCOL_IKE, offered);
+    struct proposals second = policy_of(PROTOCOL_IKE, allowed);
+    const struct proposals *list[] = {&second};
+    struct ikev2_sa_payload offer, answer;
+    struct proposal_choice seen;
+
+    CHECK(
+        proposal_offer(&first, PROTOCOL_IKE, (struct slice){0}, PROPOSAL_WITH_ADDITIONAL, &offer));
+    enum proposal_verdict verdict = proposal_choose(
+        &offer, list, 1, PROTOCOL_IKE, 0, PROPOSAL_WITH_ADDITIONAL, KEY_EXCHANGE_X25519, choice);
+
+    if (verdict == PROPOSAL_CHOSEN) {
+        proposal_answer(choice, (struct slice){0}, &answer);
+        CHECK(proposal_verify(&answer, &first, PROTOCOL_IKE, 0, PROPOSAL_WITH_ADDITIONAL, &seen));
+        CHECK_EQUAL(seen.additional_count, choice->additional_count);
+        CHECK_BYTES(seen.additional, choice->additional, sizeof(seen.additional));
+        CHECK(proposal_allows_choice(&first, PROTOCOL_IKE, choice));
+        CHECK(proposal_allows_choice(&second, PROTOCOL_IKE, choice));
+    }
+    return verdict;
+}
+
+#define SUITE "aes256gcm16-sha384-x25519"
+
+TEST(additional_key_exchanges_are_those_that_both_want)
+{
+    static const struct {
+        const char *offered, *allowed;
+        uint8_t count;
+        uint16_t groups[3];
+    } cases[] = {
+        {SUITE "-ke1_mlkem768", SUITE "-ke1_mlkem768", 1, {KEY_EXCHANGE_ML_KEM_768}},
+        {SUITE "-ke1_mlkem768-ke1_mlkem1024",
+         SUITE "-ke1_mlkem1024-ke1_mlkem768",
+         1,
+         {KEY_EXCHANGE_ML_KEM_1024}},
+        {SUITE "-ke1_mlkem768-ke1_none", SUITE, 0, {0}},
+        {SUITE, SUITE "-ke1_mlkem768-ke1_none", 0, {0}},
+        /* None twice, and the strongest first: the second finds another. */
+        {SUITE "-ke1_mlkem768-ke1_mlkem512-ke2_mlkem768-ke2_mlkem512",
+         SUITE "-ke1_mlkem768-ke1_mlkem512-ke2_mlkem768-ke2_mlkem512",
+         2,
+         {KEY_EXCHANGE_ML_KEM_768, KEY_EXCHANGE_ML_KEM_512}},
+        {SUITE "-ke2_mlkem768-ke5_ecp384-ke7_none",
+         SUITE "-ke2_mlkem768-ke5_ecp384",
+         2,
+         {KEY_EXCHANGE_ML_KEM_768, KEY_EXCHANGE_ECP_384}},
+        /* The better of two proposals is the one with more of them. */
+        {SUITE ", " SUITE "-ke1_mlkem768",
+         SUITE ", " SUITE "-ke1_mlkem768",
+         1,
+         {KEY_EXCHANGE_ML_KEM_768}},
+    };
+
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        struct proposal_choice choice;
+
+        CHECK_EQUAL(choose_additional(cases[i].offered, cases[i].allowed, &choice),
+                    PROPOSAL_CHOSEN);
+        CHECK_EQUAL(choice.additional_count, cases[i].count);
+        CHECK_BYTES(choice.additional, cases[i].groups, cases[i].count * sizeof(uint16_t));
+    }
+}
+
+TEST(additional_key_exchanges_that_one_side_demands_and_the_other_has_not_are_refused)
+{
+    static const char *const cases[][2] = {
+        {SUITE "-ke1_mlkem768", SUITE},
+        {SUITE, SUITE "-ke1_mlkem768"},
+        {SUITE "-ke1_mlkem768", SUITE "-ke1_mlkem1024"},
+        {SUITE "-ke1_mlkem768", SUITE "-ke2_mlkem768"},
+        {SUITE "-ke1_mlkem768-ke2_mlkem768", SUITE "-ke1_mlkem768-ke2_mlkem768"},
+        {SUITE "-ke1_x25519", SUITE "-ke1_x25519"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        struct proposal_choice choice;
+
+        CHECK_EQUAL(choose_additional(cases[i][0], cases[i][1], &choice), PROPOSAL_NONE);
+    }
+}
+
+TEST(an_answer_with_the_same_additional_key_exchange_twice_is_refused)
+{
+    struct proposals policy =
+        policy_of(PROTOCOL_IKE, SUITE "-ke1_mlkem768-ke1_mlkem512-ke2_mlkem768-ke2_mlkem512");
+    struct proposal_choice choice, seen;
+    const struct proposals *list[] = {&policy};
+    struct ikev2_sa_payload offer, answer;
+
+    CHECK(
+        proposal_offer(&policy, PROTOCOL_IKE, (struct slice){0}, PROPOSAL_WITH_ADDITIONAL, &offer));
+    CHECK_EQUAL(proposal_choose(&offer, list, 1, PROTOCOL_IKE, 0, PROPOSAL_WITH_ADDITIONAL,
+                                KEY_EXCHANGE_X25519, &choice),
+                PROPOSAL_CHOSEN);
+    proposal_answer(&choice, (struct slice){0}, &answer);
+    for (size_t i = 0; i < answer.transform_count; i++) {
+        if (answer.transforms[i].type == TRANSFORM_ADDITIONAL_FIRST + 1) {
+            answer.transforms[i].id = KEY_EXCHANGE_ML_KEM_768;
+        }
+    }
+    CHECK(!proposal_verify(&answer, &policy, PROTOCOL_IKE, 0, PROPOSAL_WITH_ADDITIONAL, &seen));
+}
+
+TEST(without_additional_key_exchanges_their_types_are_unknown)
+{
+    struct proposals policy = policy_of(PROTOCOL_IKE, SUITE "-ke1_mlkem768");
+    const struct proposals *list[] = {&policy};
+    struct proposal_choice choice;
+    struct ikev2_sa_payload offer;
+
+    CHECK(proposal_offer(&policy, PROTOCOL_IKE, (struct slice){0}, PROPOSAL_WITH_KE, &offer));
+    for (size_t i = 0; i < offer.transform_count; i++) {
+        CHECK(offer.transforms[i].type <= TRANSFORM_ESN);
+    }
+    CHECK(
+        proposal_offer(&policy, PROTOCOL_IKE, (struct slice){0}, PROPOSAL_WITH_ADDITIONAL, &offer));
+    CHECK_EQUAL(proposal_choose(&offer, list, 1, PROTOCOL_IKE, 0, PROPOSAL_WITH_KE,
+                                KEY_EXCHANGE_X25519, &choice),
+                PROPOSAL_NONE);
+}

@@ -23,13 +23,17 @@ static bool own_auth(struct ikev2_sa *sa, const struct ikev2_policy *policy, uin
     uint8_t body[ID_BODY_BYTES];
     struct writer w = writer_over(body, sizeof(body));
     struct ikev2_auth_octets octets;
+    uint8_t int_auth[IKEV2_INT_AUTH_BYTES_MAX];
     const struct ikev2_nonce *nonce = sa->initiator ? &h->nonce_r : &h->nonce_i;
 
     ikev2_write_id(&w, &id);
-    return writer_ok(&w) &&
-           ikev2_auth_octets(&sa->current->keys, sa->initiator, h->own_message,
-                             ikev2_nonce_slice(nonce), writer_written(&w), &octets) &&
-           ikev2_auth_shared_key(&sa->current->keys, &policy->shared_key, &octets, out, length);
+    if (!writer_ok(&w) ||
+        !ikev2_auth_octets(&sa->current->keys, sa->initiator, h->own_message,
+                           ikev2_nonce_slice(nonce), writer_written(&w), &octets)) {
+        return false;
+    }
+    octets.int_auth = ikev2_intermediate_signed(h, int_auth);
+    return ikev2_auth_shared_key(&sa->current->keys, &policy->shared_key, &octets, out, length);
 }
 
 static bool peer_auth_is_right(struct ikev2_sa *sa, const struct secret *shared_key,
@@ -38,10 +42,14 @@ static bool peer_auth_is_right(struct ikev2_sa *sa, const struct secret *shared_
     const struct ikev2_handshake *h = sa->handshake;
     const struct ikev2_nonce *nonce = sa->initiator ? &h->nonce_i : &h->nonce_r;
     struct ikev2_auth_octets octets;
+    uint8_t int_auth[IKEV2_INT_AUTH_BYTES_MAX];
 
-    return ikev2_auth_octets(&sa->current->keys, !sa->initiator, h->peer_message,
-                             ikev2_nonce_slice(nonce), id_whole, &octets) &&
-           ikev2_auth_verify_shared_key(&sa->current->keys, shared_key, &octets, auth);
+    if (!ikev2_auth_octets(&sa->current->keys, !sa->initiator, h->peer_message,
+                           ikev2_nonce_slice(nonce), id_whole, &octets)) {
+        return false;
+    }
+    octets.int_auth = ikev2_intermediate_signed(h, int_auth);
+    return ikev2_auth_verify_shared_key(&sa->current->keys, shared_key, &octets, auth);
 }
 
 /* Whom the peer proved to be. When there is no memory for it the IKE SA is over. */
@@ -142,6 +150,7 @@ static void auth_send(struct ikev2_turn *t)
     uint8_t auth[PRF_OUTPUT_BYTES_MAX];
     size_t length;
 
+    h->auth_message_id = sa->current->request_id;
     if (!own_auth(sa, policy, auth, &length)) {
         ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_IKE_AUTH, 0, "AUTH could not be computed");
         return;
@@ -347,6 +356,7 @@ void ikev2_auth_request(struct ikev2_turn *t, struct ikev2_ike *ike, const struc
     struct ikev2_auth_payload auth;
 
     sa->state = IKEV2_STATE_AUTH;
+    h->auth_message_id = m->header.message_id;
     if (m->critical != 0) {
         ikev2_send_notify(t, ike, IKEV2_UNSUPPORTED_CRITICAL_PAYLOAD,
                           (struct slice){&m->critical, 1});
@@ -434,7 +444,7 @@ static bool auth_check_initiator(struct ikev2_turn *t, const struct ikev2_policy
         refuse(t, ike, IKEV2_AUTHENTICATION_FAILED, &failure);
         return false;
     }
-    if (!proposal_allows_suite(policy->ike, PROTOCOL_IKE, &ike->keys.suite, PROPOSAL_WITH_KE)) {
+    if (!proposal_allows_choice(policy->ike, PROTOCOL_IKE, &h->choice)) {
         struct ikev2_failure failure;
         struct text theirs;
         const struct proposals *ours = policy->ike;

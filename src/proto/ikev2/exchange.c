@@ -259,8 +259,8 @@ void ikev2_resend(struct ikev2_turn *t, const struct ikev2_sent *sent, const str
     send_datagrams(t, sent, local, peer, false);
 }
 
-static struct ikev2_header header_of(const struct ikev2_ike *ike, uint8_t exchange, bool response,
-                                     uint32_t message_id)
+struct ikev2_header ikev2_header_of(const struct ikev2_ike *ike, uint8_t exchange, bool response,
+                                    uint32_t message_id)
 {
     return (struct ikev2_header){
         .spi_i = ike->spi_i,
@@ -363,7 +363,7 @@ bool ikev2_send_request(struct ikev2_turn *t, struct ikev2_ike *ike, uint8_t exc
                         struct ikev2_outgoing *o)
 {
     assert(ike->request == NULL);
-    struct ikev2_header header = header_of(ike, exchange, false, ike->request_id);
+    struct ikev2_header header = ikev2_header_of(ike, exchange, false, ike->request_id);
     struct ikev2_sent *sent = seal(t, ike, &header, o);
 
     if (sent == NULL) {
@@ -377,7 +377,7 @@ bool ikev2_send_request(struct ikev2_turn *t, struct ikev2_ike *ike, uint8_t exc
 bool ikev2_send_response(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev2_outgoing *o)
 {
     assert(ike->busy);
-    struct ikev2_header header = header_of(ike, ike->busy_exchange, true, ike->expected_id);
+    struct ikev2_header header = ikev2_header_of(ike, ike->busy_exchange, true, ike->expected_id);
     struct ikev2_sent *sent = seal(t, ike, &header, o);
 
     if (sent == NULL) {
@@ -443,7 +443,8 @@ void ikev2_request_done(struct ikev2_turn *t, struct ikev2_ike *ike)
 /* A request of ours as it was sent, for whoever watches: only that it went out again. */
 static void trace_again(struct ikev2_turn *t, const struct ikev2_ike *ike)
 {
-    struct ikev2_header header = header_of(ike, ike->request_exchange, false, ike->request_id);
+    struct ikev2_header header =
+        ikev2_header_of(ike, ike->request_exchange, false, ike->request_id);
 
     ikev2_trace(t, true, true, &header, IKEV2_NO_NEXT_PAYLOAD, (struct slice){NULL, 0});
 }
@@ -478,8 +479,12 @@ static void answer_again(struct ikev2_turn *t, struct ikev2_ike *ike, struct sli
     struct ikev2_sk_opened opened;
     uint8_t *buffer = ikev2_turn_memory(t->sa, message.length);
 
+    const struct ikev2_handshake *h = t->sa->handshake;
+    bool has_before = h != NULL && h->before.suite.encryption != ENCRYPTION_NONE;
+
     if (ike->response == NULL || buffer == NULL ||
-        !ikev2_sk_open(&ike->keys, !ike->initiator, message, buffer, &opened)) {
+        (!ikev2_sk_open(&ike->keys, !ike->initiator, message, buffer, &opened) &&
+         !(has_before && ikev2_sk_open(&h->before, !ike->initiator, message, buffer, &opened)))) {
         return;
     }
     if (!opened.fragment || opened.number == 1) {

@@ -115,8 +115,8 @@ static void take_natd(struct ikev2_sa *sa)
     sa->udp_agreed = sa->nat_supported && h->prefers_udp && h->peer_prefers_udp;
 }
 
-static void ask_key_exchange(struct ikev2_turn *t, uint16_t group, const struct key_pair *pair,
-                             struct slice peer_public)
+void ikev2_handshake_ask_key_exchange(struct ikev2_turn *t, uint16_t group,
+                                      const struct key_pair *pair, struct slice peer_public)
 {
     struct ikev2_handshake *h = t->sa->handshake;
     struct ikev2_action *action = ikev2_act(t, IKEV2_ASK_KEY_EXCHANGE);
@@ -191,7 +191,17 @@ void ikev2_init_start(struct ikev2_turn *t)
         return;
     }
     h->tried[h->tried_count++] = h->group;
-    ask_key_exchange(t, h->group, NULL, (struct slice){NULL, 0});
+    ikev2_handshake_ask_key_exchange(t, h->group, NULL, (struct slice){NULL, 0});
+}
+
+static bool has_additional(const struct ikev2_sa_payload *offer)
+{
+    for (size_t i = 0; i < offer->transform_count; i++) {
+        if (transform_is_additional(offer->transforms[i].type)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void init_send(struct ikev2_turn *t)
@@ -201,8 +211,8 @@ static void init_send(struct ikev2_turn *t)
     struct ikev2_sa_payload offer;
     struct init_message out;
 
-    if (!proposal_offer(sa->policy->ike, PROTOCOL_IKE, (struct slice){NULL, 0}, PROPOSAL_WITH_KE,
-                        &offer)) {
+    if (!proposal_offer(sa->policy->ike, PROTOCOL_IKE, (struct slice){NULL, 0},
+                        PROPOSAL_WITH_ADDITIONAL, &offer)) {
         ikev2_over_for(t, IKEV2_FAIL_NO_PROPOSAL, IKEV2_IKE_SA_INIT, 0,
                        "the policy has nothing to offer");
         return;
@@ -218,6 +228,9 @@ static void init_send(struct ikev2_turn *t)
     }
     if (sa->policy->fragmentation) {
         init_notify(&out, IKEV2_FRAGMENTATION_SUPPORTED, (struct slice){NULL, 0});
+    }
+    if (has_additional(&offer)) {
+        init_notify(&out, IKEV2_INTERMEDIATE_EXCHANGE_SUPPORTED, (struct slice){NULL, 0});
     }
     h->prefers_udp = sa->policy->allow_encapsulation && init_can_float(sa);
     if (h->prefers_udp) {
@@ -269,7 +282,7 @@ static void init_invalid_ke(struct ikev2_turn *t, const struct ikev2_notify_payl
     key_pair_wipe(&h->pair);
     h->has_pair = false;
     retransmit_stop(&t->sa->current->retransmit);
-    ask_key_exchange(t, group, NULL, (struct slice){NULL, 0});
+    ikev2_handshake_ask_key_exchange(t, group, NULL, (struct slice){NULL, 0});
 }
 
 static void init_error(struct ikev2_turn *t, uint16_t type)
@@ -304,8 +317,11 @@ static void init_take_response(struct ikev2_turn *t, const struct ikev2_message 
         init_refused_for(t, IKEV2_FAIL_SYNTAX, 0, "the response to IKE_SA_INIT is malformed");
         return;
     }
-    if (!proposal_verify(&answer, sa->policy->ike, PROTOCOL_IKE, 0, PROPOSAL_WITH_KE, &h->choice) ||
-        h->choice.suite.key_exchange != h->group || ke.group != h->group) {
+    h->intermediate = ikev2_message_notify(m, IKEV2_INTERMEDIATE_EXCHANGE_SUPPORTED) != NULL;
+    if (!proposal_verify(&answer, sa->policy->ike, PROTOCOL_IKE, 0, PROPOSAL_WITH_ADDITIONAL,
+                         &h->choice) ||
+        h->choice.suite.key_exchange != h->group || ke.group != h->group ||
+        (h->choice.additional_count > 0 && !h->intermediate)) {
         struct ikev2_failure failure;
         const struct proposals *ours = sa->policy->ike;
 
@@ -323,7 +339,7 @@ static void init_take_response(struct ikev2_turn *t, const struct ikev2_message 
     init_read_natd(&h->natd, m, local, peer);
     h->peer_fragments = ikev2_message_notify(m, IKEV2_FRAGMENTATION_SUPPORTED) != NULL;
     h->peer_prefers_udp = ikev2_message_vendor(m, SLICE_OF(prefers_udp));
-    ask_key_exchange(t, h->group, &h->pair, ke.value);
+    ikev2_handshake_ask_key_exchange(t, h->group, &h->pair, ke.value);
 }
 
 static void init_response(struct ikev2_turn *t, struct ikev2_message *m, struct slice message,
@@ -406,7 +422,7 @@ static void initiator_answered(struct ikev2_turn *t, bool ok, struct key_pair *p
     take_natd(sa);
     init_float(sa);
     sa->fragmentation = sa->policy->fragmentation && h->peer_fragments;
-    ikev2_auth_begin(t);
+    ikev2_intermediate_begin(t);
 }
 
 void ikev2_init_give_up(struct ikev2_turn *t)
@@ -469,6 +485,20 @@ static void init_wrong_group(struct ikev2_turn *t, const struct ikev2_message *m
     ikev2_over_for(t, IKEV2_FAIL_NONE, IKEV2_IKE_SA_INIT, IKEV2_INVALID_KE_PAYLOAD, "");
 }
 
+/* RFC 9370 2.2.1: without IKE_INTERMEDIATE their types are unknown ones. */
+static void pass_over_additional(struct ikev2_sa_payload *offer)
+{
+    for (size_t p = 0; p < offer->proposal_count; p++) {
+        struct ikev2_wire_proposal *proposal = &offer->proposals[p];
+
+        for (size_t i = 0; i < proposal->count; i++) {
+            if (transform_is_additional(offer->transforms[proposal->first + i].type)) {
+                proposal->protocol = 0;
+            }
+        }
+    }
+}
+
 static void init_choose(struct ikev2_turn *t, const struct ikev2_message *m)
 {
     struct ikev2_sa *sa = t->sa;
@@ -482,8 +512,12 @@ static void init_choose(struct ikev2_turn *t, const struct ikev2_message *m)
         ikev2_over_for(t, IKEV2_FAIL_SYNTAX, IKEV2_IKE_SA_INIT, 0, "a malformed IKE_SA_INIT");
         return;
     }
+    h->intermediate = ikev2_message_notify(m, IKEV2_INTERMEDIATE_EXCHANGE_SUPPORTED) != NULL;
+    if (!h->intermediate) {
+        pass_over_additional(&offer);
+    }
     switch (proposal_choose(&offer, policy->ike, policy->ike_count, PROTOCOL_IKE, 0,
-                            PROPOSAL_WITH_KE, ke.group, &h->choice)) {
+                            PROPOSAL_WITH_ADDITIONAL, ke.group, &h->choice)) {
     case PROPOSAL_NONE:
         init_no_proposal(t, m, &offer);
         return;
@@ -495,7 +529,7 @@ static void init_choose(struct ikev2_turn *t, const struct ikev2_message *m)
     }
     h->group = ke.group;
     h->peer_fragments = ikev2_message_notify(m, IKEV2_FRAGMENTATION_SUPPORTED) != NULL;
-    ask_key_exchange(t, ke.group, NULL, ke.value);
+    ikev2_handshake_ask_key_exchange(t, ke.group, NULL, ke.value);
 }
 
 static void init_request(struct ikev2_turn *t, struct ikev2_message *m, struct slice message,
@@ -562,6 +596,9 @@ static void init_respond(struct ikev2_turn *t, const struct key_pair *pair)
     }
     if (sa->fragmentation) {
         init_notify(&out, IKEV2_FRAGMENTATION_SUPPORTED, (struct slice){NULL, 0});
+    }
+    if (h->choice.additional_count > 0) {
+        init_notify(&out, IKEV2_INTERMEDIATE_EXCHANGE_SUPPORTED, (struct slice){NULL, 0});
     }
     if (sa->udp_agreed) {
         /* Only in answer to the same: there are peers that stumble over what they do not know. */

@@ -221,6 +221,31 @@ bool ikev2_auth_octets(const struct ikev2_keys *keys, bool initiator, struct sli
     return true;
 }
 
+bool ikev2_int_auth(const struct ikev2_keys *keys, bool initiator, struct slice before,
+                    const struct ikev2_header *header, uint8_t first, struct slice chain,
+                    uint8_t out[PRF_OUTPUT_BYTES_MAX], size_t *length)
+{
+    const struct secret *sk_p = initiator ? &keys->sk_pi : &keys->sk_pr;
+    struct ikev2_header adjusted = *header;
+    uint8_t heads[IKEV2_HEAD_BYTES + IKEV2_PAYLOAD_HEAD_BYTES];
+    struct writer w = writer_over(heads, sizeof(heads));
+
+    /* As if it were neither encrypted nor in fragments. */
+    adjusted.next_payload = IKEV2_SK;
+    adjusted.length = (uint32_t)(sizeof(heads) + chain.length);
+    ikev2_write_header(&w, &adjusted);
+    write_u8(&w, first);
+    write_u8(&w, 0);
+    write_u16(&w, (uint16_t)(IKEV2_PAYLOAD_HEAD_BYTES + chain.length));
+
+    const struct slice parts[] = {before, writer_written(&w), chain};
+
+    *length = prf_output_bytes(keys->suite.prf);
+    return writer_ok(&w) && sk_p->length > 0 &&
+           chain.length <= UINT16_MAX - IKEV2_PAYLOAD_HEAD_BYTES &&
+           prf(keys->suite.prf, secret_slice(sk_p), parts, ARRAY_LENGTH(parts), out);
+}
+
 bool ikev2_auth_shared_key(const struct ikev2_keys *keys, const struct secret *shared_key,
                            const struct ikev2_auth_octets *octets,
                            uint8_t out[PRF_OUTPUT_BYTES_MAX], size_t *length)
@@ -232,6 +257,7 @@ bool ikev2_auth_shared_key(const struct ikev2_keys *keys, const struct secret *s
         octets->message,
         octets->nonce,
         {octets->maced_id, octets->maced_id_bytes},
+        octets->int_auth,
     };
 
     *length = 0;

@@ -10,6 +10,7 @@
 #include "base/secret.h"
 #include "crypto/catalog.h"
 #include "crypto/prf.h"
+#include "wire/ikev2.h"
 
 /* Owned by one IKE SA; zeros are a set without keys. */
 struct ikev2_keys {
@@ -58,11 +59,18 @@ struct ikev2_auth_octets {
     struct slice nonce;
     uint8_t maced_id[PRF_OUTPUT_BYTES_MAX];
     size_t maced_id_bytes;
+    /* RFC 9242 3.3.2: behind all else; set by the caller, empty without IKE_INTERMEDIATE. */
+    struct slice int_auth;
 };
 /* `initiator`: whose octets, of the original initiator of this IKE SA or of the responder. */
 MUST_USE bool ikev2_auth_octets(const struct ikev2_keys *keys, bool initiator, struct slice message,
                                 struct slice nonce_of_other, struct slice id_whole,
                                 struct ikev2_auth_octets *out);
+/* RFC 9242 3.3.2: what one side has said in IKE_INTERMEDIATE so far, with one message more:
+ * `before` is empty for the first. Keys are those that the message is sealed with. */
+MUST_USE bool ikev2_int_auth(const struct ikev2_keys *keys, bool initiator, struct slice before,
+                             const struct ikev2_header *header, uint8_t first, struct slice chain,
+                             uint8_t out[PRF_OUTPUT_BYTES_MAX], size_t *length);
 /* AUTH = prf(prf(shared secret, "Key Pad for IKEv2"), octets); `out` has suite's PRF output
  * length, given in *length. Refuses an empty shared secret. */
 MUST_USE bool ikev2_auth_shared_key(const struct ikev2_keys *keys, const struct secret *shared_key,

@@ -7,6 +7,7 @@
  *     exchange.c       one IKE SA's two windows: sealing, fragments, sending again, receiving
  *     message.c        a chain of payloads as one value; a chain being written
  *     init.c           IKE_SA_INIT
+ *     intermediate.c   IKE_INTERMEDIATE: additional key exchanges
  *     auth.c           IKE_AUTH
  *     work.c           what an exchange needs while it goes on
  *     child.c          the life of a child
@@ -196,6 +197,9 @@ uint64_t ikev2_fresh_spi(struct ikev2_sa *sa);
  * False only when there is no memory: the SA is over then. */
 bool ikev2_send_request(struct ikev2_turn *t, struct ikev2_ike *ike, uint8_t exchange,
                         struct ikev2_outgoing *o);
+/* Of the next message of ours in this exchange. */
+struct ikev2_header ikev2_header_of(const struct ikev2_ike *ike, uint8_t exchange, bool response,
+                                    uint32_t message_id);
 bool ikev2_send_response(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev2_outgoing *o);
 /* A response that has one notify and nothing else. */
 void ikev2_send_notify(struct ikev2_turn *t, struct ikev2_ike *ike, uint16_t type,
@@ -453,7 +457,8 @@ void ikev2_informational_response(struct ikev2_turn *t, struct ikev2_ike *ike,
 enum ikev2_state {
     IKEV2_STATE_NEW,
     IKEV2_STATE_INIT, /* IKE_SA_INIT goes on */
-    IKEV2_STATE_HALF_OPEN, /* responder: waits for IKE_AUTH */
+    IKEV2_STATE_INTERMEDIATE, /* initiator: IKE_INTERMEDIATE goes on */
+    IKEV2_STATE_HALF_OPEN, /* responder: waits for IKE_INTERMEDIATE or IKE_AUTH */
     IKEV2_STATE_AUTH, /* IKE_AUTH goes on */
     IKEV2_STATE_UP,
     IKEV2_STATE_OVER,
@@ -478,6 +483,13 @@ struct ikev2_handshake {
     struct natd natd;
     bool peer_fragments; /* he can put fragments together */
     bool prefers_udp, peer_prefers_udp; /* ESP in UDP even without a NAT: said by us, by him */
+    /* RFC 9242, RFC 9370 */
+    bool intermediate; /* both sides know IKE_INTERMEDIATE */
+    uint8_t additional_done; /* of choice.additional */
+    uint8_t int_auth_bytes; /* 0 before the first */
+    uint8_t int_auth_i[PRF_OUTPUT_BYTES_MAX], int_auth_r[PRF_OUTPUT_BYTES_MAX];
+    uint32_t auth_message_id; /* of the first IKE_AUTH */
+    struct ikev2_keys before; /* responder: the last IKE_INTERMEDIATE, which may come again */
     bool refused; /* by somebody who need not be the peer (RFC 7296 2.21.1) */
     uint64_t refused_ms; /* until then a better answer is waited for */
     struct ikev2_failure refusal;
@@ -561,6 +573,10 @@ void ikev2_over_with_delete(struct ikev2_turn *t, const struct ikev2_failure *fa
 /* All that only the handshake needed goes. */
 void ikev2_handshake_end(struct ikev2_turn *t);
 
+/* A key exchange of the handshake; the answer comes to ikev2_init_answer() or
+ * ikev2_intermediate_answer(). */
+void ikev2_handshake_ask_key_exchange(struct ikev2_turn *t, uint16_t group,
+                                      const struct key_pair *pair, struct slice peer_public);
 void ikev2_init_start(struct ikev2_turn *t);
 void ikev2_init_receive(struct ikev2_turn *t, const struct ikev2_header *header,
                         struct slice message, const struct endpoint *local,
@@ -568,6 +584,22 @@ void ikev2_init_receive(struct ikev2_turn *t, const struct ikev2_header *header,
 void ikev2_init_answer(struct ikev2_turn *t, bool ok, struct key_pair *pair, struct secret *shared);
 /* The request was given up, or a refusal was not contradicted in time. */
 void ikev2_init_give_up(struct ikev2_turn *t);
+
+/* Initiator: the keys of IKE_SA_INIT are there; what else was agreed about keys comes before
+ * IKE_AUTH. */
+void ikev2_intermediate_begin(struct ikev2_turn *t);
+void ikev2_intermediate_answer(struct ikev2_turn *t, bool ok, struct key_pair *pair,
+                               struct secret *shared);
+void ikev2_intermediate_request(struct ikev2_turn *t, struct ikev2_ike *ike,
+                                const struct ikev2_message *m);
+void ikev2_intermediate_response(struct ikev2_turn *t, struct ikev2_ike *ike,
+                                 const struct ikev2_message *m);
+/* All additional key exchanges that were agreed are done. */
+MUST_USE bool ikev2_intermediate_is_done(const struct ikev2_handshake *h);
+/* RFC 9242 3.3.2: what is signed behind the identity; empty without IKE_INTERMEDIATE. */
+#define IKEV2_INT_AUTH_BYTES_MAX (2 * PRF_OUTPUT_BYTES_MAX + 4)
+struct slice ikev2_intermediate_signed(const struct ikev2_handshake *h,
+                                       uint8_t out[IKEV2_INT_AUTH_BYTES_MAX]);
 
 /* Initiator: the keys are there. */
 void ikev2_auth_begin(struct ikev2_turn *t);

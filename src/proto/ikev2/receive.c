@@ -45,7 +45,14 @@ static void take_request(struct ikev2_turn *t, struct ikev2_ike *ike, struct ike
         return;
     }
     if (sa->state == IKEV2_STATE_HALF_OPEN) {
-        ikev2_auth_request(t, ike, m);
+        /* RFC 9370 2.2.3: one after the other, and IKE_AUTH when all keys are there. */
+        if ((m->header.exchange == IKEV2_IKE_AUTH) != ikev2_intermediate_is_done(sa->handshake)) {
+            answer_malformed(t, ike, "an exchange that was not agreed");
+        } else if (m->header.exchange == IKEV2_IKE_AUTH) {
+            ikev2_auth_request(t, ike, m);
+        } else {
+            ikev2_intermediate_request(t, ike, m);
+        }
         return;
     }
     if (m->critical != 0) {
@@ -81,12 +88,14 @@ static void take_response(struct ikev2_turn *t, struct ikev2_ike *ike, struct ik
 {
     bool readable = ikev2_message_read(m);
 
-    if (t->sa->state == IKEV2_STATE_AUTH) {
+    if (t->sa->state == IKEV2_STATE_AUTH || t->sa->state == IKEV2_STATE_INTERMEDIATE) {
         if (!readable) {
             give_up_on_response(t, IKEV2_FAIL_SYNTAX, m->header.exchange);
-            return;
+        } else if (t->sa->state == IKEV2_STATE_AUTH) {
+            ikev2_auth_response(t, ike, m);
+        } else {
+            ikev2_intermediate_response(t, ike, m);
         }
-        ikev2_auth_response(t, ike, m);
         return;
     }
     ikev2_request_done(t, ike);
@@ -131,7 +140,11 @@ static bool fits_state(const struct ikev2_sa *sa, const struct ikev2_header *hea
     case IKEV2_STATE_OVER:
         return false;
     case IKEV2_STATE_HALF_OPEN:
-        return !response && header->exchange == IKEV2_IKE_AUTH;
+        return !response && (header->exchange == IKEV2_IKE_AUTH ||
+                             (header->exchange == IKEV2_IKE_INTERMEDIATE &&
+                              sa->handshake->choice.additional_count > 0));
+    case IKEV2_STATE_INTERMEDIATE:
+        return response && header->exchange == IKEV2_IKE_INTERMEDIATE;
     case IKEV2_STATE_AUTH:
         return sa->initiator && response && header->exchange == IKEV2_IKE_AUTH;
     case IKEV2_STATE_UP:

@@ -89,6 +89,7 @@ void ikev2_handshake_end(struct ikev2_turn *t)
     }
     sa->handshake = NULL;
     key_pair_wipe(&h->pair);
+    ikev2_keys_fini(&h->before);
     ikev2_block_drop(sa, &h->own_message);
     ikev2_block_drop(sa, &h->peer_message);
     ikev2_block_drop(sa, &h->request_chain);
@@ -257,7 +258,11 @@ void ikev2_sa_answer_key_exchange(struct ikev2_sa *sa, uint32_t id, bool ok, str
         work_take_key_exchange(&t, ike, work, ok, pair, shared);
         ikev2_turn_finish(&t);
     } else if (id != 0 && sa->handshake != NULL && sa->handshake->ask_key_exchange == id) {
-        ikev2_init_answer(&t, ok, pair, shared);
+        if (sa->state == IKEV2_STATE_INIT) {
+            ikev2_init_answer(&t, ok, pair, shared);
+        } else {
+            ikev2_intermediate_answer(&t, ok, pair, shared);
+        }
     }
     /* Moved from, whether somebody wanted it or not. */
     if (pair != NULL) {
@@ -515,6 +520,7 @@ static const char *state_name(const struct ikev2_sa *sa)
     case IKEV2_STATE_NEW:
         return "new";
     case IKEV2_STATE_INIT:
+    case IKEV2_STATE_INTERMEDIATE:
         return "connecting";
     case IKEV2_STATE_HALF_OPEN:
         return "half-open";
