@@ -192,6 +192,30 @@ def limits_table(figures):
     return f"{text}\n\n{distance(figures)}" if figures.ours() else text
 
 
+def limits_text(figures):
+    wide = max(len(name) for name in figures.limits)
+    lines = [f"{name.ljust(wide)}  {spread(values)} ns" for name, values in figures.limits.items()]
+    return "\n".join(lines + (["", distance(figures)] if figures.ours() else []))
+
+
+def step(figures, name):
+    return statistics.median(figures.limits[name])
+
+
+def sums(figures):
+    """What the steps of a packet's road add up to for both gateways, in microseconds: (title, sum, ours)."""
+    ours = figures.ours()
+    alone = sum(step(figures, name) for name in (
+        "TUN read, 64 octets, singly", "UDP, sendmmsg of 64, 128 octets: send", "UDP, sendmmsg of 64, 128 octets: receive",
+        "TUN write, 64 octets, singly")) + 2 * step(figures, "AES-128-GCM, 64 octets, ipsec-mb, alone")
+    supers = sum(step(figures, name) for name in (
+        "TUN read, 1,372 octets, super-packets", "UDP, joined, 1,436 octets: send", "UDP, joined, 1,436 octets: receive",
+        "TUN write, 1,372 octets, super-packets")) + 2 * step(figures, "AES-128-GCM, 1,400 octets, ipsec-mb, alone")
+    a_packet, gigabyte = figures.median(ours, "udp64_us"), figures.median(ours, "tcp1_s_gb")
+    return [("64 octets, one at a time, us", alone / 1000, a_packet),
+            ("1,372 octets in super-packets, us", supers / 1000, gigabyte and gigabyte * 1372e-9 * 1e6)]
+
+
 def distance(figures):
     """Sekisho beside the floor of the same run."""
     ours = figures.ours()
@@ -205,8 +229,12 @@ def distance(figures):
             better = times_better(figures, word, metric)
             cells.append("-" if better is None else f"{number(figures.median(word, metric))} ({better:.2f})")
         rows.append([METRICS[metric][0], number(mine), *cells])
-    return markdown(["beside the floor; in brackets Sekisho to it, above 1 is better", "Sekisho"]
+    text = markdown(["beside the floor; in brackets Sekisho to it, above 1 is better", "Sekisho"]
                     + [figures.peers[word]["title"] for word in floors], rows)
+    if figures.limits:
+        steps = [[name, number(total), number(mine)] for name, total, mine in sums(figures)]
+        text += "\n\n" + markdown(["what a packet's road takes of both gateways", "the steps alone", "Sekisho"], steps)
+    return text
 
 
 # ---- the plot ----
@@ -218,7 +246,7 @@ PANELS = (("TCP through two gateways, one flow: Gbit/s", lambda f, w: f.values(w
            lambda f, w: [value / 1000 for value in f.values(w, "udp64_s")], "more is better"),
           ("Ping while a TCP flow fills the tunnel: median, ms", lambda f, w: f.values(w, "ping_load_ms"), "less is better"))
 COLOURS = {"ours": "#1f5fa8", "other": "#9aa5b1", "limit": "#d9c9a3"}
-PANEL_WIDTH, BAR, GAP, LABELS, MARGIN = 520, 17, 7, 200, 24
+PANEL_WIDTH, BAR, GAP, LABELS, MARGIN = 520, 17, 7, 215, 24
 
 
 def bars(figures, left, top, panel):
@@ -246,7 +274,7 @@ def bars(figures, left, top, panel):
 
 
 def plot(figures):
-    height = 2 * (len(figures.peers) * (BAR + GAP) + 64) + 3 * MARGIN + 20
+    height = 2 * (len(figures.peers) * (BAR + GAP) + 64) + 3 * MARGIN + 36
     width = 2 * PANEL_WIDTH + 3 * MARGIN
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
            'font-family="Helvetica, Arial, DejaVu Sans, sans-serif" font-size="12">',
@@ -254,8 +282,11 @@ def plot(figures):
            f'<rect width="{width}" height="{height}" fill="#fff"/>']
     for place, panel in enumerate(PANELS):
         left = MARGIN + place % 2 * (PANEL_WIDTH + MARGIN)
-        top = MARGIN + place // 2 * ((height - MARGIN) // 2)
+        top = MARGIN + place // 2 * ((height - MARGIN - 36) // 2)
         out += bars(figures, left, top, panel)
-    note = "Bars are medians, lines go from the least to the most. " + where_and_when(figures)
-    out += [f'<text x="{MARGIN}" y="{height - 12}" class="hint" font-size="11">{html.escape(note)}</text>', "</svg>"]
+    notes = ("Bars are medians, lines go from the least to the most. Hosts, gateways and load share the processors.",
+             where_and_when(figures).partition("; hosts")[0] + ".")
+    for line, note in enumerate(notes):
+        out.append(f'<text x="{MARGIN}" y="{height - 26 + 16 * line}" class="hint">{html.escape(note)}</text>')
+    out.append("</svg>")
     return "\n".join(out) + "\n"
