@@ -7,6 +7,7 @@
 
 #include "base/address.h"
 #include "base/text.h"
+#include "wire/checksum.h"
 
 enum ip_protocol {
     IP_PROTOCOL_HOP_BY_HOP = 0,
@@ -79,15 +80,6 @@ struct ipv6_fields {
     uint16_t payload_bytes;
 };
 void ipv6_write(struct writer *w, const struct ipv6_fields *f);
-
-/* RFC 1071, RFC 1624. Sums are folded and not inverted: checksum_finish() inverts. */
-uint32_t checksum_add(uint32_t sum, struct slice bytes);
-uint16_t checksum_finish(uint32_t sum);
-/* Of a 16-bit word that changed, without looking at the rest (RFC 1624 equation 3). */
-uint16_t checksum_update(uint16_t checksum, uint16_t old_word, uint16_t new_word);
-/* The sum of the pseudo header (RFC 793, RFC 8200 8.1). */
-uint32_t checksum_pseudo(const struct address *source, const struct address *destination,
-                         uint8_t protocol, uint32_t upper_bytes);
 
 /* Changes in place, with the checksum corrected. */
 void ipv4_set_tos(uint8_t *head, uint8_t tos);

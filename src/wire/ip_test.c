@@ -81,6 +81,27 @@ TEST(the_fast_sum_equals_the_obvious_one_at_every_length_and_alignment)
     }
 }
 
+TEST(what_is_copied_has_the_sum_of_its_source)
+{
+    struct seeded_random seeded;
+    struct random_source random = seeded_random_source(&seeded);
+    static uint8_t bytes[400], copy[400];
+
+    seeded_random_init(&seeded, 4);
+    random_fill(&random, bytes, sizeof(bytes));
+    for (size_t offset = 0; offset < 8; offset++) {
+        for (size_t length = 0; length < 300; length++) {
+            struct slice from = {bytes + offset, length};
+
+            memset(copy, 0xa5, sizeof(copy));
+            CHECK(checksum_copy(0x1234, copy + 9, from) == checksum_add(0x1234, from));
+            CHECK_BYTES(copy + 9, from.data, length);
+            CHECK(copy[8] == 0xa5 && copy[9 + length] == 0xa5);
+        }
+    }
+    CHECK(checksum_copy(7, copy, (struct slice){NULL, 0}) == 7);
+}
+
 TEST(the_fast_sum_carries_when_every_bit_is_set)
 {
     static uint8_t ones[65535];
