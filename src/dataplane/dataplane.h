@@ -279,6 +279,18 @@ void dataplane_give_packet(struct dataplane_worker *worker, struct packet *packe
 /* Clear packets read from the TUN device; count <= BATCH_PACKETS. */
 void dataplane_outbound(struct dataplane_worker *worker, struct packet *const *packets,
                         size_t count, uint64_t now_ms, struct dataplane_output *out);
+/* The same one after the other, as the device gives them: between begin and end, which puts all
+ * that became of them into `out`. Nothing is to be added while it is full. */
+void dataplane_outbound_begin(struct dataplane_worker *worker, uint64_t now_ms,
+                              struct dataplane_output *out);
+MUST_USE bool dataplane_outbound_is_full(const struct dataplane_worker *worker);
+/* A packet of the pool, of one piece. */
+void dataplane_outbound_packet(struct dataplane_worker *worker, struct packet *packet);
+/* A super-packet, or one of which nothing is known but what its fields say (dataplane/super.h). It
+ * stays the caller's. False: a part of it is left; the batch is to be ended, and the next one
+ * begins with a call for the same packet, which has not changed. */
+MUST_USE bool dataplane_outbound_super(struct dataplane_worker *worker, const struct packet *super);
+void dataplane_outbound_end(struct dataplane_worker *worker);
 /* Datagrams from the wire: outer_protocol 17 with what stood behind the UDP header of the port of
  * IKE or the other one (local.port says which), or outer_protocol 50 with what stood behind the IP
  * header. */

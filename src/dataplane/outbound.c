@@ -5,19 +5,12 @@
 
 #include "dataplane/plane.h"
 #include "dataplane/ecn.h"
+#include "wire/tcp.h"
 
+#define SEQUENCE_RESERVE (1u << 16) /* before the end each packet takes its number by itself */
 #define ACQUIRE_INTERVAL_MS 1000
 #define ACQUIRE_PACKETS_MAX 16 /* of one policy in that time, where packets populate */
 #define IPV6_MTU_LEAST 1280
-
-/* Neighbours in a batch mostly belong to one flow: what was found for the last packet. */
-struct route {
-    bool known;
-    uint8_t resource; /* of the worker */
-    struct match_key key;
-    const struct spd_policy *policy;
-    struct sa *sa;
-};
 
 /* The TUN device may leave the TCP or UDP checksum to us (virtio_net_hdr): the field holds the sum
  * of the pseudo header. False when the place is not in the packet. */
@@ -497,24 +490,227 @@ static size_t room_for_pieces(const struct dataplane_worker *worker)
            worker->out->to_wire_count - worker->owed;
 }
 
-void dataplane_outbound(struct dataplane_worker *worker, struct packet *const *packets,
-                        size_t count, uint64_t now_ms, struct dataplane_output *out)
+/* What was found is kept over the end of a batch, unless something may have gone since, or a
+ * better answer may have come. */
+static void route_keep(struct dataplane_worker *worker)
 {
-    struct route route = {.known = false, .resource = worker->resource};
+    struct route *route = &worker->route;
+    uint64_t age = atomic_load(&worker->dp->publish.age);
 
-    assert(count <= BATCH_PACKETS);
-    worker_begin(worker, now_ms, out);
-    tally(&worker->doors.from_tun, count, false);
-    const struct spd *spd = atomic_load(&worker->dp->spd);
-    for (size_t i = 0; i < count; i++) {
-        worker->owed = count - i - 1;
-        outbound_one(worker, spd, &route, packets[i], room_for_pieces(worker), now_ms, now_ms);
-    }
+    route->known = route->known && route->age == age && route->sa != NULL;
+    route->age = age;
+    route->resource = worker->resource;
+}
+
+static void send_batch(struct dataplane_worker *worker, uint64_t now_ms)
+{
     seal_batch(worker);
     nest_send_all(worker, now_ms);
     if (worker->tap != NULL) {
         tap_publish(worker);
     }
+}
+
+void dataplane_outbound_begin(struct dataplane_worker *worker, uint64_t now_ms,
+                              struct dataplane_output *out)
+{
+    worker_begin(worker, now_ms, out);
+    worker->spd = atomic_load(&worker->dp->spd);
+    worker->taken = 0;
+    route_keep(worker);
+}
+
+static void take_one(struct dataplane_worker *worker, struct packet *packet)
+{
+    uint64_t now_ms = atomic_load_explicit(&worker->now_ms, memory_order_relaxed);
+
+    worker->taken++;
+    outbound_one(worker, worker->spd, &worker->route, packet, room_for_pieces(worker), now_ms,
+                 now_ms);
+}
+
+void dataplane_outbound_packet(struct dataplane_worker *worker, struct packet *packet)
+{
+    tally(&worker->doors.from_tun, 1, false);
+    take_one(worker, packet);
+}
+
+bool dataplane_outbound_is_full(const struct dataplane_worker *worker)
+{
+    return worker->taken >= BATCH_PACKETS || room_for_pieces(worker) < BATCH_PACKETS;
+}
+
+void dataplane_outbound_end(struct dataplane_worker *worker)
+{
+    send_batch(worker, atomic_load_explicit(&worker->now_ms, memory_order_relaxed));
+}
+
+void dataplane_outbound(struct dataplane_worker *worker, struct packet *const *packets,
+                        size_t count, uint64_t now_ms, struct dataplane_output *out)
+{
+    assert(count <= BATCH_PACKETS);
+    dataplane_outbound_begin(worker, now_ms, out);
+    tally(&worker->doors.from_tun, count, false);
+    for (size_t i = 0; i < count; i++) {
+        worker->owed = count - i - 1;
+        take_one(worker, packets[i]);
+    }
+    dataplane_outbound_end(worker);
+}
+
+/* ---- super-packets ---- */
+
+/* `count` numbers at once, for packets of `bytes` in all. False where a limit is near: then each is
+ * looked at by itself. */
+static bool spend_block(struct dataplane_worker *worker, struct sa *sa, uint32_t count,
+                        uint32_t bytes, uint64_t *first)
+{
+    bool shared = worker->dp->shared;
+    bool soft_is_told = (atomic_load_explicit(&sa->noted, memory_order_relaxed) & SA_NOTED_SOFT);
+    uint64_t out_bytes = tally_read(&sa->out_bytes) + bytes;
+    uint64_t out_packets = tally_read(&sa->out_packets) + count;
+    uint64_t last = atomic_load_explicit(&sa->sequence, memory_order_relaxed);
+
+    if (last >= sa->sequence_max || sa->sequence_max - last < SEQUENCE_RESERVE ||
+        out_bytes >= sa->hard_bytes || out_packets >= sa->hard_packets ||
+        (!soft_is_told && (out_bytes >= sa->soft_bytes || out_packets >= sa->soft_packets ||
+                           last + count >= sa->soft_packets))) {
+        return false;
+    }
+    if (shared) {
+        last = atomic_fetch_add_explicit(&sa->sequence, count, memory_order_relaxed);
+    } else {
+        atomic_store_explicit(&sa->sequence, last + count, memory_order_relaxed);
+    }
+    tally(&sa->out_bytes, bytes, shared);
+    tally(&sa->out_packets, count, shared);
+    *first = last + 1;
+    return true;
+}
+
+/* All of its segments go the same straight road: nothing about one of them could be decided
+ * otherwise than about the first. */
+static bool is_uniform(const struct dataplane_worker *worker, const struct cut *cut,
+                       const struct route *route)
+{
+    uint32_t most = cut->head_bytes + cut->super->segment_bytes;
+
+    return route->policy != NULL && route->policy->verdict == POLICY_PROTECT && route->sa != NULL &&
+           route->sa->shape.plain && worker->tap == NULL && most <= fit_inner_mtu(route->sa) &&
+           most <= SMALL_BYTES - PACKET_HEADROOM_BYTES - PACKET_TAILROOM_BYTES &&
+           (cut->flags & TCP_SYN) == 0;
+}
+
+/* Cuts `count` segments into packets that have buffers, numbers and a common way outside. */
+static void cut_block(struct dataplane_worker *worker, struct sa *sa, uint32_t count,
+                      uint64_t sequence, const struct packet *way)
+{
+    struct cut *cut = &worker->cut;
+    uint8_t next_header = cut->ip.family == FAMILY_IPV4 ? IP_PROTOCOL_IPV4 : IP_PROTOCOL_IPV6;
+    uint8_t iv[IV_BYTES_MAX];
+
+    for (uint32_t i = 0; i < count; i++) {
+        struct esp_work *work = &worker->work[worker->work_count];
+        struct packet *packet = worker_take_small(worker);
+
+        uint8_t *buffer = packet->buffer;
+        *packet = *way;
+        packet->buffer = buffer;
+        packet->length = cut_bytes(cut);
+        cut_write(cut, packet_data(packet));
+        work->packet = packet;
+        work->sa = sa;
+        work->sequence = sequence + i;
+        choose_iv(worker, sa, work->sequence, iv);
+        bool written = esp_write(work, iv, next_header, &worker->jobs[worker->work_count]);
+        assert(written); /* the room was looked at in is_uniform() */
+        (void)written;
+        worker->work_count++;
+    }
+}
+
+/* As many segments as have buffers and places, in one piece. False when they are to be looked at
+ * one by one. */
+static bool take_block(struct dataplane_worker *worker, struct sa *sa, size_t most, uint64_t now_ms)
+{
+    const struct cut *cut = &worker->cut;
+    uint32_t left = cut->total_bytes - cut->at;
+    uint32_t step = cut->super->segment_bytes;
+    size_t count = (left + step - 1) / step;
+    const struct sa_path *path = atomic_load(&sa->path);
+    uint64_t sequence = 0;
+
+    count = count < most ? count : most;
+    count = count < worker->free_small_count ? count : worker->free_small_count;
+    uint32_t payload = (uint32_t)count * step < left ? (uint32_t)count * step : left;
+    uint32_t bytes = (uint32_t)count * cut->head_bytes + payload;
+
+    if (count == 0 || !spend_block(worker, sa, (uint32_t)count, bytes, &sequence)) {
+        return false;
+    }
+    struct packet way = {
+        .capacity = SMALL_BYTES,
+        .offset = PACKET_HEADROOM_BYTES,
+        .local = path->local,
+        .peer = path->peer,
+        .outer_protocol = sa->shape.encapsulated ? IP_PROTOCOL_UDP : IP_PROTOCOL_ESP,
+        .tos = ecn_encapsulate(cut->ip.tos, sa->shape.copy_dscp),
+        .dont_fragment = sa_dont_fragment(sa, cut->ip.dont_fragment),
+    };
+    tally(&worker->doors.from_tun, count, false);
+    worker->taken += count;
+    atomic_store_explicit(&sa->last_out_ms, now_ms, memory_order_relaxed);
+    cut_block(worker, sa, (uint32_t)count, sequence, &way);
+    return true;
+}
+
+/* One segment by the road of all packets. False when none is left. */
+static bool take_segment(struct dataplane_worker *worker)
+{
+    struct packet *packet = dataplane_take_packet(worker);
+
+    assert(packet != NULL);
+    switch (cut_next(&worker->cut, packet)) {
+    case CUT_PACKET:
+        dataplane_outbound_packet(worker, packet);
+        return true;
+    case CUT_TOO_LONG:
+        dataplane_count_drop(worker, DROP_MALFORMED_INNER, 1);
+        break;
+    case CUT_END:
+        break;
+    }
+    dataplane_give_packet(worker, packet);
+    return false;
+}
+
+bool dataplane_outbound_super(struct dataplane_worker *worker, const struct packet *super)
+{
+    uint64_t now_ms = atomic_load_explicit(&worker->now_ms, memory_order_relaxed);
+    struct cut *cut = &worker->cut;
+
+    if (!worker->is_cutting && !cut_begin(cut, super)) {
+        dataplane_count_drop(worker, DROP_MALFORMED_INNER, 1);
+        return true;
+    }
+    assert(cut->super == super);
+    worker->is_cutting = true;
+    /* More buffers than what waits for an SA can ever hold come back when the batch ends. */
+    while (worker->is_cutting && !dataplane_outbound_is_full(worker) && worker->free_count > 0) {
+        size_t room = room_for_pieces(worker);
+
+        if (super->segmentation != SEGMENT_NONE) {
+            route_find(worker->spd, super, &cut->ip, &worker->route);
+            if (is_uniform(worker, cut, &worker->route) &&
+                take_block(worker, worker->route.sa, room < BATCH_PACKETS ? room : BATCH_PACKETS,
+                           now_ms)) {
+                worker->is_cutting = cut_bytes(cut) > 0;
+                continue;
+            }
+        }
+        worker->is_cutting = take_segment(worker);
+    }
+    return !worker->is_cutting;
 }
 
 void outbound_look_again(struct dataplane_worker *worker, uint64_t now_ms)

@@ -17,9 +17,14 @@
 #include "dataplane/sa.h"
 #include "dataplane/spd.h"
 #include "dataplane/spi_opener.h"
+#include "dataplane/super.h"
 
 #define WORKERS_MAX PUBLISH_READERS_MAX
 #define WORKER_PACKETS 640 /* a full output, a batch being received and a batch to be sent */
+/* Small ones, for segments that are cut where they are to stand: close together, so that a batch
+ * of them takes few pages and the cache holds it. */
+#define WORKER_SMALL_PACKETS 192 /* two batches, and some on their way */
+#define SMALL_BYTES (PACKET_HEADROOM_BYTES + 1600 + PACKET_TAILROOM_BYTES)
 #define WORKER_NOTES 256
 #define WORKER_EXAMPLES 64
 #define PATH_MTUS_MAX 1024
@@ -126,6 +131,17 @@ struct doors {
     _Atomic uint64_t dropped[DROP_REASON_COUNT];
 };
 
+/* What was found for the last clear packet: neighbours mostly belong to one flow. It holds as long
+ * as nothing was retired. */
+struct route {
+    bool known;
+    uint64_t age; /* of publish.h */
+    uint8_t resource; /* of the worker */
+    struct match_key key;
+    const struct spd_policy *policy;
+    struct sa *sa;
+};
+
 struct dataplane_worker {
     struct dataplane *dp;
     uint32_t index;
@@ -142,16 +158,22 @@ struct dataplane_worker {
     uint32_t icmp_credit;
 
     uint8_t *buffers;
-    struct packet *packets;
-    uint16_t *free_packets;
+    uint8_t *small_buffers;
+    struct packet *packets; /* the small ones behind the others */
+    uint16_t *free_packets, *free_small;
     bool *is_taken;
-    size_t free_count;
+    size_t free_count, free_small_count;
 
     /* the batch */
     bool inbound; /* it came from the wire */
     struct tap *tap; /* NULL: off */
     bool tap_news; /* copies were published in the last batch */
     struct dataplane_output *out;
+    const struct spd *spd;
+    struct route route;
+    size_t taken; /* clear packets of this batch */
+    struct cut cut; /* of the super-packet that is being taken */
+    bool is_cutting;
     size_t work_count;
     struct esp_work work[DATAPLANE_OUTPUT_MAX];
     struct protect_job jobs[DATAPLANE_OUTPUT_MAX];
@@ -203,6 +225,8 @@ MUST_USE bool worker_can_compress(struct dataplane_worker *worker);
 void worker_give_held(struct dataplane_worker *worker);
 /* A batch begins: the tables may be read from here on. */
 void worker_begin(struct dataplane_worker *worker, uint64_t now_ms, struct dataplane_output *out);
+/* One with room for SMALL_BYTES in all; NULL when all are in use. */
+struct packet *worker_take_small(struct dataplane_worker *worker);
 void worker_drop(struct dataplane_worker *worker, struct packet *packet, enum drop_reason reason);
 /* Drops work->packet, of which SA and number are known. */
 void worker_drop_of(struct dataplane_worker *worker, const struct esp_work *work,

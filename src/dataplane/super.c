@@ -11,6 +11,7 @@
 
 #define IPV4_OFFSET_TOTAL 2
 #define IPV4_OFFSET_ID 4
+#define IPV4_OFFSET_FRAGMENT 6
 #define IPV4_OFFSET_CHECKSUM 10
 #define IPV6_OFFSET_PAYLOAD 4
 #define UDP_OFFSET_LENGTH 4
@@ -36,16 +37,46 @@ static bool begin_whole(struct cut *cut)
            (uint32_t)p->checksum_start + p->checksum_offset + sizeof(uint16_t) <= p->length;
 }
 
-static uint32_t upper_head_bytes(const struct cut *cut, struct slice upper)
+/* Words that differ from segment to segment are zero while the rest is added. */
+static void sum_ip(struct cut *cut, const uint8_t *head)
+{
+    if (cut->ip.family == FAMILY_IPV4) {
+        uint32_t rest = IPV4_OFFSET_CHECKSUM + sizeof(uint16_t);
+
+        cut->ip_sum = checksum_add(0, (struct slice){head, sizeof(uint16_t)});
+        cut->ip_sum = checksum_add(cut->ip_sum, (struct slice){head + IPV4_OFFSET_FRAGMENT, 4});
+        cut->ip_sum =
+            checksum_add(cut->ip_sum, (struct slice){head + rest, cut->ip.upper_offset - rest});
+    }
+    cut->upper_sum = checksum_pseudo(&cut->ip.source, &cut->ip.destination, cut->ip.protocol, 0);
+}
+
+static uint32_t begin_udp(struct cut *cut, struct slice upper)
+{
+    if (cut->ip.protocol != IP_PROTOCOL_UDP || upper.length < UDP_HEAD_BYTES) {
+        return 0;
+    }
+    cut->upper_sum = checksum_add(cut->upper_sum, (struct slice){upper.data, UDP_OFFSET_LENGTH});
+    return UDP_HEAD_BYTES;
+}
+
+static uint32_t begin_tcp(struct cut *cut, struct slice upper)
 {
     struct tcp_head tcp;
 
-    if (cut->super->segmentation == SEGMENT_UDP) {
-        return cut->ip.protocol == IP_PROTOCOL_UDP && upper.length >= UDP_HEAD_BYTES
-                   ? UDP_HEAD_BYTES
-                   : 0;
+    if (cut->ip.protocol != IP_PROTOCOL_TCP || !tcp_read(upper, &tcp)) {
+        return 0;
     }
-    return cut->ip.protocol == IP_PROTOCOL_TCP && tcp_read(upper, &tcp) ? tcp.head_bytes : 0;
+    uint8_t common[TCP_HEAD_BYTES + TCP_OPTIONS_BYTES_MAX];
+
+    memcpy(common, upper.data, tcp.head_bytes);
+    put_u32(common + TCP_OFFSET_SEQUENCE, 0);
+    common[TCP_OFFSET_FLAGS] = 0;
+    put_u16(common + TCP_OFFSET_CHECKSUM, 0);
+    cut->sequence = tcp.sequence;
+    cut->flags = tcp.flags;
+    cut->upper_sum = checksum_add(cut->upper_sum, (struct slice){common, tcp.head_bytes});
+    return tcp.head_bytes;
 }
 
 bool cut_begin(struct cut *cut, const struct packet *super)
@@ -60,7 +91,9 @@ bool cut_begin(struct cut *cut, const struct packet *super)
     }
     struct slice upper = {bytes.data + cut->ip.upper_offset,
                           cut->ip.total_bytes - cut->ip.upper_offset};
-    uint32_t upper_bytes = upper_head_bytes(cut, upper);
+    sum_ip(cut, bytes.data);
+    uint32_t upper_bytes =
+        super->segmentation == SEGMENT_UDP ? begin_udp(cut, upper) : begin_tcp(cut, upper);
     cut->head_bytes = cut->ip.upper_offset + upper_bytes;
     cut->total_bytes = cut->ip.total_bytes;
     cut->at = cut->head_bytes;
@@ -83,82 +116,96 @@ static void fix_ip(const struct cut *cut, uint8_t *head, uint32_t length)
         put_u16(head + IPV6_OFFSET_PAYLOAD, (uint16_t)(length - IPV6_HEAD_BYTES));
         return;
     }
-    uint32_t head_bytes = (uint32_t)(head[0] & 0x0f) * 4;
+    uint16_t id = (uint16_t)(cut->ip.id + cut->count);
+
     put_u16(head + IPV4_OFFSET_TOTAL, (uint16_t)length);
-    put_u16(head + IPV4_OFFSET_ID, (uint16_t)(cut->ip.id + cut->count));
-    put_u16(head + IPV4_OFFSET_CHECKSUM, 0);
-    put_u16(head + IPV4_OFFSET_CHECKSUM,
-            checksum_finish(checksum_add(0, (struct slice){head, head_bytes})));
+    put_u16(head + IPV4_OFFSET_ID, id);
+    put_u16(head + IPV4_OFFSET_CHECKSUM, checksum_finish(cut->ip_sum + length + id));
 }
 
-static void fix_tcp(const struct cut *cut, uint8_t *upper, uint32_t length, bool is_last)
+/* `sum`: of the payload. */
+static void fix_tcp(const struct cut *cut, uint8_t *upper, uint32_t upper_bytes, bool is_last,
+                    uint32_t sum)
 {
-    uint32_t sequence = get_u32(upper + TCP_OFFSET_SEQUENCE);
+    uint32_t sequence = cut->sequence + cut->count * cut->super->segment_bytes;
+    uint8_t flags = cut->flags;
 
-    put_u32(upper + TCP_OFFSET_SEQUENCE, sequence + cut->count * cut->super->segment_bytes);
     if (!is_last) {
-        upper[TCP_OFFSET_FLAGS] &= (uint8_t) ~(TCP_FIN | TCP_PSH);
+        flags &= (uint8_t) ~(TCP_FIN | TCP_PSH);
     }
     if (cut->count > 0) {
-        upper[TCP_OFFSET_FLAGS] &= (uint8_t)~TCP_CWR;
+        flags &= (uint8_t)~TCP_CWR;
     }
-    put_u16(upper + TCP_OFFSET_CHECKSUM,
-            tcp_checksum(&cut->ip.source, &cut->ip.destination, (struct slice){upper, length}));
+    put_u32(upper + TCP_OFFSET_SEQUENCE, sequence);
+    upper[TCP_OFFSET_FLAGS] = flags;
+    sum += cut->upper_sum + upper_bytes + (sequence >> 16) + (sequence & UINT16_MAX) + flags;
+    put_u16(upper + TCP_OFFSET_CHECKSUM, checksum_finish(sum));
 }
 
-static void fix_udp(const struct cut *cut, uint8_t *upper, uint32_t length)
+static void fix_udp(const struct cut *cut, uint8_t *upper, uint32_t upper_bytes, uint32_t sum)
 {
-    uint32_t sum = checksum_pseudo(&cut->ip.source, &cut->ip.destination, IP_PROTOCOL_UDP, length);
-
-    put_u16(upper + UDP_OFFSET_LENGTH, (uint16_t)length);
-    put_u16(upper + UDP_OFFSET_CHECKSUM, 0);
-    sum = checksum_add(sum, (struct slice){upper, length});
+    /* The length stands in the pseudo header and in the header. */
+    sum += cut->upper_sum + upper_bytes + upper_bytes;
+    put_u16(upper + UDP_OFFSET_LENGTH, (uint16_t)upper_bytes);
     put_u16(upper + UDP_OFFSET_CHECKSUM, finish_udp(checksum_finish(sum)));
 }
 
-static void fix_head(const struct cut *cut, struct packet *out, bool is_last)
+void cut_write(struct cut *cut, uint8_t *to)
 {
-    uint8_t *head = packet_data(out);
-    uint8_t *upper = head + cut->ip.upper_offset;
-    uint32_t upper_bytes = out->length - cut->ip.upper_offset;
+    const uint8_t *from = packet_data(cut->super);
+    uint32_t length = cut_bytes(cut);
+    uint32_t piece = length - cut->head_bytes;
+    uint8_t *upper = to + cut->ip.upper_offset;
+    uint32_t upper_bytes = length - cut->ip.upper_offset;
 
-    fix_ip(cut, head, out->length);
+    assert(length > 0);
+    memcpy(to, from, cut->head_bytes);
+    uint32_t sum = checksum_copy(0, to + cut->head_bytes, (struct slice){from + cut->at, piece});
+    fix_ip(cut, to, length);
     if (cut->super->segmentation == SEGMENT_UDP) {
-        fix_udp(cut, upper, upper_bytes);
+        fix_udp(cut, upper, upper_bytes, sum);
     } else {
-        fix_tcp(cut, upper, upper_bytes, is_last);
+        fix_tcp(cut, upper, upper_bytes, cut->at + piece == cut->total_bytes, sum);
     }
+    cut->at += piece;
+    cut->count++;
+}
+
+/* The only one of a packet that is none of several. */
+static void copy_whole(struct cut *cut, struct packet *out)
+{
+    const struct packet *super = cut->super;
+
+    memcpy(packet_data(out), packet_data(super), super->length);
+    if (super->checksum_start != 0) {
+        complete_checksum(super, out);
+    }
+    cut->count++;
 }
 
 enum cut_result cut_next(struct cut *cut, struct packet *out)
 {
-    const struct packet *super = cut->super;
-    bool is_whole = super->segmentation == SEGMENT_NONE;
-    uint32_t left = cut->total_bytes - cut->at;
+    bool is_whole = cut->super->segmentation == SEGMENT_NONE;
+    uint32_t length = is_whole ? cut->super->length : cut_bytes(cut);
 
-    if (is_whole ? cut->count > 0 : left == 0) {
+    if (is_whole ? cut->count > 0 : length == 0) {
         return CUT_END;
     }
-    uint32_t piece = left < super->segment_bytes ? left : super->segment_bytes;
-    if (out->capacity - out->offset < cut->head_bytes + piece + PACKET_TAILROOM_BYTES) {
+    if (out->capacity - out->offset < length + PACKET_TAILROOM_BYTES) {
         cut->at = cut->total_bytes;
         cut->count++;
         return CUT_TOO_LONG;
     }
-    out->length = cut->head_bytes + piece;
+    out->length = length;
     out->segmentation = SEGMENT_NONE;
     out->segment_bytes = 0;
     out->checksum_start = 0;
     out->checksum_offset = 0;
-    memcpy(packet_data(out), packet_data(super), cut->head_bytes);
-    memcpy(packet_data(out) + cut->head_bytes, packet_data(super) + cut->at, piece);
-    if (!is_whole) {
-        fix_head(cut, out, piece == left);
-    } else if (super->checksum_start != 0) {
-        complete_checksum(super, out);
+    if (is_whole) {
+        copy_whole(cut, out);
+    } else {
+        cut_write(cut, packet_data(out));
     }
-    cut->at += piece;
-    cut->count++;
     return CUT_PACKET;
 }
 

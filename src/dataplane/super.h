@@ -18,11 +18,25 @@ struct cut {
     uint32_t total_bytes;
     uint32_t at; /* of the payload that is left, from the beginning of the packet */
     uint32_t count; /* cut off so far */
+    /* What all segments have in common in the sums of their headers. */
+    uint32_t ip_sum, upper_sum;
+    uint32_t sequence; /* TCP, of the first one */
+    uint8_t flags; /* TCP, of the whole */
 };
 
 /* Fields `segmentation`, `segment_bytes` and `checksum_*` of the packet say what it is. False when
  * it is not what it says. */
 MUST_USE bool cut_begin(struct cut *cut, const struct packet *super);
+/* Of a super-packet: how long the next segment is, with its headers; 0: none is left. */
+static inline uint32_t cut_bytes(const struct cut *cut)
+{
+    uint32_t left = cut->total_bytes - cut->at;
+    uint32_t piece = left < cut->super->segment_bytes ? left : cut->super->segment_bytes;
+
+    return left == 0 ? 0 : cut->head_bytes + piece;
+}
+/* Writes it to where it is to stand, whole and right: cut_bytes() octets, which are not 0. */
+void cut_write(struct cut *cut, uint8_t *to);
 enum cut_result { CUT_PACKET, CUT_END, CUT_TOO_LONG };
 /* Fills `out` behind its offset, leaving the tail room; its checksums are whole. */
 MUST_USE enum cut_result cut_next(struct cut *cut, struct packet *out);

@@ -100,7 +100,8 @@ void testbed_open(struct testbed *t, uint64_t seed)
 static void gateway_close(struct gateway *g)
 {
     testbed_give(g);
-    assert(g->worker->free_count == WORKER_PACKETS);
+    assert(g->worker->free_count == WORKER_PACKETS &&
+           g->worker->free_small_count == WORKER_SMALL_PACKETS);
     dataplane_quiet(g->worker);
     dataplane_worker_free(g->worker);
     dataplane_free(g->dp);

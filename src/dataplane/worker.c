@@ -19,23 +19,39 @@
 #define BUFFER_STRIDE                                                                              \
     ((BUFFER_BYTES + COLOURS * COLOUR_BYTES + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES)
 
+#define POOL_PACKETS (WORKER_PACKETS + WORKER_SMALL_PACKETS)
+static_assert(SMALL_BYTES / COLOUR_BYTES % 2 == 1 && SMALL_BYTES % COLOUR_BYTES == 0,
+              "neighbours stand in different places of the cache");
+
+/* Where the packet's own buffer is: between two uses it may have pointed elsewhere. */
+static uint8_t *buffer_of(const struct dataplane_worker *worker, size_t index)
+{
+    return index < WORKER_PACKETS
+               ? worker->buffers + index * BUFFER_STRIDE + index % COLOURS * COLOUR_BYTES
+               : worker->small_buffers + (index - WORKER_PACKETS) * SMALL_BYTES;
+}
+
 static bool worker_init_packets(struct dataplane_worker *worker)
 {
     worker->buffers = aligned_alloc(PAGE_BYTES, (size_t)WORKER_PACKETS * BUFFER_STRIDE);
-    worker->packets = calloc(WORKER_PACKETS, sizeof(*worker->packets));
+    worker->small_buffers = aligned_alloc(PAGE_BYTES, (size_t)WORKER_SMALL_PACKETS * SMALL_BYTES);
+    worker->packets = calloc(POOL_PACKETS, sizeof(*worker->packets));
     worker->free_packets = calloc(WORKER_PACKETS, sizeof(*worker->free_packets));
-    worker->is_taken = calloc(WORKER_PACKETS, sizeof(*worker->is_taken));
-    if (worker->buffers == NULL || worker->packets == NULL || worker->free_packets == NULL ||
-        worker->is_taken == NULL) {
+    worker->free_small = calloc(WORKER_SMALL_PACKETS, sizeof(*worker->free_small));
+    worker->is_taken = calloc(POOL_PACKETS, sizeof(*worker->is_taken));
+    if (worker->buffers == NULL || worker->small_buffers == NULL || worker->packets == NULL ||
+        worker->free_packets == NULL || worker->free_small == NULL || worker->is_taken == NULL) {
         return false;
     }
+    /* The first are taken first: those that were used last are in the cache. */
     for (size_t i = 0; i < WORKER_PACKETS; i++) {
-        worker->packets[i].buffer =
-            worker->buffers + i * BUFFER_STRIDE + i % COLOURS * COLOUR_BYTES;
-        /* The first are taken first: those that were used last are in the cache. */
         worker->free_packets[WORKER_PACKETS - 1 - i] = (uint16_t)i;
     }
+    for (size_t i = 0; i < WORKER_SMALL_PACKETS; i++) {
+        worker->free_small[WORKER_SMALL_PACKETS - 1 - i] = (uint16_t)(WORKER_PACKETS + i);
+    }
     worker->free_count = WORKER_PACKETS;
+    worker->free_small_count = WORKER_SMALL_PACKETS;
     return true;
 }
 
@@ -110,37 +126,53 @@ void worker_fini(struct dataplane_worker *worker)
     free(worker->nests);
     free(worker->is_taken);
     free(worker->free_packets);
+    free(worker->free_small);
     free(worker->packets);
     free(worker->buffers);
+    free(worker->small_buffers);
     free(worker);
 }
 
-struct packet *dataplane_take_packet(struct dataplane_worker *worker)
+static struct packet *take(struct dataplane_worker *worker, size_t index, uint32_t capacity)
 {
-    if (worker->free_count == 0) {
-        return NULL;
-    }
-    size_t index = worker->free_packets[--worker->free_count];
     struct packet *packet = &worker->packets[index];
 
     assert(!worker->is_taken[index]);
     worker->is_taken[index] = true;
     *packet = (struct packet){
-        .buffer = packet->buffer,
-        .capacity = BUFFER_BYTES,
+        .buffer = buffer_of(worker, index),
+        .capacity = capacity,
         .offset = PACKET_HEADROOM_BYTES,
     };
     return packet;
+}
+
+struct packet *dataplane_take_packet(struct dataplane_worker *worker)
+{
+    return worker->free_count == 0
+               ? NULL
+               : take(worker, worker->free_packets[--worker->free_count], BUFFER_BYTES);
+}
+
+struct packet *worker_take_small(struct dataplane_worker *worker)
+{
+    return worker->free_small_count == 0
+               ? NULL
+               : take(worker, worker->free_small[--worker->free_small_count], SMALL_BYTES);
 }
 
 void dataplane_give_packet(struct dataplane_worker *worker, struct packet *packet)
 {
     size_t index = (size_t)(packet - worker->packets);
 
-    assert(packet >= worker->packets && index < WORKER_PACKETS);
+    assert(packet >= worker->packets && index < POOL_PACKETS);
     assert(worker->is_taken[index]);
     worker->is_taken[index] = false;
-    worker->free_packets[worker->free_count++] = (uint16_t)index;
+    if (index < WORKER_PACKETS) {
+        worker->free_packets[worker->free_count++] = (uint16_t)index;
+    } else {
+        worker->free_small[worker->free_small_count++] = (uint16_t)index;
+    }
 }
 
 static uint32_t sealers_before(const struct dataplane *dp, uint32_t index)

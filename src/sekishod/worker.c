@@ -44,9 +44,7 @@ struct worker {
     struct packet *stock[BATCH_PACKETS];
     size_t stock_count;
     struct dataplane_output out;
-    struct packet super; /* read from the TUN device; cut as far as the stock goes */
-    struct cut cut;
-    bool is_cutting;
+    struct packet super; /* read from the TUN device */
     bool has_news; /* for the control thread */
     atomic_bool device_is_gone;
     pthread_t thread;
@@ -181,87 +179,85 @@ static void flush(struct worker *worker)
 
 /* ---- sources ---- */
 
-/* Reads the next piece from the device. False when there is none, or none that can be used. */
-static bool read_device(struct worker *worker)
+static bool device_has(struct worker *worker, enum tun_result result)
 {
-    enum tun_result result = tun_read(worker->settings.tun, &worker->super);
-
-    if (result == TUN_EMPTY) {
-        return false;
-    }
-    if (result == TUN_GONE) {
+    switch (result) {
+    case TUN_OK:
+        return true;
+    case TUN_EMPTY:
+        break;
+    case TUN_GONE:
         /* Its descriptor would report an error for ever. */
         loop_remove(&worker->loop, &worker->tun);
         atomic_store(&worker->device_is_gone, true);
         worker->has_news = true;
-        return false;
-    }
-    worker->is_cutting = result == TUN_OK && cut_begin(&worker->cut, &worker->super);
-    if (!worker->is_cutting) {
+        break;
+    case TUN_FAILED:
         dataplane_count_drop(worker->plane, DROP_MALFORMED_INNER, 1);
+        break;
     }
-    return worker->is_cutting;
+    return false;
 }
 
 /* How many packets the piece that was read will become. */
-static size_t packets_in_super(const struct worker *worker)
+static size_t packets_in(const struct packet *piece)
 {
-    const struct packet *super = &worker->super;
-
-    return super->segmentation == SEGMENT_NONE ? 1 : super->length / super->segment_bytes + 1;
+    return piece->segmentation == SEGMENT_NONE || piece->segment_bytes == 0
+               ? 1
+               : piece->length / piece->segment_bytes + 1;
 }
 
-/* Packets of the device for one batch: what is left of the last piece, and as many pieces as there
- * are and fit. Those of one sender stand side by side then and leave in one call. */
-static size_t collect_clear(struct worker *worker, size_t stock, size_t *may_read)
+static void next_batch(struct worker *worker)
 {
-    size_t count = 0;
+    dataplane_outbound_end(worker->plane);
+    flush(worker);
+    dataplane_outbound_begin(worker->plane, clock_now_ms(), &worker->out);
+}
 
-    while (count < stock) {
-        if (!worker->is_cutting) {
-            if (*may_read == 0 || !read_device(worker)) {
-                *may_read = 0;
-                break;
-            }
-            size_t pieces = packets_in_super(worker);
-            *may_read -= pieces < *may_read ? pieces : *may_read;
-            /* A long piece that would not fit as a whole begins the next batch. */
-            if (count > 0 && count + pieces > stock) {
-                break;
-            }
+/* What was read goes to the data plane, to the last of it: the device does not tell of the rest. */
+static void take_piece(struct worker *worker, struct packet *piece)
+{
+    if (piece == &worker->super) {
+        while (!dataplane_outbound_super(worker->plane, piece)) {
+            next_batch(worker);
         }
-        worker->stock[count]->offset = PACKET_HEADROOM_BYTES;
-        enum cut_result cut = cut_next(&worker->cut, worker->stock[count]);
-        if (cut == CUT_PACKET) {
-            count++;
-            continue;
-        }
-        worker->is_cutting = false;
-        if (cut == CUT_TOO_LONG) {
-            dataplane_count_drop(worker->plane, DROP_MALFORMED_INNER, 1);
-        }
+        return;
     }
-    return count;
+    dataplane_outbound_packet(worker->plane, piece);
+    use_stock(worker, 1);
 }
 
+/* Batches of as many pieces as there are and fit: those of one sender stand side by side then and
+ * leave in one call. */
 static void tun_ready(void *context, unsigned events)
 {
     struct worker *worker = context;
+    bool supers = worker->settings.tun->supers;
     size_t may_read = CLEAR_PACKETS_A_TURN;
+    size_t taken = 0;
 
     (void)events;
-    do {
-        size_t stock = fill_stock(worker);
-        size_t count = collect_clear(worker, stock, &may_read);
+    dataplane_outbound_begin(worker->plane, clock_now_ms(), &worker->out);
+    while (may_read > 0 && (supers || fill_stock(worker) > 0)) {
+        struct packet *piece = supers ? &worker->super : worker->stock[0];
 
-        if (count == 0) {
-            return;
+        piece->offset = PACKET_HEADROOM_BYTES;
+        if (!device_has(worker, tun_read(worker->settings.tun, piece))) {
+            break;
         }
-        dataplane_outbound(worker->plane, worker->stock, count, clock_now_ms(), &worker->out);
-        use_stock(worker, count);
-        flush(worker);
-        /* What was read already the device does not tell of. */
-    } while (worker->is_cutting || may_read > 0);
+        size_t packets = packets_in(piece);
+        may_read -= packets < may_read ? packets : may_read;
+        /* A long piece that would not fit as a whole begins the next batch. */
+        if (dataplane_outbound_is_full(worker->plane) ||
+            (taken > 0 && taken + packets > BATCH_PACKETS)) {
+            next_batch(worker);
+            taken = 0;
+        }
+        taken += packets;
+        take_piece(worker, piece);
+    }
+    dataplane_outbound_end(worker->plane);
+    flush(worker);
 }
 
 static void take_errors(struct worker *worker, struct datagram_socket *s)
