@@ -7,6 +7,9 @@
 
 #define MUST_USE __attribute__((warn_unused_result))
 #define ALWAYS_INLINE inline __attribute__((always_inline))
+/* A large local array that is written before it is read: the compiler, which sets all others to
+ * zero in a hardened build, leaves it alone. */
+#define NOT_ZEROED __attribute__((uninitialized))
 #define PRINTF_LIKE(format_at, first_at) __attribute__((format(printf, format_at, first_at)))
 #define ARRAY_LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 #define CONTAINER_OF(pointer, type, member)                                                        \

@@ -184,10 +184,22 @@ const struct algorithm *algorithm_at(size_t index)
 
 const struct algorithm *algorithm_find(uint8_t type, uint16_t id)
 {
+    size_t first = 0;
+    size_t end = ARRAY_LENGTH(catalog);
+
     type = transform_is_additional(type) ? TRANSFORM_KEY_EXCHANGE : type;
-    for (size_t i = 0; i < ARRAY_LENGTH(catalog); i++) {
-        if (catalog[i].type == type && catalog[i].id == id) {
-            return &catalog[i];
+    /* They stand in the order of their types and numbers. */
+    while (first < end) {
+        size_t middle = first + (end - first) / 2;
+        const struct algorithm *a = &catalog[middle];
+
+        if (a->type == type && a->id == id) {
+            return a;
+        }
+        if (a->type < type || (a->type == type && a->id < id)) {
+            first = middle + 1;
+        } else {
+            end = middle;
         }
     }
     return NULL;

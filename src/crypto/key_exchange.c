@@ -277,54 +277,131 @@ static int montgomery_type(uint16_t group)
                                         : EVP_PKEY_NONE;
 }
 
-static bool montgomery_make_pair(int type, struct random_source *random, struct key_pair *out)
-{
-    if (!draw(random, &out->private_key, out->public_length)) {
-        return false;
-    }
-    EVP_PKEY *key =
-        EVP_PKEY_new_raw_private_key(type, NULL, out->private_key.bytes, out->private_key.length);
-    size_t length = out->public_length;
-    bool done = key != NULL && EVP_PKEY_get_raw_public_key(key, out->public_value, &length) == 1 &&
-                length == out->public_length;
+/* What libcrypto looks up by name costs a quarter of the exchange, so each thread looks it up once
+ * for each of the two curves. */
+struct montgomery_tools {
+    EVP_PKEY_CTX *maker; /* of keys out of octets */
+    EVP_PKEY *peer; /* its value is replaced for each exchange */
+};
 
-    EVP_PKEY_free(key);
-    return done;
+static CRYPTO_ONCE tools_made = CRYPTO_ONCE_STATIC_INIT;
+static CRYPTO_THREAD_LOCAL tools_of_thread;
+static bool tools_have_place;
+
+static void tools_free(void *memory)
+{
+    struct montgomery_tools *tools = memory;
+
+    for (size_t i = 0; tools != NULL && i < 2; i++) {
+        EVP_PKEY_CTX_free(tools[i].maker);
+        EVP_PKEY_free(tools[i].peer);
+    }
+    OPENSSL_free(tools);
 }
 
-/* Our key with its public half, which libcrypto would otherwise compute once more. */
-static EVP_PKEY *montgomery_own(int type, const struct key_pair *pair)
+static void tools_make_place(void)
+{
+    tools_have_place = CRYPTO_THREAD_init_local(&tools_of_thread, tools_free) == 1;
+}
+
+static struct montgomery_tools *montgomery_tools_get(int type)
+{
+    static const char *const names[2] = {"X25519", "X448"};
+    size_t which = type == EVP_PKEY_X25519 ? 0 : 1;
+
+    if (CRYPTO_THREAD_run_once(&tools_made, tools_make_place) != 1 || !tools_have_place) {
+        return NULL;
+    }
+    struct montgomery_tools *tools = CRYPTO_THREAD_get_local(&tools_of_thread);
+
+    if (tools == NULL) {
+        tools = OPENSSL_zalloc(2 * sizeof(*tools));
+        if (tools == NULL || CRYPTO_THREAD_set_local(&tools_of_thread, tools) != 1) {
+            OPENSSL_free(tools);
+            return NULL;
+        }
+    }
+    if (tools[which].maker == NULL) {
+        EVP_PKEY_CTX *maker = EVP_PKEY_CTX_new_from_name(NULL, names[which], NULL);
+
+        if (maker == NULL || EVP_PKEY_fromdata_init(maker) != 1) {
+            EVP_PKEY_CTX_free(maker);
+            return NULL;
+        }
+        tools[which].maker = maker;
+    }
+    return &tools[which];
+}
+
+/* Our key. Without its public half, libcrypto computes that. */
+static EVP_PKEY *montgomery_own(struct montgomery_tools *tools, const struct secret *private_key,
+                                struct slice public_value)
 {
     struct secret public_copy = {0};
-    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_id(type, NULL);
     EVP_PKEY *key = NULL;
 
-    if (context != NULL && EVP_PKEY_fromdata_init(context) == 1 &&
-        secret_set(&public_copy, (struct slice){pair->public_value, pair->public_length})) {
+    if (secret_set(&public_copy, public_value)) {
+        OSSL_PARAM with_public = OSSL_PARAM_construct_octet_string(
+            OSSL_PKEY_PARAM_PUB_KEY, public_copy.bytes, public_copy.length);
         OSSL_PARAM parts[] = {
-            OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PRIV_KEY, pair->private_key.bytes,
-                                              pair->private_key.length),
-            OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, public_copy.bytes,
-                                              public_copy.length),
+            OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PRIV_KEY, private_key->bytes,
+                                              private_key->length),
+            public_value.length > 0 ? with_public : OSSL_PARAM_construct_end(),
             OSSL_PARAM_construct_end(),
         };
-        if (EVP_PKEY_fromdata(context, &key, EVP_PKEY_KEYPAIR, parts) != 1) {
+        if (EVP_PKEY_fromdata(tools->maker, &key, EVP_PKEY_KEYPAIR, parts) != 1) {
             key = NULL;
         }
     }
     secret_wipe(&public_copy);
-    EVP_PKEY_CTX_free(context);
     return key;
 }
 
-static bool montgomery_agree(int type, const struct key_pair *pair, struct slice peer,
-                             struct secret *shared)
+/* A new key of ours; NULL when it was not made. */
+static EVP_PKEY *montgomery_new(int type, struct random_source *random, struct key_pair *out)
 {
-    EVP_PKEY *own = montgomery_own(type, pair);
-    EVP_PKEY *other = EVP_PKEY_new_raw_public_key(type, NULL, peer.data, peer.length);
-    EVP_PKEY_CTX *context = own == NULL ? NULL : EVP_PKEY_CTX_new_from_pkey(NULL, own, NULL);
+    struct montgomery_tools *tools = montgomery_tools_get(type);
+    size_t length = out->public_length;
+
+    if (tools == NULL || !draw(random, &out->private_key, out->public_length)) {
+        return NULL;
+    }
+    EVP_PKEY *key = montgomery_own(tools, &out->private_key, (struct slice){NULL, 0});
+
+    if (key != NULL && (EVP_PKEY_get_raw_public_key(key, out->public_value, &length) != 1 ||
+                        length != out->public_length)) {
+        EVP_PKEY_free(key);
+        return NULL;
+    }
+    return key;
+}
+
+static bool montgomery_make_pair(int type, struct random_source *random, struct key_pair *out)
+{
+    EVP_PKEY *key = montgomery_new(type, random, out);
+
+    EVP_PKEY_free(key);
+    return key != NULL;
+}
+
+static EVP_PKEY *montgomery_peer(int type, struct montgomery_tools *tools, struct slice peer)
+{
+    if (tools->peer == NULL) {
+        tools->peer = EVP_PKEY_new_raw_public_key(type, NULL, peer.data, peer.length);
+    } else if (EVP_PKEY_set1_encoded_public_key(tools->peer, peer.data, peer.length) != 1) {
+        EVP_PKEY_free(tools->peer);
+        tools->peer = NULL;
+    }
+    return tools->peer;
+}
+
+static bool montgomery_derive(int type, EVP_PKEY *own, struct slice peer, struct secret *shared)
+{
+    struct montgomery_tools *tools = montgomery_tools_get(type);
+    EVP_PKEY *other = own == NULL || tools == NULL ? NULL : montgomery_peer(type, tools, peer);
+    EVP_PKEY_CTX *context = other == NULL ? NULL : EVP_PKEY_CTX_new_from_pkey(NULL, own, NULL);
     size_t length = peer.length;
-    bool done = context != NULL && other != NULL && secret_reserve(shared, length) &&
+    bool done = context != NULL && secret_reserve(shared, length) &&
                 EVP_PKEY_derive_init(context) == 1 &&
                 EVP_PKEY_derive_set_peer_ex(context, other, 0) == 1 &&
                 EVP_PKEY_derive(context, shared->bytes, &length) == 1 && length == shared->length;
@@ -338,7 +415,31 @@ static bool montgomery_agree(int type, const struct key_pair *pair, struct slice
         done = any != 0;
     }
     EVP_PKEY_CTX_free(context);
-    EVP_PKEY_free(other);
+    return done;
+}
+
+static bool montgomery_agree(int type, const struct key_pair *pair, struct slice peer,
+                             struct secret *shared)
+{
+    struct montgomery_tools *tools = montgomery_tools_get(type);
+    /* With its public half, which libcrypto would otherwise compute once more. */
+    EVP_PKEY *own = tools == NULL
+                        ? NULL
+                        : montgomery_own(tools, &pair->private_key,
+                                         (struct slice){pair->public_value, pair->public_length});
+    bool done = montgomery_derive(type, own, peer, shared);
+
+    EVP_PKEY_free(own);
+    return done;
+}
+
+/* The key of the answer is made once for both. */
+static bool montgomery_answer(int type, struct random_source *random, struct slice peer,
+                              struct key_pair *out, struct secret *shared)
+{
+    EVP_PKEY *own = montgomery_new(type, random, out);
+    bool done = montgomery_derive(type, own, peer, shared);
+
     EVP_PKEY_free(own);
     return done;
 }
@@ -478,6 +579,9 @@ bool key_answer(uint16_t group, struct random_source *random, struct slice peer_
     if (ml_kem_find(group, &kem)) {
         out->public_length = algorithm->answer_bytes;
         done = kem_answer(kem, random, peer_public, out, shared);
+    } else if (montgomery_type(group) != EVP_PKEY_NONE) {
+        out->public_length = algorithm->public_bytes;
+        done = montgomery_answer(montgomery_type(group), random, peer_public, out, shared);
     } else {
         done = key_pair_make(group, random, out) && key_agree(out, peer_public, shared);
     }

@@ -86,22 +86,44 @@ static void prf_hmac(enum digest_id digest, const struct hmac_key *key, const st
     hmac_end(&h, out);
 }
 
-bool prf(uint16_t id, struct slice key, const struct slice *parts, size_t count, uint8_t *out)
-{
+/* A key of a PRF, expanded once for any number of messages. */
+struct prf_key {
+    uint16_t id;
+    bool is_hmac;
     enum digest_id digest;
+    struct hmac_key hmac;
+    struct slice key; /* borrowed; of the others */
+};
 
-    if (prf_digest(id, &digest)) {
-        struct hmac_key expanded;
-        hmac_key_init(&expanded, digest, key);
-        prf_hmac(digest, &expanded, parts, count, out);
-        wipe(&expanded, sizeof(expanded));
+static bool prf_key_init(struct prf_key *k, uint16_t id, struct slice key)
+{
+    k->id = id;
+    k->key = key;
+    k->is_hmac = prf_digest(id, &k->digest);
+    if (k->is_hmac) {
+        hmac_key_init(&k->hmac, k->digest, key);
         return true;
     }
-    if (id == PRF_AES128_XCBC || id == PRF_AES128_CMAC) {
-        return prf_cbc_mac(id == PRF_AES128_XCBC ? CBC_MAC_XCBC : CBC_MAC_CMAC, key, parts, count,
-                           out);
+    return id == PRF_AES128_XCBC || id == PRF_AES128_CMAC;
+}
+
+static bool prf_run(const struct prf_key *k, const struct slice *parts, size_t count, uint8_t *out)
+{
+    if (k->is_hmac) {
+        prf_hmac(k->digest, &k->hmac, parts, count, out);
+        return true;
     }
-    return false;
+    return prf_cbc_mac(k->id == PRF_AES128_XCBC ? CBC_MAC_XCBC : CBC_MAC_CMAC, k->key, parts, count,
+                       out);
+}
+
+bool prf(uint16_t id, struct slice key, const struct slice *parts, size_t count, uint8_t *out)
+{
+    struct prf_key expanded;
+    bool done = prf_key_init(&expanded, id, key) && prf_run(&expanded, parts, count, out);
+
+    wipe(&expanded, sizeof(expanded));
+    return done;
 }
 
 /* RFC 7296 2.13: T1 = prf(K, S | 0x01), Tn = prf(K, Tn-1 | S | n), and prf+ is T1 | T2 | ... */
@@ -111,6 +133,7 @@ bool prf_plus(uint16_t id, struct slice key, const struct slice *parts, size_t c
     enum { PARTS_MAX = 14 };
     const struct algorithm *algorithm = algorithm_find(TRANSFORM_PRF, id);
     struct slice inputs[PARTS_MAX + 2];
+    struct prf_key expanded;
 
     if (algorithm == NULL || count > PARTS_MAX || length > 255U * algorithm->output_bytes) {
         return false;
@@ -119,7 +142,7 @@ bool prf_plus(uint16_t id, struct slice key, const struct slice *parts, size_t c
     uint8_t number = 0;
     size_t block_bytes = algorithm->output_bytes;
     size_t done = 0;
-    bool good = true;
+    bool good = prf_key_init(&expanded, id, key);
 
     for (size_t i = 0; i < count; i++) {
         inputs[1 + i] = parts[i];
@@ -128,8 +151,8 @@ bool prf_plus(uint16_t id, struct slice key, const struct slice *parts, size_t c
     inputs[1 + count] = (struct slice){&number, 1};
     while (good && done < length) {
         number++;
-        good = number == 1 ? prf(id, key, inputs + 1, count + 1, block)
-                           : prf(id, key, inputs, count + 2, block);
+        good = number == 1 ? prf_run(&expanded, inputs + 1, count + 1, block)
+                           : prf_run(&expanded, inputs, count + 2, block);
         size_t part = length - done < block_bytes ? length - done : block_bytes;
         if (good) {
             memcpy(out + done, block, part);
@@ -137,6 +160,7 @@ bool prf_plus(uint16_t id, struct slice key, const struct slice *parts, size_t c
         done += part;
     }
     wipe(block, sizeof(block));
+    wipe(&expanded, sizeof(expanded));
     return good;
 }
 

@@ -140,14 +140,16 @@ size_t selectors_canonicalise(struct selector *list, size_t count)
 bool selectors_are_within(const struct selector *answer, size_t answer_count,
                           const struct selector *proposed, size_t proposed_count)
 {
-    struct selector all[PROPOSED_MAX];
+    struct selector all[PROPOSED_MAX] NOT_ZEROED;
 
     assert(proposed_count <= PROPOSED_MAX);
     if (answer_count == 0 || proposed_count == 0) {
         return false;
     }
     memcpy(all, proposed, proposed_count * sizeof(*all));
-    proposed_count = selectors_canonicalise(all, proposed_count);
+    if (proposed_count > 1) {
+        proposed_count = selectors_canonicalise(all, proposed_count);
+    }
     for (size_t i = 0; i < answer_count; i++) {
         bool inside = false;
 

@@ -197,8 +197,8 @@ static uint16_t match_selectors(struct ikev2_sa *sa, const struct ikev2_message 
                                 const struct ikev2_child_policy *only, struct ikev2_work *work,
                                 struct ikev2_failure *failure)
 {
-    struct ikev2_ts_payload tsi;
-    struct ikev2_ts_payload tsr;
+    struct ikev2_ts_payload tsi NOT_ZEROED;
+    struct ikev2_ts_payload tsr NOT_ZEROED;
     bool transport = ikev2_message_notify(m, IKEV2_USE_TRANSPORT_MODE) != NULL;
 
     if (!ikev2_read_ts(m->body[IKEV2_TSI], &tsi) || !ikev2_read_ts(m->body[IKEV2_TSR], &tsr)) {
@@ -234,7 +234,7 @@ uint16_t ikev2_child_match(struct ikev2_sa *sa, const struct ikev2_message *m,
                            enum proposal_use use, const struct ikev2_child_policy *only,
                            struct ikev2_work *work, struct ikev2_failure *failure)
 {
-    struct ikev2_sa_payload offer;
+    struct ikev2_sa_payload offer NOT_ZEROED;
     struct ikev2_ke_payload ke = {0};
 
     if (!ikev2_read_sa(m->body[IKEV2_SA], &offer) ||
@@ -282,8 +282,8 @@ uint16_t ikev2_child_match(struct ikev2_sa *sa, const struct ikev2_message *m,
 static bool verify_selectors(const struct ikev2_sa *sa, const struct ikev2_message *m,
                              struct ikev2_work *work, struct ikev2_failure *failure)
 {
-    struct ikev2_ts_payload tsi;
-    struct ikev2_ts_payload tsr;
+    struct ikev2_ts_payload tsi NOT_ZEROED;
+    struct ikev2_ts_payload tsr NOT_ZEROED;
 
     if (!m->has[IKEV2_TSI] || !m->has[IKEV2_TSR] || !ikev2_read_ts(m->body[IKEV2_TSI], &tsi) ||
         !ikev2_read_ts(m->body[IKEV2_TSR], &tsr)) {
@@ -313,7 +313,7 @@ static bool verify_selectors(const struct ikev2_sa *sa, const struct ikev2_messa
 bool ikev2_child_verify(struct ikev2_sa *sa, const struct ikev2_message *m, enum proposal_use use,
                         struct ikev2_work *work, struct ikev2_failure *failure)
 {
-    struct ikev2_sa_payload answer;
+    struct ikev2_sa_payload answer NOT_ZEROED;
 
     if (!m->has[IKEV2_SA] || !ikev2_read_sa(m->body[IKEV2_SA], &answer)) {
         ikev2_failure_set(failure, IKEV2_FAIL_SYNTAX, m->header.exchange, 0,
@@ -365,7 +365,7 @@ void ikev2_child_refused(const struct ikev2_work *work, const struct ikev2_notif
 bool ikev2_child_write_request(const struct ikev2_sa *sa, struct ikev2_outgoing *o,
                                struct ikev2_work *work, enum proposal_use use)
 {
-    struct ikev2_sa_payload offer;
+    struct ikev2_sa_payload offer NOT_ZEROED;
     uint8_t spi[4];
 
     put_u32(spi, work->spi_in);
@@ -389,7 +389,7 @@ bool ikev2_child_write_request(const struct ikev2_sa *sa, struct ikev2_outgoing 
 void ikev2_child_write_response(const struct ikev2_sa *sa, struct ikev2_outgoing *o,
                                 struct ikev2_work *work, enum proposal_use use)
 {
-    struct ikev2_sa_payload answer;
+    struct ikev2_sa_payload answer NOT_ZEROED;
     uint8_t spi[4];
 
     put_u32(spi, work->spi_in);

@@ -146,7 +146,7 @@ static void auth_send(struct ikev2_turn *t)
     struct ikev2_sa *sa = t->sa;
     struct ikev2_handshake *h = sa->handshake;
     const struct ikev2_policy *policy = sa->policy;
-    struct ikev2_outgoing o;
+    struct ikev2_outgoing o NOT_ZEROED;
     uint8_t auth[PRF_OUTPUT_BYTES_MAX];
     size_t length;
 
@@ -175,7 +175,7 @@ static void auth_send(struct ikev2_turn *t)
 /* RFC 7296 2.21.2: the responder believes in this SA already and is told once. */
 static void auth_reject(struct ikev2_turn *t, const struct ikev2_failure *failure)
 {
-    struct ikev2_outgoing o;
+    struct ikev2_outgoing o NOT_ZEROED;
 
     ikev2_out_begin(&o);
     ikev2_out_notify(&o, IKEV2_AUTHENTICATION_FAILED, (struct slice){NULL, 0});
@@ -512,7 +512,7 @@ static void auth_respond(struct ikev2_turn *t)
     struct ikev2_sa *sa = t->sa;
     struct ikev2_handshake *h = sa->handshake;
     struct ikev2_ike *ike = sa->current;
-    struct ikev2_outgoing o;
+    struct ikev2_outgoing o NOT_ZEROED;
     struct ikev2_child *child = NULL;
     uint8_t auth[PRF_OUTPUT_BYTES_MAX];
     size_t length;

@@ -89,7 +89,7 @@ void ikev2_child_send(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev2_
 {
     struct ikev2_sa *sa = t->sa;
     struct ikev2_child *old = child_to_replace(sa, work);
-    struct ikev2_outgoing o;
+    struct ikev2_outgoing o NOT_ZEROED;
 
     /* Meanwhile the peer was faster, or the IKE SA is another. */
     if (ike != sa->current || ike->phase != IKEV2_IKE_LIVE) {
@@ -345,7 +345,7 @@ static uint16_t child_refusal(const struct ikev2_sa *sa, const struct ikev2_ike 
 static void child_send_refusal(struct ikev2_turn *t, struct ikev2_ike *ike, uint16_t refusal,
                                const struct ikev2_notify_payload *rekey)
 {
-    struct ikev2_outgoing o;
+    struct ikev2_outgoing o NOT_ZEROED;
 
     ikev2_out_begin(&o);
     if (refusal == IKEV2_CHILD_SA_NOT_FOUND && rekey->spi.length == 4) {
@@ -427,7 +427,7 @@ void ikev2_child_answer(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev
 {
     struct ikev2_sa *sa = t->sa;
     struct ikev2_child *old = child_to_replace(sa, work);
-    struct ikev2_outgoing o;
+    struct ikev2_outgoing o NOT_ZEROED;
     struct ikev2_failure failure;
     uint16_t refusal = 0;
 

@@ -18,14 +18,62 @@ struct block {
     _Alignas(16) uint8_t data[];
 };
 
+/* A handshake wants the same few large blocks again and again, one event after the other: those
+ * that were wiped last are kept by the thread, and are as good as new. */
+#define SPARE_BLOCKS 4
+#ifdef __SANITIZE_ADDRESS__
+#define SPARE_BYTES_MIN SIZE_MAX /* whoever uses one too long is to be found */
+#else
+#define SPARE_BYTES_MIN 2048
+#endif
+
+static _Thread_local struct block *spares[SPARE_BLOCKS];
+
+static struct block *spare_take(size_t bytes)
+{
+    for (size_t i = 0; i < SPARE_BLOCKS; i++) {
+        struct block *block = spares[i];
+
+        if (block != NULL && block->bytes == bytes) {
+            spares[i] = NULL;
+            return block;
+        }
+    }
+    return NULL;
+}
+
+/* It is all zeros. */
+static void spare_give(struct block *block)
+{
+    size_t place = 0;
+
+    if (block->bytes < SPARE_BYTES_MIN) {
+        free(block);
+        return;
+    }
+    while (place < SPARE_BLOCKS && spares[place] != NULL) {
+        place++;
+    }
+    if (place == SPARE_BLOCKS) {
+        /* One of a size that is wanted no more makes room. */
+        free(spares[0]);
+        memmove(spares, spares + 1, (SPARE_BLOCKS - 1) * sizeof(*spares));
+        place = SPARE_BLOCKS - 1;
+    }
+    spares[place] = block;
+}
+
 void *ikev2_block_new(size_t bytes)
 {
-    struct block *block = calloc(1, sizeof(*block) + bytes);
+    struct block *block = bytes < SPARE_BYTES_MIN ? NULL : spare_take(bytes);
 
     if (block == NULL) {
-        return NULL;
+        block = calloc(1, sizeof(*block) + bytes);
+        if (block == NULL) {
+            return NULL;
+        }
+        block->bytes = bytes;
     }
-    block->bytes = bytes;
     return block->data;
 }
 
@@ -82,7 +130,7 @@ void ikev2_turn_clear(struct ikev2_sa *sa)
         struct block *next = block->next;
 
         wipe(block->data, block->bytes);
-        free(block);
+        spare_give(block);
         block = next;
     }
 }
@@ -395,7 +443,7 @@ bool ikev2_send_response(struct ikev2_turn *t, struct ikev2_ike *ike, struct ike
 void ikev2_send_notify(struct ikev2_turn *t, struct ikev2_ike *ike, uint16_t type,
                        struct slice data)
 {
-    struct ikev2_outgoing o;
+    struct ikev2_outgoing o NOT_ZEROED;
 
     ikev2_out_begin(&o);
     ikev2_out_notify(&o, type, data);

@@ -14,7 +14,7 @@ static void begin(struct ikev2_turn *t, struct ikev2_ike *ike, enum ikev2_work_k
                   uint8_t protocol, uint32_t spi_in)
 {
     struct ikev2_work *work = ikev2_work_new(kind, true);
-    struct ikev2_outgoing o;
+    struct ikev2_outgoing o NOT_ZEROED;
 
     if (work == NULL) {
         ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_INFORMATIONAL, 0, "no memory");
@@ -57,7 +57,7 @@ void ikev2_informational_probe(struct ikev2_turn *t, struct ikev2_ike *ike, uint
     const size_t heads = 8; /* of the payload and of the notify */
     const struct ikev2_sa *sa = t->sa;
     struct ikev2_work *work = ikev2_work_new(IKEV2_WORK_PROBE, true);
-    struct ikev2_outgoing o;
+    struct ikev2_outgoing o NOT_ZEROED;
 
     if (work == NULL) {
         ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_INFORMATIONAL, 0, "no memory");
@@ -179,7 +179,7 @@ static bool read_deletes(struct ikev2_turn *t, const struct ikev2_message *m, st
 void ikev2_informational_request(struct ikev2_turn *t, struct ikev2_ike *ike,
                                  const struct ikev2_message *m)
 {
-    struct ikev2_outgoing o;
+    struct ikev2_outgoing o NOT_ZEROED;
     struct deleted deleted;
     const struct ikev2_notify_payload *refused =
         ikev2_message_notify(m, IKEV2_AUTHENTICATION_FAILED);

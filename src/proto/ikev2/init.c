@@ -208,8 +208,8 @@ static void init_send(struct ikev2_turn *t)
 {
     struct ikev2_sa *sa = t->sa;
     struct ikev2_handshake *h = sa->handshake;
-    struct ikev2_sa_payload offer;
-    struct init_message out;
+    struct ikev2_sa_payload offer NOT_ZEROED;
+    struct init_message out NOT_ZEROED;
 
     if (!proposal_offer(sa->policy->ike, PROTOCOL_IKE, (struct slice){NULL, 0},
                         PROPOSAL_WITH_ADDITIONAL, &offer)) {
@@ -309,7 +309,7 @@ static void init_take_response(struct ikev2_turn *t, const struct ikev2_message 
 {
     struct ikev2_sa *sa = t->sa;
     struct ikev2_handshake *h = sa->handshake;
-    struct ikev2_sa_payload answer;
+    struct ikev2_sa_payload answer NOT_ZEROED;
     struct ikev2_ke_payload ke;
 
     if (m->header.spi_r == 0 || !ikev2_message_nonce(m, &h->nonce_r) ||
@@ -456,7 +456,7 @@ static void init_reply(struct ikev2_turn *t, struct init_message *out)
 static void init_reply_notify(struct ikev2_turn *t, const struct ikev2_message *m, uint16_t type,
                               struct slice data)
 {
-    struct init_message out;
+    struct init_message out NOT_ZEROED;
 
     init_begin(&out, m->header.spi_i, 0, IKEV2_FLAG_RESPONSE);
     init_notify(&out, type, data);
@@ -504,7 +504,7 @@ static void init_choose(struct ikev2_turn *t, const struct ikev2_message *m)
     struct ikev2_sa *sa = t->sa;
     struct ikev2_handshake *h = sa->handshake;
     const struct ikev2_responder_policy *policy = sa->responder;
-    struct ikev2_sa_payload offer;
+    struct ikev2_sa_payload offer NOT_ZEROED;
     struct ikev2_ke_payload ke;
 
     if (!ikev2_message_nonce(m, &h->nonce_i) || !m->has[IKEV2_SA] || !m->has[IKEV2_KE] ||
@@ -584,8 +584,8 @@ static void init_respond(struct ikev2_turn *t, const struct key_pair *pair)
     struct ikev2_sa *sa = t->sa;
     struct ikev2_handshake *h = sa->handshake;
     struct ikev2_ike *ike = sa->current;
-    struct ikev2_sa_payload answer;
-    struct init_message out;
+    struct ikev2_sa_payload answer NOT_ZEROED;
+    struct init_message out NOT_ZEROED;
 
     proposal_answer(&h->choice, (struct slice){NULL, 0}, &answer);
     init_begin(&out, ike->spi_i, ike->spi_r, IKEV2_FLAG_RESPONSE);

@@ -145,9 +145,9 @@ static const struct proposals *with_same_prf(const struct proposals *policy, uin
 void ikev2_rekey_send(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev2_work *work, bool ok)
 {
     struct ikev2_sa *sa = t->sa;
-    struct ikev2_sa_payload offer;
+    struct ikev2_sa_payload offer NOT_ZEROED;
     struct proposals same_prf;
-    struct ikev2_outgoing o;
+    struct ikev2_outgoing o NOT_ZEROED;
     uint8_t spi[8];
 
     if (ike != sa->current || ike->phase != IKEV2_IKE_LIVE) {
@@ -221,7 +221,7 @@ void ikev2_rekey_response(struct ikev2_turn *t, struct ikev2_ike *ike,
                           const struct ikev2_message *m)
 {
     struct ikev2_work *work = ike->asking;
-    struct ikev2_sa_payload answer;
+    struct ikev2_sa_payload answer NOT_ZEROED;
     struct proposals same_prf;
     struct ikev2_ke_payload ke;
 
@@ -322,7 +322,7 @@ static void rekey_choose(struct ikev2_turn *t, struct ikev2_ike *ike, struct ike
     const struct proposals *ours = t->sa->policy->ike;
     struct proposals same_prf;
     const struct proposals *first = with_same_prf(ours, ike->keys.suite.prf, &same_prf);
-    struct ikev2_sa_payload offer;
+    struct ikev2_sa_payload offer NOT_ZEROED;
     struct ikev2_ke_payload ke;
     uint8_t group[2];
 
@@ -400,8 +400,8 @@ void ikev2_rekey_answer(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev
                         bool ok)
 {
     struct ikev2_sa *sa = t->sa;
-    struct ikev2_sa_payload answer;
-    struct ikev2_outgoing o;
+    struct ikev2_sa_payload answer NOT_ZEROED;
+    struct ikev2_outgoing o NOT_ZEROED;
     uint8_t spi[8];
 
     if (!ok && work->bad_public) {

@@ -134,7 +134,7 @@ void ikev2_over_for(struct ikev2_turn *t, enum ikev2_failure_reason reason, uint
 
 static void send_delete(struct ikev2_turn *t, struct ikev2_ike *ike)
 {
-    struct ikev2_outgoing o;
+    struct ikev2_outgoing o NOT_ZEROED;
 
     /* A window of one: when a request is open, the Delete takes the place after it. A peer that
      * has not seen that request ignores this one until his own patience ends. */
