@@ -26,7 +26,7 @@ void deadlines_fini(struct deadlines *d)
 static void put_at(struct deadlines *d, size_t place, struct deadline *deadline)
 {
     d->heap[place - 1] = deadline;
-    deadline->place = place;
+    deadline->place = (uint32_t)place;
 }
 
 static void sift_up(struct deadlines *d, struct deadline *deadline)
@@ -68,6 +68,10 @@ static bool make_room(struct deadlines *d)
         return true;
     }
     size_t capacity = d->capacity == 0 ? FIRST_CAPACITY : d->capacity * 2;
+
+    if (capacity > UINT32_MAX) {
+        return false;
+    }
     struct deadline **heap = realloc(d->heap, capacity * sizeof(struct deadline *));
 
     if (heap == NULL) {

@@ -12,7 +12,8 @@
 /* Embedded in the object that waits. Zeros are a deadline that is not set. */
 struct deadline {
     uint64_t at_ms;
-    size_t place; /* 1-based in the heap, 0 when not in it */
+    uint32_t place; /* 1-based in the heap, 0 when not in it */
+    uint32_t tag; /* the owner's own; beside the place it takes no room */
 };
 
 struct deadlines {

@@ -127,7 +127,7 @@ void gateway_set_timer(struct gateway *g, struct timer *timer, uint64_t at_ms)
 
 static void timer_came(struct timer *timer, uint64_t now_ms)
 {
-    switch (timer->kind) {
+    switch ((enum timer_kind)timer->deadline.tag) {
     case TIMER_SITE:
         site_time(CONTAINER_OF(timer, struct site, timer), now_ms);
         return;

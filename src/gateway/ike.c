@@ -89,8 +89,8 @@ static struct ike *ike_new(struct gateway *g, const struct endpoint *local,
     ike->gateway = g;
     ike->local = *local;
     ike->peer = *peer;
-    ike->timer.kind = TIMER_IKE;
-    ike->keepalive.kind = TIMER_KEEPALIVE;
+    ike->timer.deadline.tag = TIMER_IKE;
+    ike->keepalive.deadline.tag = TIMER_KEEPALIVE;
     ike->created_ms = now_ms;
     ike->number = ++g->next_ike;
     ike->next = g->ikes;

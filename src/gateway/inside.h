@@ -74,8 +74,7 @@ enum timer_kind {
 };
 
 struct timer {
-    struct deadline deadline;
-    enum timer_kind kind;
+    struct deadline deadline; /* its tag is an enum timer_kind */
 };
 
 /* ---- questions ---- */

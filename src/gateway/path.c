@@ -32,7 +32,7 @@ static bool has_timer(const struct ike *ike)
 
 static void set_timer(struct ike *ike, uint64_t at_ms)
 {
-    ike->path.timer.kind = TIMER_PATH;
+    ike->path.timer.deadline.tag = TIMER_PATH;
     gateway_set_timer(ike->gateway, &ike->path.timer, at_ms);
 }
 

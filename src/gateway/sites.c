@@ -32,7 +32,7 @@ struct site *site_new(struct gateway *g, const struct config_site *config, uint3
     site->config = config;
     site->name = config->name;
     site->number = number;
-    site->timer.kind = TIMER_SITE;
+    site->timer.deadline.tag = TIMER_SITE;
     site->duplicates_ms = NEVER_MS;
     site->supersede_ms = NEVER_MS;
     site->silence_look_ms = NEVER_MS;
