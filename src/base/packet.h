@@ -43,6 +43,8 @@ struct packet {
      * outside and not by the route that would lead back into the TUN device. */
     bool bypass;
 
+    bool was_joined; /* inbound: it came in one piece with others */
+
     uint32_t spi; /* to a consumer: the SA through which it came */
 
     uint8_t segmentation; /* enum packet_segmentation */

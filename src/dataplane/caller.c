@@ -9,6 +9,11 @@ static void take_back(struct dataplane_worker *worker, _Atomic uint64_t *door, u
     tally(door, (uint64_t)0 - count, worker->dp->shared);
 }
 
+uint64_t dataplane_forged(const struct dataplane_worker *worker)
+{
+    return atomic_load_explicit(&worker->doors.dropped[DROP_FORGED], memory_order_relaxed);
+}
+
 void dataplane_count_drop(struct dataplane_worker *worker, enum drop_reason reason, uint32_t count)
 {
     struct doors *doors = &worker->doors;

@@ -307,6 +307,8 @@ void dataplane_worker_does(struct dataplane_worker *worker, bool seals, bool ope
 /* How many do so. Sealing workers and opening ones are counted in the order of their indices. */
 uint32_t dataplane_sealers(const struct dataplane *dp);
 uint32_t dataplane_openers(const struct dataplane *dp);
+/* How many packets were not authentic so far, of this worker. */
+uint64_t dataplane_forged(const struct dataplane_worker *worker);
 /* What the caller lost: SEND_FAILED, TUN_FAILED and CONTROL_FULL of packets that had gone through
  * those doors; MALFORMED_OUTER and MALFORMED_INNER of what could not be read in whole and was never
  * handed in. */

@@ -331,3 +331,44 @@ size_t join_packets(struct packet *const *packets, size_t count, uint32_t *skip_
     }
     return joined;
 }
+
+/* What write_joined_head() changed. The end of a burst is never the first of several, so PSH was
+ * not set. */
+void join_undo(struct packet *first)
+{
+    uint8_t *ip = packet_data(first);
+    struct ip_head head;
+
+    if (first->segmentation == SEGMENT_NONE) {
+        return;
+    }
+    if (ip[0] >> 4 == 6) {
+        put_u16(ip + IPV6_OFFSET_PAYLOAD, (uint16_t)(first->length - IPV6_HEAD_BYTES));
+    } else {
+        put_u16(ip + IPV4_OFFSET_TOTAL, (uint16_t)first->length);
+        put_u16(ip + IPV4_OFFSET_CHECKSUM, 0);
+        put_u16(ip + IPV4_OFFSET_CHECKSUM,
+                checksum_finish(checksum_add(0, (struct slice){ip, IPV4_HEAD_BYTES})));
+    }
+    uint8_t *upper = ip + first->checksum_start;
+    struct slice covered = {upper, first->length - first->checksum_start};
+    bool is_read = ip_read(packet_slice(first), &head);
+    assert(is_read);
+    if (first->segmentation == SEGMENT_UDP) {
+        uint32_t sum = checksum_pseudo(&head.source, &head.destination, IP_PROTOCOL_UDP,
+                                       (uint32_t)covered.length);
+
+        put_u16(upper + UDP_OFFSET_LENGTH, (uint16_t)covered.length);
+        put_u16(upper + UDP_OFFSET_CHECKSUM, 0);
+        put_u16(upper + UDP_OFFSET_CHECKSUM,
+                finish_udp(checksum_finish(checksum_add(sum, covered))));
+    } else {
+        upper[TCP_OFFSET_FLAGS] &= (uint8_t)~TCP_PSH;
+        put_u16(upper + TCP_OFFSET_CHECKSUM,
+                tcp_checksum(&head.source, &head.destination, covered));
+    }
+    first->segmentation = SEGMENT_NONE;
+    first->segment_bytes = 0;
+    first->checksum_start = 0;
+    first->checksum_offset = 0;
+}

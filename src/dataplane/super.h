@@ -45,5 +45,7 @@ MUST_USE enum cut_result cut_next(struct cut *cut, struct packet *out);
  * first now has the head of them all (its fields say so) and *skip_bytes of each other must be left
  * out; when there is one, it is as it was. count > 0. */
 size_t join_packets(struct packet *const *packets, size_t count, uint32_t *skip_bytes);
+/* Makes the first of those that were joined what it was before: the system did not take them. */
+void join_undo(struct packet *first);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "base/random.h"
 #include "dataplane/super.h"
+#include "dataplane/super_trial.h"
 #include "wire/tcp.h"
 
 #define CAPACITY 70000
@@ -663,4 +664,35 @@ TEST(a_datagram_cut_off_never_looks_as_if_it_had_no_checksum)
             CHECK_EQUAL(get_u16(packet_data(&pieces[i]) + f.upper + 6), 0xffff);
         }
     }
+}
+
+TEST(the_trial_at_the_start_is_passed)
+{
+    CHECK(super_is_right());
+}
+
+/* What the system does not take in one piece is written singly: the first must be itself again. */
+TEST(what_was_joined_can_be_taken_back)
+{
+    static uint8_t before[PIECES_MAX][4096];
+    size_t taken_back = 0;
+
+    seeded_random_init(&dice, 20260703);
+    for (size_t round = 0; round < ROUNDS; round++) {
+        struct flow f;
+        uint32_t skip = 0;
+        size_t count = throw_burst(&f);
+
+        for (size_t i = 0; i < count; i++) {
+            memcpy(before[i], packet_data(list[i]), list[i]->length);
+        }
+        size_t joined = join_packets(list, count, &skip);
+        join_undo(list[0]);
+        taken_back += joined > 1;
+        CHECK(list[0]->segmentation == SEGMENT_NONE && list[0]->checksum_start == 0);
+        for (size_t i = 0; i < joined; i++) {
+            CHECK_BYTES(packet_data(list[i]), before[i], list[i]->length);
+        }
+    }
+    CHECK(taken_back > ROUNDS / 8);
 }

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE 1 /* what only Linux has */
 #include "host/datagram.h"
 
+#include "host/clock.h"
 #include "host/link_ring.h"
 #include "host/outer_head.h"
 #include "host/sockaddr.h"
@@ -183,6 +184,11 @@ void datagram_join(struct datagram_socket *s)
     }
 }
 
+void datagram_stop_joining(struct datagram_socket *s)
+{
+    (void)set_option(s->fd, SOL_UDP, UDP_GRO, 0);
+}
+
 /* ---- receiving ---- */
 
 static struct address address_of_in(const struct in_addr *in)
@@ -279,6 +285,7 @@ static bool accept_message(const struct datagram_socket *s, struct mmsghdr *mess
     }
     packet->length = message->msg_len;
     packet->segment_bytes = 0;
+    packet->was_joined = false;
     packet->tos = 0;
     packet->outer_protocol = s->protocol;
     packet->outer_head_bytes = 0;
@@ -361,6 +368,7 @@ static bool cut_super(const struct datagram_socket *s, struct packet *packet, si
         size_t left = supers->messages[supers->next].msg_len - supers->offset;
         size_t length = left < supers->segment_bytes ? left : supers->segment_bytes;
         const uint8_t *from = supers->room[supers->next] + supers->offset;
+        size_t at = supers->next;
 
         supers->offset = length == left ? 0 : supers->offset + length;
         supers->next += length == left ? 1 : 0;
@@ -374,6 +382,7 @@ static bool cut_super(const struct datagram_socket *s, struct packet *packet, si
         packet->outer_protocol = s->protocol;
         packet->outer_head_bytes = 0;
         packet->segment_bytes = 0;
+        packet->was_joined = supers->messages[at].msg_len > supers->segment_bytes;
         packet->length = (uint32_t)length;
         memcpy(packet_data(packet), from, length);
         return true;
@@ -601,13 +610,74 @@ static void add_message(struct send_batch *batch, const struct datagram_socket *
     }
 }
 
+static struct datagram_single_path *find_single(struct datagram_socket *s,
+                                                const struct address *peer)
+{
+    for (size_t i = 0; i < DATAGRAM_SINGLE_PATHS; i++) {
+        if (address_equal(&s->single[i].peer, peer)) {
+            return &s->single[i];
+        }
+    }
+    return NULL;
+}
+
+static bool leaves_singly(struct datagram_socket *s, const struct packet *packet)
+{
+    struct datagram_single_path *path =
+        s->has_single ? find_single(s, &packet->peer.address) : NULL;
+
+    if (path == NULL) {
+        return false;
+    }
+    if (clock_now_ms() >= path->until_ms) {
+        *path = (struct datagram_single_path){0};
+        return false;
+    }
+    return true;
+}
+
+/* The system took one by one what it refused in one piece. */
+static void remember_single(struct datagram_socket *s, const struct address *peer)
+{
+    uint64_t now_ms = clock_now_ms();
+
+    for (size_t i = 0; i < DATAGRAM_SINGLE_PATHS; i++) {
+        struct datagram_single_path *path = &s->single[i];
+
+        if (address_is_unset(&path->peer) || now_ms >= path->until_ms ||
+            address_equal(&path->peer, peer)) {
+            *path = (struct datagram_single_path){*peer, now_ms + DATAGRAM_SINGLE_MS};
+            s->has_single = true;
+            return;
+        }
+    }
+    s->segments = false;
+}
+
+size_t datagram_single_paths(struct datagram_socket *s, uint64_t now_ms,
+                             struct address peers[DATAGRAM_SINGLE_PATHS])
+{
+    size_t count = 0;
+
+    (void)pthread_mutex_lock(&s->lock);
+    for (size_t i = 0; s->has_single && i < DATAGRAM_SINGLE_PATHS; i++) {
+        if (!address_is_unset(&s->single[i].peer) && now_ms < s->single[i].until_ms) {
+            peers[count++] = s->single[i].peer;
+        }
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    return count;
+}
+
 /* Messages of packets first .. end-1, which agree about DF. */
-static void make_messages(struct send_batch *batch, const struct datagram_socket *s, size_t first,
+static void make_messages(struct send_batch *batch, struct datagram_socket *s, size_t first,
                           size_t end, bool together)
 {
     batch->count = 0;
     while (first < end) {
-        size_t count = together ? count_alike(batch->packets, first, end) : 1;
+        size_t count = together && !leaves_singly(s, batch->packets[first])
+                           ? count_alike(batch->packets, first, end)
+                           : 1;
 
         add_message(batch, s, first, count);
         first += count;
@@ -698,10 +768,13 @@ static size_t send_run(struct datagram_socket *s, struct send_batch *batch, size
             refused += one->count;
             continue;
         }
-        /* EIO: a device on the way out cannot checksum, so it cannot cut. Else one of them is too
-         * big. */
-        s->segments = s->segments && errno != EIO;
-        refused += send_singly(s, &batch->packets[one->first], one->count);
+        /* EIO: a device on the way out cannot checksum, so it cannot cut. EINVAL, EMSGSIZE: they
+         * are longer than the link carries, and may be cut into fragments or not. */
+        size_t lost = send_singly(s, &batch->packets[one->first], one->count);
+        refused += lost;
+        if (lost == 0) {
+            remember_single(s, &batch->packets[one->first]->peer.address);
+        }
     }
     return refused;
 }

@@ -16,6 +16,15 @@
  * device can leave it out. */
 #define DATAGRAM_MARK 0x400000u
 
+/* Paths on which the system refuses datagrams in one piece that it sends singly: a device that
+ * cannot, or datagrams that it cuts into fragments. They are tried again after a while. */
+#define DATAGRAM_SINGLE_PATHS 8
+#define DATAGRAM_SINGLE_MS 60000
+struct datagram_single_path {
+    struct address peer; /* unset: free */
+    uint64_t until_ms;
+};
+
 struct datagram_socket {
     int fd;
     enum family family;
@@ -23,7 +32,11 @@ struct datagram_socket {
     uint8_t protocol; /* 17 UDP, 50 ESP, 51 AH, 58 for errors only, or DATAGRAM_WHOLE */
     bool is_marked; /* what it sends carries our mark; else we may not set it */
     struct address bound; /* unset: all addresses */
-    bool segments; /* the system cuts super-datagrams (UDP_SEGMENT) */
+    /* The system cuts super-datagrams (UDP_SEGMENT). It goes away when there are more paths on
+     * which it does not than there is room to remember. */
+    atomic_bool segments;
+    struct datagram_single_path single[DATAGRAM_SINGLE_PATHS]; /* under the lock */
+    bool has_single; /* there may be one; under the lock */
     struct super_datagrams
         *supers; /* received in one piece (UDP_GRO), not handed on yet; or NULL */
     struct link_ring *ring; /* it only receives what filters of raw sockets took; or NULL */
@@ -49,6 +62,11 @@ void datagram_join(struct datagram_socket *s);
 MUST_USE bool datagram_open_ring(struct datagram_socket *s);
 MUST_USE bool datagram_lead_to_ring(struct datagram_socket *ring,
                                     const struct datagram_socket *raw);
+/* No longer, where they came changed. Any thread. */
+void datagram_stop_joining(struct datagram_socket *s);
+/* The peers to which datagrams leave singly for now; returns how many. Any thread. */
+size_t datagram_single_paths(struct datagram_socket *s, uint64_t now_ms,
+                             struct address peers[DATAGRAM_SINGLE_PATHS]);
 
 /* Through which interface packets leave that go around the tunnel (`bypass`); until it is known
  * they are refused. Any thread. */

@@ -251,7 +251,9 @@ enum tun_result tun_write(const struct tun *tun, struct packet *const *packets, 
         parts[1 + i] = (struct iovec){packet_data(packets[i]) + skip, packets[i]->length - skip};
     }
     if (writev(tun->fd, parts, (int)(1 + count)) < 0) {
-        return errno == EAGAIN ? TUN_EMPTY : TUN_FAILED;
+        return errno == EAGAIN                ? TUN_EMPTY
+               : count > 1 && errno == EINVAL ? TUN_REFUSED
+                                              : TUN_FAILED;
     }
     return TUN_OK;
 }

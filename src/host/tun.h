@@ -26,6 +26,8 @@ enum tun_result {
     TUN_OK,
     TUN_EMPTY, /* nothing to read, or no room to write: try again when it is ready */
     TUN_FAILED, /* this packet is lost: longer than the buffer, or refused */
+    TUN_REFUSED, /* writing: the system does not take what it is told of these packets in one piece
+                  */
     TUN_GONE, /* somebody deleted the device: nothing will ever be read again */
 };
 #define TUN_SUPER_BYTES 65536 /* room for any super-packet, without head and tail room */

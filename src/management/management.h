@@ -35,6 +35,10 @@ struct management_offloads {
         const char *reason; /* why it is not; "" when it is */
     } parts[MANAGEMENT_OFFLOADS_MAX];
     size_t count;
+    /* Peers to which datagrams leave singly for now, because the way to them takes none in one
+     * piece. */
+    struct address single[MANAGEMENT_OFFLOADS_MAX];
+    size_t single_count;
 };
 
 /* What management cannot do itself: the daemon's side. Everything here is borrowed for life. */

@@ -327,7 +327,14 @@ static json_t *offload_of(const struct management *management)
                                                "in_use", offloads.parts[i].in_use, "reason",
                                                offloads.parts[i].reason));
     }
-    return json_pack("{s:s, s:o}", "text", offloads.words, "parts", parts);
+    json_t *single = json_array();
+    for (size_t i = 0; i < offloads.single_count; i++) {
+        char text[ADDRESS_TEXT_BYTES];
+
+        json_array_append_new(single, json_string(address_format(&offloads.single[i], text)));
+    }
+    return json_pack("{s:s, s:o, s:o}", "text", offloads.words, "parts", parts, "singly_to",
+                     single);
 }
 
 json_t *reply_no_such_site(const struct question *question, const char *name)

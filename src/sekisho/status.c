@@ -64,6 +64,11 @@ static void show_offload(const json_t *answer)
             printf("  without %s: %s\n", text_of(part, "name"), reason);
         }
     }
+    json_array_foreach(json_object_get(offload, "singly_to"), index, part)
+    {
+        printf("  without udp-segmentation to %s: the way there takes datagrams singly only\n",
+               json_string_value(part));
+    }
 }
 
 static void show_problems(const struct command *command, const json_t *answer)

@@ -113,6 +113,7 @@ static bool start_worker(struct daemon *daemon, enum worker_reads reads)
                                        .reads = reads,
                                        .sockets = &daemon->sockets,
                                        .tun = &daemon->tun,
+                                       .offloads = &daemon->offloads,
                                        .control = &daemon->wake};
     struct worker *worker = worker_new(&settings);
 

@@ -7,6 +7,7 @@
 #include "base/ring.h"
 #include "dataplane/super.h"
 #include "host/clock.h"
+#include "sekishod/suspicion.h"
 
 #include <assert.h>
 #include <pthread.h>
@@ -19,6 +20,8 @@
 #define PROTOCOL_ICMPV6 58 /* the socket brings errors and nothing else */
 /* A sender that never pauses must not keep the other direction from having its turn. */
 #define CLEAR_PACKETS_A_TURN 256
+/* So many super-packets in a row that the device refuses, and their packets passed. */
+#define REFUSED_SUPERS_MAX 16
 /* A sleeping worker looks up so often, so that what was taken out of the tables is freed soon. */
 #define IDLE_MS 500
 /* Before it sleeps it lets others run so often and looks again: who was going to send more does so
@@ -45,6 +48,8 @@ struct worker {
     size_t stock_count;
     struct dataplane_output out;
     struct packet super; /* read from the TUN device */
+    unsigned refused_supers; /* by the device, since it took one */
+    struct suspicion suspicion;
     bool has_news; /* for the control thread */
     atomic_bool device_is_gone;
     pthread_t thread;
@@ -123,6 +128,40 @@ static void flush_to_wire(struct worker *worker)
     give_back(worker, out->to_wire, out->to_wire_count);
 }
 
+/* What the system did not take in one piece is offered once more, one by one. Returns how many are
+ * lost. */
+static uint32_t write_singly(struct worker *worker, const struct tun *tun,
+                             struct packet *const *packets, size_t count)
+{
+    enum offload_part part =
+        packets[0]->segmentation == SEGMENT_UDP ? OFFLOAD_TUN_UDP : OFFLOAD_TUN_TCP;
+    uint32_t failed = 0;
+
+    join_undo(packets[0]);
+    for (size_t i = 0; i < count; i++) {
+        failed += tun_write(tun, &packets[i], 1, 0) == TUN_OK ? 0 : 1;
+    }
+    if (failed == 0 && ++worker->refused_supers == REFUSED_SUPERS_MAX) {
+        offloads_retreat(worker->settings.offloads, part, OFFLOAD_REFUSED);
+        worker->has_news = true;
+    }
+    return failed;
+}
+
+static uint32_t write_to_tun(struct worker *worker, const struct tun *tun,
+                             struct packet *const *packets, size_t count, uint32_t skip_bytes)
+{
+    enum tun_result result = tun_write(tun, packets, count, skip_bytes);
+
+    if (result == TUN_REFUSED) {
+        return write_singly(worker, tun, packets, count);
+    }
+    if (result == TUN_OK && count > 1) {
+        worker->refused_supers = 0;
+    }
+    return result == TUN_OK ? 0 : (uint32_t)count;
+}
+
 static void flush_to_tun(struct worker *worker)
 {
     const struct dataplane_output *out = &worker->out;
@@ -135,13 +174,11 @@ static void flush_to_tun(struct worker *worker)
         size_t count = 1;
         uint32_t skip_bytes = 0;
 
-        if (tun->supers) {
+        if (offloads_uses(worker->settings.offloads, OFFLOAD_TUN_TCP)) {
             count = join_packets(&out->to_tun[first], left < BATCH_PACKETS ? left : BATCH_PACKETS,
                                  &skip_bytes);
         }
-        if (tun_write(tun, &out->to_tun[first], count, skip_bytes) != TUN_OK) {
-            failed += (uint32_t)count;
-        }
+        failed += write_to_tun(worker, tun, &out->to_tun[first], count, skip_bytes);
         first += count;
     }
     if (failed > 0) {
@@ -193,6 +230,7 @@ static bool device_has(struct worker *worker, enum tun_result result)
         worker->has_news = true;
         break;
     case TUN_FAILED:
+    case TUN_REFUSED:
         dataplane_count_drop(worker->plane, DROP_MALFORMED_INNER, 1);
         break;
     }
@@ -273,6 +311,27 @@ static void take_errors(struct worker *worker, struct datagram_socket *s)
     }
 }
 
+static size_t count_joined(struct packet *const *packets, size_t count)
+{
+    size_t joined = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        joined += packets[i]->was_joined ? 1 : 0;
+    }
+    return joined;
+}
+
+/* Looks at what became of a batch. */
+static void suspect(struct worker *worker, size_t count, size_t joined, uint64_t forged)
+{
+    if (suspicion_see(&worker->suspicion, count, joined, (size_t)forged,
+                      worker->out.to_tun_count)) {
+        offloads_retreat(worker->settings.offloads, OFFLOAD_JOIN, OFFLOAD_CORRUPT);
+        worker->suspicion = (struct suspicion){0};
+        worker->has_news = true;
+    }
+}
+
 /* One batch; false when nothing more is to be had now. */
 static bool receive_batch(struct worker *worker, struct datagram_socket *s)
 {
@@ -287,7 +346,11 @@ static bool receive_batch(struct worker *worker, struct datagram_socket *s)
         dataplane_count_drop(worker->plane, DROP_MALFORMED_OUTER, (uint32_t)too_long);
     }
     if (count > 0) {
+        size_t joined = s->supers == NULL ? 0 : count_joined(worker->stock, count);
+        uint64_t forged = dataplane_forged(worker->plane);
+
         dataplane_inbound(worker->plane, worker->stock, count, clock_now_ms(), &worker->out);
+        suspect(worker, count, joined, dataplane_forged(worker->plane) - forged);
         use_stock(worker, count);
         flush(worker);
     }

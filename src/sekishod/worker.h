@@ -9,6 +9,7 @@
 #include "dataplane/dataplane.h"
 #include "host/datagram.h"
 #include "host/loop.h"
+#include "host/offloads.h"
 #include "host/tun.h"
 #include "sekishod/datagrams.h"
 #include "sekishod/sockets.h"
@@ -29,6 +30,7 @@ struct worker_settings {
     enum worker_reads reads;
     struct sockets *sockets;
     const struct tun *tun;
+    struct offloads *offloads; /* which are in use; it retreats from what goes wrong */
     const struct wake *control; /* woken when there is something to take */
 };
 

@@ -9,6 +9,7 @@
 #include "host/clock.h"
 #include "host/guard.h"
 #include "host/netlink.h"
+#include "host/offload_trial.h"
 #include "host/raw.h"
 #include "host/tun.h"
 #include "host/udp.h"
@@ -249,6 +250,46 @@ static void check_sizes(struct ends *e)
     check(what, datagram_send(&e->a, out, 4) == 4);
 }
 
+/* What is longer than the link carries, and may be cut into fragments, the system takes singly
+ * only.
+ */
+static void check_single_paths(struct ends *e)
+{
+    struct address peers[DATAGRAM_SINGLE_PATHS];
+    struct endpoint nobody = e->to;
+    char what[120];
+    bool good = true;
+
+    reset();
+    for (size_t i = 0; i < 4; i++) {
+        fill(i, 1600, &e->from, &e->to, 0, false);
+    }
+    size_t refused = datagram_send(&e->a, out, 4);
+    size_t count = receive(&e->b, 4);
+    for (size_t i = 0; i < count; i++) {
+        good = good && same_bytes(in[i], (uint8_t)(i + 1), 1600);
+    }
+    snprintf(what, sizeof(what), "%s: what is refused in one piece is sent singly", e->name);
+    check(what, refused == 0 && count == 4 && good);
+    snprintf(what, sizeof(what), "%s: and the path is remembered for a minute", e->name);
+    check(what, datagram_single_paths(&e->a, clock_now_ms(), peers) == 1 &&
+                    address_equal(&peers[0], &e->to.address) && e->a.segments &&
+                    datagram_single_paths(&e->a, clock_now_ms() + DATAGRAM_SINGLE_MS, peers) == 0);
+    check_batch(e);
+    for (size_t i = 0; i < DATAGRAM_SINGLE_PATHS; i++) {
+        reset();
+        nobody.address.bytes[nobody.address.family == FAMILY_IPV4 ? 3 : 15] = (uint8_t)(100 + i);
+        fill(0, 1600, &e->from, &nobody, 0, false);
+        fill(1, 1600, &e->from, &nobody, 0, false);
+        good = good && e->a.segments && datagram_send(&e->a, out, 2) == 0;
+    }
+    snprintf(what, sizeof(what),
+             "%s: with more such paths than there is room for all are sent singly", e->name);
+    check(what, good && !e->a.segments &&
+                    datagram_single_paths(&e->a, clock_now_ms(), peers) == DATAGRAM_SINGLE_PATHS);
+    check_batch(e);
+}
+
 static void check_udp(const char *space_a, const char *space_b, const char *a, const char *b,
                       const char *name, uint32_t overhead)
 {
@@ -285,6 +326,7 @@ static void check_udp(const char *space_a, const char *space_b, const char *a, c
     check_batch(&e);
     check_differing(&e);
     check_sizes(&e);
+    check_single_paths(&e);
 
     datagram_close(&e.b);
     reset();
@@ -1172,6 +1214,22 @@ static void check_stalled(const char *space, const char *from, const char *to)
     datagram_close(&s);
 }
 
+static void check_trial(const char *space)
+{
+    struct offload_trial trial;
+
+    enter(space);
+    offload_try_udp(&trial);
+    check("the trial of offloads: this kernel does it rightly",
+          trial.was_possible && trial.segment == OFFLOAD_IN_USE && trial.join == OFFLOAD_IN_USE);
+    /* A new namespace, whose loopback interface is down. */
+    bool is_new = unshare(CLONE_NEWNET) == 0;
+    offload_try_udp(&trial);
+    check("the trial of offloads: without a loopback interface nothing is proved",
+          is_new && !trial.was_possible && trial.segment == OFFLOAD_IN_USE &&
+              trial.join == OFFLOAD_IN_USE);
+}
+
 int main(int argc, char **argv)
 {
     (void)setvbuf(stdout, NULL, _IOLBF, 0);
@@ -1196,5 +1254,6 @@ int main(int argc, char **argv)
     check_bypass(argv[1], argv[2], "2001:db8:a::1", "2001:db8:b::2", "around6");
     check_raw(argv[1], argv[2], "203.0.113.1", "198.51.100.2", "raw4", 20);
     check_raw(argv[1], argv[2], "2001:db8:a::1", "2001:db8:b::2", "raw6", 40);
+    check_trial(argv[1]);
     return failures == 0 ? 0 : 1;
 }

@@ -129,10 +129,10 @@ class Sekisho:
         path.write_text(value + "\n")
         path.chmod(0o600)
 
-    def start(self, ready_seconds=20):
+    def start(self, ready_seconds=20, environment=None):
         self.process = self.host.start(
             self.build / "sekishod", "-c", self.config, "--run", self.run_folder, "--state", self.folder / "state",
-            "--foreground", *self.options, out=f"{self.host.name}-sekishod.log")
+            "--foreground", *self.options, out=f"{self.host.name}-sekishod.log", environment=environment)
         if not wait_for(lambda: (self.run_folder / "control.sock").exists() or self.process.poll() is not None,
                         ready_seconds) or self.process.poll() is not None:
             raise RuntimeError(f"sekishod did not start: {self.log()[-2000:]}")

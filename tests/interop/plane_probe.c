@@ -239,6 +239,7 @@ int main(int argc, char **argv)
     static struct sockets sockets;
     static struct config config = {.port = 500, .nat_port = 4500};
     static struct log_sink silent;
+    static struct offloads offloads;
     struct random_source random = entropy_source();
     struct loop loop;
     struct wake wake;
@@ -266,10 +267,14 @@ int main(int argc, char **argv)
     if (!sockets_open(&sockets, &config, true, &silent, why, sizeof(why))) {
         fail("sockets", why);
     }
+    for (int part = 0; part < OFFLOAD_PARTS; part++) {
+        offloads_set(&offloads, (enum offload_part)part, OFFLOAD_IN_USE);
+    }
     struct worker_settings work = {.dataplane = dp,
                                    .reads = WORKER_READS_BOTH,
                                    .sockets = &sockets,
                                    .tun = &tun,
+                                   .offloads = &offloads,
                                    .control = &wake};
     struct worker *worker = worker_new(&work);
     if (worker == NULL) {
