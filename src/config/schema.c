@@ -348,7 +348,10 @@ static const struct schema_word schema[] = {
      .example = "ike aes256gcm16-prfsha384-ecp384",
      .meaning =
          "What may protect the negotiation. A proposal is algorithms joined by '-': ciphers, "
-         "hashes, key exchanges."},
+         "hashes, key exchanges. ke1_ to ke7_ before a key exchange make it an additional one "
+         "(RFC 9370), done after the first and before the peers prove who they are: with "
+         "ke1_mlkem768 the keys stay secret even if X25519 falls one day; with ke1_none beside it "
+         "a peer that cannot is welcome all the same."},
     {.word = "esp",
      .scope = SCOPE_SITE,
      .effect = EFFECT_CHILD,

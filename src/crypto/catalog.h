@@ -102,6 +102,12 @@ enum key_exchange_id {
     KEY_EXCHANGE_ML_KEM_1024 = 37,
 };
 
+/* A key exchange that quantum computers are not known to break. */
+static inline bool key_exchange_is_post_quantum(uint16_t group)
+{
+    return group >= KEY_EXCHANGE_ML_KEM_512 && group <= KEY_EXCHANGE_ML_KEM_1024;
+}
+
 enum esn_id {
     ESN_NO = 0,
     ESN_YES = 1,

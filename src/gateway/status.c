@@ -267,6 +267,21 @@ bool status_is_legacy(const struct suite *s)
     return false;
 }
 
+/* X25519 + ML-KEM-768, where both went into the keys. */
+static void ike_suite_title(const struct ikev2_sa_info *info, char out[STATUS_SUITE_BYTES])
+{
+    struct transform more = {TRANSFORM_KEY_EXCHANGE, info->post_quantum, 0};
+    char title[32];
+
+    suite_title(&info->suite, out, STATUS_SUITE_BYTES);
+    if (info->post_quantum != KEY_EXCHANGE_NONE && info->post_quantum != info->suite.key_exchange) {
+        size_t used = strlen(out);
+
+        transform_title(&more, title, sizeof(title));
+        snprintf(out + used, STATUS_SUITE_BYTES - used, " + %s", title);
+    }
+}
+
 static void fill_ike(const struct ike *ike, struct status_ike *out)
 {
     struct ikev2_sa_info info;
@@ -285,7 +300,8 @@ static void fill_ike(const struct ike *ike, struct status_ike *out)
     out->rekey_ms = info.rekey_ms;
     out->state = info.state;
     if (info.established) {
-        suite_title(&info.suite, out->suite, sizeof(out->suite));
+        ike_suite_title(&info, out->suite);
+        out->post_quantum = info.post_quantum != KEY_EXCHANGE_NONE;
         out->legacy = status_is_legacy(&info.suite);
         ike_identity_describe(&info.peer_id, &identity);
     }

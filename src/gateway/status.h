@@ -64,6 +64,7 @@ struct status_ike {
     uint64_t spi_i, spi_r;
     char suite[STATUS_SUITE_BYTES];
     bool legacy; /* something in the suite is weak */
+    bool post_quantum; /* all keys have their root in a key exchange of that kind */
     struct endpoint local, peer;
     bool nat_local, nat_peer; /* who is behind a NAT */
     char peer_identity[STATUS_IDENTITY_BYTES];

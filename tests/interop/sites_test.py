@@ -227,6 +227,33 @@ def conflict(lab, check):
         osaka.stop()
 
 
+def post_quantum(lab, check):
+    """ML-KEM beside X25519 and alone; a peer that cannot, where it is optional and where it is not."""
+    def with_ike(words):
+        return [text.replace("  key ", f"  ike {words}\n  key ") for text in (TOKYO, OSAKA)]
+
+    hybrid, plain = "aes256gcm16-sha384-x25519-ke1_mlkem768", "aes256gcm16-sha384-x25519"
+    cases = (("beside X25519", hybrid, hybrid, "X25519 + ML-KEM-768", True),
+             ("alone", "aes256gcm16-sha384-mlkem768", "aes256gcm16-sha384-mlkem768", "ML-KEM-768", True),
+             ("optional and not there", hybrid + "-ke1_none", plain, "X25519", False))
+    for name, ours, theirs, words, safe in cases:
+        with NoExit(lab, "pq" + name.split()[0]) as inner:
+            a, _, _, _, _, tokyo, osaka = pair(inner, with_ike(ours)[0], with_ike(theirs)[1])
+            check(f"post-quantum {name}: up", tokyo.wait_up("osaka") and osaka.wait_up("tokyo"), tokyo.explain("osaka"))
+            ike = [gateway.status()["sites"][0]["ike"] for gateway in (tokyo, osaka)]
+            check(f"post-quantum {name}: status says {words}",
+                  all(one["suite"].endswith(words) and one["post_quantum"] is safe for one in ike), ike)
+            check(f"post-quantum {name}: it passes", a.pings("10.2.0.2", 5))
+            tokyo.command("restart", "--rekey", "osaka")
+            check(f"post-quantum {name}: still so when the keys are new", a.pings("10.2.0.2", 5)
+                  and tokyo.status()["sites"][0]["ike"]["post_quantum"] is safe)
+    with NoExit(lab, "pqdemanded") as inner:
+        _, _, _, _, _, tokyo, osaka = pair(inner, with_ike(hybrid)[0], with_ike(plain)[1])
+        wait_for(lambda: "ke1_mlkem768" in osaka.explain("tokyo"), 10)
+        check("post-quantum demanded and not there: explain has both offers", "ke1_mlkem768" in osaka.explain("tokyo")
+              and not tokyo.wait_up("osaka", 1), osaka.explain("tokyo"))
+
+
 def many(lab, check):
     """10,000 sites: checked and started in about a second; status stays fast."""
     with NoExit(lab, "many") as inner:
@@ -259,6 +286,7 @@ def main():
         commands(lab, check)
         changed_key(lab, check)
         conflict(lab, check)
+        post_quantum(lab, check)
         many(lab, check)
 
 

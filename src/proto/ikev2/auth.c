@@ -73,6 +73,8 @@ static void establish(struct ikev2_turn *t, const struct ike_identity *peer_id)
 
     sa->state = IKEV2_STATE_UP;
     sa->established = true;
+    /* RFC 7296 2.18: keys of later rekeyings have those before in them. */
+    sa->post_quantum = ikev2_intermediate_post_quantum(sa->handshake);
     sa->heard_ms = t->now_ms;
     ike->phase = IKEV2_IKE_LIVE;
     ikev2_ike_is_known(ike);

@@ -12,6 +12,19 @@ bool ikev2_intermediate_is_done(const struct ikev2_handshake *h)
     return h->additional_done == h->choice.additional_count;
 }
 
+uint16_t ikev2_intermediate_post_quantum(const struct ikev2_handshake *h)
+{
+    uint16_t group = h->choice.suite.key_exchange;
+
+    group = key_exchange_is_post_quantum(group) ? group : KEY_EXCHANGE_NONE;
+    for (size_t i = 0; i < h->additional_done; i++) {
+        uint16_t more = h->choice.additional[i];
+
+        group = key_exchange_is_post_quantum(more) && more > group ? more : group;
+    }
+    return group;
+}
+
 struct slice ikev2_intermediate_signed(const struct ikev2_handshake *h,
                                        uint8_t out[IKEV2_INT_AUTH_BYTES_MAX])
 {

@@ -521,6 +521,7 @@ struct ikev2_sa {
     bool udp_agreed; /* both sides prefer ESP in UDP; what replaces this IKE SA inherits it */
     bool fragmentation;
     bool liveness_wanted;
+    uint16_t post_quantum; /* the group in whose secret all keys have their root; 0 none */
     uint16_t probe_wanted; /* octets of the IP packet; 0 none */
     uint16_t fragment_bytes;
     struct endpoint local, peer;
@@ -596,6 +597,8 @@ void ikev2_intermediate_response(struct ikev2_turn *t, struct ikev2_ike *ike,
                                  const struct ikev2_message *m);
 /* All additional key exchanges that were agreed are done. */
 MUST_USE bool ikev2_intermediate_is_done(const struct ikev2_handshake *h);
+/* The strongest of the key exchanges that were done which is post-quantum; 0. */
+uint16_t ikev2_intermediate_post_quantum(const struct ikev2_handshake *h);
 /* RFC 9242 3.3.2: what is signed behind the identity; empty without IKE_INTERMEDIATE. */
 #define IKEV2_INT_AUTH_BYTES_MAX (2 * PRF_OUTPUT_BYTES_MAX + 4)
 struct slice ikev2_intermediate_signed(const struct ikev2_handshake *h,

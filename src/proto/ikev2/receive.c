@@ -140,9 +140,9 @@ static bool fits_state(const struct ikev2_sa *sa, const struct ikev2_header *hea
     case IKEV2_STATE_OVER:
         return false;
     case IKEV2_STATE_HALF_OPEN:
-        return !response && (header->exchange == IKEV2_IKE_AUTH ||
-                             (header->exchange == IKEV2_IKE_INTERMEDIATE &&
-                              sa->handshake->choice.additional_count > 0));
+        return !response &&
+               (header->exchange == IKEV2_IKE_AUTH || (header->exchange == IKEV2_IKE_INTERMEDIATE &&
+                                                       sa->handshake->choice.additional_count > 0));
     case IKEV2_STATE_INTERMEDIATE:
         return response && header->exchange == IKEV2_IKE_INTERMEDIATE;
     case IKEV2_STATE_AUTH:

@@ -554,6 +554,9 @@ void ikev2_sa_get_info(const struct ikev2_sa *sa, struct ikev2_sa_info *out)
         out->spi_r = sa->current->spi_r;
         out->initiator = sa->current->initiator;
         out->suite = sa->current->keys.suite;
+        out->post_quantum = key_exchange_is_post_quantum(out->suite.key_exchange)
+                                ? out->suite.key_exchange
+                                : sa->post_quantum;
         out->rekey_ms = sa->current->rekey_ms;
         if (sa->current->request != NULL) {
             out->retransmissions = sa->current->retransmit.again;

@@ -352,6 +352,7 @@ struct ikev2_sa_info {
     uint64_t spi_i, spi_r;
     bool initiator, established;
     struct suite suite;
+    uint16_t post_quantum; /* the key exchange of that kind all keys depend on; 0 none */
     struct endpoint local, peer;
     bool nat_local, nat_peer;
     struct ike_identity peer_id;
