@@ -183,22 +183,15 @@ static void prepare_super(struct bench *b, const struct task *task)
     fill_super(b, task);
 }
 
-/* As a worker does it: cut into packets, which are sealed together. */
+/* As a worker does it: handed over whole, and cut where it is sealed. */
 static void run_super(struct bench *b, const struct task *task)
 {
-    struct cut cut;
-    size_t count = 0;
-    bool cuts = cut_begin(&cut, &b->super);
+    struct dataplane_worker *worker = b->t.a.worker;
 
-    assert(cuts);
-    for (; count < task->count; count++) {
-        b->batch[count] = dataplane_take_packet(b->t.a.worker);
-        assert(b->batch[count] != NULL);
-        enum cut_result result = cut_next(&cut, b->batch[count]);
-        assert(result == CUT_PACKET);
-    }
-    dataplane_outbound(b->t.a.worker, b->batch, count, b->t.now_ms, &b->t.a.out);
-    assert(b->t.a.out.to_wire_count == task->count);
+    dataplane_outbound_begin(worker, b->t.now_ms, &b->t.a.out);
+    bool whole = dataplane_outbound_super(worker, &b->super);
+    dataplane_outbound_end(worker);
+    assert(whole && b->t.a.out.to_wire_count == task->count);
 }
 
 static void prepare_sealed_super(struct bench *b, const struct task *task)
