@@ -69,6 +69,38 @@ void write_mss(const struct schema_word *w, const struct shown *shown)
     }
 }
 
+/* ---- per-worker-sas ---- */
+
+void take_per_worker_sas(struct reading *r, const struct statement *s)
+{
+    const struct word *word = &s->words[1];
+    struct complaint c;
+    uint64_t number = CONFIG_PER_WORKER_AUTO;
+
+    if (is_word(word, "off")) {
+        number = CONFIG_PER_WORKER_OFF;
+    } else if (!is_word(word, "auto") &&
+               !value_number(word->text, 1, CONFIG_PER_WORKER_MOST, &number, &c)) {
+        COMPLAIN(r, word->place, c.advice[0] != '\0' ? c.advice : "auto, off, or how many", "%s",
+                 c.why);
+        return;
+    }
+    r->site.per_worker_sas = (uint8_t)number;
+}
+
+void write_per_worker_sas(const struct schema_word *w, const struct shown *shown)
+{
+    uint8_t number = shown->site->per_worker_sas;
+
+    if (number == CONFIG_PER_WORKER_OFF) {
+        shown_line(shown, w->word, "off");
+    } else if (number != CONFIG_PER_WORKER_AUTO) {
+        shown_line(shown, w->word, "%u", (unsigned)number);
+    } else if (shown->mode != SHOW_SAID) {
+        shown_line(shown, w->word, "auto");
+    }
+}
+
 void take_mtu(struct reading *r, const struct statement *s)
 {
     uint16_t *mtu = r->scope == SCOPE_MANUAL ? &r->manual.mtu : &r->site.mtu;
@@ -307,6 +339,13 @@ void carriage_settle(struct reading *r)
     assert(r->scope != SCOPE_GATEWAY);
     if (c->mode == CONFIG_TRANSPORT) {
         settle_transport(r);
+    }
+    if (r->scope == SCOPE_SITE && r->site.per_worker_sas != CONFIG_PER_WORKER_OFF &&
+        r->site.per_worker_sas != CONFIG_PER_WORKER_AUTO &&
+        (c->iptfs.enabled || r->site.each != CONFIG_EACH_OFF)) {
+        COMPLAIN(r, said_at(r, "per-worker-sas"), "leave it out",
+                 c->iptfs.enabled ? "with 'iptfs' one SA sends all, at one rate"
+                                  : "with 'each' there are many SAs already");
     }
     if (c->iptfs.enabled && tfc) {
         COMPLAIN(r, said_at(r, "tfc"), "leave it out",

@@ -50,6 +50,10 @@ enum config_dscp { CONFIG_DSCP_COPY, CONFIG_DSCP_CLEAR };
 /* RFC 4301 4.4.1.1: what is "populated from packet": an SA for each pair of hosts, or for each
  * connection. */
 enum config_each { CONFIG_EACH_OFF, CONFIG_EACH_HOST, CONFIG_EACH_CONNECTION };
+/* RFC 9611: SAs of sending workers alone. Else so many of ours have one. */
+#define CONFIG_PER_WORKER_AUTO 0
+#define CONFIG_PER_WORKER_MOST 16
+#define CONFIG_PER_WORKER_OFF UINT8_MAX
 
 /* RFC 4302 2.6: AH over IPv4 is sent in pieces of 32 bits; old Linux kernels want 64. */
 enum config_ah_align { CONFIG_AH_ALIGN_32, CONFIG_AH_ALIGN_64 };
@@ -103,6 +107,7 @@ struct config_site {
     struct config_carriage
         carriage; /* in transport mode there may be no networks and lans: hosts */
     enum config_each each;
+    uint8_t per_worker_sas;
     bool mtu_probe;
     enum config_pfs pfs;
     uint64_t ike_lifetime_ms, child_lifetime_ms;

@@ -25,7 +25,7 @@ static const char *const seeds[] = {
     "site t { peer 192.0.2.1; key @t; mode transport; only tcp 25; ah sha256; compress on }\n",
     "gateway g\nlan 10.0.0.0/8\nsite a { peer a; network 172.16.0.0/16; key @a; df copy; fragment "
     "after; "
-    "dscp clear; tfc pad mtu dummy 10s; each host; mtu-probe off }\n"
+    "dscp clear; tfc pad mtu dummy 10s; each host; per-worker-sas off; mtu-probe off }\n"
     "site b { peer b; network 172.17.0.0/16; key @b; iptfs rate 10Mb/s size 1400 "
     "congestion-control }\n",
     "# a\n\"x y\" { { { ; } } }\nsite \"b\" {\n  say \"C=JP\\\\ \\\"x\\\"\" # c\n}\ninclude x*\n",

@@ -526,6 +526,22 @@ static const struct schema_word schema[] = {
                 "it begins, instead of one key for all; the first packets wait for them. There is "
                 "room for 32 at once: then what was idle for the longest, and for 10 seconds at "
                 "least, is closed. A peer that asks for the whole networks still gets them."},
+    {.word = "per-worker-sas",
+     .scope = SCOPE_SITE,
+     .effect = EFFECT_CHILD,
+     .least = 1,
+     .most = 1,
+     .take = take_per_worker_sas,
+     .write = write_per_worker_sas,
+     .arguments = "auto | off | NUMBER",
+     .standard = "auto",
+     .example = "per-worker-sas 4",
+     .meaning = "Where several workers send, each gets an SA of its own beside the one for all, "
+                "when it sends and the peer knows of such SAs (RFC 9611); so at the peer several "
+                "workers receive. 'auto': where this gateway has more than one such worker. "
+                "NUMBER, at most 16: so many of ours have one, and the peer may have as many. "
+                "'off': none, and the peer gets none. A peer that does not know them, or wants no "
+                "more, changes nothing."},
     {.word = "df",
      AT_SITE(carriage.df),
      .kind = KIND_CHOICE,

@@ -133,10 +133,12 @@ void take_mss(struct reading *r, const struct statement *s);
 void take_mtu(struct reading *r, const struct statement *s);
 void take_tfc(struct reading *r, const struct statement *s);
 void take_iptfs(struct reading *r, const struct statement *s);
+void take_per_worker_sas(struct reading *r, const struct statement *s);
 void write_mss(const struct schema_word *w, const struct shown *shown);
 void write_mtu(const struct schema_word *w, const struct shown *shown);
 void write_tfc(const struct schema_word *w, const struct shown *shown);
 void write_iptfs(const struct schema_word *w, const struct shown *shown);
+void write_per_worker_sas(const struct schema_word *w, const struct shown *shown);
 /* A number of octets; false when it was told that it is none. */
 bool take_bytes(struct reading *r, const struct word *word, uint64_t least, uint16_t *out);
 

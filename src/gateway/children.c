@@ -77,6 +77,7 @@ static bool install(struct ike *ike, const struct ikev2_child_info *info)
         .spi_in = info->spi_in,
         .spi_out = info->spi_out,
         .policy_id = info->policy->policy_id,
+        .resource = info->resource,
         .protocol = info->protocol == PROTOCOL_AH ? IP_PROTOCOL_AH : IP_PROTOCOL_ESP,
         .suite = info->suite,
         .key_in = info->key_in,
@@ -125,6 +126,7 @@ void children_install(struct ike *ike, const struct ikev2_child_info *info, uint
         .ike = ike,
         .spi_in = info->spi_in,
         .part = (info->policy->policy_id & BACK_POLICY) != 0,
+        .resource = info->resource,
         .since_ms = now_ms,
         .installed_number = ++g->next_child,
     };
@@ -138,18 +140,25 @@ void children_install(struct ike *ike, const struct ikev2_child_info *info, uint
     ike->site->child_count++;
     g->child_count++;
     child->installed = install(ike, info);
-    if (!child->installed) {
+    if (!child->installed && child->resource != 0) {
+        child->redundant = true;
+        ike_order(ike, IKE_ORDER_CLOSE_REDUNDANT);
+    } else if (!child->installed) {
         log_line(g->log, LOG_LEVEL_ERROR, ike->site->name,
                  "%s the data plane took no more SAs; the connection is closed",
                  reason_code(REASON_RESOURCES));
         dataplane_release_spi(g->dataplane, child->spi_in);
         ike_order_close(ike, IKEV2_FAIL_RESOURCES);
     }
-    path_begin(ike, now_ms);
+    if (child->resource == 0) {
+        path_begin(ike, now_ms);
+    } else {
+        populate_own_came(ike->site, now_ms);
+    }
     if (info->replaces_spi_in != 0) {
         g->child_rekeys++;
         ike->site->rekeys++;
-    } else {
+    } else if (child->resource == 0) {
         duplicates_child(child, now_ms);
     }
 }
@@ -161,6 +170,33 @@ static struct child *of_ike(struct ike *ike, uint32_t spi_in)
     return child != NULL && child->ike == ike ? child : NULL;
 }
 
+static void start_sending(struct child *child)
+{
+    child->in_use = true;
+    dataplane_use(child->ike->gateway->dataplane, child->spi_in);
+}
+
+/* Those for single workers go with the one for all: of another IKE SA, which the peer may not have
+ * any more, nothing is sent through them. */
+static void own_follow(const struct child *used)
+{
+    const struct site *site = used->ike->site;
+
+    for (struct ike *ike = site->ikes; ike != NULL; ike = ike->next_of_site) {
+        for (struct child *c = ike->children; c != NULL; c = c->next) {
+            if (c->resource == 0 || c->part != used->part || c == used || !c->may_send) {
+                continue;
+            }
+            if (c->in_use && ike != used->ike) {
+                c->in_use = false;
+                dataplane_stop(ike->gateway->dataplane, c->spi_in);
+            } else if (!c->in_use && ike == used->ike) {
+                start_sending(c);
+            }
+        }
+    }
+}
+
 /* The data plane remembers the order: what does not fit the one said last goes through an earlier
  * one. */
 static void use(struct site *site, size_t part, struct child *child, uint64_t now_ms)
@@ -168,9 +204,10 @@ static void use(struct site *site, size_t part, struct child *child, uint64_t no
     site->used_of[part] = child;
     site->used = site->used_of[0] != NULL ? site->used_of[0] : site->used_of[1];
     if (child != NULL) {
-        child->in_use = true;
-        dataplane_use(site->gateway->dataplane, child->spi_in);
+        start_sending(child);
+        own_follow(child);
     }
+    populate_used(site, part, child);
     site_used_changed(site, now_ms);
     site_think_later(site);
 }
@@ -179,8 +216,16 @@ void children_use(struct ike *ike, uint32_t spi_in, uint64_t now_ms)
 {
     struct child *child = of_ike(ike, spi_in);
 
-    if (child != NULL && child->installed && !child->stopped) {
+    if (child == NULL || !child->installed || child->stopped) {
+        return;
+    }
+    const struct child *used = ike->site->used_of[child->part];
+
+    child->may_send = true;
+    if (child->resource == 0 || used == NULL) {
         use(ike->site, child->part, child, now_ms);
+    } else if (used->ike == ike) {
+        start_sending(child);
     }
 }
 
@@ -194,6 +239,15 @@ bool children_info(const struct child *child, struct ikev2_child_info *out)
     return false;
 }
 
+/* One that is for a single worker carries all only where there is no other. */
+static bool is_preferred(const struct child *child, const struct child *other)
+{
+    if (other == NULL || (child->resource == 0) != (other->resource == 0)) {
+        return other == NULL || child->resource == 0;
+    }
+    return child->installed_number > other->installed_number;
+}
+
 static struct child *newest_usable_of(const struct ike *ike, size_t part,
                                       const struct child *except)
 {
@@ -201,7 +255,7 @@ static struct child *newest_usable_of(const struct ike *ike, size_t part,
 
     for (struct child *c = ike->children; c != NULL; c = c->next) {
         if (c != except && c->part == part && c->installed && !c->stopped &&
-            (newest == NULL || c->installed_number > newest->installed_number)) {
+            is_preferred(c, newest)) {
             newest = c;
         }
     }
@@ -215,7 +269,7 @@ static struct child *newest_usable(const struct site *site, size_t part, const s
     for (struct ike *ike = site->ikes; ike != NULL; ike = ike->next_of_site) {
         struct child *c = ike->established ? newest_usable_of(ike, part, except) : NULL;
 
-        if (c != NULL && (newest == NULL || c->installed_number > newest->installed_number)) {
+        if (c != NULL && is_preferred(c, newest)) {
             newest = c;
         }
     }
@@ -224,7 +278,9 @@ static struct child *newest_usable(const struct site *site, size_t part, const s
 
 bool children_part_usable(const struct ike *ike, size_t part)
 {
-    return newest_usable_of(ike, part, NULL) != NULL;
+    const struct child *child = newest_usable_of(ike, part, NULL);
+
+    return child != NULL && child->resource == 0;
 }
 
 bool children_any_usable(const struct ike *ike)
@@ -263,6 +319,7 @@ void children_stop(struct ike *ike, uint32_t spi_in, uint64_t now_ms)
         return;
     }
     child->stopped = true;
+    child->may_send = false;
     child->in_use = false;
     if (is_used(child)) {
         use_another(ike->site, child, now_ms);
@@ -311,6 +368,9 @@ static void remove_child(struct child *child, uint64_t now_ms)
         link = &(*link)->next;
     }
     *link = child->next;
+    if (child->resource != 0) {
+        populate_own_went(child, now_ms);
+    }
     (void)table_remove(&g->children, key_of(&child->spi_in));
     ike->site->child_count--;
     g->child_count--;

@@ -176,7 +176,8 @@ static size_t collect(struct ike *ike, struct compared *list)
         struct sa_counters counters;
 
         *one = (struct compared){.child = c};
-        if (c->stopped || !c->installed || !children_info(c, &one->info)) {
+        /* Those for single workers are meant to be equal (RFC 9611). */
+        if (c->stopped || !c->installed || c->resource != 0 || !children_info(c, &one->info)) {
             continue;
         }
         if (dataplane_sa_counters(ike->gateway->dataplane, c->spi_in, &counters)) {

@@ -17,6 +17,7 @@
 struct at_once {
     size_t spi_count;
     uint32_t spi_questions[SPI_QUESTIONS_MAX];
+    uint8_t resources[SPI_QUESTIONS_MAX];
 };
 
 static struct slice spi_key(const uint64_t *spi)
@@ -329,6 +330,7 @@ static void carry_out(struct ike *ike, const struct ikev2_action *action, struct
         break;
     case IKEV2_ASK_SPI:
         if (at_once->spi_count < SPI_QUESTIONS_MAX) {
+            at_once->resources[at_once->spi_count] = action->spi.resource;
             at_once->spi_questions[at_once->spi_count++] = action->spi.id;
         }
         break;
@@ -418,9 +420,12 @@ static bool settle(struct ike *ike, uint64_t now_ms)
             break;
         }
         uint32_t question = at_once.spi_questions[--at_once.spi_count];
+        uint8_t resource = at_once.resources[at_once.spi_count];
+        /* Those of several workers come in at several. */
+        uint32_t spi = resource == 0 ? dataplane_reserve_spi(g->dataplane)
+                                     : dataplane_reserve_spi_for(g->dataplane, resource - 1u);
 
-        ikev2_sa_answer_spi(ike->machine, question, dataplane_reserve_spi(g->dataplane), now_ms,
-                            fresh_actions(ike));
+        ikev2_sa_answer_spi(ike->machine, question, spi, now_ms, fresh_actions(ike));
     }
     ikev2_sa_rest(ike->machine);
     gateway_set_timer(g, &ike->timer, ikev2_sa_deadline_ms(ike->machine));
@@ -688,7 +693,7 @@ static bool start_children(struct ike *ike, uint64_t now_ms)
             return false;
         }
     }
-    return true;
+    return start_populated(ike, now_ms);
 }
 
 static bool is_ordered(struct ike *ike, enum ike_order order)

@@ -14,7 +14,8 @@
  *     admission.c   which strangers get an IKE SA at all
  *     ike.c         one IKE SA: its machine's actions are carried out
  *     children.c    SAs for data in the data plane
- *     populate.c    children of sites that have one for each pair of hosts or connection
+ *     populate.c    children of sites that have one for each pair of hosts or connection, or for
+ *                   each sealing worker
  *     manual.c      SAs whose keys the administrator made
  *     sites.c       when a site is up, and what is done when it is not
  *     dial.c        one try after the other to reach a site's peer
@@ -135,7 +136,9 @@ struct child {
     struct ike *ike;
     uint32_t spi_in;
     uint8_t part; /* of the site */
+    uint8_t resource; /* the sealing worker that it is for, counted from 1; 0: for all */
     bool installed;
+    bool may_send; /* the machine says so */
     bool in_use;
     bool stopped;
     bool closing; /* by us */
@@ -290,6 +293,8 @@ struct site {
     struct ike *ikes; /* newest first */
     size_t ike_count, established_count, child_count;
     struct populate *populate; /* packets that wait for an IKE SA; NULL: none */
+    uint64_t own_refused_ms; /* before, no child is asked for a worker alone */
+    uint64_t own_look_ms; /* when those are looked at that may be idle */
     struct child *used; /* what is sent goes through it */
     struct child
         *used_of[SITE_PARTS]; /* the same of each part; `used` is the first that is there */
@@ -406,6 +411,19 @@ uint8_t populate_kind(const struct site *site); /* enum policy_populates */
 /* A packet found no SA: one is to be made for it. */
 void populate_acquire(struct site *site, size_t part, const struct dataplane_note *note,
                       uint64_t now_ms);
+/* A sealing worker has no SA of its own (RFC 9611). */
+void populate_acquire_own(struct site *site, size_t part, uint8_t resource, uint64_t now_ms);
+/* What is sent goes through this child (NULL: none): whether workers are to ask for their own. */
+void populate_used(struct site *site, size_t part, const struct child *child);
+/* One for a worker was not made or renewed: it does without for a while. */
+void populate_refused(struct ike *ike, const struct ikev2_failure *failure, uint64_t now_ms);
+/* A child for a worker came or went. */
+void populate_own_came(struct site *site, uint64_t now_ms);
+void populate_own_went(const struct child *child, uint64_t now_ms);
+/* Those that nobody uses are closed. */
+void populate_look(struct site *site, uint64_t now_ms);
+/* What the machine is told about it. */
+void populate_fill_child(const struct site *site, struct ikev2_child_policy *child);
 bool populate_waits(const struct site *site);
 /* The next packet for which a child is to be begun; false when there is no other. */
 MUST_USE bool populate_take(struct site *site, struct ikev2_packet *packet, size_t *part);

@@ -15,14 +15,20 @@
 static void acquire(struct gateway *g, const struct dataplane_note *note, uint64_t now_ms)
 {
     uint32_t policy_id = note->policy_id & ~BACK_POLICY;
+    size_t part = (note->policy_id & BACK_POLICY) != 0;
 
     if (policy_id == 0 || policy_id > g->number_capacity || g->by_number[policy_id - 1] == NULL) {
         return;
     }
     struct site *site = g->by_number[policy_id - 1];
 
+    if (note->kind == NOTE_ACQUIRE_OWN) {
+        populate_acquire_own(site, part, note->resource, now_ms);
+        return;
+    }
+
     if (populate_is_on(site)) {
-        populate_acquire(site, (note->policy_id & BACK_POLICY) != 0, note, now_ms);
+        populate_acquire(site, part, note, now_ms);
     } else if (site->config->start == START_ON_TRAFFIC && site->used == NULL) {
         site->wanted_by_traffic = true;
         site_think_later(site);
@@ -93,9 +99,8 @@ static void take(struct gateway *g, const struct dataplane_note *note, uint64_t 
         }
         break;
     case NOTE_ACQUIRE:
-        acquire(g, note, now_ms);
-        break;
     case NOTE_ACQUIRE_OWN:
+        acquire(g, note, now_ms);
         break;
     case NOTE_UNKNOWN_SPI:
         notes_hint(g, LOOK_UNKNOWN_SPI, &note->peer, now_ms);

@@ -36,6 +36,7 @@ struct site *site_new(struct gateway *g, const struct config_site *config, uint3
     site->duplicates_ms = NEVER_MS;
     site->supersede_ms = NEVER_MS;
     site->silence_look_ms = NEVER_MS;
+    site->own_look_ms = NEVER_MS;
     site->changed_ms = g->now_ms;
     return site;
 }
@@ -227,6 +228,7 @@ static void arm(struct site *site, bool waits_to_dial, bool waits_for_child)
     sooner(&at_ms, site->duplicates_ms);
     sooner(&at_ms, site->supersede_ms);
     sooner(&at_ms, site->silence_look_ms);
+    sooner(&at_ms, site->own_look_ms);
     gateway_set_timer(site->gateway, &site->timer, at_ms);
 }
 
@@ -272,6 +274,9 @@ void site_time(struct site *site, uint64_t now_ms)
     if (site->silence_look_ms <= now_ms) {
         silence_look(site, now_ms);
     }
+    if (site->own_look_ms <= now_ms) {
+        populate_look(site, now_ms);
+    }
     if (site->duplicates_ms <= now_ms) {
         site->duplicates_ms = NEVER_MS;
         duplicates_decide(site, now_ms);
@@ -313,6 +318,7 @@ void site_established(struct ike *ike, uint64_t now_ms)
     site->established_ms = now_ms;
     site->last_peer = ike->peer;
     site->child_backoff_ms = 0;
+    site->own_refused_ms = 0;
     /* Whoever began asks for all parts by himself. */
     site->child_try_ms =
         now_ms + (ike->initiator || site->selectors.parts == 1 ? 0 : 2 * BACKOFF_FIRST_MS);
@@ -397,6 +403,10 @@ void site_child_failed(struct ike *ike, const char *child, const struct ikev2_fa
 {
     struct site *site = ike->site;
 
+    if (failure->reason == IKEV2_FAIL_CHILD_RESOURCE) {
+        populate_refused(ike, failure, now_ms);
+        return;
+    }
     if (has_usable_part(site, part_named(ike, child))) {
         struct ikev2_failure refused = *failure;
 
@@ -658,6 +668,7 @@ enum reason site_reason_of_failure(const struct ike *ike, const struct ikev2_fai
     case IKEV2_FAIL_CHILD_SELECTORS:
         return REASON_SELECTORS;
     case IKEV2_FAIL_CHILD_REFUSED:
+    case IKEV2_FAIL_CHILD_RESOURCE:
         return REASON_CHILD_REFUSED;
     case IKEV2_FAIL_SYNTAX:
         return REASON_SYNTAX;

@@ -86,6 +86,7 @@ struct status_child {
     enum status_origin origin;
     enum status_protocol protocol;
     bool in_use; /* what is sent goes through it */
+    uint8_t worker; /* the sending worker that it is for, counted from 1; 0: for all (RFC 9611) */
     bool narrowed; /* the peer agreed to a part of the networks only (SEK-N004) */
     uint64_t since_ms;
     uint32_t spi_in, spi_out;

@@ -77,6 +77,7 @@ static void fill_child(struct terms *t, const struct site *site, size_t part)
     child->lifetime_ms = c->child_lifetime_ms;
     child->start = c->each == CONFIG_EACH_OFF;
     fill_carriage(child, c);
+    populate_fill_child(site, child);
 }
 
 static bool fill(struct terms *t, const struct gateway *g, const struct site *site)

@@ -108,6 +108,8 @@ static json_t *child_of(const struct status_child *child, uint64_t now_ms)
     json_object_set_new(object, "suite", json_string(child->suite));
     json_object_set_new(object, "weak", json_boolean(child->legacy));
     json_object_set_new(object, "in_use", json_boolean(child->in_use));
+    json_object_set_new(object, "worker",
+                        child->worker == 0 ? json_null() : json_integer(child->worker));
     json_object_set_new(object, "narrowed", json_boolean(child->narrowed));
     json_object_set_new(object, "spi_in", spi_of(child->spi_in));
     json_object_set_new(object, "spi_out", spi_of(child->spi_out));

@@ -219,6 +219,9 @@ static void show_child(const struct command *command, const json_t *child)
            text_of(child, "suite"), is_true(child, "weak") ? "   WEAK (legacy)" : "");
     show_list("ours", json_object_get(child, "local"));
     show_list("theirs", json_object_get(child, "remote"));
+    if (json_is_number(json_object_get(child, "worker"))) {
+        printf("    %-10ssending worker %.0f alone\n", "for", number_of(child, "worker"));
+    }
     if (is_true(child, "narrowed")) {
         printf("    %-10sthe peer agreed to a part of our networks only (SEK-N004)\n", "");
     }
@@ -367,18 +370,22 @@ int verb_sas(const struct command *command)
     if (json_array_size(json_object_get(answer, "sas")) == 0) {
         printf("there are no security associations: no tunnel is up\n");
     } else {
-        printf("%-*s %-10s %-10s %-8s %-7s %-10s %-7s %-9s %-9s %s\n", width, "SITE", "SPI IN",
-               "SPI OUT", "ORIGIN", "PROTO", "MODE", "IN UDP", "IN", "OUT", "CRYPTO");
+        printf("%-*s %-10s %-10s %-8s %-7s %-10s %-7s %-7s %-9s %-9s %s\n", width, "SITE", "SPI IN",
+               "SPI OUT", "ORIGIN", "PROTO", "MODE", "IN UDP", "WORKER", "IN", "OUT", "CRYPTO");
     }
     json_array_foreach(json_object_get(answer, "sas"), index, sa)
     {
         char in[32];
         char out[32];
+        char worker[16] = "all";
 
-        printf("%-*s %-10s %-10s %-8s %-7s %-10s %-7s %-9s %-9s %s\n", width, text_of(sa, "site"),
-               text_of(sa, "spi_in"), text_of(sa, "spi_out"), text_of(sa, "origin"),
-               text_of(sa, "protocol"), text_of(sa, "mode"),
-               is_true(sa, "encapsulated") ? "yes" : "no",
+        if (json_is_number(json_object_get(sa, "worker"))) {
+            snprintf(worker, sizeof(worker), "%.0f", number_of(sa, "worker"));
+        }
+        printf("%-*s %-10s %-10s %-8s %-7s %-10s %-7s %-7s %-9s %-9s %s\n", width,
+               text_of(sa, "site"), text_of(sa, "spi_in"), text_of(sa, "spi_out"),
+               text_of(sa, "origin"), text_of(sa, "protocol"), text_of(sa, "mode"),
+               is_true(sa, "encapsulated") ? "yes" : "no", worker,
                show_bytes(number_of(sa, "in_bytes"), in),
                show_bytes(number_of(sa, "out_bytes"), out), text_of(sa, "suite"));
     }

@@ -17,6 +17,9 @@ enum deed {
     REKEY_IKE,
     DELETE_IKE,
     LIVENESS,
+    NEW_OWN, /* for the second resource (RFC 9611) */
+    REKEY_OWN, /* of the first */
+    DELETE_OWN,
 };
 
 struct collision {
@@ -24,6 +27,7 @@ struct collision {
     enum deed b[2];
     size_t children_min, children_max; /* in the end */
     bool gone; /* in the end nothing is left */
+    bool own; /* there is a child for the first resource of both */
     bool traffic; /* nobody is ever without a child to send through */
 };
 
@@ -83,7 +87,7 @@ static bool walk_next(struct walk *walk)
 static struct world w;
 static struct selector second[2];
 
-static void begin(uint64_t seed, bool answers_wait)
+static void begin(uint64_t seed, bool answers_wait, bool own)
 {
     world_init(&w, seed);
     for (size_t i = 0; i < 2; i++) {
@@ -97,8 +101,17 @@ static void begin(uint64_t seed, bool answers_wait)
         w.side[i].children[1].local = &second[i];
         w.side[i].children[1].remote = &second[1 - i];
         w.side[i].policy.liveness_ms = 60000;
+        w.side[i].children[0].resources = 2;
+        w.side[i].children[0].resources_max = own ? 8 : 0;
+        w.side[i].children[0].resources_announced = own;
     }
     world_connect(&w);
+    if (own) {
+        world_new_own(&w, A, 1);
+        world_deliver_all(&w);
+        world_heard(&w, B);
+        world_heard(&w, A);
+    }
     w.answers_wait = answers_wait;
 }
 
@@ -127,6 +140,15 @@ static void order(enum world_side_name side, enum deed deed)
         return;
     case LIVENESS:
         world_liveness(&w, side);
+        return;
+    case NEW_OWN:
+        world_new_own(&w, side, 2);
+        return;
+    case REKEY_OWN:
+        world_rekey_own(&w, side, 1);
+        return;
+    case DELETE_OWN:
+        world_close_own(&w, side, 1);
         return;
     }
 }
@@ -168,7 +190,7 @@ static unsigned every_order(const struct collision *c, bool answers_wait, unsign
         unsigned of_seed = 0;
 
         do {
-            begin(seed, answers_wait);
+            begin(seed, answers_wait, c->own);
             collide(c);
             while (w.flight_count > 0) {
                 world_deliver(&w, walk_choose(&walk, w.flight_count));
@@ -193,7 +215,7 @@ static void any_order_with_faults(const struct collision *c, unsigned runs)
         seeded_random_init(&seeded, seed * 7919);
         struct random_source random = seeded_random_source(&seeded);
 
-        begin(seed, random_below(&random, 2) == 0);
+        begin(seed, random_below(&random, 2) == 0, c->own);
         collide(c);
         for (unsigned step = 0; step < 400; step++) {
             if (w.flight_count == 0) {
@@ -236,7 +258,7 @@ static void each_message_lost(const struct collision *c)
     for (unsigned lost = 0; lost < 14; lost++) {
         unsigned count = 0;
 
-        begin(lost + 1, false);
+        begin(lost + 1, false, c->own);
         collide(c);
         while (w.flight_count > 0) {
             if (count++ == lost) {
@@ -323,3 +345,27 @@ COLLISION(
 COLLISION(ike_delete_meets_liveness, {.a = {DELETE_IKE}, .b = {LIVENESS}, .gone = true})
 COLLISION(a_busy_side_is_deleted,
           {.a = {REKEY_CHILD, DELETE_IKE}, .b = {REKEY_IKE, REKEY_CHILD}, .gone = true})
+
+/* RFC 9611 4: both sides ask at once, and both get what they asked for. */
+#define OWN .own = true, .traffic = true
+COLLISION(new_own_meets_new_own,
+          {.a = {NEW_OWN}, .b = {NEW_OWN}, .children_min = 4, .children_max = 4, OWN})
+COLLISION(own_rekey_meets_own_rekey,
+          {.a = {REKEY_OWN}, .b = {REKEY_OWN}, .children_min = 2, .children_max = 2, OWN})
+COLLISION(own_rekey_meets_child_rekey,
+          {.a = {REKEY_OWN}, .b = {REKEY_CHILD}, .children_min = 2, .children_max = 2, OWN})
+COLLISION(own_rekey_meets_own_delete,
+          {.a = {REKEY_OWN}, .b = {DELETE_OWN}, .children_min = 1, .children_max = 2, OWN})
+COLLISION(own_delete_meets_own_delete,
+          {.a = {DELETE_OWN}, .b = {DELETE_OWN}, .children_min = 1, .children_max = 1, OWN})
+COLLISION(new_own_meets_ike_rekey,
+          {.a = {NEW_OWN}, .b = {REKEY_IKE}, .children_min = 3, .children_max = 3, OWN})
+COLLISION(own_rekey_meets_ike_rekey,
+          {.a = {REKEY_OWN}, .b = {REKEY_IKE}, .children_min = 2, .children_max = 2, OWN})
+COLLISION(new_own_meets_ike_delete, {.a = {NEW_OWN}, .b = {DELETE_IKE}, .gone = true, .own = true})
+/* Who has got one from the peer meanwhile does not ask any more. */
+COLLISION(everything_own_at_once, {.a = {REKEY_OWN, NEW_OWN},
+                                   .b = {NEW_OWN, REKEY_OWN},
+                                   .children_min = 3,
+                                   .children_max = 4,
+                                   OWN})

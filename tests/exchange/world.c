@@ -275,6 +275,9 @@ static void child_installed(struct world *w, struct side *s, const struct ikev2_
         .spi_in = info->spi_in,
         .spi_out = info->spi_out,
         .replaces = info->replaces_spi_in,
+        .resource = info->resource,
+        .resource_id = info->resource_id,
+        .peer_has_resources = info->peer_has_resources,
         .key_bytes = info->key_in.length,
     };
     memcpy(c->key_in, info->key_in.data, c->key_bytes);
@@ -834,6 +837,42 @@ void world_new_child(struct world *w, enum world_side_name side, size_t policy)
     const struct ikev2_child_policy *child = &w->side[side].children[policy];
 
     ORDER(w, side, ikev2_sa_start_child(s->sa, child, w->now_ms, &actions));
+}
+
+const struct installed *world_own(const struct world *w, enum world_side_name side,
+                                  uint8_t resource)
+{
+    const struct side *s = &w->side[side];
+
+    for (size_t i = s->installed_count; i > 0; i--) {
+        if (s->installed[i - 1].resource == resource && !s->installed[i - 1].stopped) {
+            return &s->installed[i - 1];
+        }
+    }
+    return NULL;
+}
+
+void world_new_own(struct world *w, enum world_side_name side, uint8_t resource)
+{
+    const struct ikev2_packet packet = {.resource = resource};
+
+    ORDER(w, side, ikev2_sa_start_child_for(s->sa, &s->children[0], &packet, w->now_ms, &actions));
+}
+
+void world_rekey_own(struct world *w, enum world_side_name side, uint8_t resource)
+{
+    const struct installed *child = world_own(w, side, resource);
+    uint32_t spi_in = child == NULL ? 0 : child->spi_in;
+
+    ORDER(w, side, ikev2_sa_rekey_child(s->sa, spi_in, w->now_ms, &actions));
+}
+
+void world_close_own(struct world *w, enum world_side_name side, uint8_t resource)
+{
+    const struct installed *child = world_own(w, side, resource);
+    uint32_t spi_in = child == NULL ? 0 : child->spi_in;
+
+    ORDER(w, side, ikev2_sa_close_child(s->sa, spi_in, w->now_ms, &actions));
 }
 
 void world_close_child(struct world *w, enum world_side_name side)

@@ -42,6 +42,9 @@ struct flight {
 struct installed {
     uint32_t spi_in, spi_out;
     uint32_t replaces;
+    uint8_t resource; /* of RFC 9611 */
+    uint16_t resource_id;
+    bool peer_has_resources;
     bool used, stopped;
     size_t key_bytes;
     uint8_t key_in[WORLD_KEY_BYTES_MAX];
@@ -132,6 +135,14 @@ void world_rekey_ike(struct world *w, enum world_side_name side);
 void world_rekey_child(struct world *w, enum world_side_name side); /* the one in use */
 void world_new_child(struct world *w, enum world_side_name side, size_t policy);
 void world_close_child(struct world *w, enum world_side_name side); /* the first one in use */
+/* The same of children of the first policy for one resource of that side (RFC 9611); where there is
+ * none, nothing. */
+void world_new_own(struct world *w, enum world_side_name side, uint8_t resource);
+void world_rekey_own(struct world *w, enum world_side_name side, uint8_t resource);
+void world_close_own(struct world *w, enum world_side_name side, uint8_t resource);
+/* The newest that is not stopped; NULL when there is none. */
+const struct installed *world_own(const struct world *w, enum world_side_name side,
+                                  uint8_t resource);
 void world_close(struct world *w, enum world_side_name side);
 void world_liveness(struct world *w, enum world_side_name side);
 /* Any octets, from the other side's address. */

@@ -293,6 +293,9 @@ static void end_turn(struct gateway_pair_node *n)
         take_output(n, &out);
     }
     dataplane_quiet(n->worker);
+    for (unsigned i = 1; i < n->sealers; i++) {
+        dataplane_quiet(n->more[i]);
+    }
     dataplane_collect(n->dataplane);
 }
 
@@ -488,8 +491,10 @@ void gateway_pair_start(struct gateway_pair *p, unsigned node)
 {
     struct gateway_pair_node *n = &p->nodes[node];
     bool large = n->large_config != NULL;
-    struct dataplane_settings plane = {
-        .sa_max = large ? 0 : 256, .policy_max = large ? 0 : 64, .random = &n->random};
+    struct dataplane_settings plane = {.sa_max = large ? 0 : 256,
+                                       .policy_max = large ? 0 : 64,
+                                       .worker_count = n->sealers,
+                                       .random = &n->random};
 
     need(protect_start(large ? PROTECT_AUTOMATIC : PROTECT_OPENSSL),
          "the crypto library does not work");
@@ -497,6 +502,11 @@ void gateway_pair_start(struct gateway_pair *p, unsigned node)
     need(n->dataplane != NULL, "no data plane");
     n->worker = dataplane_worker_new(n->dataplane, 0);
     need(n->worker != NULL, "no worker");
+    for (unsigned i = 1; i < n->sealers; i++) {
+        n->more[i] = dataplane_worker_new(n->dataplane, i);
+        need(n->more[i] != NULL, "no worker");
+        dataplane_worker_does(n->more[i], true, false);
+    }
     struct gateway_settings settings = {
         .dataplane = n->dataplane, .random = &n->random, .log = &n->log};
 
@@ -512,6 +522,9 @@ void gateway_pair_crash(struct gateway_pair *p, unsigned node)
 
     gateway_free(n->gateway);
     dataplane_worker_free(n->worker);
+    for (unsigned i = 1; i < n->sealers; i++) {
+        dataplane_worker_free(n->more[i]);
+    }
     dataplane_free(n->dataplane);
     n->gateway = NULL;
     n->worker = NULL;
@@ -574,14 +587,18 @@ void gateway_pair_offer_clear(struct gateway_pair *p, unsigned node,
                               const struct gateway_pair_clear *clear)
 {
     struct gateway_pair_node *n = &p->nodes[node];
-    struct packet *packet = dataplane_take_packet(n->worker);
+    struct dataplane_worker *first = n->worker;
     static struct dataplane_output out;
+
+    n->worker = n->sealer == 0 ? first : n->more[n->sealer];
+    struct packet *packet = dataplane_take_packet(n->worker);
 
     need(packet != NULL, "no packet");
     write_clear(packet_data(packet), clear);
     packet->length = CLEAR_BYTES;
     dataplane_outbound(n->worker, &packet, 1, p->now_ms, &out);
     take_output(n, &out);
+    n->worker = first;
     end_turn(n);
 }
 

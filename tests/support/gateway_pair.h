@@ -14,6 +14,7 @@
 #define GATEWAY_PAIR_DELAY_MS 10
 #define GATEWAY_PAIR_TEXT_BYTES 4096
 #define GATEWAY_PAIR_ROUTES_MAX 64
+#define GATEWAY_PAIR_SEALERS_MAX 4
 
 struct gateway_pair;
 
@@ -34,6 +35,10 @@ struct gateway_pair_node {
     struct gateway *gateway; /* NULL when it does not run */
     struct dataplane *dataplane;
     struct dataplane_worker *worker;
+    /* Set before it starts: so many workers seal, and the first also opens. 0: one. */
+    unsigned sealers;
+    unsigned sealer; /* what is offered goes through this one, counted from 0 */
+    struct dataplane_worker *more[GATEWAY_PAIR_SEALERS_MAX]; /* beside the first */
     struct seeded_random seeded;
     struct random_source random;
     struct log_sink log;

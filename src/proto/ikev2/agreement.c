@@ -16,8 +16,8 @@ bool ikev2_packet_is_set(const struct ikev2_packet *packet)
 
 bool ikev2_packet_equal(const struct ikev2_packet *a, const struct ikev2_packet *b)
 {
-    return a->only == b->only && selector_equal(&a->local, &b->local) &&
-           selector_equal(&a->remote, &b->remote);
+    return a->only == b->only && a->resource == b->resource &&
+           selector_equal(&a->local, &b->local) && selector_equal(&a->remote, &b->remote);
 }
 
 bool ikev2_policy_has_packet(const struct ikev2_child_policy *policy,
@@ -55,9 +55,26 @@ bool ikev2_child_want(const struct ikev2_sa *sa, struct ikev2_work *work,
         remote_count = old->remote_count;
         work->old_spi_in = old->spi_in;
         work->packet = ikev2_child_packet(old);
+        ikev2_resources_inherit(work, old);
         packet = NULL;
     }
     work->policy = policy;
+    const struct ikev2_child *like = old;
+
+    /* RFC 9611 3: one for a resource is in everything like the one that is for all. */
+    if (packet != NULL && packet->resource != 0) {
+        like = ikev2_resources_leader(sa, policy, NULL);
+        if (like == NULL || !like->terms.resources) {
+            work->packet = *packet;
+            return false;
+        }
+        local = like->selectors;
+        local_count = like->local_count;
+        remote = like->selectors + like->local_count;
+        remote_count = like->remote_count;
+        work->packet.resource = packet->resource;
+        packet = NULL;
+    }
     if (packet != NULL && ikev2_packet_is_set(packet)) {
         if (packet->only && !ikev2_policy_has_packet(policy, packet)) {
             return false;
@@ -73,7 +90,7 @@ bool ikev2_child_want(const struct ikev2_sa *sa, struct ikev2_work *work,
         memcpy(work->local, local, work->local_count * sizeof(*local));
         memcpy(work->remote, remote, work->remote_count * sizeof(*remote));
     }
-    ikev2_terms_want(sa, work, old);
+    ikev2_terms_want(sa, work, like);
     return work->local_count > 0 && work->remote_count > 0;
 }
 
@@ -268,14 +285,15 @@ uint16_t ikev2_child_match(struct ikev2_sa *sa, const struct ikev2_message *m,
                           IKEV2_NO_PROPOSAL_CHOSEN, "");
         return IKEV2_NO_PROPOSAL_CHOSEN;
     }
-    if (sa->child_count >= IKEV2_CHILDREN_MAX) {
+    work->group = work->choice.suite.key_exchange;
+    ikev2_terms_choose(m, work);
+    notify = only == NULL ? ikev2_resources_match(sa, m, work, failure) : 0;
+    if (notify == 0 && sa->child_count >= IKEV2_CHILDREN_MAX) {
         ikev2_failure_set(failure, IKEV2_FAIL_RESOURCES, m->header.exchange,
                           IKEV2_NO_ADDITIONAL_SAS, "too many children under one IKE SA");
         return IKEV2_NO_ADDITIONAL_SAS;
     }
-    work->group = work->choice.suite.key_exchange;
-    ikev2_terms_choose(m, work);
-    return 0;
+    return notify;
 }
 
 /* The selectors that the responder chose, if they are part of what was proposed. */
@@ -335,7 +353,8 @@ bool ikev2_child_verify(struct ikev2_sa *sa, const struct ikev2_message *m, enum
                           "too many children under one IKE SA");
         return false;
     }
-    return ikev2_terms_verify(m, work, failure) && verify_selectors(sa, m, work, failure);
+    return ikev2_terms_verify(m, work, failure) && verify_selectors(sa, m, work, failure) &&
+           ikev2_resources_verify(sa, m, work, failure);
 }
 
 void ikev2_child_refused(const struct ikev2_work *work, const struct ikev2_notify_payload *notify,
@@ -343,6 +362,10 @@ void ikev2_child_refused(const struct ikev2_work *work, const struct ikev2_notif
 {
     uint16_t type = notify != NULL ? notify->type : 0;
 
+    if (work->packet.resource != 0) {
+        ikev2_failure_set(out, IKEV2_FAIL_CHILD_RESOURCE, exchange, type, "");
+        return;
+    }
     switch (type) {
     case IKEV2_NO_PROPOSAL_CHOSEN:
         set_no_proposal(out, work->policy, NULL, exchange, type, "");
@@ -480,6 +503,9 @@ struct ikev2_child *ikev2_child_install(struct ikev2_turn *t, struct ikev2_ike *
     child->terms = work->agreed;
     child->terms.cpi_in = work->agreed.compress ? work->cpi_in : 0;
     child->only = work->packet.only;
+    child->resource = work->packet.resource;
+    child->resource_id = work->resource_id;
+    child->terms.resources = work->agreed.resources || work->peer_has_resources;
     child->encapsulated = is_encapsulated(sa, child->protocol);
     child->replaces_spi_in = work->old_spi_in;
     child->rekey_ms = ikev2_jittered(sa, t->now_ms, work->policy->lifetime_ms, work->initiator);

@@ -10,7 +10,7 @@
 struct ikev2_packet ikev2_child_packet(const struct ikev2_child *child)
 {
     if (!child->only) {
-        return (struct ikev2_packet){.only = false};
+        return (struct ikev2_packet){.resource = child->resource};
     }
     return (struct ikev2_packet){
         .local = child->selectors[0],
@@ -64,6 +64,9 @@ void ikev2_child_fill_info(const struct ikev2_sa *sa, const struct ikev2_child *
     out->peer_dont_fragment = child->terms.peer_dont_fragment;
     out->peer_refuses_tfc = child->terms.peer_refuses_tfc;
     out->non_first_fragments = child->terms.non_first_fragments;
+    out->peer_has_resources = child->terms.resources;
+    out->resource = child->resource;
+    out->resource_id = child->resource_id;
     out->local = sa->local;
     out->peer = sa->peer;
     out->local_selectors = child->selectors;

@@ -7,6 +7,8 @@
 #include <assert.h>
 #include <string.h>
 
+#define RESOURCE_RETRIES_MAX 3
+
 /* ---- CREATE_CHILD_SA by us ---- */
 
 /* Nothing is left to propose: the networks have not the packet, or not the two hosts of transport
@@ -17,10 +19,15 @@ static void child_unwanted(struct ikev2_turn *t, struct ikev2_ike *ike, struct i
     const struct ikev2_child_policy *policy = work->policy;
     struct ikev2_failure failure;
 
-    ikev2_failure_set(&failure, IKEV2_FAIL_CHILD_SELECTORS, IKEV2_CREATE_CHILD_SA, 0,
-                      "the networks have not what the tunnel is to be for");
-    ikev2_failure_own_selectors(&failure, policy->local, policy->local_count, policy->remote,
-                                policy->remote_count);
+    if (work->packet.resource != 0) {
+        ikev2_failure_set(&failure, IKEV2_FAIL_CHILD_RESOURCE, IKEV2_CREATE_CHILD_SA, 0,
+                          "there is none for all that it could be like");
+    } else {
+        ikev2_failure_set(&failure, IKEV2_FAIL_CHILD_SELECTORS, IKEV2_CREATE_CHILD_SA, 0,
+                          "the networks have not what the tunnel is to be for");
+        ikev2_failure_own_selectors(&failure, policy->local, policy->local_count, policy->remote,
+                                    policy->remote_count);
+    }
     ikev2_tell_child_failed(t, policy, &failure);
     if (old != NULL) {
         old->rekey_ms = ikev2_after(t->now_ms, IKEV2_RETRY_MAX_MS);
@@ -47,6 +54,9 @@ void ikev2_child_begin(struct ikev2_turn *t, struct ikev2_ike *ike,
     if (!ikev2_child_want(t->sa, work, policy, old, packet)) {
         child_unwanted(t, ike, work, old);
         return;
+    }
+    if (old == NULL && work->packet.resource != 0) {
+        work->resource_id = ikev2_resources_fresh_id(t->sa);
     }
     work->group = proposal_first_group(policy->proposals);
     /* What was agreed before saves a round of INVALID_KE_PAYLOAD. */
@@ -153,6 +163,12 @@ static bool child_try_group(struct ikev2_turn *t, struct ikev2_work *work,
     return true;
 }
 
+/* The site does without it: no reason to ask for minutes, and none to give the IKE SA up. */
+static bool resource_can_wait(const struct ikev2_work *work)
+{
+    return work->kind == IKEV2_WORK_CHILD && work->packet.resource != 0;
+}
+
 static void child_not_made(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev2_work *work,
                            const struct ikev2_notify_payload *error)
 {
@@ -165,7 +181,8 @@ static void child_not_made(struct ikev2_turn *t, struct ikev2_ike *ike, struct i
     }
     if (work->collided) {
         child_leave_to_rival(t, work);
-    } else if (type == IKEV2_TEMPORARY_FAILURE) {
+    } else if (type == IKEV2_TEMPORARY_FAILURE &&
+               !(resource_can_wait(work) && work->retries >= RESOURCE_RETRIES_MAX)) {
         if (work->retries >= IKEV2_RETRIES_MAX) {
             ikev2_failure_set(&failure, IKEV2_FAIL_PEER_ERROR, IKEV2_CREATE_CHILD_SA, type,
                               "the peer was not ready for several minutes");
@@ -319,7 +336,10 @@ static void child_reject(struct ikev2_turn *t, struct ikev2_ike *ike, struct ike
         return;
     }
     ikev2_send_notify(t, ike, notify, (struct slice){NULL, 0});
-    ikev2_tell_child_failed(t, work->policy, failure);
+    /* One more than there may be is the peer's affair alone. */
+    if (failure->reason != IKEV2_FAIL_CHILD_RESOURCE) {
+        ikev2_tell_child_failed(t, work->policy, failure);
+    }
 }
 
 /* RFC 7296 2.25: reasons not to begin at all; 0 none. `old` is the child that is to be replaced. */
@@ -392,7 +412,10 @@ void ikev2_child_request(struct ikev2_turn *t, struct ikev2_ike *ike, const stru
         ikev2_work_end(t, &ike->answering);
         return;
     }
-    work->old_spi_in = old != NULL ? old->spi_in : 0;
+    if (old != NULL) {
+        work->old_spi_in = old->spi_in;
+        ikev2_resources_inherit(work, old);
+    }
     ikev2_work_ask_spi(t, work);
     if (work->group != KEY_EXCHANGE_NONE) {
         struct ikev2_ke_payload ke;
@@ -436,9 +459,11 @@ void ikev2_child_answer(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev
         ikev2_failure_set(&failure, IKEV2_FAIL_BAD_PUBLIC_VALUE, IKEV2_CREATE_CHILD_SA, refusal,
                           "");
     } else if (!ok) {
-        refusal = IKEV2_NO_ADDITIONAL_SAS;
-        ikev2_failure_set(&failure, IKEV2_FAIL_RESOURCES, IKEV2_CREATE_CHILD_SA, refusal,
-                          "no SPI is free");
+        /* RFC 9611 6: the other one would speak of children with other selectors as well. */
+        refusal = work->packet.resource != 0 ? IKEV2_TS_MAX_QUEUE : IKEV2_NO_ADDITIONAL_SAS;
+        ikev2_failure_set(
+            &failure, work->packet.resource != 0 ? IKEV2_FAIL_CHILD_RESOURCE : IKEV2_FAIL_RESOURCES,
+            IKEV2_CREATE_CHILD_SA, refusal, "no SPI is free");
     }
     if (refusal != 0) {
         child_reject(t, ike, work, refusal, &failure);
@@ -463,6 +488,9 @@ void ikev2_child_answer(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev
     child->confirm_ms = ikev2_after(t->now_ms, IKEV2_CONFIRM_MS);
     if (old != NULL) {
         child_replaced_by_peer(t, ike, work, old, child);
+    } else if (child->resource != 0) {
+        /* There is another meanwhile: nothing is sent through it before he has it for sure. */
+        child->use_ms = ikev2_after(t->now_ms, sa->policy->grace_ms);
     } else {
         ikev2_child_use(t, child);
     }

@@ -13,6 +13,7 @@
  *     child.c          the life of a child
  *     agreement.c      what a child protects and how
  *     terms.c          what is agreed about it by notifies: mode, IPComp, AGGFRAG
+ *     resources.c      children with equal selectors, each for one resource
  *     create.c         CREATE_CHILD_SA for children
  *     rekey.c          CREATE_CHILD_SA for IKE SAs: which of them is the current one
  *     informational.c  INFORMATIONAL
@@ -233,6 +234,7 @@ struct ikev2_terms {
     bool aggfrag, peer_congestion_control, peer_dont_fragment;
     bool non_first_fragments;
     bool peer_refuses_tfc;
+    bool resources; /* SA_RESOURCE_INFO was said by both */
 };
 
 enum ikev2_child_phase {
@@ -247,7 +249,9 @@ struct ikev2_child {
     uint32_t spi_in, spi_out;
     const struct ikev2_child_policy *policy;
     uint8_t protocol;
+    uint8_t resource; /* of ours, for which it is alone; 0: for all */
     struct suite suite;
+    uint16_t resource_id; /* what we call it to the peer; 0: nothing */
     enum ikev2_child_phase phase;
     bool encapsulated, initiator;
     bool used; /* CHILD_USE was said */
@@ -268,7 +272,8 @@ struct ikev2_child {
     struct selector selectors[]; /* local, then remote */
 };
 
-/* What a child would be made for again; not set unless it is for one packet's selectors. */
+/* What a child would be made for again; not set unless it is for one packet's selectors or for a
+ * resource. */
 struct ikev2_packet ikev2_child_packet(const struct ikev2_child *child);
 struct ikev2_child *ikev2_child_by_spi_in(const struct ikev2_sa *sa, uint32_t spi_in);
 /* The peer's SPIs are his own for each protocol. */
@@ -307,8 +312,10 @@ struct ikev2_work {
     uint32_t spi_in; /* ours for the new child */
     uint64_t own_ike_spi; /* ours for the new IKE SA */
     struct ikev2_terms wanted, agreed;
+    uint16_t resource_id; /* what we call the resource of the new child; 0: nothing */
+    bool peer_has_resources; /* known from the child that is rekeyed */
     uint16_t cpi_in; /* ours, when there may be IPComp; 0 none yet */
-    struct ikev2_packet packet; /* what it is made for; not set: no packet */
+    struct ikev2_packet packet; /* what it is made for; not set: no packet, no resource */
     uint8_t retries;
     struct proposal_choice choice;
     uint16_t group; /* of our KE payload; 0 none */
@@ -383,6 +390,25 @@ void ikev2_terms_choose(const struct ikev2_message *m, struct ikev2_work *work);
 /* As initiator: work->agreed, from the response. */
 MUST_USE bool ikev2_terms_verify(const struct ikev2_message *m, struct ikev2_work *work,
                                  struct ikev2_failure *failure);
+/* ---- resources.c ---- */
+
+/* The child that those for one resource are like; NULL when there is none. `like` NULL: of any
+ * selectors, else of those that were agreed in it. */
+struct ikev2_child *ikev2_resources_leader(const struct ikev2_sa *sa,
+                                           const struct ikev2_child_policy *policy,
+                                           const struct ikev2_work *like);
+/* A number by which no other child is called. */
+uint16_t ikev2_resources_fresh_id(struct ikev2_sa *sa);
+/* As responder, of a request that rekeys nothing and fits the policy: whether another one with the
+ * same selectors may be made, and for which resource of ours. 0, or the notify of the refusal. */
+MUST_USE uint16_t ikev2_resources_match(struct ikev2_sa *sa, const struct ikev2_message *m,
+                                        struct ikev2_work *work, struct ikev2_failure *failure);
+/* As initiator: what was agreed is like the leader in everything (RFC 9611 3). */
+MUST_USE bool ikev2_resources_verify(const struct ikev2_sa *sa, const struct ikev2_message *m,
+                                     const struct ikev2_work *work, struct ikev2_failure *failure);
+/* The new child is for the same resource as the old one, whatever was said (RFC 9611 3). */
+void ikev2_resources_inherit(struct ikev2_work *work, const struct ikev2_child *old);
+
 /* RFC 7296 2.23.1: selectors of a peer that wants transport mode as we see their addresses. False:
  * there is a NAT, and they are not those of one host on either side. */
 MUST_USE bool ikev2_terms_see(const struct ikev2_sa *sa, struct ikev2_ts_payload *local,

@@ -41,6 +41,8 @@ struct ikev2_aggfrag_policy {
 struct ikev2_packet {
     struct selector local, remote; /* its addresses, protocol and ports, or as many as matter */
     bool only; /* the child is for nothing else (RFC 4301 4.4.1.1: populate from packet) */
+    uint8_t resource; /* RFC 9611 3: the child is like that of the policy, for this resource of ours
+                         alone; then there are no selectors here. 0: for all */
 };
 
 struct ikev2_child_policy {
@@ -59,6 +61,10 @@ struct ikev2_child_policy {
     struct ikev2_aggfrag_policy aggfrag;
     uint64_t lifetime_ms; /* rekeyed before this, with jitter; NEVER_MS never */
     bool start; /* brought up by the initiator without being asked */
+    /* RFC 9611: children with equal selectors, each for one resource (a worker that sends). */
+    uint8_t resources; /* of ours: what the peer asks for is given to them in turn; 0 is 1 */
+    uint8_t resources_max; /* children for one resource at a time, of both sides; 0: none */
+    bool resources_announced; /* the first child says that there may be more */
 };
 
 struct ikev2_policy {
@@ -102,7 +108,7 @@ struct ikev2_responder_policy {
 enum ikev2_action_kind {
     IKEV2_SEND, /* datagram */
     IKEV2_ASK_KEY_EXCHANGE, /* exchange: answered by ikev2_sa_answer_key_exchange() */
-    IKEV2_ASK_SPI, /* an inbound ESP SPI: ikev2_sa_answer_spi() */
+    IKEV2_ASK_SPI, /* spi: an inbound ESP SPI: ikev2_sa_answer_spi() */
     IKEV2_ASK_PEER, /* responder: who is this and what may he do: ikev2_sa_answer_peer() */
     IKEV2_TELL_SPI_ADDED, /* local IKE SPI under which messages for this machine arrive */
     IKEV2_TELL_SPI_REMOVED,
@@ -155,6 +161,9 @@ struct ikev2_child_info {
     bool peer_dont_fragment; /* with aggfrag: we must not cut what we send him */
     bool peer_refuses_tfc; /* he takes no TFC padding (RFC 7296 1.3.1) */
     bool non_first_fragments; /* both sides let fragments without ports through */
+    bool peer_has_resources; /* he takes children for one resource each (RFC 9611) */
+    uint8_t resource; /* of ours, for which it is alone, counted from 1; 0: for all */
+    uint16_t resource_id; /* what we call it to the peer; 0: nothing */
     struct endpoint local, peer;
     const struct selector *local_selectors; /* after narrowing */
     size_t local_count;
@@ -188,6 +197,8 @@ enum ikev2_failure_reason {
     IKEV2_FAIL_CHILD_AH_NAT, /* AH cannot pass the NAT that was found */
     IKEV2_FAIL_CHILD_SELECTORS, /* networks do not meet; ours, theirs */
     IKEV2_FAIL_CHILD_REFUSED, /* another notify */
+    IKEV2_FAIL_CHILD_RESOURCE, /* one for a single resource was not made or renewed (RFC 9611): the
+                                  others go on */
     IKEV2_FAIL_SYNTAX, /* the peer sent something that RFC 7296 forbids; detail */
     IKEV2_FAIL_CRITICAL_PAYLOAD, /* unknown critical payload */
     IKEV2_FAIL_VERSION, /* peer speaks another major version */
@@ -221,6 +232,7 @@ struct ikev2_action {
         struct ikev2_key_exchange_question key_exchange;
         struct {
             uint32_t id;
+            uint8_t resource; /* for which the child will be; 0: for all */
         } spi;
         struct {
             uint32_t id;

@@ -122,9 +122,10 @@ static bool carries(const struct ikev2_child *child, const struct ikev2_packet *
 
 /* Of one that is being made only what it was begun for is sure. */
 static bool will_carry(const struct ikev2_work *work, const struct ikev2_child_policy *policy,
-                       const struct ikev2_packet *packet)
+                       const struct ikev2_packet *packet, uint8_t resource)
 {
     return work != NULL && work->kind == IKEV2_WORK_CHILD && work->policy == policy &&
+           work->packet.resource == resource &&
            (packet == NULL || ikev2_packet_equal(&work->packet, packet));
 }
 
@@ -132,20 +133,23 @@ static bool will_carry(const struct ikev2_work *work, const struct ikev2_child_p
 bool ikev2_child_is_there(const struct ikev2_sa *sa, const struct ikev2_child_policy *policy,
                           const struct ikev2_packet *packet)
 {
+    uint8_t resource = packet != NULL ? packet->resource : 0;
+
     if (packet != NULL && !ikev2_packet_is_set(packet)) {
         packet = NULL;
     }
     for (const struct ikev2_child *child = sa->children; child != NULL; child = child->next) {
-        if (child->policy == policy && child->phase == IKEV2_CHILD_UP && carries(child, packet)) {
+        if (child->policy == policy && child->phase == IKEV2_CHILD_UP &&
+            child->resource == resource && carries(child, packet)) {
             return true;
         }
     }
     for (const struct ikev2_ike *ike = sa->ikes; ike != NULL; ike = ike->next) {
-        if (will_carry(ike->asking, policy, packet)) {
+        if (will_carry(ike->asking, policy, packet, resource)) {
             return true;
         }
     }
-    return sa->handshake != NULL && will_carry(sa->handshake->child, policy, packet);
+    return sa->handshake != NULL && will_carry(sa->handshake->child, policy, packet, resource);
 }
 
 static void begin_pending(struct ikev2_turn *t, struct ikev2_ike *ike)

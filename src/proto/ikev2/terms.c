@@ -140,6 +140,8 @@ void ikev2_terms_want(const struct ikev2_sa *sa, struct ikev2_work *work,
     wanted->compress = policy->compress && (old == NULL || old->terms.compress);
     wanted->aggfrag = policy->aggfrag.wanted && esp && !wanted->transport_mode &&
                       (old == NULL || old->terms.aggfrag);
+    wanted->resources = old != NULL ? old->terms.resources
+                                    : policy->resources_max > 0 && policy->resources_announced;
     wanted->non_first_fragments =
         policy->non_first_fragments && !wanted->transport_mode &&
         (has_ports(work->local, work->local_count) || has_ports(work->remote, work->remote_count));
@@ -207,6 +209,13 @@ void ikev2_terms_write(const struct ikev2_sa *sa, struct ikev2_outgoing *o, stru
     }
     if (terms->non_first_fragments) {
         ikev2_out_notify(o, IKEV2_NON_FIRST_FRAGMENTS_ALSO, nothing);
+    }
+    if (terms->resources) {
+        uint8_t id[2];
+
+        put_u16(id, work->resource_id);
+        ikev2_out_notify(o, IKEV2_SA_RESOURCE_INFO,
+                         work->resource_id == 0 ? nothing : SLICE_OF(id));
     }
     if (terms->aggfrag) {
         const struct ikev2_aggfrag_policy *policy = &work->policy->aggfrag;
@@ -276,6 +285,8 @@ void ikev2_terms_choose(const struct ikev2_message *m, struct ikev2_work *work)
     agreed->cpi_out = agreed->compress ? cpi : 0;
     agreed->aggfrag = aggfrag && read_aggfrag(m, agreed);
     agreed->peer_refuses_tfc = ikev2_message_notify(m, IKEV2_ESP_TFC_PADDING_NOT_SUPPORTED) != NULL;
+    agreed->resources =
+        policy->resources_max > 0 && ikev2_message_notify(m, IKEV2_SA_RESOURCE_INFO) != NULL;
     agreed->non_first_fragments = policy->non_first_fragments && tunnel &&
                                   ikev2_message_notify(m, IKEV2_NON_FIRST_FRAGMENTS_ALSO) != NULL;
 }
@@ -304,6 +315,8 @@ bool ikev2_terms_verify(const struct ikev2_message *m, struct ikev2_work *work,
     agreed->cpi_out = agreed->compress ? cpi : 0;
     agreed->aggfrag = wanted->aggfrag && read_aggfrag(m, agreed);
     agreed->peer_refuses_tfc = ikev2_message_notify(m, IKEV2_ESP_TFC_PADDING_NOT_SUPPORTED) != NULL;
+    agreed->resources =
+        wanted->resources && ikev2_message_notify(m, IKEV2_SA_RESOURCE_INFO) != NULL;
     agreed->non_first_fragments = wanted->non_first_fragments &&
                                   ikev2_message_notify(m, IKEV2_NON_FIRST_FRAGMENTS_ALSO) != NULL;
     return true;

@@ -46,7 +46,10 @@ void ikev2_work_ask_spi(struct ikev2_turn *t, struct ikev2_work *work)
 {
     work->ask_spi = ikev2_question(t->sa);
     work->deadline_ms = ikev2_after(t->now_ms, IKEV2_ASK_MS);
-    ikev2_act(t, IKEV2_ASK_SPI)->spi.id = work->ask_spi;
+    struct ikev2_action *action = ikev2_act(t, IKEV2_ASK_SPI);
+
+    action->spi.id = work->ask_spi;
+    action->spi.resource = work->packet.resource;
 }
 
 void ikev2_work_ask_key_exchange(struct ikev2_turn *t, struct ikev2_work *work,
