@@ -158,8 +158,9 @@ def where_and_when(figures):
     rounds = [len(kept["rounds"]) for kept in figures.peers.values()]
     others = [value for word in figures.peers for value in figures.values(word, "others_cores")]
     machine = figures.machine
+    times = f"{min(rounds)}" if min(rounds) == max(rounds) else f"{min(rounds)} to {max(rounds)}"
     return (f"{machine['cores']} processors ({machine['processor']}), Linux {machine['kernel']}, {machine['day']}; medians of "
-            f"{min(rounds)}{'' if min(rounds) == max(rounds) else f' to {max(rounds)}'} rounds; hosts, gateways and load share "
+            f"{times} round{'' if max(rounds) == 1 else 's'}; hosts, gateways and load share "
             f"the processors, of which others used {statistics.median(others):.2f} (at most {max(others):.2f}) meanwhile.")
 
 
@@ -206,13 +207,13 @@ def sums(figures):
     """What the steps of a packet's road add up to for both gateways, in microseconds: (title, sum, ours)."""
     ours = figures.ours()
     alone = sum(step(figures, name) for name in (
-        "TUN read, 64 octets, singly", "UDP, sendmmsg of 64, 128 octets: send", "UDP, sendmmsg of 64, 128 octets: receive",
-        "TUN write, 64 octets, singly")) + 2 * step(figures, "AES-128-GCM, 64 octets, ipsec-mb, alone")
+        "TUN read, 64 octets, singly", "UDP, joined, 128 octets: send", "UDP, joined, 128 octets: receive",
+        "TUN write, 64 octets, super-packets")) + 2 * step(figures, "AES-128-GCM, 64 octets, ipsec-mb, alone")
     supers = sum(step(figures, name) for name in (
         "TUN read, 1,372 octets, super-packets", "UDP, joined, 1,436 octets: send", "UDP, joined, 1,436 octets: receive",
         "TUN write, 1,372 octets, super-packets")) + 2 * step(figures, "AES-128-GCM, 1,400 octets, ipsec-mb, alone")
     a_packet, gigabyte = figures.median(ours, "udp64_us"), figures.median(ours, "tcp1_s_gb")
-    return [("64 octets, one at a time, us", alone / 1000, a_packet),
+    return [("64 octets, read singly and joined from there on, us", alone / 1000, a_packet),
             ("1,372 octets in super-packets, us", supers / 1000, gigabyte and gigabyte * 1372e-9 * 1e6)]
 
 
