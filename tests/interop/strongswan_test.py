@@ -10,6 +10,7 @@ lan     10.1.0.0/16 fd01::/64
 site peer {{
   peer    {peer}
   network 10.2.0.0/16 fd02::/64
+  per-worker-sas 4
   key     @peer
   say     {say}
   identity {identity}
