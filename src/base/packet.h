@@ -45,6 +45,10 @@ struct packet {
 
     bool was_joined; /* inbound: it came in one piece with others */
 
+    /* To the TUN device: where the transport header is, when the IP header has been read: the
+     * packet is whole and as long as it says. 0: not known. */
+    uint16_t upper_offset;
+
     uint32_t spi; /* to a consumer: the SA through which it came */
 
     uint8_t segmentation; /* enum packet_segmentation */

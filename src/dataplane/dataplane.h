@@ -291,7 +291,9 @@ void dataplane_outbound_packet(struct dataplane_worker *worker, struct packet *p
  * begins with a call for the same packet, which has not changed. */
 MUST_USE bool dataplane_outbound_super(struct dataplane_worker *worker, const struct packet *super);
 void dataplane_outbound_end(struct dataplane_worker *worker);
-/* Datagrams from the wire: outer_protocol 17 with what stood behind the UDP header of the port of
+/* Packets from the pool; their bytes may stand elsewhere, without room before and behind them: then
+ * until the output was taken.
+ * Datagrams from the wire: outer_protocol 17 with what stood behind the UDP header of the port of
  * IKE or the other one (local.port says which), or outer_protocol 50 with what stood behind the IP
  * header. */
 void dataplane_inbound(struct dataplane_worker *worker, struct packet *const *packets, size_t count,

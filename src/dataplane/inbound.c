@@ -1,6 +1,7 @@
 /* Datagrams from the wire: ESP, IKE or keepalive; and what an ESP packet must be before what is
  * inside it is believed. */
 #include <assert.h>
+#include <string.h>
 
 #include "dataplane/plane.h"
 #include "dataplane/ecn.h"
@@ -100,6 +101,7 @@ static void accept(struct dataplane_worker *worker, struct packet *packet, uint6
         return;
     }
     if (!sa->shape.plain) {
+        worker_own(worker, packet);
         nest_receive(worker, sa, packet, now_ms);
         return;
     }
@@ -228,6 +230,19 @@ static enum drop_reason check_fragment(struct dataplane_worker *worker, struct s
     return reason;
 }
 
+static ALWAYS_INLINE enum drop_reason merge_ecn(struct packet *packet, const struct ip_head *head)
+{
+    uint8_t tos = head->tos;
+
+    if (!ecn_decapsulate(head->tos, packet->tos, &tos)) {
+        return DROP_ECN;
+    }
+    if (tos != head->tos) {
+        set_tos(packet_data(packet), head->family, tos);
+    }
+    return DROP_NONE;
+}
+
 static ALWAYS_INLINE enum drop_reason inner_is_agreed(struct dataplane_worker *worker,
                                                       struct sa *sa, struct packet *packet,
                                                       uint8_t next_header, struct ip_head *head)
@@ -246,14 +261,7 @@ static ALWAYS_INLINE enum drop_reason inner_is_agreed(struct dataplane_worker *w
     if (reason != DROP_NONE) {
         return reason;
     }
-    uint8_t tos = head->tos;
-    if (!ecn_decapsulate(head->tos, packet->tos, &tos)) {
-        return DROP_ECN;
-    }
-    if (tos != head->tos) {
-        set_tos(packet_data(packet), head->family, tos);
-    }
-    return DROP_NONE;
+    return merge_ecn(packet, head);
 }
 
 static ALWAYS_INLINE enum drop_reason keep_in_mind(struct dataplane_worker *worker,
@@ -317,6 +325,86 @@ enum drop_reason remember(struct dataplane_worker *worker, const struct esp_work
     return keep_in_mind(worker, work, authentic, now_ms);
 }
 
+#define IPV4_FIRST_BYTE 0x45 /* without options */
+#define IPV4_OFFSET_ENDS 12
+#define IPV4_ENDS_BYTES 12 /* with the ports behind them */
+#define IPV6_OFFSET_ENDS 8
+#define IPV6_ENDS_BYTES 36
+
+/* A packet whose addresses, protocol and ports are those of the last one, and which is none of the
+ * rare kinds: its header is read without being asked for more than what may differ. */
+static bool is_of_last_flow(const struct agreed *agreed, const struct packet *packet,
+                            struct ip_head *head)
+{
+    const uint8_t *at = packet_data(packet);
+
+    *head = agreed->head;
+    if (head->family == FAMILY_IPV4) {
+        if (packet->length < IPV4_OFFSET_ENDS + IPV4_ENDS_BYTES || at[0] != IPV4_FIRST_BYTE ||
+            at[9] != head->protocol ||
+            memcmp(at + IPV4_OFFSET_ENDS, agreed->ends, IPV4_ENDS_BYTES) != 0) {
+            return false;
+        }
+        uint16_t fragment = get_u16(at + 6);
+        head->total_bytes = get_u16(at + 2);
+        head->tos = at[1];
+        head->ttl = at[8];
+        head->id = get_u16(at + 4);
+        head->dont_fragment = (fragment & 0x4000) != 0;
+        return (fragment & 0x3fff) == 0 && head->total_bytes <= packet->length &&
+               head->total_bytes >= IPV4_OFFSET_ENDS + IPV4_ENDS_BYTES &&
+               checksum_add(0, (struct slice){at, IPV4_HEAD_BYTES}) == UINT16_MAX;
+    }
+    if (packet->length < IPV6_OFFSET_ENDS + IPV6_ENDS_BYTES || at[0] >> 4 != 6 ||
+        at[6] != head->protocol ||
+        memcmp(at + IPV6_OFFSET_ENDS, agreed->ends, IPV6_ENDS_BYTES) != 0) {
+        return false;
+    }
+    head->total_bytes = IPV6_HEAD_BYTES + (uint32_t)get_u16(at + 4);
+    head->tos = (uint8_t)(get_u16(at) >> 4);
+    head->ttl = at[7];
+    return head->total_bytes <= packet->length &&
+           head->total_bytes >= IPV6_OFFSET_ENDS + IPV6_ENDS_BYTES;
+}
+
+static void keep_flow(struct agreed *agreed, struct sa *sa, const struct packet *packet,
+                      const struct ip_head *head)
+{
+    const uint8_t *at = packet_data(packet);
+    bool four = head->family == FAMILY_IPV4;
+    bool has_both_ports = head->protocol == IP_PROTOCOL_TCP || head->protocol == IP_PROTOCOL_UDP;
+
+    agreed->sa = NULL;
+    if (!has_both_ports || !head->has_ports || head->is_fragment ||
+        head->upper_offset != (four ? IPV4_HEAD_BYTES : IPV6_HEAD_BYTES)) {
+        return;
+    }
+    agreed->sa = sa;
+    agreed->head = *head;
+    memcpy(agreed->ends, at + (four ? IPV4_OFFSET_ENDS : IPV6_OFFSET_ENDS),
+           four ? IPV4_ENDS_BYTES : IPV6_ENDS_BYTES);
+}
+
+/* What inner_is_agreed() says, of neighbours mostly without asking it. */
+static enum drop_reason neighbour_is_agreed(struct dataplane_worker *worker, struct sa *sa,
+                                            struct packet *packet, uint8_t next_header,
+                                            struct ip_head *head)
+{
+    struct agreed *agreed = &worker->agreed;
+
+    if (agreed->sa != sa || !is_of_last_flow(agreed, packet, head) ||
+        next_header != (head->family == FAMILY_IPV4 ? IP_PROTOCOL_IPV4 : IP_PROTOCOL_IPV6)) {
+        enum drop_reason reason = inner_is_agreed(worker, sa, packet, next_header, head);
+
+        if (reason == DROP_NONE) {
+            keep_flow(agreed, sa, packet, head);
+        }
+        return reason;
+    }
+    packet->length = head->total_bytes;
+    return merge_ecn(packet, head);
+}
+
 static void deliver(struct dataplane_worker *worker, const struct esp_work *work, bool authentic,
                     uint64_t now_ms)
 {
@@ -329,12 +417,13 @@ static void deliver(struct dataplane_worker *worker, const struct esp_work *work
         reason = esp_strip(work->sa, packet, &next_header);
     }
     if (reason == DROP_NONE) {
-        reason = inner_is_agreed(worker, work->sa, packet, next_header, &head);
+        reason = neighbour_is_agreed(worker, work->sa, packet, next_header, &head);
     }
     if (reason != DROP_NONE) {
         worker_drop_of(worker, work, reason);
         return;
     }
+    packet->upper_offset = head.is_fragment ? 0 : head.upper_offset;
     if (worker->tap != NULL) {
         tap_inner(worker, work->sa, packet);
     }
@@ -349,6 +438,7 @@ void dataplane_inbound(struct dataplane_worker *worker, struct packet *const *pa
     assert(count <= BATCH_PACKETS);
     worker_begin(worker, now_ms, out);
     worker->inbound = true;
+    worker->agreed.sa = NULL;
     if (worker->tap != NULL) {
         tap_received(worker, packets, count);
     }

@@ -142,6 +142,14 @@ struct route {
     struct sa *sa;
 };
 
+/* The packet out of a tunnel that was last found to be what was agreed, within a batch: the next
+ * one of the same SA, addresses, protocol and ports needs no second look. */
+struct agreed {
+    struct sa *sa; /* NULL: none */
+    struct ip_head head;
+    uint8_t ends[36]; /* addresses and ports, as they stand in the packet */
+};
+
 struct dataplane_worker {
     struct dataplane *dp;
     uint32_t index;
@@ -171,6 +179,7 @@ struct dataplane_worker {
     struct dataplane_output *out;
     const struct spd *spd;
     struct route route;
+    struct agreed agreed;
     size_t taken; /* clear packets of this batch */
     struct cut cut; /* of the super-packet that is being taken */
     bool is_cutting;
@@ -227,6 +236,8 @@ void worker_give_held(struct dataplane_worker *worker);
 void worker_begin(struct dataplane_worker *worker, uint64_t now_ms, struct dataplane_output *out);
 /* One with room for SMALL_BYTES in all; NULL when all are in use. */
 struct packet *worker_take_small(struct dataplane_worker *worker);
+/* From now on its bytes stand in its own buffer, with room around them. */
+void worker_own(struct dataplane_worker *worker, struct packet *packet);
 void worker_drop(struct dataplane_worker *worker, struct packet *packet, enum drop_reason reason);
 /* Drops work->packet, of which SA and number are known. */
 void worker_drop_of(struct dataplane_worker *worker, const struct esp_work *work,

@@ -211,79 +211,160 @@ enum cut_result cut_next(struct cut *cut, struct packet *out)
 
 /* ---- joining ---- */
 
-struct segment {
-    const uint8_t *bytes;
-    struct ip_head ip;
-    uint32_t head_bytes, payload_bytes, sequence;
-    uint8_t flags;
+/* The first packet of what may become one. */
+struct join {
+    const uint8_t *head;
+    uint32_t length; /* of the packet */
+    uint32_t plain_bytes; /* of the IP header, without options or extension headers */
+    uint32_t head_bytes; /* with the transport header */
+    uint32_t payload_bytes; /* of each but the last */
+    uint32_t pseudo; /* the sum of addresses and protocol */
+    uint32_t sequence; /* TCP: the next one */
+    bool udp;
 };
 
-/* Only what the end of a flow's burst looks like: payload, ACK and perhaps PSH, nothing rare. */
-static bool read_segment(const struct packet *packet, struct segment *out)
+/* A packet that was not read yet is read here. */
+static bool is_read(const struct packet *packet)
 {
-    struct slice bytes = packet_slice(packet);
-    struct tcp_head tcp;
+    struct ip_head ip;
 
-    if (!ip_read(bytes, &out->ip) || out->ip.protocol != IP_PROTOCOL_TCP || out->ip.is_fragment ||
-        out->ip.total_bytes != packet->length) {
-        return false;
-    }
-    uint32_t plain = out->ip.family == FAMILY_IPV4 ? IPV4_HEAD_BYTES : IPV6_HEAD_BYTES;
-    struct slice upper = {bytes.data + out->ip.upper_offset, bytes.length - out->ip.upper_offset};
-    if (out->ip.upper_offset != plain || !tcp_read(upper, &tcp) ||
-        (tcp.flags & ~TCP_PSH) != TCP_ACK || tcp.reserved != 0) {
-        return false;
-    }
-    out->bytes = bytes.data;
-    out->head_bytes = plain + tcp.head_bytes;
-    out->payload_bytes = packet->length - out->head_bytes;
-    out->sequence = tcp.sequence;
-    out->flags = tcp.flags;
-    /* A wrong checksum must reach the receiver as it is: joined, it would be made right. */
-    return out->payload_bytes > 0 &&
-           tcp_checksum_is_right(&out->ip.source, &out->ip.destination, upper);
+    return packet->upper_offset != 0 || (ip_read(packet_slice(packet), &ip) && !ip.is_fragment &&
+                                         ip.total_bytes == packet->length);
 }
 
-static bool same_ip(const struct segment *first, const struct segment *next, size_t index)
+/* Addresses and protocol, with the header's bytes in their order. */
+static uint32_t sum_of_ends(const uint8_t *head, bool four)
 {
-    const uint8_t *a = first->bytes, *b = next->bytes;
+    struct slice ends = four ? (struct slice){head + 12, 8} : (struct slice){head + 8, 32};
 
-    if (first->ip.family != next->ip.family) {
+    return checksum_add(four ? head[9] : head[6], ends);
+}
+
+/* A wrong checksum must reach the receiver as it is: joined, it would be made right. */
+static bool sum_is_right(const struct join *join, const uint8_t *head, uint32_t length)
+{
+    uint32_t upper_bytes = length - join->plain_bytes;
+    struct slice upper = {head + join->plain_bytes, upper_bytes};
+
+    return checksum_finish(checksum_add(join->pseudo + upper_bytes, upper)) == 0;
+}
+
+/* Payload, ACK and perhaps PSH, nothing rare. */
+static bool begin_tcp_join(struct join *join)
+{
+    const uint8_t *tcp = join->head + join->plain_bytes;
+
+    if (join->length < join->plain_bytes + TCP_HEAD_BYTES) {
         return false;
     }
-    if (first->ip.family == FAMILY_IPV6) {
+    uint32_t tcp_bytes = (uint32_t)(tcp[TCP_OFFSET_FLAGS - 1] >> 4) * 4;
+    join->head_bytes = join->plain_bytes + tcp_bytes;
+    join->sequence = get_u32(tcp + TCP_OFFSET_SEQUENCE);
+    return tcp_bytes >= TCP_HEAD_BYTES && join->head_bytes < join->length &&
+           (tcp[TCP_OFFSET_FLAGS] & ~TCP_PSH) == TCP_ACK && (tcp[TCP_OFFSET_FLAGS - 1] & 0x0f) == 0;
+}
+
+static bool udp_is_plain(const uint8_t *udp, uint32_t upper_bytes)
+{
+    /* RFC 768: zero says that there is none, and joined there would be one. */
+    return get_u16(udp + UDP_OFFSET_LENGTH) == upper_bytes &&
+           get_u16(udp + UDP_OFFSET_CHECKSUM) != 0;
+}
+
+static bool begin_udp_join(struct join *join)
+{
+    join->head_bytes = join->plain_bytes + UDP_HEAD_BYTES;
+    return join->head_bytes < join->length &&
+           udp_is_plain(join->head + join->plain_bytes, join->length - join->plain_bytes);
+}
+
+static bool join_begin(struct join *join, const struct packet *packet, unsigned what)
+{
+    const uint8_t *head = packet_data(packet);
+    bool four = packet->length > 0 && head[0] >> 4 == 4;
+    uint32_t plain = four ? IPV4_HEAD_BYTES : IPV6_HEAD_BYTES;
+
+    if (packet->length < plain || (four && head[0] != 0x45)) {
+        return false;
+    }
+    uint8_t protocol = four ? head[9] : head[6];
+    *join = (struct join){
+        .head = head,
+        .length = packet->length,
+        .plain_bytes = plain,
+        .udp = protocol == IP_PROTOCOL_UDP,
+    };
+    bool fits = protocol == IP_PROTOCOL_TCP   ? (what & JOIN_TCP) != 0 && begin_tcp_join(join)
+                : protocol == IP_PROTOCOL_UDP ? (what & JOIN_UDP) != 0 && begin_udp_join(join)
+                                              : false;
+    if (!fits || !is_read(packet)) {
+        return false;
+    }
+    join->payload_bytes = join->length - join->head_bytes;
+    join->sequence += join->payload_bytes;
+    join->pseudo = sum_of_ends(head, four);
+    return sum_is_right(join, head, join->length);
+}
+
+static bool same_ip(const struct join *join, const uint8_t *b, size_t index)
+{
+    const uint8_t *a = join->head;
+
+    if (join->plain_bytes == IPV6_HEAD_BYTES) {
         /* version, class and flow; next header and hop limit; addresses */
-        return memcmp(a, b, 4) == 0 && memcmp(a + 6, b + 6, IPV6_HEAD_BYTES - 6) == 0;
+        return memcmp(a, b, 4) == 0 && memcmp(a + 6, b + 6, 2) == 0 &&
+               memcmp(a + 8, b + 8, 32) == 0;
     }
     /* RFC 6864: with DF the identification means nothing. */
-    bool id_fits =
-        first->ip.dont_fragment || next->ip.id == (uint16_t)(first->ip.id + (uint16_t)index);
-    return id_fits && memcmp(a, b, 2) == 0 && memcmp(a + 6, b + 6, 4) == 0 &&
+    bool dont_fragment = (a[IPV4_OFFSET_FRAGMENT] & 0x40) != 0;
+    uint16_t id = (uint16_t)(get_u16(a + IPV4_OFFSET_ID) + (uint16_t)index);
+
+    return (dont_fragment || get_u16(b + IPV4_OFFSET_ID) == id) && memcmp(a, b, 2) == 0 &&
+           memcmp(a + IPV4_OFFSET_FRAGMENT, b + IPV4_OFFSET_FRAGMENT, 4) == 0 &&
            memcmp(a + 12, b + 12, 8) == 0;
 }
 
-/* Ports, acknowledgement, length, window and all options; neither sequence, PSH nor checksum. */
-static bool same_tcp(const struct segment *first, const struct segment *next)
+/* Ports, acknowledgement, length, flags but PSH, window and all options; and the sequence follows.
+ */
+static bool tcp_follows(const struct join *join, const uint8_t *b)
 {
-    const uint8_t *a = first->bytes + first->ip.upper_offset;
-    const uint8_t *b = next->bytes + next->ip.upper_offset;
+    const uint8_t *a = join->head + join->plain_bytes;
+    const uint32_t rest = TCP_OFFSET_CHECKSUM + sizeof(uint16_t);
 
-    return first->head_bytes == next->head_bytes && memcmp(a, b, 4) == 0 &&
-           memcmp(a + TCP_OFFSET_ACKNOWLEDGEMENT, b + TCP_OFFSET_ACKNOWLEDGEMENT, 5) == 0 &&
+    return memcmp(a, b, 4) == 0 && get_u32(b + TCP_OFFSET_SEQUENCE) == join->sequence &&
+           memcmp(a + TCP_OFFSET_ACKNOWLEDGEMENT, b + TCP_OFFSET_ACKNOWLEDGEMENT, 4) == 0 &&
+           a[TCP_OFFSET_FLAGS - 1] == b[TCP_OFFSET_FLAGS - 1] &&
+           (b[TCP_OFFSET_FLAGS] & ~TCP_PSH) == TCP_ACK &&
            memcmp(a + TCP_OFFSET_WINDOW, b + TCP_OFFSET_WINDOW, 2) == 0 &&
-           memcmp(a + TCP_OFFSET_CHECKSUM + 2, b + TCP_OFFSET_CHECKSUM + 2,
-                  first->head_bytes - first->ip.upper_offset - TCP_OFFSET_CHECKSUM - 2) == 0;
+           memcmp(a + rest, b + rest, join->head_bytes - join->plain_bytes - rest) == 0;
 }
 
-static void write_joined_head(struct packet *head, const struct segment *first, uint32_t payload,
+static bool follows(const struct join *join, const struct packet *packet, size_t index)
+{
+    const uint8_t *head = packet_data(packet);
+    const uint8_t *upper = head + join->plain_bytes;
+
+    if (packet->length <= join->head_bytes || packet->length > join->length ||
+        !same_ip(join, head, index) || !is_read(packet)) {
+        return false;
+    }
+    bool same = join->udp ? memcmp(join->head + join->plain_bytes, upper, 4) == 0 &&
+                                udp_is_plain(upper, packet->length - join->plain_bytes)
+                          : tcp_follows(join, upper);
+    return same && sum_is_right(join, head, packet->length);
+}
+
+static void write_joined_head(struct packet *first, const struct join *join, uint32_t payload,
                               uint8_t flags)
 {
-    uint8_t *ip = packet_data(head);
-    uint8_t *upper = ip + first->ip.upper_offset;
-    uint32_t total = first->head_bytes + payload;
-    uint32_t upper_bytes = total - first->ip.upper_offset;
+    uint8_t *ip = packet_data(first);
+    uint8_t *upper = ip + join->plain_bytes;
+    uint32_t total = join->head_bytes + payload;
+    uint32_t upper_bytes = total - join->plain_bytes;
+    /* The sum of the pseudo header stands there, not inverted; the system does the rest. */
+    uint16_t sum = (uint16_t)~checksum_finish(join->pseudo + upper_bytes);
 
-    if (first->ip.family == FAMILY_IPV6) {
+    if (join->plain_bytes == IPV6_HEAD_BYTES) {
         put_u16(ip + IPV6_OFFSET_PAYLOAD, (uint16_t)upper_bytes);
     } else {
         put_u16(ip + IPV4_OFFSET_TOTAL, (uint16_t)total);
@@ -291,43 +372,56 @@ static void write_joined_head(struct packet *head, const struct segment *first, 
         put_u16(ip + IPV4_OFFSET_CHECKSUM,
                 checksum_finish(checksum_add(0, (struct slice){ip, IPV4_HEAD_BYTES})));
     }
-    upper[TCP_OFFSET_FLAGS] = flags;
-    /* The sum of the pseudo header stands there, not inverted; the system does the rest. */
-    uint32_t sum =
-        checksum_pseudo(&first->ip.source, &first->ip.destination, IP_PROTOCOL_TCP, upper_bytes);
-    put_u16(upper + TCP_OFFSET_CHECKSUM, (uint16_t)~checksum_finish(sum));
-    head->segmentation = SEGMENT_TCP;
-    head->segment_bytes = (uint16_t)first->payload_bytes;
-    head->checksum_start = first->ip.upper_offset;
-    head->checksum_offset = TCP_OFFSET_CHECKSUM;
+    first->segment_bytes = (uint16_t)join->payload_bytes;
+    first->checksum_start = (uint16_t)join->plain_bytes;
+    if (join->udp) {
+        put_u16(upper + UDP_OFFSET_LENGTH, (uint16_t)upper_bytes);
+        put_u16(upper + UDP_OFFSET_CHECKSUM, sum);
+        first->segmentation = SEGMENT_UDP;
+        first->checksum_offset = UDP_OFFSET_CHECKSUM;
+    } else {
+        upper[TCP_OFFSET_FLAGS] = flags;
+        put_u16(upper + TCP_OFFSET_CHECKSUM, sum);
+        first->segmentation = SEGMENT_TCP;
+        first->checksum_offset = TCP_OFFSET_CHECKSUM;
+    }
 }
 
-size_t join_packets(struct packet *const *packets, size_t count, uint32_t *skip_bytes)
+static uint8_t tcp_flags(const struct join *join, const struct packet *packet)
 {
-    struct segment first, next;
+    return join->udp ? 0 : packet_data(packet)[join->plain_bytes + TCP_OFFSET_FLAGS];
+}
+
+size_t join_packets(struct packet *const *packets, size_t count, unsigned what,
+                    uint32_t *skip_bytes)
+{
+    struct join join;
     size_t joined = 1;
 
     assert(count > 0);
     packets[0]->segmentation = SEGMENT_NONE;
     packets[0]->checksum_start = 0;
-    if (count == 1 || !read_segment(packets[0], &first)) {
+    if (count == 1 || !join_begin(&join, packets[0], what)) {
         return 1;
     }
-    uint32_t payload = first.payload_bytes;
-    uint8_t flags = first.flags;
+    uint32_t payload = join.payload_bytes;
+    uint8_t flags = tcp_flags(&join, packets[0]);
     bool ends = (flags & TCP_PSH) != 0;
-    while (!ends && joined < count && read_segment(packets[joined], &next) &&
-           same_ip(&first, &next, joined) && same_tcp(&first, &next) &&
-           next.sequence == first.sequence + payload && next.payload_bytes <= first.payload_bytes &&
-           first.head_bytes + payload + next.payload_bytes <= SUPER_TOTAL_MAX) {
-        payload += next.payload_bytes;
-        flags |= next.flags;
-        ends = (next.flags & TCP_PSH) != 0 || next.payload_bytes < first.payload_bytes;
+    while (!ends && joined < count && follows(&join, packets[joined], joined)) {
+        uint32_t more = packets[joined]->length - join.head_bytes;
+
+        if (join.head_bytes + payload + more > SUPER_TOTAL_MAX) {
+            break;
+        }
+        payload += more;
+        join.sequence += more;
+        flags |= tcp_flags(&join, packets[joined]);
+        ends = (flags & TCP_PSH) != 0 || more < join.payload_bytes;
         joined++;
     }
     if (joined > 1) {
-        write_joined_head(packets[0], &first, payload, flags);
-        *skip_bytes = first.head_bytes;
+        write_joined_head(packets[0], &join, payload, flags);
+        *skip_bytes = join.head_bytes;
     }
     return joined;
 }

@@ -41,10 +41,15 @@ enum cut_result { CUT_PACKET, CUT_END, CUT_TOO_LONG };
 /* Fills `out` behind its offset, leaving the tail room; its checksums are whole. */
 MUST_USE enum cut_result cut_next(struct cut *cut, struct packet *out);
 
-/* How many packets from the first one on are one flow without a gap. When there are several, the
- * first now has the head of them all (its fields say so) and *skip_bytes of each other must be left
- * out; when there is one, it is as it was. count > 0. */
-size_t join_packets(struct packet *const *packets, size_t count, uint32_t *skip_bytes);
+enum join_what {
+    JOIN_TCP = 1,
+    JOIN_UDP = 2, /* where the system takes it back apart */
+};
+/* How many packets from the first one on are one flow without a gap, of the kinds in `what` (enum
+ * join_what). When there are several, the first now has the head of them all (its fields say so)
+ * and *skip_bytes of each other must be left out; when there is one, it is as it was. count > 0. */
+size_t join_packets(struct packet *const *packets, size_t count, unsigned what,
+                    uint32_t *skip_bytes);
 /* Makes the first of those that were joined what it was before: the system did not take them. */
 void join_undo(struct packet *first);
 

@@ -229,7 +229,7 @@ TEST(joining_undoes_cutting)
 
         make(four != 0, TCP_ACK | TCP_PSH, 20000, 1400, false);
         size_t count = cut_all();
-        CHECK_EQUAL(join_packets(list, count, &skip), count);
+        CHECK_EQUAL(join_packets(list, count, JOIN_TCP | JOIN_UDP, &skip), count);
         CHECK_EQUAL(skip, upper + 32);
         CHECK_EQUAL(pieces[0].segmentation, SEGMENT_TCP);
         CHECK_EQUAL(pieces[0].segment_bytes, 1400);
@@ -267,7 +267,7 @@ static size_t joined_after(bool four, size_t at, uint32_t offset, uint8_t change
         put_u16(p + upper + 16, tcp_checksum(&ip.source, &ip.destination,
                                              (struct slice){p + upper, pieces[at].length - upper}));
     }
-    return join_packets(list, count, &skip);
+    return join_packets(list, count, JOIN_TCP | JOIN_UDP, &skip);
 }
 
 TEST(what_differs_in_anything_is_not_joined)
@@ -312,8 +312,8 @@ TEST(a_shorter_segment_is_the_last)
     put_u16(p + 10, (uint16_t)~plain_sum(p, 20, 0));
     struct address a = address_ipv4(0x0a010002), b = address_ipv4(0x0a020002);
     put_u16(p + 36, tcp_checksum(&a, &b, (struct slice){p + 20, pieces[2].length - 20}));
-    CHECK_EQUAL(join_packets(list, count, &skip), 3);
-    CHECK_EQUAL(join_packets(list + 3, count - 3, &skip), 7);
+    CHECK_EQUAL(join_packets(list, count, JOIN_TCP | JOIN_UDP, &skip), 3);
+    CHECK_EQUAL(join_packets(list + 3, count - 3, JOIN_TCP | JOIN_UDP, &skip), 7);
 }
 
 TEST(never_more_than_an_ip_packet_holds)
@@ -323,7 +323,7 @@ TEST(never_more_than_an_ip_packet_holds)
     make(true, TCP_ACK, 65000, 1400, false);
     size_t count = cut_all();
     CHECK_EQUAL(count, 47);
-    CHECK_EQUAL(join_packets(list, count, &skip), 47);
+    CHECK_EQUAL(join_packets(list, count, JOIN_TCP | JOIN_UDP, &skip), 47);
     CHECK_EQUAL(get_u16(packet_data(&pieces[0]) + 2), 65052);
 }
 
@@ -570,7 +570,7 @@ TEST(what_is_joined_and_cut_again_is_the_same)
         }
         for (size_t first = 0; first < count;) {
             uint32_t skip = 0;
-            size_t joined = join_packets(list + first, count - first, &skip);
+            size_t joined = join_packets(list + first, count - first, JOIN_TCP | JOIN_UDP, &skip);
 
             CHECK(joined >= 1 && joined <= count - first);
             joined_bursts += joined > 1;
@@ -615,7 +615,7 @@ static size_t joined_of_two(uint32_t first_bytes, uint32_t second_bytes)
     pieces[0].length = write_plain(&f, packet_data(&pieces[0]), 0, first_bytes, 0, TCP_ACK);
     pieces[1].length =
         write_plain(&f, packet_data(&pieces[1]), first_bytes, second_bytes, 1, TCP_ACK);
-    return join_packets(list, 2, &skip);
+    return join_packets(list, 2, JOIN_TCP | JOIN_UDP, &skip);
 }
 
 /* The system cuts in equal pieces and makes no empty ones. */
@@ -686,7 +686,7 @@ TEST(what_was_joined_can_be_taken_back)
         for (size_t i = 0; i < count; i++) {
             memcpy(before[i], packet_data(list[i]), list[i]->length);
         }
-        size_t joined = join_packets(list, count, &skip);
+        size_t joined = join_packets(list, count, JOIN_TCP | JOIN_UDP, &skip);
         join_undo(list[0]);
         taken_back += joined > 1;
         CHECK(list[0]->segmentation == SEGMENT_NONE && list[0]->checksum_start == 0);
@@ -695,4 +695,103 @@ TEST(what_was_joined_can_be_taken_back)
         }
     }
     CHECK(taken_back > ROUNDS / 8);
+}
+
+TEST(joining_undoes_cutting_of_datagrams)
+{
+    for (int four = 0; four < 2; four++) {
+        uint8_t wanted[CAPACITY];
+        uint32_t skip = 0;
+
+        make(four == 1, 0, 6500, 1000, true);
+        size_t count = cut_all();
+        CHECK_EQUAL(count, 7);
+        memcpy(wanted, packet_data(&super), super.length);
+        CHECK_EQUAL(join_packets(list, count, JOIN_TCP, &skip), 1);
+        CHECK_EQUAL(join_packets(list, count, JOIN_TCP | JOIN_UDP, &skip), count);
+        uint32_t upper = four == 1 ? 20 : 40;
+        CHECK_EQUAL(skip, upper + 8);
+        CHECK_EQUAL(pieces[0].segmentation, SEGMENT_UDP);
+        CHECK_EQUAL(pieces[0].segment_bytes, 1000);
+        CHECK_EQUAL(pieces[0].checksum_start, upper);
+        CHECK_EQUAL(pieces[0].checksum_offset, 6);
+        const uint8_t *head = packet_data(&pieces[0]);
+        CHECK_EQUAL(get_u16(head + upper + 4), 8 + 6500);
+        CHECK(four == 0 || plain_sum(head, 20, 0) == 0xffff);
+        /* The field holds the sum of the pseudo header. */
+        CHECK_EQUAL(get_u16(head + upper + 6),
+                    plain_sum(head + (four == 1 ? 12 : 8), four == 1 ? 8 : 32, 17 + 8 + 6500));
+        for (size_t i = 0, at = upper + 8; i < count; i++) {
+            uint32_t bytes = pieces[i].length - skip;
+            CHECK_BYTES(packet_data(&pieces[i]) + skip, wanted + at, bytes);
+            at += bytes;
+        }
+    }
+}
+
+/* `change` of one octet of datagram 3 of seven, and its checksum made right where `repair`. */
+static size_t datagrams_joined_after(size_t offset, uint8_t change, bool repair)
+{
+    uint32_t skip = 0;
+
+    make(true, 0, 6500, 1000, true);
+    size_t count = cut_all();
+    uint8_t *p = packet_data(&pieces[3]);
+    p[offset] ^= change;
+    put_u16(p + 10, 0);
+    put_u16(p + 10, (uint16_t)~plain_sum(p, 20, 0));
+    if (repair) {
+        uint32_t upper_bytes = pieces[3].length - 20;
+        put_u16(p + 26, 0);
+        put_u16(p + 26,
+                (uint16_t)~plain_sum(p + 20, upper_bytes, plain_sum(p + 12, 8, 17 + upper_bytes)));
+    }
+    return join_packets(list, count, JOIN_UDP, &skip);
+}
+
+TEST(datagrams_that_differ_in_anything_are_not_joined)
+{
+    CHECK_EQUAL(datagrams_joined_after(500, 0, true), 7);
+    CHECK_EQUAL(datagrams_joined_after(500, 1, true), 7);
+    CHECK_EQUAL(datagrams_joined_after(500, 1, false), 3); /* checksum wrong */
+    CHECK_EQUAL(datagrams_joined_after(1, 1, true), 3); /* DSCP and ECN */
+    CHECK_EQUAL(datagrams_joined_after(6, 0x40, true), 3); /* DF */
+    CHECK_EQUAL(datagrams_joined_after(8, 1, true), 3); /* TTL */
+    CHECK_EQUAL(datagrams_joined_after(15, 1, true), 3); /* source */
+    CHECK_EQUAL(datagrams_joined_after(19, 1, true), 3); /* destination */
+    CHECK_EQUAL(datagrams_joined_after(21, 1, true), 3); /* source port */
+    CHECK_EQUAL(datagrams_joined_after(23, 1, true), 3); /* destination port */
+    CHECK_EQUAL(datagrams_joined_after(25, 1, true), 3); /* length */
+    CHECK_EQUAL(datagrams_joined_after(4, 1, true), 7); /* with DF the identification is nothing */
+}
+
+TEST(datagrams_without_a_checksum_are_not_joined)
+{
+    for (size_t at = 0; at < 7; at++) {
+        uint32_t skip = 0;
+
+        make(true, 0, 6500, 1000, true);
+        size_t count = cut_all();
+        put_u16(packet_data(&pieces[at]) + 26, 0);
+        CHECK_EQUAL(join_packets(list, count, JOIN_UDP, &skip), at == 0 ? 1 : at);
+    }
+}
+
+TEST(a_shorter_datagram_is_the_last_and_a_longer_one_begins)
+{
+    uint32_t skip = 0;
+
+    make(true, 0, 6500, 1000, true);
+    size_t count = cut_all();
+    struct packet *shorter = list[6];
+    list[6] = list[2];
+    list[2] = shorter;
+    CHECK_EQUAL(join_packets(list, count, JOIN_UDP, &skip), 3);
+    CHECK_EQUAL(join_packets(list + 3, count - 3, JOIN_UDP, &skip), 4);
+    make(true, 0, 6500, 1000, true);
+    count = cut_all();
+    shorter = list[6];
+    list[6] = list[0];
+    list[0] = shorter;
+    CHECK_EQUAL(join_packets(list, count, JOIN_UDP, &skip), 1);
 }

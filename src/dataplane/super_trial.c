@@ -130,7 +130,7 @@ static bool is_joined_rightly(struct trial *t)
     for (size_t i = 0; i < PIECES; i++) {
         list[i] = &t->pieces[i];
     }
-    size_t joined = join_packets(list, PIECES, &skip_bytes);
+    size_t joined = join_packets(list, PIECES, JOIN_TCP | JOIN_UDP, &skip_bytes);
     if (joined == 1) {
         return t->udp; /* which need not be joined */
     }

@@ -161,6 +161,26 @@ struct packet *worker_take_small(struct dataplane_worker *worker)
                : take(worker, worker->free_small[--worker->free_small_count], SMALL_BYTES);
 }
 
+void worker_own(struct dataplane_worker *worker, struct packet *packet)
+{
+    size_t index = (size_t)(packet - worker->packets);
+    uint8_t *buffer = buffer_of(worker, index);
+
+    assert(packet >= worker->packets && index < WORKER_PACKETS);
+    if (packet->buffer == buffer) {
+        return;
+    }
+    uint32_t before = packet->outer_head_bytes;
+
+    assert(before <= PACKET_HEADROOM_BYTES &&
+           packet->length <= BUFFER_BYTES - PACKET_HEADROOM_BYTES - PACKET_TAILROOM_BYTES);
+    memcpy(buffer + PACKET_HEADROOM_BYTES - before, packet_data(packet) - before,
+           before + packet->length);
+    packet->buffer = buffer;
+    packet->capacity = BUFFER_BYTES;
+    packet->offset = PACKET_HEADROOM_BYTES;
+}
+
 void dataplane_give_packet(struct dataplane_worker *worker, struct packet *packet)
 {
     size_t index = (size_t)(packet - worker->packets);

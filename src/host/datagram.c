@@ -33,8 +33,14 @@
 #define RAW_CONTROL_BYTES (PACKET_HEADROOM_BYTES + 384)
 #define SEND_WAIT_MS 2 /* when the buffer of the socket is full */
 #define SUPER_BYTES_MAX 65000
-#define SUPERS 32 /* super-datagrams of one receive call */
-#define SUPER_ROOM 65536
+/* Super-datagrams of one receive call. As long as they are long, few at a time, so that what they
+ * hold is still in the cache when it is opened. */
+#define SUPERS 64
+#define SUPERS_LONG 8
+#define SUPER_LONG_BYTES 4096
+/* Shifted by an odd number of lines, lest the first lines of all share the same places in the
+ * cache. */
+#define SUPER_ROOM (65536 + 17 * 64)
 #define PROTOCOL_UDP 17
 #define PROTOCOL_ICMPV6 58
 #define ICMPV6_PACKET_TOO_BIG 2
@@ -58,6 +64,7 @@ struct super_datagrams {
     struct iovec parts[SUPERS];
     struct sockaddr_storage names[SUPERS];
     struct control controls[SUPERS];
+    size_t wanted; /* of the next call */
     size_t count, next; /* the one that is being cut */
     size_t offset; /* of what was not handed on of it */
     size_t segment_bytes;
@@ -324,7 +331,10 @@ static size_t receive_messages(const struct datagram_socket *s, struct mmsghdr *
 
 static void receive_supers(const struct datagram_socket *s, struct super_datagrams *supers)
 {
-    for (size_t i = 0; i < SUPERS; i++) {
+    size_t wanted = supers->wanted == 0 ? SUPERS_LONG : supers->wanted;
+    size_t bytes = 0;
+
+    for (size_t i = 0; i < wanted; i++) {
         supers->parts[i] = (struct iovec){supers->room[i], SUPER_ROOM};
         supers->messages[i].msg_hdr =
             (struct msghdr){.msg_name = &supers->names[i],
@@ -336,7 +346,11 @@ static void receive_supers(const struct datagram_socket *s, struct super_datagra
     }
     supers->next = 0;
     supers->offset = 0;
-    supers->count = receive_messages(s, supers->messages, SUPERS);
+    supers->count = receive_messages(s, supers->messages, wanted);
+    for (size_t i = 0; i < supers->count; i++) {
+        bytes += supers->messages[i].msg_len;
+    }
+    supers->wanted = bytes < supers->count * SUPER_LONG_BYTES ? SUPERS : SUPERS_LONG;
 }
 
 /* Looks at a piece before its first datagram is cut off. False when there is none in it. */
@@ -354,11 +368,12 @@ static bool begin_super(const struct datagram_socket *s, size_t *too_long)
     return true;
 }
 
-/* The next datagram out of what was received; false when nothing is left of it. */
-static bool cut_super(const struct datagram_socket *s, struct packet *packet, size_t *too_long)
+/* The next datagram out of what was received, where it stands; false when nothing is left, or when
+ * another piece begins and has more than `room` of them: that is for the next call. */
+static bool cut_super(const struct datagram_socket *s, struct packet *packet, size_t room,
+                      size_t *too_long)
 {
     struct super_datagrams *supers = s->supers;
-    size_t room = packet->capacity - packet->offset - PACKET_TAILROOM_BYTES;
 
     while (supers->next < supers->count) {
         if (supers->offset == 0 && !begin_super(s, too_long)) {
@@ -367,15 +382,16 @@ static bool cut_super(const struct datagram_socket *s, struct packet *packet, si
         }
         size_t left = supers->messages[supers->next].msg_len - supers->offset;
         size_t length = left < supers->segment_bytes ? left : supers->segment_bytes;
-        const uint8_t *from = supers->room[supers->next] + supers->offset;
         size_t at = supers->next;
 
+        if (supers->offset == 0 && left > room * supers->segment_bytes) {
+            return false;
+        }
+        packet->buffer = supers->room[supers->next] + supers->offset;
+        packet->capacity = (uint32_t)length;
+        packet->offset = 0;
         supers->offset = length == left ? 0 : supers->offset + length;
         supers->next += length == left ? 1 : 0;
-        if (length > room) {
-            (*too_long)++;
-            continue;
-        }
         packet->local = supers->head.local;
         packet->peer = supers->head.peer;
         packet->tos = supers->head.tos;
@@ -384,7 +400,6 @@ static bool cut_super(const struct datagram_socket *s, struct packet *packet, si
         packet->segment_bytes = 0;
         packet->was_joined = supers->messages[at].msg_len > supers->segment_bytes;
         packet->length = (uint32_t)length;
-        memcpy(packet_data(packet), from, length);
         return true;
     }
     return false;
@@ -398,11 +413,9 @@ static size_t receive_joined(const struct datagram_socket *s, struct packet *con
     if (s->supers->next == s->supers->count) {
         receive_supers(s, s->supers);
     }
-    while (good < count) {
-        packets[good]->offset = PACKET_HEADROOM_BYTES;
-        if (!cut_super(s, packets[good], too_long)) {
-            break;
-        }
+    /* A piece that is longer than a batch is begun by itself and goes on with the next call. */
+    while (good < count && cut_super(s, packets[good],
+                                     good == 0 ? SIZE_MAX / UINT16_MAX : count - good, too_long)) {
         good++;
     }
     return good;

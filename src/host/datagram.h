@@ -72,7 +72,9 @@ size_t datagram_single_paths(struct datagram_socket *s, uint64_t now_ms,
  * they are refused. Any thread. */
 void datagram_set_uplink(struct datagram_socket *s, int interface_index);
 
-/* Fills packets behind the head room, leaving the tail room, in order; never waits. Returns how
+/* Fills packets behind the head room, leaving the tail room, in order; never waits. What the system
+ * joined stays where it was put: these packets have another buffer, with their octets and no more,
+ * until the next call. Returns how
  * many were filled: these stand in front afterwards. One that is longer than its buffer is not
  * delivered and counted in `too_long`. */
 MUST_USE size_t datagram_receive(struct datagram_socket *s, struct packet **packets, size_t count,

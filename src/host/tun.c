@@ -225,9 +225,12 @@ static void write_kind(struct virtio_net_hdr *head, const struct packet *packet,
         head->csum_start = packet->checksum_start;
         head->csum_offset = packet->checksum_offset;
     }
-    if (packet->segmentation == SEGMENT_TCP) {
-        head->gso_type =
-            packet_data(packet)[0] >> 4 == 4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6;
+    if (packet->segmentation != SEGMENT_NONE) {
+        bool four = packet_data(packet)[0] >> 4 == 4;
+
+        head->gso_type = packet->segmentation == SEGMENT_UDP ? VIRTIO_NET_HDR_GSO_UDP_L4
+                         : four                              ? VIRTIO_NET_HDR_GSO_TCPV4
+                                                             : VIRTIO_NET_HDR_GSO_TCPV6;
         head->gso_size = packet->segment_bytes;
         head->hdr_len = (uint16_t)head_bytes;
     }

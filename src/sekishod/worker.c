@@ -166,6 +166,9 @@ static void flush_to_tun(struct worker *worker)
 {
     const struct dataplane_output *out = &worker->out;
     const struct tun *tun = worker->settings.tun;
+    const struct offloads *offloads = worker->settings.offloads;
+    unsigned what = (offloads_uses(offloads, OFFLOAD_TUN_TCP) ? JOIN_TCP : 0u) |
+                    (offloads_uses(offloads, OFFLOAD_TUN_UDP) ? JOIN_UDP : 0u);
     uint32_t failed = 0;
     size_t first = 0;
 
@@ -174,9 +177,9 @@ static void flush_to_tun(struct worker *worker)
         size_t count = 1;
         uint32_t skip_bytes = 0;
 
-        if (offloads_uses(worker->settings.offloads, OFFLOAD_TUN_TCP)) {
+        if (what != 0) {
             count = join_packets(&out->to_tun[first], left < BATCH_PACKETS ? left : BATCH_PACKETS,
-                                 &skip_bytes);
+                                 what, &skip_bytes);
         }
         failed += write_to_tun(worker, tun, &out->to_tun[first], count, skip_bytes);
         first += count;

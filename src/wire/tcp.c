@@ -93,7 +93,8 @@ size_t tcp_find_mss(struct slice segment)
     struct tcp_head head;
     struct tcp_option option;
 
-    if (!tcp_read(segment, &head) || (head.flags & TCP_SYN) == 0) {
+    if (segment.length < TCP_HEAD_BYTES || (segment.data[TCP_OFFSET_FLAGS] & TCP_SYN) == 0 ||
+        !tcp_read(segment, &head)) {
         return 0;
     }
     struct reader options = reader_over(head.options);

@@ -211,7 +211,7 @@ static void prepare_opened(struct bench *b, const struct task *task)
 static void run_join(struct bench *b, const struct task *task)
 {
     uint32_t skip_bytes = 0;
-    size_t joined = join_packets(b->t.b.out.to_tun, task->count, &skip_bytes);
+    size_t joined = join_packets(b->t.b.out.to_tun, task->count, JOIN_TCP | JOIN_UDP, &skip_bytes);
 
     assert(joined == task->count);
 }

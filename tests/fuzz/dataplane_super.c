@@ -63,7 +63,7 @@ static void check_join(size_t count)
         list[i] = &pieces[i];
         length[i] = pieces[i].length;
     }
-    size_t joined = join_packets(list, count, &skip);
+    size_t joined = join_packets(list, count, JOIN_TCP | JOIN_UDP, &skip);
 
     MUST(joined >= 1 && joined <= count);
     if (joined == 1) {
@@ -77,7 +77,10 @@ static void check_join(size_t count)
     const uint8_t *head = packet_data(&pieces[0]);
     uint32_t told = head[0] >> 4 == 4 ? get_u16(head + 2) : IPV6_HEAD_BYTES + get_u16(head + 4);
 
-    MUST(pieces[0].segmentation == SEGMENT_TCP && told == skip + payload);
+    uint8_t protocol = head[0] >> 4 == 4 ? head[9] : head[6];
+
+    MUST(pieces[0].segmentation == (protocol == IP_PROTOCOL_UDP ? SEGMENT_UDP : SEGMENT_TCP));
+    MUST(told == skip + payload);
     MUST(pieces[0].segment_bytes == length[0] - skip);
 }
 

@@ -97,6 +97,19 @@ static void fill(size_t index, uint32_t length, const struct endpoint *local,
     memset(packet_data(p), (int)(index + 1), length);
 }
 
+/* What stands in room of the socket's is there only until the next call. */
+static void own(struct packet *p)
+{
+    uint8_t *buffer = buffers[p - packets];
+
+    if (p->buffer != buffer) {
+        memcpy(buffer + PACKET_HEADROOM_BYTES, packet_data(p), p->length);
+        p->buffer = buffer;
+        p->capacity = PACKET_BYTES;
+        p->offset = PACKET_HEADROOM_BYTES;
+    }
+}
+
 static size_t receive(struct datagram_socket *s, size_t wanted)
 {
     struct pollfd ready = {.fd = s->fd, .events = POLLIN};
@@ -108,6 +121,9 @@ static size_t receive(struct datagram_socket *s, size_t wanted)
 
         if (got == 0 && too_long > 0) {
             break;
+        }
+        for (size_t i = 0; i < got; i++) {
+            own(in[count + i]);
         }
         count += got;
     }

@@ -627,7 +627,7 @@ static bool try_join(size_t *total, size_t *supers)
     }
     for (size_t first = 0; first < count;) {
         uint32_t skip = 0;
-        size_t joined = join_packets(list + first, count - first, &skip);
+        size_t joined = join_packets(list + first, count - first, JOIN_TCP | JOIN_UDP, &skip);
 
         if (tun_write(&in, list + first, joined, skip) != TUN_OK) {
             return fails("join", "the kernel refuses what was joined");
