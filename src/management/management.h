@@ -5,6 +5,9 @@
  * do).
  *
  *     {"verb": "status", "words": ["osaka"], "options": {"verbose": true}}
+ *
+ * `status` and `sas` tell of 200 sites at most; where there are more, "next" is a number, and the
+ * option "after" with it asks for those that follow. The command does so by itself.
  */
 #ifndef SEKISHO_MANAGEMENT_MANAGEMENT_H
 #define SEKISHO_MANAGEMENT_MANAGEMENT_H

@@ -11,6 +11,8 @@
 #include "management/answers.h"
 
 #define PROBLEMS_MAX 1000
+/* While an answer is made, the control thread does nothing else: so many sites at a time. */
+#define SITES_A_PAGE 200
 
 /* Seconds since a time in the past, or null. */
 static json_t *seconds_since(uint64_t at_ms, uint64_t now_ms)
@@ -363,37 +365,26 @@ json_t *reply_no_such_site(const struct question *question, const char *name)
                        name);
 }
 
-json_t *answer_status(const struct question *question)
+static bool is_degraded(const struct status_site *site)
 {
-    struct gateway *gateway = question->management->gateway;
+    return site->state == STATUS_DOWN || site->state == STATUS_CONNECTING ||
+           site->reason == REASON_DOWN_BY_ORDER;
+}
+
+/* Behind the last site of a page: what to ask for next, or null. */
+static json_t *next_page(const struct question *question, size_t index)
+{
+    return index < gateway_site_count(question->management->gateway) ? count_of(index)
+                                                                     : json_null();
+}
+
+/* All that is not about a site. */
+static void add_whole(const struct question *question, json_t *answer)
+{
     struct status_gateway status;
-    struct status_site site;
-    json_t *sites = json_array();
-    bool degraded = false;
-    size_t index = 0;
 
-    gateway_get_status(gateway, question->now_ms, &status);
-    if (question->word_count > 0) {
-        if (!gateway_site_index(gateway, question->words[0], &index) ||
-            !gateway_site_at(gateway, index, question->now_ms, &site)) {
-            json_decref(sites);
-            return reply_no_such_site(question, question->words[0]);
-        }
-        json_array_append_new(sites, site_of(question, index, &site));
-        degraded = site.state == STATUS_DOWN || site.state == STATUS_CONNECTING ||
-                   site.reason == REASON_DOWN_BY_ORDER;
-    } else {
-        for (index = 0; gateway_site_at(gateway, index, question->now_ms, &site); index++) {
-            json_array_append_new(sites, site_of(question, index, &site));
-            degraded |= site.state == STATUS_DOWN || site.state == STATUS_CONNECTING ||
-                        site.reason == REASON_DOWN_BY_ORDER;
-        }
-    }
-    json_t *answer = json_object();
-
-    json_object_set_new(answer, "version", json_integer(MANAGEMENT_SCHEMA_VERSION));
+    gateway_get_status(question->management->gateway, question->now_ms, &status);
     json_object_set_new(answer, "gateway", gateway_of(&status));
-    json_object_set_new(answer, "sites", sites);
     json_object_set_new(answer, "sessions", json_array());
     json_object_set_new(answer, "pools", json_array());
     json_object_set_new(answer, "doors", doors_of(&status.doors));
@@ -401,35 +392,82 @@ json_t *answer_status(const struct question *question)
     json_object_set_new(answer, "crypto", crypto_of());
     json_object_set_new(answer, "offload", offload_of(question->management));
     json_object_set_new(answer, "problems", problems_of(question));
+}
+
+/* Sites from number `after` on, a page of them; the first page has all that is not about a site. */
+json_t *answer_status(const struct question *question)
+{
+    struct gateway *gateway = question->management->gateway;
+    struct status_site site;
+    json_t *answer = json_object();
+    json_t *sites = json_array();
+    bool degraded = false;
+    size_t index = 0;
+
+    if (question->word_count > 0) {
+        if (!gateway_site_index(gateway, question->words[0], &index) ||
+            !gateway_site_at(gateway, index, question->now_ms, &site)) {
+            json_decref(sites);
+            json_decref(answer);
+            return reply_no_such_site(question, question->words[0]);
+        }
+        json_array_append_new(sites, site_of(question, index, &site));
+        degraded = is_degraded(&site);
+        json_object_set_new(answer, "next", json_null());
+    } else {
+        size_t end = question->after < SIZE_MAX - SITES_A_PAGE
+                         ? (size_t)question->after + SITES_A_PAGE
+                         : SIZE_MAX;
+
+        for (index = (size_t)question->after;
+             index < end && gateway_site_at(gateway, index, question->now_ms, &site); index++) {
+            json_array_append_new(sites, site_of(question, index, &site));
+            degraded |= is_degraded(&site);
+        }
+        json_object_set_new(answer, "next", next_page(question, index));
+    }
+    json_object_set_new(answer, "version", json_integer(MANAGEMENT_SCHEMA_VERSION));
+    json_object_set_new(answer, "sites", sites);
+    if (question->after == 0) {
+        add_whole(question, answer);
+    }
     return reply_answer(degraded ? REPLY_DEGRADED : REPLY_OK, answer);
 }
 
+static void add_sas(const struct question *question, size_t index, const char *name, json_t *sas)
+{
+    struct status_child child;
+
+    for (size_t i = 0; gateway_child_at(question->management->gateway, index, i, &child); i++) {
+        json_t *object = child_of(&child, question->now_ms);
+
+        json_object_set_new(object, "site", json_string(name));
+        json_object_set_new(object, "origin", json_string(status_origin_name(child.origin)));
+        json_array_append_new(sas, object);
+    }
+}
+
+/* The same for their SAs. */
 json_t *answer_sas(const struct question *question)
 {
     struct gateway *gateway = question->management->gateway;
     struct status_site site;
-    size_t index;
+    size_t index = (size_t)question->after;
+    size_t end = index < SIZE_MAX - SITES_A_PAGE ? index + SITES_A_PAGE : SIZE_MAX;
+    bool one = question->word_count > 0;
 
-    if (question->word_count > 0 && !gateway_site_index(gateway, question->words[0], &index)) {
+    if (one && !gateway_site_index(gateway, question->words[0], &index)) {
         return reply_no_such_site(question, question->words[0]);
     }
     json_t *sas = json_array();
 
-    for (size_t i = 0; gateway_site_at(gateway, i, question->now_ms, &site); i++) {
-        struct status_child child;
-
-        if (question->word_count > 0 && strcmp(site.name, question->words[0]) != 0) {
-            continue;
-        }
-        for (size_t j = 0; gateway_child_at(gateway, i, j, &child); j++) {
-            json_t *object = child_of(&child, question->now_ms);
-
-            json_object_set_new(object, "site", json_string(site.name));
-            json_object_set_new(object, "origin", json_string(status_origin_name(child.origin)));
-            json_array_append_new(sas, object);
-        }
+    end = one ? index + 1 : end;
+    while (index < end && gateway_site_at(gateway, index, question->now_ms, &site)) {
+        add_sas(question, index, site.name, sas);
+        index++;
     }
-    return reply_answer(REPLY_OK, json_pack("{s:o}", "sas", sas));
+    return reply_answer(REPLY_OK, json_pack("{s:o, s:o}", "sas", sas, "next",
+                                            one ? json_null() : next_page(question, index)));
 }
 
 /* An example of a dropped packet; `text` is one line for people. */

@@ -51,6 +51,9 @@ const struct verb *verb_find(const char *name);
 /* Asks the daemon. NULL when it could not be asked: the sentence has been printed and *exit_code
  * set. The answer is the whole reply with "exit" and "answer" or "error". `after` < 0: not said. */
 json_t *daemon_ask(const struct command *command, long long after, int *exit_code);
+/* The same for what is answered in pages: all of them as one, `list` being what a page has a part
+ * of. */
+json_t *daemon_ask_pages(const struct command *command, const char *list, int *exit_code);
 /* The same in two steps, for verbs that are answered more than once: a connected descriptor, -1
  * when there is none; the question and its first answer. */
 int daemon_connect(const struct command *command, int *exit_code);

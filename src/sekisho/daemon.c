@@ -102,6 +102,42 @@ json_t *daemon_ask(const struct command *command, long long after, int *exit_cod
     return reply;
 }
 
+json_t *daemon_ask_pages(const struct command *command, const char *list, int *exit_code)
+{
+    int fd = daemon_connect(command, exit_code);
+
+    if (fd < 0) {
+        return NULL;
+    }
+    json_t *reply = daemon_ask_on(command, fd, -1, exit_code);
+    const json_t *next = json_object_get(json_object_get(reply, "answer"), "next");
+    long long after = json_is_integer(next) ? json_integer_value(next) : 0;
+
+    while (after > 0) {
+        int this_exit;
+        json_t *page = daemon_ask_on(command, fd, after, &this_exit);
+        const json_t *answer = json_object_get(page, "answer");
+
+        if (page == NULL) {
+            json_decref(reply);
+            reply = NULL;
+            *exit_code = this_exit;
+            break;
+        }
+        json_array_extend(json_object_get(json_object_get(reply, "answer"), list),
+                          json_object_get(answer, list));
+        *exit_code = this_exit > *exit_code ? this_exit : *exit_code;
+        next = json_object_get(answer, "next");
+        /* It only ever grows. */
+        after = json_is_integer(next) && json_integer_value(next) > after ? json_integer_value(next)
+                                                                          : 0;
+        json_decref(page);
+    }
+    json_object_del(json_object_get(reply, "answer"), "next");
+    close(fd);
+    return reply;
+}
+
 json_t *daemon_ask_on(const struct command *command, int fd, long long after, int *exit_code)
 {
     *exit_code = EXIT_FAILED;

@@ -277,7 +277,7 @@ static void show_site(const struct command *command, const json_t *site)
 int verb_status(const struct command *command)
 {
     int exit_code;
-    json_t *reply = daemon_ask(command, -1, &exit_code);
+    json_t *reply = daemon_ask_pages(command, "sites", &exit_code);
 
     if (reply == NULL) {
         return exit_code;
@@ -345,7 +345,7 @@ int verb_status(const struct command *command)
 int verb_sas(const struct command *command)
 {
     int exit_code;
-    json_t *reply = daemon_ask(command, -1, &exit_code);
+    json_t *reply = daemon_ask_pages(command, "sas", &exit_code);
 
     if (reply == NULL) {
         return exit_code;

@@ -1,16 +1,13 @@
 /*
  * What an IKEv2 handshake costs the responder: the gateway and its data plane as the daemon has
- * them, in one thread, with callers made by a second gateway whose time is not counted.
+ * them, without sockets; the time of the callers is not counted.
  *
  *     ike_bench [handshakes [group [ike suite words]]]
  *
  * Of the responder's time the public-key operations are measured apart; they alone are the bound of
- * any implementation. For a profile of the responder alone:
+ * any implementation. Instructions of the responder alone:
  *
- *     valgrind --tool=callgrind --toggle-collect='responder_*' ike_bench 500
- *
- * with IKE_BENCH_STOP set, so that nothing is taken down. Instructions of the handshake without
- * public-key operations are those that are not below responder_exchanges.
+ *     IKE_BENCH_STOP=1 valgrind --tool=callgrind --toggle-collect=crowd_hub_turn ike_bench 500
  */
 #define _GNU_SOURCE 1 /* RUSAGE_THREAD */
 #include <malloc.h>
@@ -23,41 +20,12 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#include "gateway/status.h"
 #include "host/entropy.h"
+#include "tests/support/crowd.h"
 
-#define SITE_TEXT_BYTES 400
-#define DATAGRAM_BYTES_MAX 4096
-
-struct datagram {
-    struct datagram *next;
-    struct endpoint from, to;
-    size_t length;
-    uint8_t bytes[];
-};
-
-struct queue {
-    struct datagram *first, **last;
-};
-
-struct node {
-    struct gateway *gateway;
-    struct dataplane *dataplane;
-    struct dataplane_worker *worker;
-    struct address address;
-    const char *text;
-    struct queue in;
-    struct node *other;
-    struct log_sink log;
-    uint64_t lines;
-};
-
+static struct crowd crowd;
 static struct random_source entropy;
-static uint64_t now_ms = 1000000;
-static struct node responder, callers;
-static uint32_t sources;
-static double exchange_seconds;
-static uint64_t exchanges;
+static double exchange_seconds, exchange_began;
 
 static double cpu_now(void)
 {
@@ -75,138 +43,15 @@ static void need(bool condition, const char *what)
     }
 }
 
-/* ---- the network: whatever is sent arrives in the next round ---- */
-
-static void queue_put(struct queue *q, const struct endpoint *from, const struct endpoint *to,
-                      struct slice bytes)
-{
-    struct datagram *d = malloc(sizeof(*d) + bytes.length);
-
-    need(d != NULL, "no memory");
-    *d = (struct datagram){.from = *from, .to = *to, .length = bytes.length};
-    memcpy(d->bytes, bytes.data, bytes.length);
-    *q->last = d;
-    q->last = &d->next;
-}
-
-/* ---- what both sides do ---- */
-
-static void exchange(struct gateway_action *action, struct key_pair *pair, struct secret *shared,
-                     bool *ok)
-{
-    struct slice peer = {action->key_exchange->peer_public,
-                         action->key_exchange->peer_public_length};
-
-    *pair = action->key_exchange->pair;
-    *ok = key_exchange_step(action->key_exchange->group, &entropy, action->key_exchange->has_pair,
-                            pair, peer, shared);
-}
-
 /* In the daemon this is the work of job threads. */
-__attribute__((noinline)) static void responder_exchanges(struct gateway_action *action,
-                                                          struct key_pair *pair,
-                                                          struct secret *shared, bool *ok)
+static void exchange_begins(void)
 {
-    double began = cpu_now();
-
-    exchange(action, pair, shared, ok);
-    exchange_seconds += cpu_now() - began;
-    exchanges++;
+    exchange_began = cpu_now();
 }
 
-static void act(struct node *n, struct gateway_action *action)
+static void exchange_ends(void)
 {
-    switch (action->kind) {
-    case GATEWAY_SEND: {
-        struct endpoint from = action->send.local;
-
-        if (address_is_unset(&from.address)) {
-            from.address = n->address;
-        }
-        queue_put(&n->other->in, &from, &action->send.peer, action->send.bytes);
-        return;
-    }
-    case GATEWAY_KEY_EXCHANGE: {
-        struct key_pair pair;
-        struct secret shared = {0};
-        uint64_t job = action->key_exchange->job;
-        bool ok;
-
-        (n == &responder ? responder_exchanges : exchange)(action, &pair, &shared, &ok);
-        free(action->key_exchange);
-        gateway_key_exchange_done(n->gateway, job, ok, &pair, &shared, now_ms);
-        return;
-    }
-    case GATEWAY_READ_SECRET: {
-        struct secret secret = {0};
-
-        need(secret_set(&secret, slice_of_text("a key that both know")), "no memory");
-        gateway_secret(n->gateway, action->secret.question, &secret, "", now_ms);
-        secret_wipe(&secret);
-        return;
-    }
-    case GATEWAY_FIND_SOURCE: {
-        /* Each caller has an address of its own, as callers have. */
-        struct address own = address_ipv4(0xc6120001 + ++sources);
-
-        gateway_source(n->gateway, action->source.question, &own, "", now_ms);
-        return;
-    }
-    case GATEWAY_RESOLVE:
-    case GATEWAY_ROUTE_ADD:
-    case GATEWAY_ROUTE_REMOVE:
-    case GATEWAY_SITE_CHANGED:
-        return;
-    }
-}
-
-static void end_turn(struct node *n)
-{
-    struct gateway_action action;
-
-    gateway_notes(n->gateway, now_ms);
-    while (gateway_next_action(n->gateway, &action)) {
-        act(n, &action);
-    }
-    dataplane_collect(n->dataplane);
-}
-
-/* As the control thread does: IKE comes up without the non-ESP marker. */
-static void receive(struct node *n)
-{
-    struct datagram *d = n->in.first;
-
-    n->in = (struct queue){NULL, &n->in.first};
-    while (d != NULL) {
-        struct datagram *next = d->next;
-        size_t marker = d->to.port == 4500 ? 4 : 0;
-
-        if (d->length > marker + 1) {
-            gateway_datagram(n->gateway, &d->to, &d->from,
-                             (struct slice){d->bytes + marker, d->length - marker}, now_ms);
-            end_turn(n);
-        }
-        free(d);
-        d = next;
-    }
-}
-
-__attribute__((noinline)) static void responder_turn(void)
-{
-    receive(&responder);
-    if (gateway_deadline_ms(responder.gateway) <= now_ms) {
-        gateway_time(responder.gateway, now_ms);
-    }
-    end_turn(&responder);
-}
-
-static void callers_turn(void)
-{
-    receive(&callers);
-    if (gateway_deadline_ms(callers.gateway) <= now_ms) {
-        gateway_time(callers.gateway, now_ms);
-    }
-    end_turn(&callers);
+    exchange_seconds += cpu_now() - exchange_began;
 }
 
 /* ---- the callers have a thread of their own, so that a profiler can tell them apart ---- */
@@ -224,7 +69,7 @@ static void *callers_run(void *context)
         if (ends) {
             return NULL;
         }
-        callers_turn();
+        crowd_callers_turn(&crowd);
         (void)sem_post(&is_done);
     }
 }
@@ -234,104 +79,6 @@ static void callers_go(void)
     (void)sem_post(&may_go);
     while (!ends && sem_wait(&is_done) != 0) {
     }
-}
-
-/* ---- configurations ---- */
-
-/* One site for each caller: a host of ours on one side, one of his on the other. */
-static char *write_config(bool hub, size_t sites, const char *words)
-{
-    size_t capacity = sites * SITE_TEXT_BYTES + 200;
-    char *text = malloc(capacity);
-
-    need(text != NULL, "no memory");
-    size_t length =
-        (size_t)snprintf(text, capacity, "gateway %s.example.jp\n%s", hub ? "hub" : "caller",
-                         hub ? "cookie-threshold 100000\nhalf-open-max 100000\n" : "");
-
-    for (size_t i = 0; i < sites; i++) {
-        char behind_hub[32], behind_caller[32];
-        char *at = text + length;
-
-        snprintf(behind_hub, sizeof(behind_hub), "172.%zu.%zu.%zu/32", 16 + i / 65536,
-                 i / 256 % 256, i % 256);
-        snprintf(behind_caller, sizeof(behind_caller), "10.%zu.%zu.%zu/32", 80 + i / 65536,
-                 i / 256 % 256, i % 256);
-        length += (size_t)(hub ? snprintf(at, SITE_TEXT_BYTES,
-                                          "site s%zu {\n peer any\n identity c%zu.example.jp\n"
-                                          " lan %s\n network %s\n key @k\n mtu-probe off\n"
-                                          " %s\n}\n",
-                                          i, i, behind_hub, behind_caller, words)
-                               : snprintf(at, SITE_TEXT_BYTES,
-                                          "site s%zu {\n peer 203.0.113.2\n"
-                                          " identity hub.example.jp\n say c%zu.example.jp\n"
-                                          " lan %s\n network %s\n key @k\n mtu-probe off\n"
-                                          " %s\n}\n",
-                                          i, i, behind_caller, behind_hub, words));
-    }
-    return text;
-}
-
-static bool read_text(void *context, const char *path, struct slice *text, char *why,
-                      size_t why_bytes)
-{
-    (void)path;
-    (void)why;
-    (void)why_bytes;
-    *text = slice_of_text(context);
-    return true;
-}
-
-static void configure(struct node *n, char *text)
-{
-    struct config_loader loader = {.read = read_text, .context = text};
-    struct config_result *result = config_read("bench.conf", &loader);
-
-    need(result != NULL, "no memory");
-    if (result->config == NULL) {
-        fprintf(stderr, "%s\n", config_diagnostics_text(result));
-        exit(1);
-    }
-    struct config *config = config_take(result);
-
-    config_result_free(result);
-    gateway_configure(n->gateway, config, now_ms);
-    end_turn(n);
-}
-
-static void hear(void *context, enum log_level level, const char *about, const char *line)
-{
-    struct node *n = context;
-
-    (void)level;
-    n->lines++;
-    if (getenv("IKE_BENCH_LOG") != NULL) {
-        fprintf(stderr, "%s: %s\n", about, line);
-    }
-}
-
-static void open_node(struct node *n, struct node *other, uint32_t address)
-{
-    struct dataplane_settings plane = {.random = &entropy};
-
-    *n = (struct node){.other = other, .address = address_ipv4(address)};
-    n->in.last = &n->in.first;
-    n->log = (struct log_sink){hear, n};
-    n->dataplane = dataplane_new(&plane);
-    need(n->dataplane != NULL, "no data plane");
-    struct gateway_settings settings = {
-        .dataplane = n->dataplane, .random = &entropy, .log = &n->log};
-
-    n->gateway = gateway_new(&settings, now_ms);
-    need(n->gateway != NULL, "no gateway");
-}
-
-static size_t up_count(const struct node *n)
-{
-    struct status_gateway status;
-
-    gateway_get_status(n->gateway, now_ms, &status);
-    return status.states[STATUS_UP];
 }
 
 /* Of this thread: memory that is touched for the first time costs much in some machines. */
@@ -392,35 +139,31 @@ int main(int argc, char **argv)
     entropy = entropy_source();
     need(protect_start(PROTECT_AUTOMATIC), "the crypto library does not work");
     snprintf(words, sizeof(words), "ike %s-%s; esp aes128gcm16; dpd off", suite, group);
-    const struct algorithm *algorithm = group_named(group);
-    double bound = public_key_seconds(algorithm->id);
-    char *hub_text = write_config(true, sites, words);
-    char *caller_text = write_config(false, sites, words);
-
-    open_node(&responder, &callers, 0xcb007102);
-    open_node(&callers, &responder, 0xcb007101);
-    configure(&responder, hub_text);
+    double bound = public_key_seconds(group_named(group)->id);
     size_t before = (size_t)mallinfo2().uordblks;
     size_t up = 0;
     double spent = 0;
     long faulted = 0;
     pthread_t thread;
 
+    /* No cookies: that is another round, and another measurement. */
+    crowd_open(&crowd, sites, "cookie-threshold 1000000\nhalf-open-max 1000000", words, &entropy);
+    crowd.exchange_begins = exchange_begins;
+    crowd.exchange_ends = exchange_ends;
     need(sem_init(&may_go, 0, 0) == 0 && sem_init(&is_done, 0, 0) == 0 &&
              pthread_create(&thread, NULL, callers_run, NULL) == 0,
          "no thread");
-
-    configure(&callers, caller_text);
+    crowd_call(&crowd);
     for (size_t round = 0; up < sites && round < sites * 10 + 1000; round++) {
         long faults = page_faults();
         double began = cpu_now();
 
-        responder_turn();
+        crowd_hub_turn(&crowd);
         spent += cpu_now() - began;
         faulted += page_faults() - faults;
         callers_go();
-        now_ms += 1;
-        up = round % 16 == 0 ? up_count(&responder) : up;
+        crowd.now_ms += 1;
+        up = round % 16 == 0 ? crowd_up(&crowd) : up;
     }
     ends = true;
     callers_go();
@@ -429,7 +172,7 @@ int main(int argc, char **argv)
     double handshake = spent / (double)sites;
 
     printf("group %s, suite %s, %zu handshakes, %llu exchanges, %llu log lines\n", group, suite,
-           sites, (unsigned long long)exchanges, (unsigned long long)responder.lines);
+           sites, (unsigned long long)crowd.hub.exchanges, (unsigned long long)crowd.hub.lines);
     printf("public-key operations alone  %7.1f us: %6.0f a second\n", bound * 1e6, 1 / bound);
     printf("responder, a handshake       %7.1f us: %6.0f a second, %.0f %% of the bound\n",
            handshake * 1e6, 1 / handshake, 100 * bound / handshake);
@@ -441,11 +184,6 @@ int main(int argc, char **argv)
     if (getenv("IKE_BENCH_STOP") != NULL) {
         _Exit(0); /* for a profiler: nothing but handshakes */
     }
-    gateway_free(callers.gateway);
-    gateway_free(responder.gateway);
-    dataplane_free(callers.dataplane);
-    dataplane_free(responder.dataplane);
-    free(hub_text);
-    free(caller_text);
+    crowd_close(&crowd);
     return 0;
 }
