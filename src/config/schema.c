@@ -95,7 +95,8 @@ static const struct schema_word schema[] = {
      .meaning =
          "Where the system hands over, and takes, many packets of a flow in one piece, which is "
          "much faster: at our device ('tun': TCP and UDP of the networks inside), outside ('udp': "
-         "ESP in UDP), at both or nowhere. What the packets hold is the same. It is tested at the "
+         "ESP in UDP; native ESP comes by a ring), at both or nowhere. What the packets hold is "
+         "the same. It is tested at the "
          "start and left out where the system does it wrong or not at all; 'sekisho status' says "
          "so. Takes effect after a restart."},
     {.word = "cookie-threshold",

@@ -19,7 +19,8 @@ void offloads_retreat(struct offloads *offloads, enum offload_part part, enum of
 
 const char *offload_name(enum offload_part part)
 {
-    static const char *const names[] = {"tun-tcp", "tun-udp", "udp-segmentation", "udp-gro"};
+    static const char *const names[] = {"tun-tcp", "tun-udp", "udp-segmentation", "udp-gro",
+                                        "esp-ring"};
 
     assert((size_t)part < ARRAY_LENGTH(names));
     return names[part];
@@ -63,8 +64,30 @@ static const char *reason_outside(enum offload_state state)
     return "";
 }
 
+static const char *reason_of_ring(enum offload_state state)
+{
+    switch (state) {
+    case OFFLOAD_IN_USE:
+        return "";
+    case OFFLOAD_UNWANTED:
+        return "not wanted";
+    case OFFLOAD_ABSENT:
+        return "no socket for native ESP, or this system does not let us load a program for it "
+               "(since "
+               "Linux 5.8, with the capability CAP_BPF)";
+    case OFFLOAD_WRONG:
+    case OFFLOAD_REFUSED:
+    case OFFLOAD_CORRUPT:
+        return "what came out of it was not what was put in";
+    }
+    return "";
+}
+
 const char *offload_reason(enum offload_part part, enum offload_state state)
 {
+    if (part == OFFLOAD_ESP_RING) {
+        return reason_of_ring(state);
+    }
     return part == OFFLOAD_TUN_TCP || part == OFFLOAD_TUN_UDP ? reason_at_device(state)
                                                               : reason_outside(state);
 }
@@ -84,9 +107,16 @@ const char *offloads_describe(const struct offloads *offloads, char out[OFFLOADS
                                           "UDP segmentation+GRO"};
     const char *first = words(offloads, OFFLOAD_TUN_TCP, device);
     const char *second = words(offloads, OFFLOAD_SEGMENT, outside);
-    bool has_first = first[0] != '\0', has_second = second[0] != '\0';
+    const char *third = offloads_uses(offloads, OFFLOAD_ESP_RING) ? "ESP ring" : "";
+    const char *const parts[] = {first, second, third};
+    size_t length = 0;
 
-    snprintf(out, OFFLOADS_TEXT_BYTES, "%s%s%s", first, has_first && has_second ? ", " : "",
-             has_first || has_second ? second : "off");
+    snprintf(out, OFFLOADS_TEXT_BYTES, "off");
+    for (size_t i = 0; i < ARRAY_LENGTH(parts); i++) {
+        if (parts[i][0] != '\0') {
+            length += (size_t)snprintf(out + length, OFFLOADS_TEXT_BYTES - length, "%s%s",
+                                       length > 0 ? ", " : "", parts[i]);
+        }
+    }
     return out;
 }

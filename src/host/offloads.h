@@ -16,6 +16,7 @@ enum offload_part {
     OFFLOAD_TUN_UDP, /* datagrams at the device */
     OFFLOAD_SEGMENT, /* what is sent outside over UDP (UDP_SEGMENT) */
     OFFLOAD_JOIN, /* what is received outside over UDP (UDP_GRO) */
+    OFFLOAD_ESP_RING, /* what is received outside as native ESP (host/link_ring.h) */
     OFFLOAD_PARTS,
 };
 
@@ -51,7 +52,7 @@ void offloads_retreat(struct offloads *offloads, enum offload_part part, enum of
 const char *offload_name(enum offload_part part);
 /* Why it is not in use; "" when it is. */
 const char *offload_reason(enum offload_part part, enum offload_state state);
-/* "TUN TSO+USO, UDP segmentation+GRO", or "off". */
+/* "TUN TSO+USO, UDP segmentation+GRO, ESP ring", or "off". */
 #define OFFLOADS_TEXT_BYTES 64
 const char *offloads_describe(const struct offloads *offloads, char out[OFFLOADS_TEXT_BYTES]);
 

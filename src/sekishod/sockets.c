@@ -130,7 +130,9 @@ bool sockets_open(struct sockets *sockets, const struct config *config, bool sup
     add_raw(sockets, FAMILY_IPV4, log);
     add_raw(sockets, FAMILY_IPV6, log);
     add_too_big(sockets);
-    add_ring(sockets);
+    if (supers) {
+        add_ring(sockets);
+    }
     for (size_t i = 0; i < sockets->count; i++) {
         sockets->has_unmarked =
             sockets->has_unmarked || (!sockets->list[i].is_marked && sockets->list[i].ring == NULL);

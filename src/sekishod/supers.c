@@ -49,11 +49,12 @@ void supers_start(struct daemon *daemon)
 {
     struct offload_trial trial = {.segment = OFFLOAD_IN_USE, .join = OFFLOAD_IN_USE};
     enum offload_state device = super_is_right() ? OFFLOAD_IN_USE : OFFLOAD_WRONG;
-    bool segments = false, joins = false;
+    bool segments = false, joins = false, has_ring = false;
 
     for (size_t i = 0; i < daemon->sockets.count; i++) {
         segments = segments || daemon->sockets.list[i].segments;
         joins = joins || daemon->sockets.list[i].supers != NULL;
+        has_ring = has_ring || daemon->sockets.list[i].ring != NULL;
     }
     if (supers_are_wanted(daemon, CONFIG_OFFLOAD_UDP)) {
         offload_try_udp(&trial);
@@ -67,6 +68,8 @@ void supers_start(struct daemon *daemon)
     start_part(daemon, OFFLOAD_TUN_UDP, CONFIG_OFFLOAD_TUN, daemon->tun.udp_supers, device);
     start_part(daemon, OFFLOAD_SEGMENT, CONFIG_OFFLOAD_UDP, segments, trial.segment);
     start_part(daemon, OFFLOAD_JOIN, CONFIG_OFFLOAD_UDP, joins, trial.join);
+    /* It was tried when it was opened. */
+    start_part(daemon, OFFLOAD_ESP_RING, CONFIG_OFFLOAD_UDP, has_ring, OFFLOAD_IN_USE);
     supers_watch(daemon);
 }
 
