@@ -396,7 +396,8 @@ static enum drop_reason neighbour_is_agreed(struct dataplane_worker *worker, str
         next_header != (head->family == FAMILY_IPV4 ? IP_PROTOCOL_IPV4 : IP_PROTOCOL_IPV6)) {
         enum drop_reason reason = inner_is_agreed(worker, sa, packet, next_header, head);
 
-        if (reason == DROP_NONE) {
+        /* Who comes alone has no neighbour. */
+        if (reason == DROP_NONE && worker->work_count > 1) {
             keep_flow(agreed, sa, packet, head);
         }
         return reason;
