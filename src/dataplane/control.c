@@ -28,7 +28,10 @@ struct dataplane *dataplane_new(const struct dataplane_settings *settings)
     dp->policy_max = settings->policy_max == 0 ? POLICY_MAX_DEFAULT : settings->policy_max;
     dp->ike_port = settings->ike_port == 0 ? IKE_PORT_DEFAULT : settings->ike_port;
     dp->worker_count = settings->worker_count == 0 ? 1 : settings->worker_count;
-    dp->shared = dp->worker_count > 1;
+    /* With one worker for each direction everything of an SA has one writer. */
+    uint32_t sealers = settings->sealer_count == 0 ? dp->worker_count : settings->sealer_count;
+    uint32_t openers = settings->opener_count == 0 ? dp->worker_count : settings->opener_count;
+    dp->shared = sealers > 1 || openers > 1;
     dp->link_mtu = LINK_MTU_DEFAULT;
     dp->hash_seed = random_u64(dp->random);
     random_fill(dp->random, hash_key, sizeof(hash_key));
@@ -219,6 +222,19 @@ void dataplane_get_doors(const struct dataplane *dp, struct dataplane_doors *out
             doors_add(out, &dp->workers[i]->doors);
         }
     }
+}
+
+bool dataplane_worker_at(const struct dataplane *dp, size_t index,
+                         struct dataplane_worker_status *out)
+{
+    if (index >= WORKERS_MAX || dp->workers[index] == NULL) {
+        return false;
+    }
+    const struct dataplane_worker *worker = dp->workers[index];
+
+    *out = (struct dataplane_worker_status){.seals = worker->seals, .opens = worker->opens};
+    doors_add(&out->doors, &worker->doors);
+    return true;
 }
 
 void dataplane_worker_free(struct dataplane_worker *worker)

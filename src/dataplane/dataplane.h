@@ -30,6 +30,8 @@ struct dataplane_settings {
     uint32_t sa_max; /* SA pairs; 0: 131,072 */
     uint32_t policy_max; /* 0: 65,536 */
     uint32_t worker_count; /* 0: 1 */
+    /* How many of them seal and how many open, as dataplane_worker_does() will say; 0: all. */
+    uint32_t sealer_count, opener_count;
     uint16_t ike_port; /* ours, on which there is never ESP; 0: 500 */
     struct random_source
         *random; /* control thread only: SPI generations; workers get IV seeds from it */
@@ -251,6 +253,13 @@ struct dataplane_doors {
     uint64_t dropped[DROP_REASON_COUNT];
 };
 void dataplane_get_doors(const struct dataplane *dp, struct dataplane_doors *out);
+/* What one worker does and did. False when there is none with this index. */
+struct dataplane_worker_status {
+    bool seals, opens;
+    struct dataplane_doors doors;
+};
+MUST_USE bool dataplane_worker_at(const struct dataplane *dp, size_t index,
+                                  struct dataplane_worker_status *out);
 /* Memory held for SAs, bytes (for status and tests). */
 size_t dataplane_memory_bytes(const struct dataplane *dp);
 
@@ -303,8 +312,8 @@ void dataplane_inbound(struct dataplane_worker *worker, struct packet *const *pa
  * is harmless. */
 uint64_t dataplane_due_us(const struct dataplane_worker *worker, uint64_t now_us);
 void dataplane_tick(struct dataplane_worker *worker, uint64_t now_us, struct dataplane_output *out);
-/* Which worker seals and which opens, when there are several: what is sent at a pace is sent by the
- * one that also sends the rest. A new worker does both. */
+/* Which worker seals and which opens, when there are several: the first of
+ * those that seal sends what is sent without being asked. A new worker does both. */
 void dataplane_worker_does(struct dataplane_worker *worker, bool seals, bool opens);
 /* How many do so. Sealing workers and opening ones are counted in the order of their indices. */
 uint32_t dataplane_sealers(const struct dataplane *dp);

@@ -2,7 +2,7 @@
  * What is sent without being asked: dummy packets (RFC 4303 2.6) where an SA has been silent for
  * too long, and the payloads of IP-TFS (RFC 9347), which leave at a steady pace whether there is
  * anything in them or not. The SAs that do so stand in one list, which a worker goes through when
- * something is due: the one that seals for what is sent, the one that opens for gaps in what came.
+ * something is due: one of those that seal for what is sent, those that open for gaps in what came.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +77,27 @@ void pacing_remove(struct dataplane *dp, struct sa *sa)
 }
 
 /* ---- the worker that seals ---- */
+
+static bool paces(const struct dataplane_worker *worker)
+{
+    return worker->resource == 1;
+}
+
+/* One queue and one pace belong to an SA, whichever worker has a packet for it. It is held for the
+ * copy of a packet, so who comes meanwhile does not sleep; only tunnels of one rate have it, which
+ * are slow by nature. */
+static void lock(const struct dataplane_worker *worker, _Atomic bool *of)
+{
+    while (worker->dp->shared && atomic_exchange_explicit(of, true, memory_order_acquire)) {
+    }
+}
+
+static void unlock(const struct dataplane_worker *worker, _Atomic bool *of)
+{
+    if (worker->dp->shared) {
+        atomic_store_explicit(of, false, memory_order_release);
+    }
+}
 
 static uint64_t dummy_due_ms(const struct sa *sa)
 {
@@ -233,11 +254,14 @@ void pacing_push(struct dataplane_worker *worker, struct sa *sa, struct packet *
     struct sa *heir = heir_of(sa);
     struct sa_aggfrag *a = (heir != NULL ? heir : sa)->more->aggfrag;
 
+    lock(worker, &worker->dp->pace_out_lock);
     take_back(heir != NULL ? heir : sa, now_us);
     if (!a->is_started) {
         hear_of_older(worker, heir != NULL ? heir : sa, now_us);
     }
-    switch (aggfrag_out_push(&a->out, packet_slice(packet))) {
+    enum aggfrag_push pushed = aggfrag_out_push(&a->out, packet_slice(packet));
+    unlock(worker, &worker->dp->pace_out_lock);
+    switch (pushed) {
     case AGGFRAG_QUEUED:
         worker_took(worker, packet);
         return;
@@ -373,15 +397,20 @@ static void take_packets(struct dataplane_worker *worker, struct sa *sa, const s
 static void receive_now(struct dataplane_worker *worker, struct sa *sa, struct packet *packet,
                         uint64_t sequence, uint64_t now_us)
 {
-    enum aggfrag_arrival arrival =
-        aggfrag_in_push(&sa->more->aggfrag->in, sequence, packet_slice(packet), now_us);
+    struct sa_aggfrag *a = sa->more->aggfrag;
 
+    atomic_store_explicit(&a->opener, worker->index, memory_order_relaxed);
+    lock(worker, &worker->dp->pace_in_lock);
+    enum aggfrag_arrival arrival = aggfrag_in_push(&a->in, sequence, packet_slice(packet), now_us);
+    if (arrival == AGGFRAG_TAKEN) {
+        take_packets(worker, sa, packet);
+    }
+    unlock(worker, &worker->dp->pace_in_lock);
     if (arrival != AGGFRAG_TAKEN) {
         worker_drop_of(worker, &(struct esp_work){.packet = packet, .sa = sa, .sequence = sequence},
                        DROP_AGGREGATION);
         return;
     }
-    take_packets(worker, sa, packet);
     worker_took(worker, packet);
 }
 
@@ -417,6 +446,14 @@ static void receive_later(struct dataplane_worker *worker, uint64_t now_us)
     memmove(worker->later, worker->later + done, worker->later_count * sizeof(worker->later[0]));
 }
 
+/* What comes out of it must not overtake what the same worker delivers before. */
+static bool gives_up_gaps_of(const struct dataplane_worker *worker, const struct sa_aggfrag *a)
+{
+    return worker->opens &&
+           (!worker->dp->shared ||
+            atomic_load_explicit(&a->opener, memory_order_relaxed) == worker->index);
+}
+
 /* A gap that nothing filled in time. */
 static void give_up_gaps(struct dataplane_worker *worker, const struct sa_list *list,
                          uint64_t now_us)
@@ -426,10 +463,13 @@ static void give_up_gaps(struct dataplane_worker *worker, const struct sa_list *
     for (size_t i = 0; i < list->count; i++) {
         struct sa_aggfrag *a = list->sas[i]->more->aggfrag;
 
-        if (a != NULL && atomic_load_explicit(&a->in_due_us, memory_order_relaxed) <= now_us &&
+        if (a != NULL && gives_up_gaps_of(worker, a) &&
+            atomic_load_explicit(&a->in_due_us, memory_order_relaxed) <= now_us &&
             room_inside(worker) >= PACKETS_OF_PAYLOAD) {
+            lock(worker, &worker->dp->pace_in_lock);
             aggfrag_in_time(&a->in, now_us);
             take_packets(worker, list->sas[i], &nowhere);
+            unlock(worker, &worker->dp->pace_in_lock);
         }
     }
 }
@@ -442,6 +482,7 @@ static void send_what_is_due(struct dataplane_worker *worker, const struct sa_li
     size_t room = DATAPLANE_OUTPUT_MAX - worker->out->to_wire_count;
     size_t budget = room < BATCH_PACKETS ? room : BATCH_PACKETS;
 
+    lock(worker, &worker->dp->pace_out_lock);
     for (size_t i = 0; i < list->count && budget > 0; i++) {
         struct sa *sa = list->sas[i];
 
@@ -452,6 +493,7 @@ static void send_what_is_due(struct dataplane_worker *worker, const struct sa_li
             budget--;
         }
     }
+    unlock(worker, &worker->dp->pace_out_lock);
     nest_send_all(worker, now_us / 1000);
 }
 
@@ -460,15 +502,15 @@ static uint64_t sa_due_us(const struct dataplane_worker *worker, const struct sa
     const struct sa_aggfrag *a = sa->more->aggfrag;
     uint64_t due_us = NEVER_US;
 
-    if (worker->seals && a == NULL) {
+    if (paces(worker) && a == NULL) {
         due_us = dummy_due_ms(sa) * 1000;
-    } else if (worker->seals && !atomic_load(&a->handed_over)) {
+    } else if (paces(worker) && !atomic_load(&a->handed_over)) {
         due_us = a->is_started ? aggfrag_next_us(&a->out) : 0;
-    } else if (worker->seals && heir_of(sa) == sa) {
+    } else if (paces(worker) && heir_of(sa) == sa) {
         /* It takes the pace back. */
         due_us = 0;
     }
-    if (worker->opens && a != NULL) {
+    if (a != NULL && gives_up_gaps_of(worker, a)) {
         uint64_t gap_us = atomic_load_explicit(&a->in_due_us, memory_order_relaxed);
 
         due_us = gap_us < due_us ? gap_us : due_us;
@@ -483,11 +525,13 @@ static uint64_t paced_due_us(const struct dataplane_worker *worker)
 
     publish_enter(publish, worker->index);
     const struct sa_list *list = atomic_load(&worker->dp->paced);
+    lock(worker, &worker->dp->pace_out_lock);
     for (size_t i = 0; list != NULL && i < list->count; i++) {
         uint64_t one_us = sa_due_us(worker, list->sas[i]);
 
         due_us = one_us < due_us ? one_us : due_us;
     }
+    unlock(worker, &worker->dp->pace_out_lock);
     publish_quiet(publish, worker->index);
     return due_us;
 }
@@ -527,7 +571,7 @@ void dataplane_tick(struct dataplane_worker *worker, uint64_t now_us, struct dat
         give_up_gaps(worker, list, now_us);
     }
     worker->inbound = false;
-    if (list != NULL && worker->seals) {
+    if (list != NULL && paces(worker)) {
         send_what_is_due(worker, list, now_us);
     }
     if (worker->tap != NULL) {

@@ -73,13 +73,15 @@ struct dataplane {
     _Atomic(struct spd *) spd;
     _Atomic bool policies_are_mixed; /* some say bypass or discard */
     _Atomic(struct sa_list *) paced; /* that send without being asked; may be NULL */
+    /* Only taken for SAs of IP-TFS, and only where workers share a direction. */
+    _Atomic bool pace_out_lock, pace_in_lock;
     _Atomic(struct own_addresses *) own;
     _Atomic(struct tap *) tap; /* NULL: off */
     uint32_t sa_max;
     uint32_t index_mask;
     uint32_t policy_max;
     uint16_t ike_port;
-    bool shared; /* more than one worker: counters need atomic additions */
+    bool shared; /* several workers seal, or several open: counters need atomic additions */
     bool compresses; /* some SA has compressed */
 
     /* control thread only */

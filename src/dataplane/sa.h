@@ -62,7 +62,8 @@ struct sa_kept {
     struct secret in, out;
 };
 
-/* IP-TFS (RFC 9347). `out` belongs to the worker that seals, `in` to the one that opens. */
+/* IP-TFS (RFC 9347). Where several workers seal or open, who touches `out` or `in` holds a lock of
+ * the data plane (pacing.c). */
 struct sa_aggfrag {
     struct aggfrag_out out;
     struct aggfrag_in in;
@@ -70,6 +71,7 @@ struct sa_aggfrag {
     uint64_t news_seen;
     bool is_started;
     _Atomic uint64_t in_due_us; /* when `in` must be looked at; for the worker that sleeps */
+    _Atomic uint32_t opener; /* the worker that opened its last payload gives up its gaps */
     _Atomic bool handed_over; /* another SA of the policy goes on with the pace */
 };
 

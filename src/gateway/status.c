@@ -248,6 +248,12 @@ void gateway_get_status(const struct gateway *g, uint64_t now_ms, struct status_
     }
 }
 
+bool gateway_worker_at(const struct gateway *gateway, size_t index,
+                       struct dataplane_worker_status *out)
+{
+    return dataplane_worker_at(gateway->dataplane, index, out);
+}
+
 /* ---- sites ---- */
 
 bool status_is_legacy(const struct suite *s)

@@ -53,6 +53,9 @@ struct status_gateway {
     size_t dataplane_bytes;
     size_t route_count;
 };
+/* The workers of the data plane; false behind the last. */
+MUST_USE bool gateway_worker_at(const struct gateway *gateway, size_t index,
+                                struct dataplane_worker_status *out);
 void gateway_get_status(const struct gateway *gateway, uint64_t now_ms, struct status_gateway *out);
 
 /* ---- sites, in the order of the configuration ---- */

@@ -309,6 +309,26 @@ static json_t *doors_of(const struct dataplane_doors *doors)
     return object;
 }
 
+static json_t *workers_of(const struct gateway *gateway)
+{
+    json_t *workers = json_array();
+    struct dataplane_worker_status status;
+
+    for (size_t i = 0; gateway_worker_at(gateway, i, &status); i++) {
+        json_t *worker = doors_of(&status.doors);
+        json_int_t dropped = 0;
+
+        for (int reason = 0; reason < DROP_REASON_COUNT; reason++) {
+            dropped += (json_int_t)status.doors.dropped[reason];
+        }
+        json_object_set_new(worker, "opens", json_boolean(status.opens));
+        json_object_set_new(worker, "seals", json_boolean(status.seals));
+        json_object_set_new(worker, "dropped", json_integer(dropped));
+        json_array_append_new(workers, worker);
+    }
+    return workers;
+}
+
 static json_t *crypto_of(void)
 {
     json_t *engines = json_array();
@@ -389,6 +409,7 @@ static void add_whole(const struct question *question, json_t *answer)
     json_object_set_new(answer, "pools", json_array());
     json_object_set_new(answer, "doors", doors_of(&status.doors));
     json_object_set_new(answer, "drops", drops_of(&status.doors));
+    json_object_set_new(answer, "workers", workers_of(question->management->gateway));
     json_object_set_new(answer, "crypto", crypto_of());
     json_object_set_new(answer, "offload", offload_of(question->management));
     json_object_set_new(answer, "problems", problems_of(question));

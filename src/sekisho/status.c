@@ -274,6 +274,28 @@ static void show_site(const struct command *command, const json_t *site)
     }
 }
 
+/* In packets: from the device to the wire, and from the wire to the device. */
+static void show_workers(const json_t *workers)
+{
+    size_t index;
+    json_t *worker;
+
+    json_array_foreach(workers, index, worker)
+    {
+        bool opens = json_is_true(json_object_get(worker, "opens"));
+        bool seals = json_is_true(json_object_get(worker, "seals"));
+
+        printf("%sworker %zu %s: device %lld in, %lld out; wire %lld in, %lld out; %lld dropped\n",
+               index == 0 ? "\nWORKERS    " : "           ", index,
+               opens && seals ? "opens and seals"
+               : opens        ? "opens"
+                              : "seals",
+               (long long)number_of(worker, "from_tun"), (long long)number_of(worker, "to_tun"),
+               (long long)number_of(worker, "from_wire"), (long long)number_of(worker, "to_wire"),
+               (long long)number_of(worker, "dropped"));
+    }
+}
+
 int verb_status(const struct command *command)
 {
     int exit_code;
@@ -337,6 +359,7 @@ int verb_status(const struct command *command)
         {
             printf("%s%s\n", index == 0 ? "\nCRYPTO     " : "           ", json_string_value(line));
         }
+        show_workers(json_object_get(answer, "workers"));
     }
     json_decref(reply);
     return exit_code;
