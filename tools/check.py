@@ -132,6 +132,8 @@ def steps_of_all():
                      {**checked, "SEKISHO_BUILD": str(folder)}, alone=True)
                 for folder, checked in ((release, {}), (racing, races),
                                         (sanitized, {**options, "ASAN_OPTIONS": "detect_leaks=0"}))]
+    interop.append(Step("interop workers, build-tsan", ["python3", "tests/interop/workers_test.py", "short"], 900,
+                        {**races, "SEKISHO_BUILD": str(racing), "SEKISHO_PAYLOAD_MB": "3"}, alone=True))
     interop.append(Step("interop demo, OpenSSL alone", ["python3", "tests/interop/demo.py"], 300,
                         {"SEKISHO_OPTIONS": "--crypto openssl"}, alone=True))
     return [quick, build, tests, lint, interop]

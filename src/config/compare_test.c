@@ -9,7 +9,8 @@
 static const char full[] =
     "gateway tokyo.example.jp\nlan 10.1.0.0/16 2001:db8:1::/48\nlisten 203.0.113.1\nport 501 nat "
     "4501\n"
-    "device vpn0\ncookie-threshold 5\nhalf-open-max 500\n" SITE("a", "10.2.0.0/16 10.3.0.0/16", "")
+    "device vpn0\nworkers 3\ncookie-threshold 5\nhalf-open-max 500\n" SITE(
+        "a", "10.2.0.0/16 10.3.0.0/16", "")
         SITE("b", "10.4.0.0/16",
              "legacy des md5 modp768; lan 10.1.3.0/24; only tcp 25; say \"x #y\"")
             SITE("c", "0.0.0.0/0",
@@ -77,6 +78,7 @@ TEST(show_says_only_what_differs_from_the_defaults_unless_all_is_wanted)
                      "}\n");
     static const char *const visible[] = {"port",
                                           "device",
+                                          "workers",
                                           "cookie-threshold",
                                           "half-open-max",
                                           "lan",

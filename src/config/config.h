@@ -172,6 +172,7 @@ struct config_manual {
 
 enum config_verdict { CONFIG_BYPASS, CONFIG_DISCARD };
 enum config_icmp_errors { CONFIG_ICMP_RELAY, CONFIG_ICMP_SELECTORS };
+#define CONFIG_WORKERS_MAX 32
 enum config_guard { CONFIG_GUARD_AUTO, CONFIG_GUARD_ON, CONFIG_GUARD_OFF };
 /* Where the system may hand over and take many packets in one piece. */
 enum config_offload {
@@ -212,6 +213,7 @@ struct config {
     enum config_offload offload;
     bool keep_keys; /* for captures that are to be read elsewhere */
     const char *device; /* name of the TUN device, sekisho0 */
+    uint32_t workers; /* threads for packets; 0: by the processors */
     uint32_t cookie_threshold; /* half-open SAs from which cookies are wanted */
     uint32_t half_open_max;
     const struct config_site *const *by_name; /* the sites in the order of their names */

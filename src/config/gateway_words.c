@@ -215,3 +215,29 @@ void write_device(const struct schema_word *w, const struct shown *shown)
         shown_line(shown, w->word, "%s", shown->config->device);
     }
 }
+
+void take_workers(struct reading *r, const struct statement *s)
+{
+    const struct word *word = &s->words[1];
+    uint64_t number;
+    struct complaint c;
+
+    if (!word->quoted && slice_equal_text(word->text, "auto")) {
+        r->config->workers = 0;
+        return;
+    }
+    if (!value_number(word->text, 1, CONFIG_WORKERS_MAX, &number, &c)) {
+        COMPLAIN(r, word->place, "'auto', or from 1 to 32", "%s", c.why);
+        return;
+    }
+    r->config->workers = (uint32_t)number;
+}
+
+void write_workers(const struct schema_word *w, const struct shown *shown)
+{
+    if (shown->config->workers != 0) {
+        shown_line(shown, w->word, "%u", (unsigned)shown->config->workers);
+    } else if (shown->mode != SHOW_SAID) {
+        shown_line(shown, w->word, "auto");
+    }
+}

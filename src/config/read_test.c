@@ -39,6 +39,7 @@ TEST(seven_lines_are_a_configuration_with_the_defaults_that_are_promised)
     CHECK_EQUAL(c->port, 500);
     CHECK_EQUAL(c->nat_port, 4500);
     CHECK_TEXT(c->device, "sekisho0");
+    CHECK_EQUAL(c->workers, 0);
     CHECK_EQUAL(c->cookie_threshold, 30);
     CHECK_EQUAL(c->site_count, 1);
 
@@ -158,6 +159,7 @@ TEST(every_word_is_taken)
                      "listen 203.0.113.1 2001:db8::1\n"
                      "port 1500 nat 14500\n"
                      "device vpn-0.1\n"
+                     "workers 32\n"
                      "cookie-threshold 0\n"
                      "half-open-max 77\n"
                      "set wide 10.9.0.0/16 2001:db8:9::/48\n"
@@ -191,6 +193,7 @@ TEST(every_word_is_taken)
     CHECK_EQUAL(c->listen_count, 2);
     CHECK(c->port == 1500 && c->nat_port == 14500);
     CHECK_TEXT(c->device, "vpn-0.1");
+    CHECK_EQUAL(c->workers, 32);
     CHECK(c->cookie_threshold == 0 && c->half_open_max == 77);
     CHECK_EQUAL(s->peer_count, 3);
     assert_true(address_parse(SLICE_TEXT("198.51.100.7"), &outer));

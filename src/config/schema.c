@@ -99,6 +99,22 @@ static const struct schema_word schema[] = {
          "the same. It is tested at the "
          "start and left out where the system does it wrong or not at all; 'sekisho status' says "
          "so. Takes effect after a restart."},
+    {.word = "workers",
+     .scope = SCOPE_GATEWAY,
+     .least = 1,
+     .most = 1,
+     .take = take_workers,
+     .write = write_workers,
+     .arguments = "auto | NUMBER",
+     .standard = "auto",
+     .example = "workers 4",
+     .meaning =
+         "Threads through which packets go, 1 to 32. One does everything; of several, half "
+         "(rounded down) take packets from outside and the others those from inside. A flow "
+         "always meets the same ones, so its order stays. From four on, several flows of one "
+         "tunnel can overtake each other on their way out, so the peer needs a large replay "
+         "window. 'auto': as many as there are processors, at most 4, of which one takes "
+         "those from inside. Takes effect after a restart."},
     {.word = "cookie-threshold",
      AT_GATEWAY(cookie_threshold),
      .kind = KIND_NUMBER,

@@ -84,11 +84,13 @@ void take_lan(struct reading *r, const struct statement *s);
 void take_listen(struct reading *r, const struct statement *s);
 void take_port(struct reading *r, const struct statement *s);
 void take_device(struct reading *r, const struct statement *s);
+void take_workers(struct reading *r, const struct statement *s);
 void write_gateway(const struct schema_word *w, const struct shown *shown);
 void write_lan(const struct schema_word *w, const struct shown *shown);
 void write_listen(const struct schema_word *w, const struct shown *shown);
 void write_port(const struct schema_word *w, const struct shown *shown);
 void write_device(const struct schema_word *w, const struct shown *shown);
+void write_workers(const struct schema_word *w, const struct shown *shown);
 /* One word as a network; false when no more are taken. */
 bool take_one_network(struct reading *r, const struct word *word, struct said_networks *into);
 

@@ -91,9 +91,10 @@ static void find_problems(struct daemon *daemon)
                     "them into the tunnel itself");
     }
     if (!listens_as_before(daemon, config) || strcmp(config->device, daemon->device) != 0 ||
-        config->offload != daemon->offload) {
-        add_problem(daemon, "systemctl restart sekisho",
-                    "'listen', 'port', 'device' and 'offload' take effect after a restart");
+        config->offload != daemon->offload || config->workers != daemon->workers_said) {
+        add_problem(
+            daemon, "systemctl restart sekisho",
+            "'listen', 'port', 'device', 'workers' and 'offload' take effect after a restart");
     }
 }
 

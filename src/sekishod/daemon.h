@@ -18,7 +18,7 @@
 #include "sekishod/sockets.h"
 #include "sekishod/worker.h"
 
-#define DAEMON_WORKERS_MAX 2
+#define DAEMON_WORKERS_MAX CONFIG_WORKERS_MAX
 #define DAEMON_PROBLEMS_MAX 16
 
 struct daemon_problem {
@@ -46,15 +46,19 @@ struct daemon {
     struct loop_source addresses;
 
     struct sockets sockets;
+    struct sockets *beside; /* of the workers behind the first; NULL: they share the first ones */
     struct offloads offloads; /* in use */
     enum offload_state offloads_told[OFFLOAD_PARTS]; /* in the log */
     struct tun tun;
+    struct tun queues[DAEMON_WORKERS_MAX]; /* of the device, the first is `tun` */
+    size_t queue_count;
     struct netlink netlink;
     struct resolve *resolve;
     struct jobs *jobs;
     struct exchanges late;
     struct worker *workers[DAEMON_WORKERS_MAX];
     size_t workers_wanted, worker_count;
+    size_t sealers, openers;
     struct control_server *server;
     struct control_client *asking; /* whose question is being answered */
     struct capture *capture; /* NULL: none */
@@ -72,6 +76,7 @@ struct daemon {
     uint16_t port, nat_port;
     char device[TUN_NAME_BYTES];
     enum config_offload offload;
+    uint32_t workers_said;
 
     struct address own_ipv4, own_ipv6; /* ours inside, unset when there is none */
     bool has_default[2]; /* a default route outside, for IPv4 and IPv6 */

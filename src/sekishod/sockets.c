@@ -1,10 +1,12 @@
 /* Decides which sockets a configuration needs, and by which one a packet leaves. */
 #include "sekishod/sockets.h"
 
+#include "dataplane/spi_opener.h"
 #include "host/raw.h"
 #include "host/udp.h"
 
 #include <assert.h>
+#include <stdio.h>
 
 #define PROTOCOL_UDP 17
 #define PROTOCOL_ESP 50
@@ -138,6 +140,52 @@ bool sockets_open(struct sockets *sockets, const struct config *config, bool sup
             sockets->has_unmarked || (!sockets->list[i].is_marked && sockets->list[i].ring == NULL);
     }
     return true;
+}
+
+static bool add_beside(struct sockets *beside, const struct datagram_socket *first, bool reads,
+                       char *why, size_t why_bytes)
+{
+    struct datagram_socket *s = &beside->list[beside->count];
+
+    assert(beside->count < SOCKETS_MAX);
+    if (!udp_open_beside(s, first, why, why_bytes)) {
+        return false;
+    }
+    beside->count++;
+    s->segments = s->segments && first->segments;
+    if (reads && first->supers != NULL) {
+        datagram_join(s);
+    }
+    return true;
+}
+
+bool sockets_open_beside(struct sockets *sockets, uint16_t nat_port, struct sockets *beside,
+                         size_t count, size_t readers, char *why, size_t why_bytes)
+{
+    const struct udp_steering steering = {SPI_OPENER_FACTOR, SPI_OPENER_SHIFT, (uint32_t)readers};
+    bool ok = true;
+
+    for (size_t i = 0; i + 1 < count; i++) {
+        beside[i] = (struct sockets){0};
+    }
+    for (size_t i = 0; ok && i < sockets->count; i++) {
+        const struct datagram_socket *first = &sockets->list[i];
+
+        if (first->protocol != PROTOCOL_UDP || first->port != nat_port) {
+            continue;
+        }
+        for (size_t j = 0; ok && j + 1 < count; j++) {
+            ok = add_beside(&beside[j], first, j + 1 < readers, why, why_bytes);
+        }
+        if (ok && !udp_steer(first, &steering)) {
+            snprintf(why, why_bytes, "the system does not let us choose who gets which packet");
+            ok = false;
+        }
+    }
+    for (size_t i = 0; !ok && i + 1 < count; i++) {
+        sockets_close(&beside[i]);
+    }
+    return ok;
 }
 
 void sockets_close(struct sockets *sockets)

@@ -22,6 +22,12 @@ struct sockets {
  * join datagrams. False with a sentence. */
 MUST_USE bool sockets_open(struct sockets *sockets, const struct config *config, bool supers,
                            struct log_sink *log, char *why, size_t why_bytes);
+/* Of each socket for ESP in UDP one more for each further worker, `count` of them in all with the
+ * first; the first `readers` take what comes in (udp_steer()). `beside` has count - 1 of them.
+ * False with a sentence; what was opened is closed, and the first ones take everything. */
+MUST_USE bool sockets_open_beside(struct sockets *sockets, uint16_t nat_port,
+                                  struct sockets *beside, size_t count, size_t readers, char *why,
+                                  size_t why_bytes);
 void sockets_close(struct sockets *sockets);
 /* Through which interface packets of this family go around the tunnel; 0: unknown. */
 void sockets_set_uplink(struct sockets *sockets, enum family family, int interface_index);

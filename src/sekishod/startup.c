@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define TUN_MTU 1500
+#define WORKERS_AUTO_MAX 4
 
 static void wake_ready(void *context, unsigned events)
 {
@@ -51,12 +52,42 @@ static bool start_loop(struct daemon *daemon, char *why, size_t why_bytes)
     return true;
 }
 
+/* One thread does both directions. By ourselves we take one that seals, and so do not need to know
+ * how much disorder the replay window of a peer forgives; who says a number gets half and half. */
+static void count_workers(struct daemon *daemon, const struct config *config)
+{
+    size_t processors = processors_count();
+    size_t workers = processors < WORKERS_AUTO_MAX ? processors : WORKERS_AUTO_MAX;
+
+    daemon->workers_said = config->workers;
+    daemon->workers_wanted = config->workers != 0 ? config->workers : workers;
+    daemon->openers = config->workers != 0 ? daemon->workers_wanted / 2 : workers - 1;
+    daemon->openers = daemon->openers == 0 ? 1 : daemon->openers;
+    daemon->sealers = daemon->workers_wanted == 1 ? 1 : daemon->workers_wanted - daemon->openers;
+}
+
+static bool open_queues(struct daemon *daemon, char *why, size_t why_bytes)
+{
+    daemon->queues[0] = daemon->tun;
+    daemon->queue_count = 1;
+    while (daemon->queue_count < daemon->sealers) {
+        struct tun *queue = &daemon->queues[daemon->queue_count];
+
+        if (!tun_open(queue, daemon->tun.name, true, daemon->tun.supers, why, why_bytes)) {
+            return false;
+        }
+        daemon->queue_count++;
+    }
+    return true;
+}
+
 static bool open_device(struct daemon *daemon, const struct config *config, char *why,
                         size_t why_bytes)
 {
     if (!netlink_open(&daemon->netlink, why, why_bytes) ||
-        !tun_open(&daemon->tun, config->device, false,
+        !tun_open(&daemon->tun, config->device, daemon->sealers > 1,
                   supers_are_wanted(daemon, CONFIG_OFFLOAD_TUN), why, why_bytes) ||
+        !open_queues(daemon, why, why_bytes) ||
         !netlink_link_up(&daemon->netlink, daemon->tun.interface_index, TUN_MTU, why, why_bytes) ||
         !netlink_watch(&daemon->netlink, why, why_bytes)) {
         return false;
@@ -73,6 +104,25 @@ static bool open_device(struct daemon *daemon, const struct config *config, char
     return loop_add(&daemon->loop, &daemon->addresses, LOOP_READ);
 }
 
+/* Without them one worker opens, and the others seal. */
+static void open_beside(struct daemon *daemon)
+{
+    size_t count = daemon->workers_wanted;
+    struct sockets *beside = calloc(count - 1, sizeof(*beside));
+    char why[160] = "no memory";
+
+    if (beside == NULL || !sockets_open_beside(&daemon->sockets, daemon->nat_port, beside, count,
+                                               daemon->openers, why, sizeof(why))) {
+        log_line(daemon->log, LOG_LEVEL_WARNING, "sockets",
+                 "one worker takes all packets from outside: %s", why);
+        free(beside);
+        daemon->workers_wanted = daemon->sealers + 1;
+        daemon->openers = 1;
+        return;
+    }
+    daemon->beside = beside;
+}
+
 static bool open_sockets(struct daemon *daemon, const struct config *config, char *why,
                          size_t why_bytes)
 {
@@ -80,18 +130,24 @@ static bool open_sockets(struct daemon *daemon, const struct config *config, cha
     memcpy(daemon->listen, config->listen, sizeof(daemon->listen));
     daemon->port = config->port;
     daemon->nat_port = config->nat_port;
-    return sockets_open(&daemon->sockets, config, supers_are_wanted(daemon, CONFIG_OFFLOAD_UDP),
-                        daemon->log, why, why_bytes);
+    if (!sockets_open(&daemon->sockets, config, supers_are_wanted(daemon, CONFIG_OFFLOAD_UDP),
+                      daemon->log, why, why_bytes)) {
+        return false;
+    }
+    if (daemon->workers_wanted > 2) {
+        open_beside(daemon);
+    }
+    return true;
 }
 
 static bool make_rooms(struct daemon *daemon, char *why, size_t why_bytes)
 {
-    /* With two processors a thread for each direction. */
-    uint32_t workers = processors_count() > 1 ? 2 : 1;
-    struct dataplane_settings plane = {
-        .worker_count = workers, .ike_port = daemon->port, .random = &daemon->random};
+    struct dataplane_settings plane = {.worker_count = (uint32_t)daemon->workers_wanted,
+                                       .sealer_count = (uint32_t)daemon->sealers,
+                                       .opener_count = (uint32_t)daemon->openers,
+                                       .ike_port = daemon->port,
+                                       .random = &daemon->random};
 
-    daemon->workers_wanted = workers;
     daemon->dataplane = dataplane_new(&plane);
     if (daemon->dataplane == NULL) {
         snprintf(why, why_bytes, "no memory for the data plane");
@@ -106,15 +162,27 @@ static bool make_rooms(struct daemon *daemon, char *why, size_t why_bytes)
     return daemon->gateway != NULL;
 }
 
-static bool start_worker(struct daemon *daemon, enum worker_reads reads)
+/* Those that open come first, because the first one reads IKE and everything that cannot be
+ * shared out. */
+static bool start_worker(struct daemon *daemon)
 {
-    struct worker_settings settings = {.dataplane = daemon->dataplane,
-                                       .index = (uint32_t)daemon->worker_count,
-                                       .reads = reads,
-                                       .sockets = &daemon->sockets,
-                                       .tun = &daemon->tun,
-                                       .offloads = &daemon->offloads,
-                                       .control = &daemon->wake};
+    size_t index = daemon->worker_count;
+    bool opens = index < daemon->openers;
+    bool seals = daemon->workers_wanted == 1 || !opens;
+    size_t queue = opens ? 0 : index - daemon->openers;
+    struct worker_settings settings = {
+        .dataplane = daemon->dataplane,
+        .index = (uint32_t)index,
+        .reads =
+            (enum worker_reads)((seals ? WORKER_READS_TUN : 0) | (opens ? WORKER_READS_WIRE : 0)),
+        .sockets = &daemon->sockets,
+        .own = index == 0 || daemon->beside == NULL ? NULL : &daemon->beside[index - 1],
+        .reads_shared = index == 0,
+        .tun = &daemon->queues[queue],
+        .queues = daemon->queues,
+        .queue_count = daemon->queue_count,
+        .offloads = &daemon->offloads,
+        .control = &daemon->wake};
     struct worker *worker = worker_new(&settings);
 
     if (worker != NULL) {
@@ -135,13 +203,13 @@ static bool start_threads(struct daemon *daemon, char *why, size_t why_bytes)
         snprintf(why, why_bytes, "the system gives no threads");
         return false;
     }
-    bool ok = daemon->workers_wanted == 1 ? start_worker(daemon, WORKER_READS_BOTH)
-                                          : start_worker(daemon, WORKER_READS_WIRE) &&
-                                                start_worker(daemon, WORKER_READS_TUN);
-    if (!ok) {
-        snprintf(why, why_bytes, "no memory for a worker");
+    while (daemon->worker_count < daemon->workers_wanted) {
+        if (!start_worker(daemon)) {
+            snprintf(why, why_bytes, "no memory for a worker");
+            return false;
+        }
     }
-    return ok;
+    return true;
 }
 
 static bool find_offloads(struct daemon *daemon)
@@ -166,6 +234,7 @@ bool daemon_start(struct daemon *daemon, const struct config *config, char *why,
     daemon->random = entropy_source();
     daemon->offload = config->offload;
     /* Rights belong to threads, so they are given up before there are others. */
+    count_workers(daemon, config);
     return start_loop(daemon, why, why_bytes) && open_device(daemon, config, why, why_bytes) &&
            open_sockets(daemon, config, why, why_bytes) && find_offloads(daemon) &&
            privileges_drop(why, why_bytes) && confine(daemon) &&
@@ -187,10 +256,17 @@ void daemon_stop(struct daemon *daemon)
     if (daemon->dataplane != NULL) {
         dataplane_free(daemon->dataplane);
     }
+    for (size_t i = 0; daemon->beside != NULL && i + 1 < daemon->workers_wanted; i++) {
+        sockets_close(&daemon->beside[i]);
+    }
+    free(daemon->beside);
     sockets_close(&daemon->sockets);
     if (daemon->device[0] != '\0') {
         (void)netlink_pairs_clean(&daemon->netlink);
         guard_remove();
+    }
+    for (size_t i = daemon->queue_count; i > 1; i--) {
+        tun_close(&daemon->queues[i - 1]);
     }
     tun_close(&daemon->tun);
     netlink_close(&daemon->netlink);

@@ -27,15 +27,30 @@ static void start_part(struct daemon *daemon, enum offload_part part, enum confi
     daemon->offloads_told[part] = state == OFFLOAD_UNWANTED ? state : OFFLOAD_IN_USE;
 }
 
+/* All sockets, those that workers have to themselves among them; NULL behind the last. */
+static struct datagram_socket *socket_at(struct daemon *daemon, size_t at)
+{
+    size_t sets = daemon->beside == NULL ? 1 : daemon->workers_wanted;
+
+    for (size_t i = 0; i < sets; i++) {
+        struct sockets *set = i == 0 ? &daemon->sockets : &daemon->beside[i - 1];
+
+        if (at < set->count) {
+            return &set->list[at];
+        }
+        at -= set->count;
+    }
+    return NULL;
+}
+
 /* What is not in use any more is not asked for either. */
 static void follow(struct daemon *daemon)
 {
     bool segments = offloads_uses(&daemon->offloads, OFFLOAD_SEGMENT);
     bool joins = offloads_uses(&daemon->offloads, OFFLOAD_JOIN);
+    struct datagram_socket *s;
 
-    for (size_t i = 0; i < daemon->sockets.count; i++) {
-        struct datagram_socket *s = &daemon->sockets.list[i];
-
+    for (size_t i = 0; (s = socket_at(daemon, i)) != NULL; i++) {
         if (!segments) {
             s->segments = false;
         }
@@ -76,9 +91,9 @@ void supers_start(struct daemon *daemon)
 /* A socket gives up when there are more paths that refuse than it can remember. */
 static void look_at_sockets(struct daemon *daemon)
 {
-    for (size_t i = 0; i < daemon->sockets.count; i++) {
-        const struct datagram_socket *s = &daemon->sockets.list[i];
+    const struct datagram_socket *s;
 
+    for (size_t i = 0; (s = socket_at(daemon, i)) != NULL; i++) {
         if (s->protocol == PROTOCOL_UDP && !s->segments) {
             offloads_retreat(&daemon->offloads, OFFLOAD_SEGMENT, OFFLOAD_REFUSED);
         }
@@ -110,9 +125,10 @@ static void tell_paths(struct daemon *daemon, struct management_offloads *out)
 {
     struct address peers[DATAGRAM_SINGLE_PATHS];
     uint64_t now_ms = clock_now_ms();
+    struct datagram_socket *s;
 
-    for (size_t i = 0; i < daemon->sockets.count; i++) {
-        size_t count = datagram_single_paths(&daemon->sockets.list[i], now_ms, peers);
+    for (size_t i = 0; (s = socket_at(daemon, i)) != NULL; i++) {
+        size_t count = datagram_single_paths(s, now_ms, peers);
 
         for (size_t j = 0; j < count && out->single_count < MANAGEMENT_OFFLOADS_MAX; j++) {
             out->single[out->single_count++] = peers[j];

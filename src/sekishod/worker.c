@@ -7,6 +7,7 @@
 #include "base/ring.h"
 #include "dataplane/super.h"
 #include "host/clock.h"
+#include "sekishod/flow_hash.h"
 #include "sekishod/suspicion.h"
 
 #include <assert.h>
@@ -40,7 +41,8 @@ struct worker {
     struct loop loop;
     struct wake wake; /* to end */
     struct loop_source tun;
-    struct worker_source sockets[SOCKETS_MAX];
+    struct worker_source sockets[2 * SOCKETS_MAX];
+    size_t source_count;
     struct datagrams up;
     struct ring errors;
     /* Packets taken from the pool and not filled yet. */
@@ -100,6 +102,14 @@ static void send_run(struct worker *worker, struct datagram_socket *s,
     }
 }
 
+static struct datagram_socket *socket_for(const struct worker *worker, const struct packet *packet)
+{
+    struct datagram_socket *own =
+        worker->settings.own == NULL ? NULL : sockets_for(worker->settings.own, packet);
+
+    return own != NULL ? own : sockets_for(worker->settings.sockets, packet);
+}
+
 static void flush_to_wire(struct worker *worker)
 {
     const struct dataplane_output *out = &worker->out;
@@ -107,7 +117,7 @@ static void flush_to_wire(struct worker *worker)
 
     while (first < out->to_wire_count) {
         const struct packet *head = out->to_wire[first];
-        struct datagram_socket *s = sockets_for(worker->settings.sockets, head);
+        struct datagram_socket *s = socket_for(worker, head);
         size_t end = first + 1;
 
         while (end < out->to_wire_count && end - first < BATCH_PACKETS) {
@@ -162,10 +172,19 @@ static uint32_t write_to_tun(struct worker *worker, const struct tun *tun,
     return result == TUN_OK ? 0 : (uint32_t)count;
 }
 
+/* The system sends the other direction of a flow to the queue into which it was written, so that
+ * each flow has one worker that seals it, whoever opens it. */
+static const struct tun *queue_for(const struct worker *worker, const struct packet *packet)
+{
+    const struct worker_settings *s = &worker->settings;
+
+    return s->queue_count == 1 ? s->queues
+                               : &s->queues[flow_hash(packet_slice(packet)) % s->queue_count];
+}
+
 static void flush_to_tun(struct worker *worker)
 {
     const struct dataplane_output *out = &worker->out;
-    const struct tun *tun = worker->settings.tun;
     const struct offloads *offloads = worker->settings.offloads;
     unsigned what = (offloads_uses(offloads, OFFLOAD_TUN_TCP) ? JOIN_TCP : 0u) |
                     (offloads_uses(offloads, OFFLOAD_TUN_UDP) ? JOIN_UDP : 0u);
@@ -176,6 +195,7 @@ static void flush_to_tun(struct worker *worker)
         size_t left = out->to_tun_count - first;
         size_t count = 1;
         uint32_t skip_bytes = 0;
+        const struct tun *tun = queue_for(worker, out->to_tun[first]);
 
         if (what != 0) {
             count = join_packets(&out->to_tun[first], left < BATCH_PACKETS ? left : BATCH_PACKETS,
@@ -368,7 +388,7 @@ static void socket_ready(void *context, unsigned events)
     if ((events & LOOP_ERROR) != 0 || source->socket->protocol == PROTOCOL_ICMPV6) {
         take_errors(worker, source->socket);
     }
-    if (source->socket->protocol == PROTOCOL_ICMPV6) {
+    if (source->socket->protocol == PROTOCOL_ICMPV6 || (events & LOOP_READ) == 0) {
         return;
     }
     /* What the system joined is taken whole: the descriptor does not tell of the rest. */
@@ -430,19 +450,17 @@ static void *worker_run(void *context)
 
 /* ---- life ---- */
 
-static bool add_sockets(struct worker *worker)
+static bool add_sockets(struct worker *worker, struct sockets *sockets, unsigned events)
 {
-    struct sockets *sockets = worker->settings.sockets;
-
     for (size_t i = 0; i < sockets->count; i++) {
-        struct worker_source *source = &worker->sockets[i];
+        struct worker_source *source = &worker->sockets[worker->source_count++];
 
         *source = (struct worker_source){
             .source = {sockets->list[i].fd, socket_ready, source},
             .worker = worker,
             .socket = &sockets->list[i],
         };
-        if (!loop_add(&worker->loop, &source->source, LOOP_READ)) {
+        if (!loop_add(&worker->loop, &source->source, events)) {
             return false;
         }
     }
@@ -451,13 +469,16 @@ static bool add_sockets(struct worker *worker)
 
 static bool add_sources(struct worker *worker)
 {
-    unsigned reads = worker->settings.reads;
+    const struct worker_settings *s = &worker->settings;
+    bool seals = (s->reads & WORKER_READS_TUN) != 0;
+    /* The network's errors come to any socket of a port. */
+    unsigned events = (s->reads & WORKER_READS_WIRE) != 0 ? LOOP_READ : 0;
 
-    worker->tun =
-        (struct loop_source){.fd = worker->settings.tun->fd, .ready = tun_ready, .context = worker};
+    worker->tun = (struct loop_source){.fd = s->tun->fd, .ready = tun_ready, .context = worker};
     return loop_add(&worker->loop, &worker->wake.source, LOOP_READ) &&
-           ((reads & WORKER_READS_TUN) == 0 || loop_add(&worker->loop, &worker->tun, LOOP_READ)) &&
-           ((reads & WORKER_READS_WIRE) == 0 || add_sockets(worker));
+           (!seals || loop_add(&worker->loop, &worker->tun, LOOP_READ)) &&
+           (!s->reads_shared || add_sockets(worker, s->sockets, LOOP_READ)) &&
+           (s->own == NULL || add_sockets(worker, s->own, events));
 }
 
 struct worker *worker_new(const struct worker_settings *settings)

@@ -16,8 +16,8 @@
 
 struct worker;
 
-/* One worker for both directions, or one for each: an SA's state of one direction is only ever
- * touched by one of them. */
+/* One worker for both directions, one for each, or several for each: those that seal have a queue
+ * of the TUN device each, those that open a socket each. */
 enum worker_reads {
     WORKER_READS_TUN = 1,
     WORKER_READS_WIRE = 2,
@@ -28,8 +28,14 @@ struct worker_settings {
     struct dataplane *dataplane; /* borrowed, like all here */
     uint32_t index;
     enum worker_reads reads;
+    /* The first worker reads those that all share, and everybody sends by them; the others may have
+     * some of their own for ESP in UDP, or NULL. */
     struct sockets *sockets;
-    const struct tun *tun;
+    struct sockets *own;
+    bool reads_shared;
+    const struct tun *tun; /* the queue to read */
+    const struct tun *queues; /* those to write, each for its flows */
+    size_t queue_count;
     struct offloads *offloads; /* which are in use; it retreats from what goes wrong */
     const struct wake *control; /* woken when there is something to take */
 };

@@ -273,7 +273,10 @@ int main(int argc, char **argv)
     struct worker_settings work = {.dataplane = dp,
                                    .reads = WORKER_READS_BOTH,
                                    .sockets = &sockets,
+                                   .reads_shared = true,
                                    .tun = &tun,
+                                   .queues = &tun,
+                                   .queue_count = 1,
                                    .offloads = &offloads,
                                    .control = &wake};
     struct worker *worker = worker_new(&work);
