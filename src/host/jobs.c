@@ -5,6 +5,7 @@
 #include "host/jobs.h"
 
 #include "base/ring.h"
+#include "host/processors.h"
 
 #include <assert.h>
 #include <pthread.h>
@@ -63,6 +64,8 @@ static void *lane_run(void *context)
     struct jobs *jobs = lane->jobs;
     struct done_job next;
 
+    /* Arithmetic that takes long must not keep packets waiting. */
+    processors_common();
     for (;;) {
         while (sem_wait(&lane->work) != 0) {
         }

@@ -1,4 +1,4 @@
-/* How many processors this process may use. */
+/* How many processors this process may use, and how soon it gets one. */
 #ifndef SEKISHO_HOST_PROCESSORS_H
 #define SEKISHO_HOST_PROCESSORS_H
 
@@ -6,5 +6,10 @@
 
 /* At least 1. */
 size_t processors_count(void);
+/* The calling thread, and those that it starts, get a processor before threads of common priority.
+ * Nothing happens where that is not allowed, or where somebody has chosen a priority for us. */
+void processors_first(void);
+/* This thread is a common one again. */
+void processors_common(void);
 
 #endif

@@ -232,6 +232,9 @@ static bool confine(const struct daemon *daemon)
 bool daemon_start(struct daemon *daemon, const struct config *config, char *why, size_t why_bytes)
 {
     daemon->random = entropy_source();
+    /* The system itself forwards packets before any process runs; ours should not wait for others
+     * either. */
+    processors_first();
     daemon->offload = config->offload;
     /* Rights belong to threads, so they are given up before there are others. */
     count_workers(daemon, config);

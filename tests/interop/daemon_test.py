@@ -31,6 +31,12 @@ def threads(pid, field):
             for line in (task / "status").read_text().splitlines() if line.startswith(field + ":")}
 
 
+def priorities(pid):
+    """The nice values of its threads, in order."""
+    return sorted(int((task / "stat").read_text().rpartition(")")[2].split()[16])
+                  for task in pathlib.Path(f"/proc/{pid}/task").iterdir())
+
+
 def starting(lab, host):
     check = lab.check
     gateway = Sekisho(host, CONFIG, {"peer": KEY})
@@ -55,6 +61,8 @@ def starting(lab, host):
     gateway.start()
     host.sysctl("net.ipv4.ip_forward", 1)
     check("without forwarding it says so", wait_for(lambda: "ip_forward" in gateway.log(), 3), gateway.log()[-300:])
+    told = priorities(gateway.process.pid)
+    check("its threads come before common ones, but for those that calculate", told[:3] == [-10] * 3 and told[-1] == 0, told)
     check("one ready line on standard output", gateway.log().count(" is ready: ga.example, 1 site, device sekisho0") == 1)
     second = Sekisho(host, CONFIG, {"peer": KEY}, name="second")
     second.run_folder = gateway.run_folder
