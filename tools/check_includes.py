@@ -29,7 +29,7 @@ ROOMS = {
     "gateway": (["base", "reasons", "crypto", "wire", "dataplane", "proto/ike", "proto/ikev2", "config"], set()),
     "management": (["base", "reasons", "crypto", "dataplane", "config", "gateway"], {"jansson.h"}),
     "host": (["base"], ANYTHING),
-    "loader": (["base", "config", "host"], ANYTHING),
+    "loader": (["base", "crypto", "config", "host"], ANYTHING),
     "sekishod": (["base", "reasons", "crypto", "wire", "dataplane", "config", "gateway", "management", "host",
                   "loader"], ANYTHING),
     "sekisho": (["base", "reasons", "crypto", "config", "management", "host", "loader"], ANYTHING),

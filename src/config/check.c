@@ -721,6 +721,28 @@ static void check_udp_ports(struct reading *r)
     }
 }
 
+/* ---- certificates ---- */
+
+static void check_certificates(struct reading *r)
+{
+    const struct config_loader *loader = r->loader;
+    char advice[160];
+
+    for (size_t i = 0; loader->certificates != NULL && i < r->site_count; i++) {
+        const struct config_site *site = &r->sites[i];
+        char why[256] = "";
+
+        if (site->key.name != NULL || !site->enabled || r->config->gateway == NULL ||
+            loader->certificates(loader->context, site, r->config->gateway, why, sizeof(why))) {
+            continue;
+        }
+        snprintf(advice, sizeof(advice),
+                 "write: key @%.40s, or make certificates: sekisho help certificate", site->name);
+        COMPLAIN(r, site->place, advice, "site %s has no line key, and its certificates: %s",
+                 site->name, why);
+    }
+}
+
 /* ---- the whole ---- */
 
 static bool keep_lists(struct reading *r)
@@ -762,6 +784,7 @@ void check_all(struct reading *r)
     check_callers(r);
     check_networks(r);
     check_hosts(r);
+    check_certificates(r);
     check_spis(r);
     check_udp_ports(r);
     if (r->config->keep_keys) {

@@ -166,6 +166,7 @@ static const struct {
     {"iptfs rate 10Mb/s", "iptfs changed: tunnels will be made anew without a gap"},
     {"compress on", "compress changed: tunnels will be made anew without a gap"},
     {"mtu-probe off", "mtu-probe changed"},
+    {"revocation strict", "revocation changed: will be negotiated again without a gap"},
 };
 
 TEST(every_word_of_a_site_counts_and_the_plan_says_what_it_does)
@@ -184,6 +185,46 @@ TEST(every_word_of_a_site_counts_and_the_plan_says_what_it_does)
         config_free(after);
     }
     config_free(before);
+}
+
+TEST(a_site_without_a_key_proves_itself_by_certificates)
+{
+    static const char *const words[] = {"",
+                                        "certificate a.pem key a.key",
+                                        "certificate a.pem",
+                                        "trust b.pem c.pem",
+                                        "trust b.pem; trust c.pem d.pem",
+                                        "name \"C=JP, O=Partner, CN=*\"",
+                                        "revocation strict"};
+    struct config *configs[ARRAY_LENGTH(words)];
+
+    for (size_t i = 0; i < ARRAY_LENGTH(words); i++) {
+        char text[512];
+        snprintf(text, sizeof(text), GATEWAY "site a { peer x.example; network 10.2.0.0/16; %s }",
+                 words[i]);
+        configs[i] = testbed_good(text);
+        CHECK(configs[i]->sites[0].key.name == NULL);
+        for (size_t j = 0; j < i; j++) {
+            CHECK(configs[i]->hash != configs[j]->hash);
+        }
+        /* As it is shown it is read again. */
+        for (int all = 0; all < 2; all++) {
+            char *shown = config_show(configs[i], all != 0);
+            struct config *again = testbed_good(shown);
+            CHECK(again->sites[0].hash == configs[i]->sites[0].hash);
+            config_free(again);
+            free(shown);
+        }
+    }
+    CHECK_TEXT(configs[1]->sites[0].certificate, "a.pem");
+    CHECK_TEXT(configs[1]->sites[0].certificate_key, "a.key");
+    CHECK_EQUAL(configs[4]->sites[0].trust_count, 3);
+    CHECK(config_site_identity(&configs[0]->sites[0]) != NULL);
+    CHECK(config_site_identity(&configs[5]->sites[0]) == NULL);
+    CHECK_EQUAL(configs[6]->sites[0].revocation, CONFIG_REVOCATION_STRICT);
+    for (size_t i = 0; i < ARRAY_LENGTH(words); i++) {
+        config_free(configs[i]);
+    }
 }
 
 TEST(what_a_site_takes_from_the_gateway_counts_too)

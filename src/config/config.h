@@ -80,6 +80,14 @@ struct config_carriage {
     bool compress; /* IPComp (RFC 3173) with deflate */
 };
 
+#define CONFIG_TRUSTS_MAX 8
+/* What a list of revoked certificates must say about the peer's. */
+enum config_revocation {
+    CONFIG_REVOCATION_NORMAL, /* not that it is revoked */
+    CONFIG_REVOCATION_STRICT, /* that it is not */
+    CONFIG_REVOCATION_OFF,
+};
+
 struct config_site {
     struct config_place place;
     const char *name;
@@ -93,7 +101,15 @@ struct config_site {
     uint8_t only_protocol;
     uint16_t only_port_first, only_port_last;
     bool only_both; /* ports of the peer, or of ours: "only tcp 25 both" */
-    struct config_secret_name key;
+    struct config_secret_name key; /* no name: both sides prove themselves by certificates */
+    /* With certificates: files, as they are written; NULL and none: those that sekisho ca made. */
+    const char *certificate;
+    const char *certificate_key; /* NULL with `certificate`: in the same file */
+    const char *trusts[CONFIG_TRUSTS_MAX];
+    size_t trust_count;
+    const char *subject; /* what the subject of the peer's certificate must be; NULL: see
+                            config_site_identity() */
+    enum config_revocation revocation;
     const char *say; /* our identity towards this peer; NULL: the gateway's name */
     const char *identity; /* what the peer must prove; NULL: see config_site_identity() */
     bool identity_any;
@@ -266,6 +282,10 @@ struct config_loader {
      * algorithm. NULL function: not checked. */
     bool (*secret_text)(void *context, const char *name, struct secret *out, char *why,
                         size_t why_bytes);
+    /* Whether the certificates of a site, its key and what it trusts are there and fit together;
+     * false with a sentence. NULL function: not checked. */
+    bool (*certificates)(void *context, const struct config_site *site, const char *gateway,
+                         char *why, size_t why_bytes);
     void *context;
 };
 

@@ -74,10 +74,13 @@ TEST(every_example_is_a_good_statement)
             snprintf(text, sizeof(text), "gateway g.example\nsite x { peer a; key @x\n%s\n}\n",
                      w->example);
         } else if (w->scope == SCOPE_SITE) {
+            bool certificates = strcmp(w->word, "certificate") == 0 ||
+                                strcmp(w->word, "trust") == 0 || strcmp(w->word, "name") == 0;
+
             snprintf(text, sizeof(text),
                      "gateway g.example\nlan 10.1.0.0/16\nsite x { peer a; network 10.77.0.0/16; "
-                     "key @x\n%s\n}\n",
-                     w->example);
+                     "%s\n%s\n}\n",
+                     certificates ? "" : "key @x", w->example);
         } else {
             snprintf(text, sizeof(text), "gateway g.example\n%s\n", w->example);
         }
@@ -108,8 +111,9 @@ TEST(help_finds_words_in_both_places)
     CHECK_TEXT(identity,
                "identity IDENTITY | auto | any\n"
                "  Who the peer must prove to be. 'auto': the host name of the first peer; a\n"
-               "  peer that is given by its address may have any name, its key proves it.\n"
-               "  'any': whoever has the key, from wherever it calls.\n"
+               "  peer that is given by its address may have any name with a shared key, and\n"
+               "  must have that address in its certificate. 'any': whoever has the key, or a\n"
+               "  certificate of an authority that is trusted, from wherever it calls.\n"
                "  Default: auto\n"
                "  Example: identity gw1.partner.example\n");
     free(identity);

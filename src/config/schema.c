@@ -28,6 +28,7 @@ static const char *const each_words[] = {"off", "host", "connection", NULL};
 static const char *const icmp_words[] = {"relay", "selectors", NULL};
 static const char *const guard_words[] = {"auto", "on", "off", NULL};
 static const char *const offload_words[] = {"all", "tun", "udp", "off", NULL};
+static const char *const revocation_words[] = {"normal", "strict", "off", NULL};
 static const char *const start_words[] = {"now", "on-traffic", "wait", NULL};
 
 static const struct schema_word schema[] = {
@@ -313,7 +314,63 @@ static const struct schema_word schema[] = {
      .example = "key @osaka",
      .meaning =
          "The shared key, by the name of a secret; the key itself never stands here. Make it "
-         "with: sekisho secret new NAME. Must be said."},
+         "with: sekisho secret new NAME. Without this line both sides prove themselves by "
+         "certificates."},
+    {.word = "certificate",
+     .scope = SCOPE_SITE,
+     .effect = EFFECT_NEGOTIATE,
+     .least = 1,
+     .most = 3,
+     .take = take_certificate,
+     .write = write_certificate,
+     .arguments = "FILE [key FILE]",
+     .standard = "certificates/GATEWAY.pem key certificates/GATEWAY.key",
+     .example = "certificate /etc/sekisho/tokyo.pem key /etc/sekisho/tokyo.key",
+     .meaning =
+         "Our certificate, with those between it and its authority behind it, and its private "
+         "key, both in PEM; without 'key' in one file. A path that does not begin with / "
+         "begins at the folder of the configuration. The key must be readable by its owner "
+         "alone."},
+    {.word = "trust",
+     .scope = SCOPE_SITE,
+     .effect = EFFECT_NEGOTIATE,
+     .repeats = true,
+     .least = 1,
+     .most = CONFIG_TRUSTS_MAX,
+     .take = take_trust,
+     .write = write_trust,
+     .arguments = "FILE...",
+     .standard = "certificates/authorities.pem",
+     .example = "trust partner-ca.pem",
+     .meaning =
+         "Certificates of authorities, in PEM, to one of which the peer's must lead. The file "
+         "may also hold the peer's own certificate, his public key alone (RFC 7670), and "
+         "lists of what the authorities revoked."},
+    {.word = "name",
+     .scope = SCOPE_SITE,
+     .effect = EFFECT_NEGOTIATE,
+     .least = 1,
+     .most = 1,
+     .take = take_name,
+     .write = write_name,
+     .arguments = "SUBJECT",
+     .example = "name \"C=JP, O=Partner, CN=gw1\"",
+     .meaning = "What the subject of the peer's certificate must be, where it has no host name or "
+                "address of the peer. A value may be *, for any."},
+    {.word = "revocation",
+     AT_SITE(revocation),
+     .kind = KIND_CHOICE,
+     .choices = revocation_words,
+     .effect = EFFECT_NEGOTIATE,
+     .least = 1,
+     .most = 1,
+     .arguments = "normal | strict | off",
+     .standard = "normal",
+     .example = "revocation strict",
+     .meaning =
+         "What the lists in the files of 'trust' must say about the peer's certificate: not "
+         "that it is revoked; that it is not, by a list that is not out of date; or nothing. "
+         "Lists are not fetched."},
     {.word = "say",
      .scope = SCOPE_SITE,
      .effect = EFFECT_NEGOTIATE,
@@ -338,8 +395,9 @@ static const struct schema_word schema[] = {
      .example = "identity gw1.partner.example",
      .meaning =
          "Who the peer must prove to be. 'auto': the host name of the first peer; a peer that "
-         "is given by its address may have any name, its key proves it. 'any': whoever has "
-         "the key, from wherever it calls."},
+         "is given by its address may have any name with a shared key, and must have that address "
+         "in its certificate. 'any': whoever has the key, or a certificate of an authority that is "
+         "trusted, from wherever it calls."},
     {.word = "strict-identity",
      AT_SITE(strict_identity),
      .kind = KIND_FLAG,
@@ -933,14 +991,10 @@ static const struct {
     {SCOPE_GATEWAY, "users", NULL},
     {SCOPE_GATEWAY, "group", NULL},
     {SCOPE_GATEWAY, "placement", NULL},
-    {SCOPE_GATEWAY, "certificate", "sites have a shared key: key @NAME"},
+    {SCOPE_GATEWAY, "certificate", "it stands in a site"},
     {SCOPE_GATEWAY, "revocation", NULL},
     {SCOPE_GATEWAY, "trust", NULL},
     {SCOPE_GATEWAY, "workers", NULL},
-    {SCOPE_SITE, "trust", "sites have a shared key: key @NAME"},
-    {SCOPE_SITE, "name", "sites have a shared key: key @NAME"},
-    {SCOPE_SITE, "certificate", "sites have a shared key: key @NAME"},
-    {SCOPE_SITE, "revocation", NULL},
     {SCOPE_SITE, "device", "all sites share the device of the gateway"},
     {SCOPE_SITE, "cipher", "ciphers stand in the proposals: esp aes256gcm16"},
     {SCOPE_SITE, "second-key", NULL},

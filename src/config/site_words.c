@@ -4,10 +4,13 @@
 #include <string.h>
 
 #include "config/schema.h"
+#include "crypto/certificate.h"
 
 #define SECONDS(n) ((n)*UINT64_C(1000))
 #define DAYS(n) ((n)*UINT64_C(86400000))
 #define FRAGMENT_LEAST 576
+#define IDENTITY_BYTES_MAX 255
+#define PATH_BYTES_MAX 1000
 
 bool is_word(const struct word *w, const char *word)
 {
@@ -53,7 +56,6 @@ static bool was_said(const struct reading *r, const char *word)
 static void check_present(struct reading *r)
 {
     const struct config_site *site = &r->site;
-    char advice[128];
 
     if (!was_said(r, "peer")) {
         COMPLAIN(r, site->place, "say whom to dial: peer HOST, or who may call: peer any",
@@ -63,10 +65,14 @@ static void check_present(struct reading *r)
         COMPLAIN(r, site->place, "say what is behind it, such as: network 10.2.0.0/16",
                  "site %s has no network", site->name);
     }
-    if (!was_said(r, "key")) {
-        snprintf(advice, sizeof(advice), "write: key @%.40s (certificates are not in this version)",
-                 site->name);
-        COMPLAIN(r, site->place, advice, "site %s has no key", site->name);
+    static const char *const certificate_words[] = {"certificate", "trust", "name"};
+
+    for (size_t i = 0; was_said(r, "key") && i < ARRAY_LENGTH(certificate_words); i++) {
+        if (was_said(r, certificate_words[i])) {
+            COMPLAIN(r, said_at(r, certificate_words[i]), "take the line key out, or this one",
+                     "site %s has a shared key, and no certificates are looked at", site->name);
+            break;
+        }
     }
 }
 
@@ -428,10 +434,109 @@ void take_key(struct reading *r, const struct statement *s)
 
 void write_key(const struct schema_word *w, const struct shown *shown)
 {
+    if (shown->site->key.name == NULL) {
+        return;
+    }
     shown_line(shown, w->word, "@%s", shown->site->key.name);
 }
 
-#define IDENTITY_BYTES_MAX 255
+/* ---- certificates ---- */
+
+static bool take_path(struct reading *r, const struct word *word, const char **out)
+{
+    if (word->text.length == 0 || word->text.length > PATH_BYTES_MAX ||
+        memchr(word->text.data, 0, word->text.length) != NULL) {
+        COMPLAIN(r, word->place, NULL, "the path of a file has 1 to %d bytes", PATH_BYTES_MAX);
+        return false;
+    }
+    *out = arena_text(r->arena, word->text);
+    return true;
+}
+
+void take_certificate(struct reading *r, const struct statement *s)
+{
+    struct config_site *site = &r->site;
+
+    if (s->count > 2 && (s->count != 4 || !is_word(&s->words[2], "key"))) {
+        COMPLAIN(r, s->words[2].place, "write: certificate FILE key FILE",
+                 "behind the certificate stands the word 'key' with a file");
+        return;
+    }
+    if (take_path(r, &s->words[1], &site->certificate) && s->count == 4) {
+        (void)take_path(r, &s->words[3], &site->certificate_key);
+    }
+}
+
+void write_certificate(const struct schema_word *w, const struct shown *shown)
+{
+    const struct config_site *site = shown->site;
+
+    if (site->key.name != NULL || site->certificate == NULL) {
+        return;
+    }
+    sheet_add(shown->out, w->word);
+    sheet_add(shown->out, " ");
+    sheet_add_word(shown->out, site->certificate);
+    if (site->certificate_key != NULL) {
+        sheet_add(shown->out, " key ");
+        sheet_add_word(shown->out, site->certificate_key);
+    }
+    sheet_add(shown->out, "\n");
+}
+
+void take_trust(struct reading *r, const struct statement *s)
+{
+    struct config_site *site = &r->site;
+
+    for (size_t i = 1; i < s->count; i++) {
+        if (site->trust_count == CONFIG_TRUSTS_MAX) {
+            COMPLAIN(r, s->words[i].place, "put them into one file",
+                     "more than %d files of authorities are too many", CONFIG_TRUSTS_MAX);
+            return;
+        }
+        if (!take_path(r, &s->words[i], &site->trusts[site->trust_count])) {
+            return;
+        }
+        site->trust_count++;
+    }
+}
+
+void write_trust(const struct schema_word *w, const struct shown *shown)
+{
+    const struct config_site *site = shown->site;
+
+    if (site->trust_count == 0) {
+        return;
+    }
+    sheet_add(shown->out, w->word);
+    for (size_t i = 0; i < site->trust_count; i++) {
+        sheet_add(shown->out, " ");
+        sheet_add_word(shown->out, site->trusts[i]);
+    }
+    sheet_add(shown->out, "\n");
+}
+
+void take_name(struct reading *r, const struct statement *s)
+{
+    const struct word *word = &s->words[1];
+
+    if (word->text.length > IDENTITY_BYTES_MAX || !certificate_pattern_is_sound(word->text)) {
+        COMPLAIN(r, word->place, "write it as: name \"C=JP, O=Partner, CN=gw1\"",
+                 "this is not the subject of a certificate");
+        return;
+    }
+    r->site.subject = arena_text(r->arena, word->text);
+}
+
+void write_name(const struct schema_word *w, const struct shown *shown)
+{
+    if (shown->site->subject != NULL) {
+        sheet_add(shown->out, w->word);
+        sheet_add(shown->out, " ");
+        sheet_add_word(shown->out, shown->site->subject);
+        sheet_add(shown->out, "\n");
+    }
+}
 
 static bool identity_fits(struct reading *r, const struct word *word)
 {
@@ -485,7 +590,9 @@ const char *config_site_identity(const struct config_site *site)
     if (site->identity != NULL) {
         return site->identity;
     }
-    return site->peer_count == 0 || site->peers[0].any ? NULL : site->peers[0].text;
+    return site->subject != NULL || site->peer_count == 0 || site->peers[0].any
+               ? NULL
+               : site->peers[0].text;
 }
 
 void write_identity(const struct schema_word *w, const struct shown *shown)

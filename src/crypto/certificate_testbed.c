@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <openssl/ocsp.h>
+#include <openssl/pem.h>
 
 #include "crypto/certificate_internal.h"
 #include "crypto/signing_key_internal.h"
@@ -126,6 +127,41 @@ struct certificate *testbed_issue(const struct testbed_order *order, const struc
     OPENSSL_free(der);
     X509_free(x509);
     return certificate;
+}
+
+struct credential *testbed_credential(const struct private_key *key,
+                                      struct certificate *const *chain, size_t count)
+{
+    BIO *bio = BIO_new(BIO_s_mem());
+    uint8_t text[PRIVATE_KEY_FILE_BYTES_MAX];
+    struct writer w = writer_over(text, sizeof(text));
+    struct credential_verdict verdict;
+    char *data = NULL;
+
+    for (size_t i = 0; i < count; i++) {
+        int done = PEM_write_bio_X509(bio, chain[i]->x509);
+        assert(done == 1);
+    }
+    bool written = private_key_write(key, (struct slice){NULL, 0}, &w);
+    assert(written);
+    long length = BIO_get_mem_data(bio, &data);
+    struct credential *credential =
+        credential_read((struct slice){(const uint8_t *)data, (size_t)length}, writer_written(&w),
+                        (struct slice){NULL, 0}, &verdict);
+
+    assert(credential != NULL);
+    BIO_free(bio);
+    return credential;
+}
+
+struct trust *testbed_trust(struct certificate *authority)
+{
+    struct trust *trust = trust_new();
+    struct certificate_bag bag = {.certificate_count = 1, .certificates = {authority}};
+    bool added = trust != NULL && trust_add(trust, &bag);
+
+    assert(added);
+    return trust;
 }
 
 struct slice testbed_crl(uint8_t *out, size_t capacity, const struct certificate *issuer,

@@ -2,7 +2,8 @@
 #ifndef SEKISHO_CRYPTO_CERTIFICATE_TESTBED_H
 #define SEKISHO_CRYPTO_CERTIFICATE_TESTBED_H
 
-#include "crypto/certificate.h"
+#include "crypto/credential.h"
+#include "crypto/trust.h"
 
 #define TESTBED_NOW_S 1800000000 /* 2027-01-15 08:00 UTC */
 #define TESTBED_DAY_S 86400
@@ -26,6 +27,10 @@ extern const struct testbed_order testbed_root, testbed_middle, testbed_gateway;
 struct certificate *testbed_issue(const struct testbed_order *order, const struct private_key *key,
                                   const struct certificate *issuer,
                                   const struct private_key *issuer_key);
+/* What a side proves itself with, and what it believes. */
+struct credential *testbed_credential(const struct private_key *key,
+                                      struct certificate *const *chain, size_t count);
+struct trust *testbed_trust(struct certificate *authority);
 /* A CRL of these certificates, DER. */
 struct slice testbed_crl(uint8_t *out, size_t capacity, const struct certificate *issuer,
                          const struct private_key *issuer_key,

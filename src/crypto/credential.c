@@ -224,6 +224,11 @@ bool credential_sign(const struct credential *credential, enum signature_scheme 
     return signature_make(credential->key, scheme, message, out);
 }
 
+bool credential_write_key(const struct credential *credential, struct writer *out)
+{
+    return private_key_write(credential->key, (struct slice){NULL, 0}, out);
+}
+
 void credential_verdict_words(const struct credential_verdict *verdict, struct text *out)
 {
     switch (verdict->problem) {

@@ -49,6 +49,8 @@ enum key_kind credential_kind(const struct credential *credential);
 unsigned credential_bits(const struct credential *credential);
 MUST_USE bool credential_sign(const struct credential *credential, enum signature_scheme scheme,
                               struct slice message, struct writer *out);
+/* PKCS#8 in PEM, in clear, for a file that only its owner may read; the caller wipes it. */
+MUST_USE bool credential_write_key(const struct credential *credential, struct writer *out);
 void credential_verdict_words(const struct credential_verdict *verdict, struct text *out);
 
 #endif

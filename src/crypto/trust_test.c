@@ -26,15 +26,6 @@ static struct private_key *test_key(size_t index)
 #define GATEWAY_KEY test_key(2)
 #define OTHER_KEY test_key(3)
 
-static struct trust *trust_in(struct certificate *certificate)
-{
-    struct trust *trust = trust_new();
-    struct certificate_bag bag = {.certificate_count = 1, .certificates = {certificate}};
-
-    CHECK(trust != NULL && trust_add(trust, &bag));
-    return trust;
-}
-
 static enum certificate_problem verify_with(const struct trust *trust,
                                             const struct trust_rules *rules,
                                             struct certificate *gateway, struct certificate *middle,
@@ -59,7 +50,7 @@ static enum certificate_problem problem_of(const struct testbed_order *root_orde
     struct certificate *root = testbed_issue(root_order, ROOT_KEY, NULL, NULL);
     struct certificate *middle = testbed_issue(middle_order, MIDDLE_KEY, root, ROOT_KEY);
     struct certificate *gateway = testbed_issue(gateway_order, GATEWAY_KEY, middle, MIDDLE_KEY);
-    struct trust *trust = trust_in(root);
+    struct trust *trust = testbed_trust(root);
     enum certificate_problem problem = verify_with(trust, rules, gateway, middle, verdict);
 
     trust_free(trust);
@@ -103,7 +94,7 @@ TEST(what_leads_to_nobody_is_told_with_the_issuer_that_is_missing)
 
     stranger.subject = "CN=Somebody";
     struct certificate *other = testbed_issue(&stranger, OTHER_KEY, NULL, NULL);
-    struct trust *trust = trust_in(other);
+    struct trust *trust = testbed_trust(other);
     CHECK(verify_with(trust, &now, gateway, middle, &verdict) == CERTIFICATE_UNKNOWN_AUTHORITY);
     CHECK_EQUAL(verdict.depth, 1);
     certificate_verdict_words(&verdict, &text);
@@ -113,17 +104,17 @@ TEST(what_leads_to_nobody_is_told_with_the_issuer_that_is_missing)
     trust_free(trust);
 
     /* The intermediate is not sent. */
-    trust = trust_in(root);
+    trust = testbed_trust(root);
     CHECK(verify_with(trust, &now, gateway, NULL, &verdict) == CERTIFICATE_UNKNOWN_AUTHORITY);
     CHECK_TEXT(verdict.issuer, "C=JP, O=Partner, CN=Middle");
     CHECK(verify_with(trust, &now, gateway, other, &verdict) == CERTIFICATE_UNKNOWN_AUTHORITY);
     trust_free(trust);
 
     /* An authority below the root, and the peer's own certificate, may be what is believed. */
-    trust = trust_in(middle);
+    trust = testbed_trust(middle);
     CHECK(verify_with(trust, &now, gateway, NULL, &verdict) == CERTIFICATE_GOOD);
     trust_free(trust);
-    trust = trust_in(gateway);
+    trust = testbed_trust(gateway);
     CHECK(verify_with(trust, &now, gateway, NULL, &verdict) == CERTIFICATE_GOOD);
     trust_free(trust);
 
@@ -145,7 +136,7 @@ TEST(an_authority_of_the_same_name_with_another_key_signs_nothing)
     struct certificate *false_root = testbed_issue(&testbed_root, OTHER_KEY, NULL, NULL);
     struct certificate *gateway =
         testbed_issue(&testbed_gateway, GATEWAY_KEY, false_root, OTHER_KEY);
-    struct trust *trust = trust_in(root);
+    struct trust *trust = testbed_trust(root);
     struct certificate_verdict verdict;
 
     CHECK(verify_with(trust, &now, gateway, NULL, &verdict) != CERTIFICATE_GOOD);
@@ -165,7 +156,7 @@ TEST(every_flipped_bit_of_a_certificate_makes_it_worthless)
 {
     struct certificate *root = testbed_issue(&testbed_root, ROOT_KEY, NULL, NULL);
     struct certificate *gateway = testbed_issue(&testbed_gateway, GATEWAY_KEY, root, ROOT_KEY);
-    struct trust *trust = trust_in(root);
+    struct trust *trust = testbed_trust(root);
     struct slice der = certificate_der(gateway);
     uint8_t changed[2048];
     struct certificate_verdict verdict;
@@ -247,7 +238,7 @@ TEST(a_chain_longer_than_any_real_one_is_refused)
     struct certificate_verdict verdict;
 
     chain[0] = testbed_issue(&testbed_root, ROOT_KEY, NULL, NULL);
-    struct trust *trust = trust_in(chain[0]);
+    struct trust *trust = testbed_trust(chain[0]);
     for (size_t i = 1; i < count; i++) {
         char name[32];
 
@@ -377,7 +368,7 @@ TEST(weak_hashes_and_keys_need_legacy_and_the_weakest_are_never_taken)
     order = testbed_gateway;
     order.digest = "MD5";
     struct certificate *worst = testbed_issue(&order, rsa, root, rsa);
-    struct trust *trust = trust_in(root);
+    struct trust *trust = testbed_trust(root);
     CHECK(verify_with(trust, &now, gateway, NULL, &verdict) == CERTIFICATE_KEY_WEAK);
     CHECK(verify_with(trust, &legacy, gateway, NULL, &verdict) == CERTIFICATE_GOOD);
     CHECK(verify_with(trust, &legacy, worst, NULL, &verdict) == CERTIFICATE_SIGNATURE_WEAK);
@@ -399,7 +390,7 @@ TEST(every_kind_of_key_signs_and_is_certified)
         struct private_key *key = private_key_make(kinds[ARRAY_LENGTH(kinds) - 1 - i], 2048);
         struct certificate *root = testbed_issue(&testbed_root, root_key, NULL, NULL);
         struct certificate *gateway = testbed_issue(&testbed_gateway, key, root, root_key);
-        struct trust *trust = trust_in(root);
+        struct trust *trust = testbed_trust(root);
         struct certificate_verdict verdict;
 
         CHECK(verify_with(trust, &now, gateway, NULL, &verdict) == CERTIFICATE_GOOD);

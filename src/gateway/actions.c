@@ -141,6 +141,8 @@ void actions_fini(struct gateway *g)
         if (queued->action.kind == GATEWAY_KEY_EXCHANGE) {
             key_pair_wipe(&queued->action.key_exchange->pair);
             free(queued->action.key_exchange);
+        } else if (queued->action.kind == GATEWAY_PROOF) {
+            ikev2_proof_free(queued->action.proof.work);
         }
         free(queued);
     }

@@ -138,6 +138,19 @@ static bool carried_alike(const struct config_carriage *a, const struct config_c
            a->iptfs.bits_per_second == b->iptfs.bits_per_second;
 }
 
+static bool same_certificates(const struct config_site *a, const struct config_site *b)
+{
+    bool same = same_text(a->certificate, b->certificate) &&
+                same_text(a->certificate_key, b->certificate_key) &&
+                same_text(a->subject, b->subject) && same_text(a->legacy, b->legacy) &&
+                a->trust_count == b->trust_count && a->revocation == b->revocation;
+
+    for (size_t i = 0; same && i < a->trust_count; i++) {
+        same = same_text(a->trusts[i], b->trusts[i]);
+    }
+    return same || a->key.name != NULL;
+}
+
 /* Whether what was agreed under the one would be agreed under the other. */
 static bool agrees(const struct config *old_config, const struct config_site *a,
                    const struct config *new_config, const struct config_site *b)
@@ -145,7 +158,7 @@ static bool agrees(const struct config *old_config, const struct config_site *a,
     return same_text(said(old_config, a), said(new_config, b)) &&
            same_text(config_site_identity(a), config_site_identity(b)) &&
            a->identity_any == b->identity_any && a->strict_identity == b->strict_identity &&
-           same_peers(a, b) && same_text(a->key.name, b->key.name) &&
+           same_peers(a, b) && same_text(a->key.name, b->key.name) && same_certificates(a, b) &&
            terms_same_proposals(a->ike, b->ike) && a->protection == b->protection &&
            terms_same_proposals(terms_proposals(a), terms_proposals(b)) &&
            same_carriage(&a->carriage, &b->carriage) && a->each == b->each && a->pfs == b->pfs &&
@@ -258,9 +271,11 @@ static void change(struct site *site, const struct config *old_config, const str
      * moment ago. What is up stays. */
     site->secret_stale = true;
     site->secret_read_ms = 0;
-    if (!same_text(before->key.name, c->key.name)) {
+    if (!same_text(before->key.name, c->key.name) || !same_certificates(before, c)) {
         site->secret_known = false;
         secret_wipe(&site->secret);
+        certificates_release(site->certificates);
+        site->certificates = NULL;
     }
     /* The name of a site is a string of its configuration. */
     site->config = c;
@@ -367,6 +382,10 @@ static void index_all(struct gateway *g)
     for (size_t i = 0; i < g->site_count; i++) {
         g->sites[i]->index = i;
         identities_add(g, g->sites[i]);
+        if (certificates_are_wanted(g->sites[i]->config) && g->sites[i]->config->enabled) {
+            /* Whom we believe is told before a peer says who he is. */
+            questions_ask_secret(g->sites[i], g->now_ms);
+        }
     }
     responder_terms_release(g->responder_terms);
     g->responder_terms = responder_terms_new(g->sites, g->site_count);

@@ -245,10 +245,6 @@ static void start(struct site *site, uint64_t now_ms)
         return;
     }
     ask(site, DIAL_SECRET, 0, now_ms);
-    if (site->config->key.name == NULL) {
-        site_secret_answered(site, NULL, "the site has no line key", now_ms);
-        return;
-    }
     questions_ask_secret(site, now_ms);
 }
 

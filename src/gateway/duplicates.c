@@ -83,7 +83,8 @@ static bool is_same_peer(const struct ike *a, const struct ike_identity *id)
 static bool may_speak_for(const struct ike *ike, const struct ike *other)
 {
     return ike->site == other->site ||
-           secret_equal(&ike->terms->policy.shared_key, &other->terms->policy.shared_key);
+           (ike->terms->policy.certificates == NULL && other->terms->policy.certificates == NULL &&
+            secret_equal(&ike->terms->policy.shared_key, &other->terms->policy.shared_key));
 }
 
 static void close_older(struct site *site, const struct ike *ike, const struct ike_identity *id)

@@ -11,6 +11,7 @@
 #include "config/config.h"
 #include "crypto/key_exchange.h"
 #include "dataplane/dataplane.h"
+#include "proto/ikev2/proof.h"
 
 struct gateway;
 
@@ -24,8 +25,10 @@ struct gateway_settings {
 enum gateway_action_kind {
     GATEWAY_SEND, /* send: an IKE message or a NAT keepalive */
     GATEWAY_KEY_EXCHANGE, /* work for a job thread; gateway_key_exchange_done() */
+    GATEWAY_PROOF, /* a signature to be made or verified, for a job thread; gateway_proof_done() */
     GATEWAY_RESOLVE, /* a host name; gateway_resolved() */
     GATEWAY_READ_SECRET, /* a named secret; gateway_secret() */
+    GATEWAY_READ_CERTIFICATES, /* of a site, by its configuration; gateway_certificates() */
     GATEWAY_ROUTE_ADD, /* route: what must go through the TUN device */
     GATEWAY_ROUTE_REMOVE, /* the same value again */
     GATEWAY_SITE_CHANGED, /* for those who watch: name and state */
@@ -69,6 +72,10 @@ struct gateway_action {
             uint8_t peer_public[KEY_EXCHANGE_PUBLIC_BYTES_MAX];
         } * key_exchange; /* owned by who takes the action: free() */
         struct {
+            struct ikev2_proof *work; /* owned by who takes the action; job is the question */
+            bool urgent; /* of an IKE SA that we began */
+        } proof;
+        struct {
             uint64_t question;
             char host[256];
         } resolve;
@@ -76,6 +83,10 @@ struct gateway_action {
             uint64_t question;
             char name[CONFIG_NAME_BYTES];
         } secret;
+        struct {
+            uint64_t question;
+            char site[CONFIG_NAME_BYTES];
+        } certificates;
         struct {
             uint64_t question;
             struct address peer;
@@ -105,11 +116,16 @@ void gateway_notes(struct gateway *gateway, uint64_t now_ms);
 
 void gateway_key_exchange_done(struct gateway *gateway, uint64_t job, bool ok,
                                struct key_pair *pair, struct secret *shared, uint64_t now_ms);
+/* The question with its answer; it stays the caller's. */
+void gateway_proof_done(struct gateway *gateway, struct ikev2_proof *proof, uint64_t now_ms);
 /* Zero addresses: the name is not known; `why` a sentence. */
 void gateway_resolved(struct gateway *gateway, uint64_t question, const struct address *addresses,
                       size_t count, const char *why, uint64_t now_ms);
 void gateway_secret(struct gateway *gateway, uint64_t question, const struct secret *secret,
                     const char *why, uint64_t now_ms);
+/* Both or none; they stay the caller's, and are counted. `why` a sentence. */
+void gateway_certificates(struct gateway *gateway, uint64_t question, struct credential *own,
+                          struct trust *trust, const char *why, uint64_t now_ms);
 /* NULL or unset: there is no route to the peer; `why` a sentence. Both sides of IKE compare the
  * addresses that they see (NAT detection, RFC 7296 2.23), so the right one must be known before the
  * first message. */

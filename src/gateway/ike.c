@@ -209,6 +209,22 @@ static void ask_key_exchange(struct ike *ike, const struct ikev2_key_exchange_qu
     action->key_exchange = probe.key_exchange;
 }
 
+/* When it cannot be asked, the machine gives up after a while. */
+static void ask_proof(struct ike *ike, uint32_t id, struct ikev2_proof *proof)
+{
+    struct gateway *g = ike->gateway;
+
+    proof->job = questions_ask(g, QUESTION_PROOF, NULL, ike, id);
+    struct gateway_action *action = proof->job == 0 ? NULL : actions_add(g, GATEWAY_PROOF);
+
+    if (action == NULL) {
+        ikev2_proof_free(proof);
+        return;
+    }
+    action->proof.work = proof;
+    action->proof.urgent = ike->initiator;
+}
+
 /* The site that the peer means is found, or nobody: both are answered by ike_obey(). */
 static void ask_peer(struct ike *ike, const struct ikev2_action *action, uint64_t now_ms)
 {
@@ -333,6 +349,9 @@ static void carry_out(struct ike *ike, const struct ikev2_action *action, struct
             at_once->resources[at_once->spi_count] = action->spi.resource;
             at_once->spi_questions[at_once->spi_count++] = action->spi.id;
         }
+        break;
+    case IKEV2_ASK_PROOF:
+        ask_proof(ike, action->proof.id, action->proof.question);
         break;
     case IKEV2_ASK_PEER:
         ask_peer(ike, action, now_ms);
@@ -568,6 +587,12 @@ void ike_key_exchange_done(struct ike *ike, uint32_t question, bool ok, struct k
 {
     ikev2_sa_answer_key_exchange(ike->machine, question, ok, pair, shared, now_ms,
                                  fresh_actions(ike));
+    (void)settle(ike, now_ms);
+}
+
+void ike_proof_done(struct ike *ike, uint32_t question, struct ikev2_proof *proof, uint64_t now_ms)
+{
+    ikev2_sa_answer_proof(ike->machine, question, proof, now_ms, fresh_actions(ike));
     (void)settle(ike, now_ms);
 }
 

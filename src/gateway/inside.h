@@ -89,6 +89,7 @@ enum question_kind {
     QUESTION_SOURCE_AGAIN, /* whether an IKE SA's own address is still right */
     QUESTION_SOURCE_HOST, /* of the traffic in transport mode */
     QUESTION_KEY_EXCHANGE,
+    QUESTION_PROOF,
 };
 
 struct question {
@@ -118,9 +119,12 @@ struct terms {
     struct selector *selectors; /* of each part: local, then remote */
 };
 
+#define AUTHORITIES_BYTES_MAX (20 * CERTIFICATE_KEY_HASH_BYTES)
+
 struct responder_terms {
     size_t references;
     struct ikev2_responder_policy policy;
+    uint8_t authorities[AUTHORITIES_BYTES_MAX];
     const struct proposals **lists;
     struct proposals *copies;
     /* With whom ESP in UDP is not allowed: peers that may be anywhere, or are at an address. */
@@ -269,7 +273,8 @@ struct site {
 
     /* The key. */
     struct secret secret;
-    bool secret_known, secret_asked, secret_stale;
+    bool secret_known, secret_asked, secret_stale; /* or the certificates */
+    const struct ikev2_certificates *certificates; /* NULL: a shared key, or not known yet */
     uint64_t secret_read_ms;
     struct terms *terms; /* NULL until the secret is known */
 
@@ -489,6 +494,17 @@ void terms_release(struct terms *terms); /* NULL is allowed */
 MUST_USE bool terms_same_proposals(const struct proposals *a, const struct proposals *b);
 /* For the data of a site: of ESP or of AH. */
 const struct proposals *terms_proposals(const struct config_site *site);
+/* certificates.c */
+MUST_USE const struct ikev2_certificates *certificates_new(const struct config_site *config,
+                                                           struct credential *own,
+                                                           struct trust *trust);
+const struct ikev2_certificates *certificates_hold(const struct ikev2_certificates *own);
+void certificates_release(const struct ikev2_certificates *own);
+MUST_USE bool certificates_are_wanted(const struct config_site *config);
+MUST_USE bool certificates_identity(const struct ikev2_certificates *c, struct ike_identity *id);
+
+/* Nothing new could be said of these authorities. */
+MUST_USE bool responder_terms_know(const struct responder_terms *terms, const struct trust *trust);
 MUST_USE struct responder_terms *responder_terms_new(struct site *const *sites, size_t count);
 /* Whether ESP may go in UDP without a NAT with whoever is at this address. A peer that is known to
  * be there is meant before those who may be anywhere. */
@@ -573,6 +589,7 @@ void ike_receive(struct ike *ike, struct slice message, const struct endpoint *l
                  const struct endpoint *peer, uint64_t now_ms);
 void ike_time(struct ike *ike, uint64_t now_ms);
 void ike_keepalive(struct ike *ike, uint64_t now_ms);
+void ike_proof_done(struct ike *ike, uint32_t question, struct ikev2_proof *proof, uint64_t now_ms);
 void ike_key_exchange_done(struct ike *ike, uint32_t question, bool ok, struct key_pair *pair,
                            struct secret *shared, uint64_t now_ms);
 void ike_child_heard(struct ike *ike, uint32_t spi_in, uint64_t now_ms);
@@ -671,6 +688,8 @@ void site_trouble_log(struct site *site, uint64_t now_ms);
 void site_trouble_clear(struct site *site);
 enum reason site_reason_of_failure(const struct ike *ike, const struct ikev2_failure *failure);
 void site_close_all(struct site *site, enum ikev2_failure_reason why);
+void site_certificates_answered(struct site *site, struct credential *own, struct trust *trust,
+                                const char *why, uint64_t now_ms);
 void site_secret_answered(struct site *site, const struct secret *secret, const char *why,
                           uint64_t now_ms);
 /* New terms from the present configuration and secret. */

@@ -96,17 +96,26 @@ void questions_ask_secret(struct site *site, uint64_t now_ms)
 {
     struct gateway *g = site->gateway;
 
-    if (site->secret_asked || site->config->key.name == NULL) {
+    if (site->secret_asked) {
         return;
     }
+    bool certificates = certificates_are_wanted(site->config);
     uint64_t id = questions_ask(g, QUESTION_SECRET, site, NULL, 0);
-    struct gateway_action *action = id == 0 ? NULL : actions_add(g, GATEWAY_READ_SECRET);
+    struct gateway_action *action =
+        id == 0 ? NULL
+                : actions_add(g, certificates ? GATEWAY_READ_CERTIFICATES : GATEWAY_READ_SECRET);
 
     if (action == NULL) {
         return;
     }
     site->secret_asked = true;
     site->secret_read_ms = now_ms;
+    if (certificates) {
+        action->certificates.question = id;
+        actions_copy_words(action->certificates.site, sizeof(action->certificates.site),
+                           site->name);
+        return;
+    }
     action->secret.question = id;
     actions_copy_words(action->secret.name, sizeof(action->secret.name), site->config->key.name);
 }
@@ -180,6 +189,29 @@ void gateway_key_exchange_done(struct gateway *g, uint64_t job, bool ok, struct 
     }
     if (shared != NULL) {
         secret_wipe(shared);
+    }
+    gateway_settle(g, now_ms);
+}
+
+void gateway_proof_done(struct gateway *g, struct ikev2_proof *proof, uint64_t now_ms)
+{
+    struct question q;
+
+    g->now_ms = now_ms;
+    if (questions_take(g, proof->job, &q) && q.kind == QUESTION_PROOF) {
+        ike_proof_done(q.ike, q.machine_question, proof, now_ms);
+    }
+    gateway_settle(g, now_ms);
+}
+
+void gateway_certificates(struct gateway *g, uint64_t question, struct credential *own,
+                          struct trust *trust, const char *why, uint64_t now_ms)
+{
+    struct question q;
+
+    g->now_ms = now_ms;
+    if (questions_take(g, question, &q) && q.kind == QUESTION_SECRET && q.site != NULL) {
+        site_certificates_answered(q.site, own, trust, why, now_ms);
     }
     gateway_settle(g, now_ms);
 }

@@ -116,6 +116,8 @@ static void answer_all(struct alone *a, struct seen *seen)
             break;
         }
         case GATEWAY_RESOLVE:
+        case GATEWAY_PROOF:
+        case GATEWAY_READ_CERTIFICATES:
             break;
         case GATEWAY_READ_SECRET: {
             struct secret secret = {0};

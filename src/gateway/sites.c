@@ -73,6 +73,7 @@ void site_free(struct site *site)
     g->gone_out_bytes += site->out_bytes;
     g->gone_out_packets += site->out_packets;
     secret_wipe(&site->secret);
+    certificates_release(site->certificates);
     terms_release(site->terms);
     policies_free_selectors(&site->selectors);
     free(site->expected);
@@ -363,7 +364,8 @@ void site_ike_ended(struct ike *ike, const struct ikev2_failure *failure, uint64
     bool by_us = failure->reason == IKEV2_FAIL_ORDERED || failure->reason == IKEV2_FAIL_REPLACED;
 
     site_think_later(site);
-    if (failure->reason == IKEV2_FAIL_PEER_AUTH || failure->reason == IKEV2_FAIL_AUTH_REFUSED) {
+    if (failure->reason == IKEV2_FAIL_PEER_AUTH || failure->reason == IKEV2_FAIL_AUTH_REFUSED ||
+        failure->reason == IKEV2_FAIL_CERTIFICATE) {
         /* Somebody may just have changed the key. */
         site->secret_stale = true;
     }
@@ -487,6 +489,19 @@ void site_renew_terms(struct site *site)
     }
 }
 
+/* Whoever waits for it goes on. */
+static void proof_answered(struct site *site, uint64_t now_ms)
+{
+    for (struct ike *ike = site->ikes; ike != NULL; ike = ike->next_of_site) {
+        if (ike->peer_question != 0) {
+            ike_order(ike, IKE_ORDER_ANSWER_PEER);
+        }
+    }
+    if (site->dial == DIAL_SECRET) {
+        dial_secret(site, now_ms);
+    }
+}
+
 void site_secret_answered(struct site *site, const struct secret *secret, const char *why,
                           uint64_t now_ms)
 {
@@ -503,14 +518,31 @@ void site_secret_answered(struct site *site, const struct secret *secret, const 
         site_renew_terms(site);
         site_trouble(site, REASON_NO_SECRET, NULL, why, now_ms);
     }
-    for (struct ike *ike = site->ikes; ike != NULL; ike = ike->next_of_site) {
-        if (ike->peer_question != 0) {
-            ike_order(ike, IKE_ORDER_ANSWER_PEER);
+    proof_answered(site, now_ms);
+}
+
+void site_certificates_answered(struct site *site, struct credential *own, struct trust *trust,
+                                const char *why, uint64_t now_ms)
+{
+    struct gateway *g = site->gateway;
+
+    site->secret_asked = false;
+    site->secret_stale = false;
+    certificates_release(site->certificates);
+    site->certificates = own == NULL ? NULL : certificates_new(site->config, own, trust);
+    site->secret_known = site->certificates != NULL;
+    site_renew_terms(site);
+    if (!site->secret_known) {
+        site_trouble(site, REASON_NO_CERTIFICATE, NULL, why, now_ms);
+    } else if (!responder_terms_know(g->responder_terms, site->certificates->trust)) {
+        struct responder_terms *renewed = responder_terms_new(g->sites, g->site_count);
+
+        if (renewed != NULL) {
+            responder_terms_release(g->responder_terms);
+            g->responder_terms = renewed;
         }
     }
-    if (site->dial == DIAL_SECRET) {
-        dial_secret(site, now_ms);
-    }
+    proof_answered(site, now_ms);
 }
 
 /* ---- orders about all of it ---- */
@@ -624,6 +656,41 @@ static enum reason reason_of_silence(const struct ike *ike, const struct ikev2_f
     return ike->established ? REASON_PEER_DEAD : REASON_NO_ANSWER;
 }
 
+static enum reason reason_of_certificate(enum certificate_problem problem)
+{
+    switch (problem) {
+    case CERTIFICATE_EXPIRED:
+    case CERTIFICATE_NOT_YET_VALID:
+        return REASON_CERTIFICATE_TIME;
+    case CERTIFICATE_UNKNOWN_AUTHORITY:
+    case CERTIFICATE_SELF_SIGNED:
+        return REASON_CERTIFICATE_AUTHORITY;
+    case CERTIFICATE_WRONG_NAME:
+        return REASON_CERTIFICATE_NAME;
+    case CERTIFICATE_REVOKED:
+    case CERTIFICATE_REVOCATION_UNKNOWN:
+        return REASON_CERTIFICATE_REVOKED;
+    case CERTIFICATE_GOOD:
+    case CERTIFICATE_NONE:
+    case CERTIFICATE_MALFORMED:
+    case CERTIFICATE_BAD_SIGNATURE:
+    case CERTIFICATE_NOT_AN_AUTHORITY:
+    case CERTIFICATE_PATH_TOO_LONG:
+    case CERTIFICATE_CHAIN_TOO_LONG:
+    case CERTIFICATE_NAME_FORBIDDEN:
+    case CERTIFICATE_CRITICAL_EXTENSION:
+    case CERTIFICATE_POLICY:
+    case CERTIFICATE_KEY_USAGE:
+    case CERTIFICATE_PURPOSE:
+    case CERTIFICATE_KEY_UNSUPPORTED:
+    case CERTIFICATE_KEY_WEAK:
+    case CERTIFICATE_SIGNATURE_WEAK:
+    case CERTIFICATE_NO_MEMORY:
+        return REASON_CERTIFICATE;
+    }
+    return REASON_CERTIFICATE;
+}
+
 enum reason site_reason_of_failure(const struct ike *ike, const struct ikev2_failure *failure)
 {
     switch (failure->reason) {
@@ -646,13 +713,22 @@ enum reason site_reason_of_failure(const struct ike *ike, const struct ikev2_fai
         if (!ike->site->config->enabled) {
             return REASON_DISABLED;
         }
-        return ike->site->ordered_down ? REASON_DOWN_BY_ORDER : REASON_NO_SECRET;
+        if (ike->site->ordered_down) {
+            return REASON_DOWN_BY_ORDER;
+        }
+        return certificates_are_wanted(ike->site->config) ? REASON_NO_CERTIFICATE
+                                                          : REASON_NO_SECRET;
     case IKEV2_FAIL_PEER_IDENTITY:
         return REASON_PEER_IDENTITY;
     case IKEV2_FAIL_PEER_AUTH:
         return REASON_AUTH_WRONG;
+    case IKEV2_FAIL_PEER_SIGNATURE:
+        return REASON_SIGNATURE_WRONG;
+    case IKEV2_FAIL_CERTIFICATE:
+        return reason_of_certificate(failure->certificate);
     case IKEV2_FAIL_AUTH_REFUSED:
-        return REASON_AUTH_REFUSED;
+        return ike->terms != NULL && ike->terms->policy.certificates != NULL ? REASON_PROOF_REFUSED
+                                                                             : REASON_AUTH_REFUSED;
     case IKEV2_FAIL_AUTH_METHOD:
         return REASON_AUTH_METHOD;
     case IKEV2_FAIL_SUITE_NOT_ALLOWED:
@@ -717,7 +793,9 @@ void site_trouble_of_failure(struct site *site, struct ike *ike,
 
     /* Of an order the state speaks for itself, and a known trouble is worth more than its
      * consequence. */
-    if (!reason_get(reason)->trouble || (reason == REASON_NO_SECRET && site->trouble != NULL)) {
+    if (!reason_get(reason)->trouble ||
+        ((reason == REASON_NO_SECRET || reason == REASON_NO_CERTIFICATE) &&
+         site->trouble != NULL)) {
         return;
     }
     ikev2_sa_get_info(ike->machine, &info);
@@ -736,7 +814,7 @@ void site_trouble_of_failure(struct site *site, struct ike *ike,
         actions_copy_words(t->detail, sizeof(t->detail), site->icmp_why);
     } else if (reason == REASON_PEER_ERROR && t->detail[0] == '\0') {
         actions_copy_words(t->detail, sizeof(t->detail), ikev2_notify_name(failure->notify));
-    } else if (reason == REASON_AUTH_REFUSED) {
+    } else if (reason == REASON_AUTH_REFUSED || reason == REASON_PROOF_REFUSED) {
         name_both(ike, t);
     } else if (reason == REASON_AUTH_WRONG && t->theirs[0] == '\0' && ike->said != NULL) {
         struct text theirs = text_over(t->theirs, sizeof(t->theirs));

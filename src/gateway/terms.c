@@ -103,7 +103,14 @@ static bool fill(struct terms *t, const struct gateway *g, const struct site *si
     if (!set_identity(&t->policy.local_id, c->say != NULL ? c->say : g->config->gateway)) {
         return false;
     }
-    if (site->expected != NULL && !identity_is_implied(site->config)) {
+    t->policy.certificates = certificates_hold(site->certificates);
+    if (site->certificates != NULL && c->say == NULL &&
+        !certificates_identity(site->certificates, &t->policy.local_id)) {
+        return false;
+    }
+    /* A shared key proves whoever has it; a certificate only the names that are in it. */
+    if (site->expected != NULL &&
+        (site->certificates != NULL || !identity_is_implied(site->config))) {
         t->policy.peer_id = *site->expected;
     }
     for (size_t part = 0; part < s->parts; part++) {
@@ -157,6 +164,7 @@ void terms_release(struct terms *terms)
         return;
     }
     secret_wipe(&terms->policy.shared_key);
+    certificates_release(terms->policy.certificates);
     proposals_release(terms->ike);
     proposals_release(terms->esp);
     free(terms->selectors);
@@ -281,6 +289,55 @@ bool responder_terms_prefer_udp(const struct responder_terms *terms, const struc
            (terms->others_at.count > 0 && table_find(&terms->others_at, key) != NULL);
 }
 
+static bool knows(const struct responder_terms *t, size_t length, const uint8_t *hash)
+{
+    for (size_t at = 0; at < length; at += CERTIFICATE_KEY_HASH_BYTES) {
+        if (memcmp(t->authorities + at, hash, CERTIFICATE_KEY_HASH_BYTES) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool responder_terms_know(const struct responder_terms *t, const struct trust *trust)
+{
+    uint8_t hashes[AUTHORITIES_BYTES_MAX];
+    size_t bytes = ikev2_certify_authorities(trust, hashes, sizeof(hashes));
+    size_t length = t == NULL ? 0 : t->policy.authorities.length;
+
+    for (size_t at = 0; at < bytes && length < AUTHORITIES_BYTES_MAX;
+         at += CERTIFICATE_KEY_HASH_BYTES) {
+        if (t == NULL || !knows(t, length, hashes + at)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Each once, as many as there is room for: a peer may send a certificate of another all the same.
+ */
+static void fill_authorities(struct responder_terms *t, struct site *const *sites, size_t count)
+{
+    size_t length = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        uint8_t hashes[AUTHORITIES_BYTES_MAX];
+        const struct ikev2_certificates *c = sites[i]->certificates;
+        size_t bytes = c == NULL || !sites[i]->config->enabled
+                           ? 0
+                           : ikev2_certify_authorities(c->trust, hashes, sizeof(hashes));
+
+        for (size_t at = 0; at < bytes && length < sizeof(t->authorities);
+             at += CERTIFICATE_KEY_HASH_BYTES) {
+            if (!knows(t, length, hashes + at)) {
+                memcpy(t->authorities + length, hashes + at, CERTIFICATE_KEY_HASH_BYTES);
+                length += CERTIFICATE_KEY_HASH_BYTES;
+            }
+        }
+    }
+    t->policy.authorities = (struct slice){t->authorities, length};
+}
+
 static bool fill_responder(struct responder_terms *t, struct site *const *sites, size_t count)
 {
     const struct proposals *newest = NULL;
@@ -295,6 +352,7 @@ static bool fill_responder(struct responder_terms *t, struct site *const *sites,
         if (!c->enabled) {
             continue;
         }
+        t->policy.certificates = t->policy.certificates || certificates_are_wanted(c);
         if (c->ike != newest && !is_known(t, c->ike) && !add_list(t, c->ike, &capacity)) {
             return false;
         }
@@ -305,6 +363,7 @@ static bool fill_responder(struct responder_terms *t, struct site *const *sites,
             t->policy.fragment_bytes = c->fragment_bytes;
         }
     }
+    fill_authorities(t, sites, count);
     t->policy.force_encapsulation = all_encapsulate;
     t->lists =
         calloc(t->policy.ike_count > 0 ? t->policy.ike_count : 1, sizeof(const struct proposals *));

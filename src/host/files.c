@@ -160,6 +160,27 @@ static bool check_secret(const struct stat *status, const char *path, char *why,
     return true;
 }
 
+char *files_read_private(const char *path, size_t *length, char *why, size_t why_bytes)
+{
+    struct stat status;
+    int error = 0;
+    char *text = NULL;
+    int fd = open_regular(path, &status, &error);
+
+    if (fd >= 0 && !check_secret(&status, path, why, why_bytes)) {
+        (void)close(fd);
+        return NULL;
+    }
+    if (fd >= 0) {
+        text = read_all(fd, FILES_PRIVATE_BYTES_MAX, length, &error);
+        (void)close(fd);
+    }
+    if (text == NULL) {
+        snprintf(why, why_bytes, "cannot read %s: %s", path, strerror(error));
+    }
+    return text;
+}
+
 /* Who may write to the directory could put a secret of his own there. */
 static bool check_directory(const char *directory, char *why, size_t why_bytes)
 {

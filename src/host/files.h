@@ -6,10 +6,15 @@
 #include "base/secret.h"
 
 #define FILES_TEXT_BYTES_MAX (64u * 1024 * 1024)
+#define FILES_PRIVATE_BYTES_MAX (256u * 1024)
 
 /* A regular file of at most FILES_TEXT_BYTES_MAX, with a zero behind the end; to be freed. NULL
  * with a sentence. */
 MUST_USE char *files_read(const char *path, size_t *length, char *why, size_t why_bytes);
+
+/* The same of a file that nobody but its owner, who is root or us, may read: a private key. The
+ * caller wipes it. */
+MUST_USE char *files_read_private(const char *path, size_t *length, char *why, size_t why_bytes);
 
 /* Names that match a pattern, sorted; each and the list to be freed with files_match_free(). None
  * is no mistake. */

@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "host/files.h"
+#include "loader/certificates.h"
 
 struct kept_text {
     struct kept_text *next;
@@ -109,6 +110,19 @@ static bool secret_text(void *context, const char *name, struct secret *out, cha
     return files_read_secret(loader->secrets, name, out, why, why_bytes);
 }
 
+static bool certificates_usable(void *context, const struct config_site *site, const char *gateway,
+                                char *why, size_t why_bytes)
+{
+    const struct loader *loader = context;
+    struct credential *own;
+    struct trust *trust;
+    bool usable = certificates_load(loader->secrets, site, gateway, &own, &trust, why, why_bytes);
+
+    credential_free(own);
+    trust_free(trust);
+    return usable;
+}
+
 struct loader *loader_new(const char *secrets_directory, bool check_secrets)
 {
     struct loader *loader = calloc(1, sizeof(*loader));
@@ -123,6 +137,7 @@ struct loader *loader_new(const char *secrets_directory, bool check_secrets)
         .match = match_paths,
         .secret = check_secrets ? secret_usable : NULL,
         .secret_text = check_secrets ? secret_text : NULL,
+        .certificates = check_secrets ? certificates_usable : NULL,
         .context = loader,
     };
     return loader;

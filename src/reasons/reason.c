@@ -414,13 +414,127 @@ static const struct reason_entry entries[REASON_COUNT] = {
             .check = REASON_CHECK_IDENTITY,
             .trouble = true,
             .code = "SEK-A016",
-            .sentence = "the peer wants to authenticate by something else than a shared key "
-                        "({detail|not said})",
+            .sentence = "the peer wants to authenticate in another way ({detail|not said})",
             .explanation =
-                "Site {site|NAME} is authenticated by a shared key on both sides; the peer used or "
-                "wanted another method.",
-            .causes = {"The peer is configured for certificates or EAP."},
-            .steps = {"Switch the peer to a shared key (PSK) in both directions."},
+                "Both sides of site {site|NAME} prove themselves in the same way: by a shared key "
+                "where it has a line key, else by certificates. The peer used or wanted another "
+                "one.",
+            .causes = {"The peer is configured for certificates and this side for a shared key, or "
+                       "the other way round.",
+                       "The peer is configured for EAP, which is for people.",
+                       "The peer signs with SHA-1 only, which needs: legacy sha1"},
+            .steps = {"With a shared key: switch the peer to it (PSK) in both directions.",
+                      "With certificates: take the line key out of site {site|NAME}."},
+        },
+    [REASON_PROOF_REFUSED] =
+        {
+            .reason = REASON_PROOF_REFUSED,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A017",
+            .sentence = "the peer refused our certificate",
+            .explanation =
+                "Cipher and group are agreed. Then we signed with the key of our certificate, and "
+                "the peer answered AUTHENTICATION_FAILED. It does not say why.",
+            .causes = {"The peer does not trust the authority of our certificate.",
+                       "Our certificate has not the name that the peer expects. We say \"{ours|our "
+                       "name}\".",
+                       "Our certificate has expired, or the clock of the peer is wrong.",
+                       "The peer has no entry for us."},
+            .steps = {"Run: sekisho show certificates",
+                      "Look into the peer's log: it knows the reason."},
+        },
+    [REASON_SIGNATURE_WRONG] =
+        {
+            .reason = REASON_SIGNATURE_WRONG,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A018",
+            .sentence = "the peer has not the key of the certificate that it shows",
+            .explanation =
+                "The signature of {theirs|the peer} was not made with the key of its certificate.",
+            .causes = {"The peer was given a certificate without its key, or with another.",
+                       "Somebody who has only the certificate tries to get in."},
+            .steps = {"Look on the peer whether key and certificate belong together."},
+        },
+    [REASON_CERTIFICATE_TIME] =
+        {
+            .reason = REASON_CERTIFICATE_TIME,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A019",
+            .sentence = "{detail|the certificate of the peer is not valid now}",
+            .explanation = "The certificate of the peer or of one of its authorities is not valid "
+                           "at the time that the clock of this machine shows.",
+            .causes = {"It was not renewed in time.",
+                       "The clock of this machine is wrong: run date."},
+            .steps = {"Let the peer have a new certificate."},
+        },
+    [REASON_CERTIFICATE_AUTHORITY] =
+        {
+            .reason = REASON_CERTIFICATE_AUTHORITY,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A020",
+            .sentence = "{detail|the certificate of the peer comes from an unknown authority}",
+            .explanation =
+                "The certificate of the peer leads to no authority that site {site|NAME} trusts.",
+            .causes = {"The peer belongs to another authority.",
+                       "The peer does not send the certificates between its own and its authority.",
+                       "A stranger."},
+            .steps =
+                {"If you know that authority, add its certificate to site {site|NAME}: trust FILE",
+                 "Else let the peer have a certificate of an authority that is trusted here."},
+        },
+    [REASON_CERTIFICATE_NAME] =
+        {
+            .reason = REASON_CERTIFICATE_NAME,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A021",
+            .sentence = "{detail|the certificate of the peer has another name}",
+            .explanation = "The certificate is good, but it is for somebody else than site "
+                           "{site|NAME} expects.",
+            .causes =
+                {"The line peer or identity of the site is not what stands in the certificate.",
+                 "The certificate has the name only in its subject: write it as a line name.",
+                 "Behind that address another gateway answers."},
+            .steps = {"Add to site {site|NAME}: identity NAME, with a name of the certificate.",
+                      "Or: name \"C=JP, O=Partner, CN=gw1\""},
+        },
+    [REASON_CERTIFICATE_REVOKED] =
+        {
+            .reason = REASON_CERTIFICATE_REVOKED,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A022",
+            .sentence = "{detail|the certificate of the peer was revoked}",
+            .explanation = "The list of the authority says that the certificate is not valid any "
+                           "more, or the site wants a current list and has none.",
+            .causes = {"The peer was taken out, or its key was lost.",
+                       "With revocation strict: the list is missing or out of date."},
+            .steps = {"Let the peer have a new certificate.",
+                      "Put a current list beside the authority: trust FILE."},
+        },
+    [REASON_CERTIFICATE] =
+        {
+            .reason = REASON_CERTIFICATE,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A023",
+            .sentence = "{detail|the certificate of the peer was refused}",
+            .explanation = "The certificate of the peer or of one of its authorities is not one "
+                           "that may be used for this.",
+            .causes = {"The authority issued it for another purpose, or with a key or hash that is "
+                       "too weak."},
+            .steps = {"Let the peer have a certificate for IKE, with a key of today."},
         },
 
     /* ---- networks ---- */
@@ -764,6 +878,22 @@ static const struct reason_entry entries[REASON_COUNT] = {
                  "Its file may be read by others (mode must be 0600) or belongs to somebody else."},
             .steps = {"Make it: sekisho secret new NAME, or enter it: sekisho secret set NAME",
                       "Run: chmod 600 on the file of the secret."},
+        },
+    [REASON_NO_CERTIFICATE] =
+        {
+            .reason = REASON_NO_CERTIFICATE,
+            .group = REASON_GROUP_LOCAL,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-H006",
+            .sentence = "our certificate cannot be used: {detail|not found}",
+            .explanation = "Site {site|NAME} has no line key, so both sides prove themselves by "
+                           "certificates. Ours, its key and the authorities that are trusted are "
+                           "read from files.",
+            .causes = {"The certificate was never made, or stands in another place.",
+                       "The file of the key may be read by others (mode must be 0600)."},
+            .steps = {"Run: sekisho help certificate",
+                      "For a shared key instead, add to site {site|NAME}: key @NAME"},
         },
     [REASON_RESOURCES] =
         {

@@ -41,6 +41,13 @@ enum reason {
     REASON_PEER_UNKNOWN, /* theirs: a name that no site expects */
     REASON_PEER_IDENTITY, /* ours: expected, theirs: proven */
     REASON_AUTH_METHOD, /* detail */
+    REASON_PROOF_REFUSED, /* the peer refused our certificate or signature */
+    REASON_SIGNATURE_WRONG, /* the peer has not the key of his certificate */
+    REASON_CERTIFICATE_TIME, /* detail: a sentence about the peer's certificate, as below */
+    REASON_CERTIFICATE_AUTHORITY,
+    REASON_CERTIFICATE_NAME,
+    REASON_CERTIFICATE_REVOKED,
+    REASON_CERTIFICATE,
 
     REASON_SELECTORS, /* ours, theirs */
     REASON_CHILD_REFUSED, /* detail */
@@ -70,6 +77,7 @@ enum reason {
     REASON_STOPPING,
 
     REASON_NO_SECRET, /* detail */
+    REASON_NO_CERTIFICATE, /* detail */
     REASON_RESOURCES, /* detail */
     REASON_ROUTE_FAILED, /* detail */
     REASON_MANUAL_KEYS, /* detail */

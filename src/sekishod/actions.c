@@ -1,8 +1,10 @@
 /* Decides how each thing that the gateway wants is done outside, and brings the answers back. */
 #include "sekishod/daemon.h"
 
+#include "host/clock.h"
 #include "host/entropy.h"
 #include "host/files.h"
+#include "loader/certificates.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,15 +17,23 @@ typedef __typeof__(*((struct gateway_action *)0)->key_exchange) exchange_work;
 
 struct exchange {
     struct exchange *next; /* of those that found no room */
-    exchange_work *work;
+    exchange_work *work; /* NULL: a proof */
     struct secret shared;
     bool ok;
+    bool urgent;
+    struct ikev2_proof *proof;
+    int64_t now_s; /* by the calendar, for certificates */
 };
 
 void actions_do_job(void *job)
 {
     struct exchange *exchange = job;
     exchange_work *work = exchange->work;
+
+    if (work == NULL) {
+        ikev2_proof_run(exchange->proof, exchange->now_s);
+        return;
+    }
     struct random_source random = entropy_source();
     struct slice peer_public = {work->peer_public, work->peer_public_length};
 
@@ -35,16 +45,23 @@ void actions_drop_job(void *job)
 {
     struct exchange *exchange = job;
 
-    key_pair_wipe(&exchange->work->pair);
+    if (exchange->work != NULL) {
+        key_pair_wipe(&exchange->work->pair);
+    }
     secret_wipe(&exchange->shared);
+    ikev2_proof_free(exchange->proof);
     free(exchange->work);
     free(exchange);
 }
 
 static void finish_exchange(struct daemon *daemon, struct exchange *exchange, uint64_t now_ms)
 {
-    gateway_key_exchange_done(daemon->gateway, exchange->work->job, exchange->ok,
-                              &exchange->work->pair, &exchange->shared, now_ms);
+    if (exchange->work == NULL) {
+        gateway_proof_done(daemon->gateway, exchange->proof, now_ms);
+    } else {
+        gateway_key_exchange_done(daemon->gateway, exchange->work->job, exchange->ok,
+                                  &exchange->work->pair, &exchange->shared, now_ms);
+    }
     actions_drop_job(exchange);
 }
 
@@ -56,7 +73,7 @@ static void queue_exchange(struct daemon *daemon, struct exchange *exchange)
 {
     struct exchanges *late = &daemon->late;
 
-    if (!exchange->work->urgent) {
+    if (!exchange->urgent) {
         if (!jobs_put(daemon->jobs, exchange, JOB_COMMON)) {
             actions_drop_job(exchange);
         }
@@ -112,6 +129,23 @@ static void start_exchange(struct daemon *daemon, exchange_work *work, uint64_t 
         return;
     }
     exchange->work = work;
+    exchange->urgent = work->urgent;
+    queue_exchange(daemon, exchange);
+}
+
+/* Signatures are made and certificates followed in a job thread too. What is not answered ends the
+ * handshake after a while. */
+static void start_proof(struct daemon *daemon, const struct gateway_action *action)
+{
+    struct exchange *exchange = calloc(1, sizeof(*exchange));
+
+    if (exchange == NULL) {
+        ikev2_proof_free(action->proof.work);
+        return;
+    }
+    exchange->proof = action->proof.work;
+    exchange->urgent = action->proof.urgent;
+    exchange->now_s = (int64_t)(clock_date_ms() / 1000);
     queue_exchange(daemon, exchange);
 }
 
@@ -227,6 +261,24 @@ static void read_secret(struct daemon *daemon, const struct gateway_action *acti
 
     gateway_secret(daemon->gateway, action->secret.question, ok ? &secret : NULL, why, now_ms);
     secret_wipe(&secret);
+}
+
+static void read_certificates(struct daemon *daemon, const struct gateway_action *action,
+                              uint64_t now_ms)
+{
+    const struct config *config = gateway_config(daemon->gateway);
+    const struct config_site *site = config_find_site(config, action->certificates.site);
+    struct credential *own = NULL;
+    struct trust *trust = NULL;
+    char why[512] = "the site is gone";
+
+    if (site != NULL && !certificates_load(daemon->options.secrets_directory, site, config->gateway,
+                                           &own, &trust, why, sizeof(why))) {
+        own = NULL;
+    }
+    gateway_certificates(daemon->gateway, action->certificates.question, own, trust, why, now_ms);
+    credential_free(own);
+    trust_free(trust);
 }
 
 static void ask_resolver(struct daemon *daemon, const struct gateway_action *action,
@@ -352,11 +404,17 @@ static void run_action(struct daemon *daemon, struct gateway_action *action, uin
     case GATEWAY_KEY_EXCHANGE:
         start_exchange(daemon, action->key_exchange, now_ms);
         break;
+    case GATEWAY_PROOF:
+        start_proof(daemon, action);
+        break;
     case GATEWAY_RESOLVE:
         ask_resolver(daemon, action, now_ms);
         break;
     case GATEWAY_READ_SECRET:
         read_secret(daemon, action, now_ms);
+        break;
+    case GATEWAY_READ_CERTIFICATES:
+        read_certificates(daemon, action, now_ms);
         break;
     case GATEWAY_ROUTE_ADD:
         add_route(daemon, &action->route);

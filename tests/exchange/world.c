@@ -365,6 +365,10 @@ static bool side_acts(struct world *w, struct side *s, const struct ikev2_action
     case IKEV2_ASK_PEER:
         side_asks(w, s, action);
         return true;
+    case IKEV2_ASK_PROOF:
+        CHECK(false); /* both sides have a shared key here */
+        ikev2_proof_free(action->proof.question);
+        return true;
     case IKEV2_TELL_SPI_ADDED:
         spi_added(w, s, action->ike_spi);
         return true;

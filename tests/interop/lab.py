@@ -222,11 +222,11 @@ connections {{
     rand_time = 0s
     unique = {unique}
     local {{
-      auth = psk
+      {local_auth}
       id = {local_id}
     }}
     remote {{
-      auth = psk
+      {remote_auth}
       id = {remote_id}
     }}
     children {{
@@ -273,7 +273,7 @@ class Strongswan:
             "encap": "no", "fragmentation": "yes", "dpd": "30s", "ike_rekey": "4h", "rekey": "1h", "unique": "replace",
             "local_id": local, "remote_id": remote, "key": KEY, "mode": "tunnel", "start": "none",
             "dpd_action": "none", "extra": "", "protocol": "esp", "more": "", "connection": "peer",
-            "routes": "yes", **given}
+            "routes": "yes", "local_auth": "auth = psk", "remote_auth": "auth = psk", **given}
         self.children = {"net": {"local_ts": local_ts, "remote_ts": remote_ts}}
         self.process = None
 

@@ -400,6 +400,13 @@ static void take_actions(struct simulation *sim, uint8_t index)
         case GATEWAY_KEY_EXCHANGE:
             take_key_exchange(sim, index, &action);
             break;
+        case GATEWAY_READ_CERTIFICATES:
+            fail(sim, "certificates are asked for, and there are only shared keys");
+            break;
+        case GATEWAY_PROOF:
+            fail(sim, "a signature is asked for, and there are only shared keys");
+            ikev2_proof_free(action.proof.work);
+            break;
         case GATEWAY_RESOLVE: {
             struct event *event = event_new(sim, EVENT_RESOLVED, index, chance(sim, 200));
 

@@ -124,6 +124,8 @@ static void act(struct crowd_node *n, struct gateway_action *action)
         return;
     }
     case GATEWAY_RESOLVE:
+    case GATEWAY_READ_CERTIFICATES:
+    case GATEWAY_PROOF: /* there are only shared keys */
     case GATEWAY_ROUTE_ADD:
     case GATEWAY_ROUTE_REMOVE:
     case GATEWAY_SITE_CHANGED:

@@ -254,11 +254,20 @@ static void act(struct gateway_pair_node *n, const struct gateway_action *action
     case GATEWAY_KEY_EXCHANGE:
         do_key_exchange(n, action);
         return;
+    case GATEWAY_PROOF:
+        ikev2_proof_run(action->proof.work, n->now_s);
+        gateway_proof_done(n->gateway, action->proof.work, p->now_ms);
+        ikev2_proof_free(action->proof.work);
+        return;
     case GATEWAY_RESOLVE:
         resolve(n, action);
         return;
     case GATEWAY_READ_SECRET:
         give_secret(n, action->secret.question);
+        return;
+    case GATEWAY_READ_CERTIFICATES:
+        gateway_certificates(n->gateway, action->certificates.question, n->own, n->trust,
+                             n->own == NULL ? "there are none" : NULL, p->now_ms);
         return;
     case GATEWAY_ROUTE_ADD:
     case GATEWAY_ROUTE_REMOVE:

@@ -27,6 +27,9 @@ struct gateway_pair_node {
     uint16_t nat_base; /* it shows our ports 500 and 4500 as this and the next one */
     char config[GATEWAY_PAIR_TEXT_BYTES];
     const char *secret; /* NULL: it cannot be read */
+    int64_t now_s; /* by the calendar */
+    struct credential *own; /* of every site with certificates; borrowed */
+    struct trust *trust;
     bool no_route; /* our own address is not found */
     const char *large_config; /* instead of `config`: thousands of sites; routes are not recorded */
     const char *host; /* the one name that is known; NULL none */

@@ -164,6 +164,7 @@ static void asks_drop(struct pair_side *s)
 {
     for (size_t i = 0; i < s->ask_count; i++) {
         key_pair_wipe(&s->asks[i].pair);
+        ikev2_proof_free(s->asks[i].proof);
     }
     s->ask_count = 0;
 }
@@ -314,6 +315,9 @@ static void take_ask(struct pair_side *s, const struct ikev2_action *a)
     ask->kind = a->kind;
     if (a->kind == IKEV2_ASK_SPI) {
         ask->id = a->spi.id;
+    } else if (a->kind == IKEV2_ASK_PROOF) {
+        ask->id = a->proof.id;
+        ask->proof = a->proof.question;
     } else if (a->kind == IKEV2_ASK_PEER) {
         ask->id = a->peer.id;
         ask->peer_id = a->peer.peer_id;
@@ -389,6 +393,7 @@ static bool take_action(struct ikev2_pair *pair, unsigned side, const struct ike
     case IKEV2_ASK_KEY_EXCHANGE:
     case IKEV2_ASK_SPI:
     case IKEV2_ASK_PEER:
+    case IKEV2_ASK_PROOF:
         take_ask(s, a);
         return false;
     case IKEV2_TELL_SPI_ADDED:
@@ -479,6 +484,15 @@ static void answer(struct ikev2_pair *pair, unsigned side, bool ok)
 
         s->esp_spis_given += spi != 0 ? 1 : 0;
         ikev2_sa_answer_spi(s->sa, ask.id, spi, pair->now_ms, pair->actions);
+        return;
+    }
+    if (ask.kind == IKEV2_ASK_PROOF) {
+        ikev2_proof_run(ask.proof, s->now_s);
+        if (!ok) {
+            ask.proof->result = IKEV2_PROOF_NO_MEMORY;
+        }
+        ikev2_sa_answer_proof(s->sa, ask.id, ask.proof, pair->now_ms, pair->actions);
+        ikev2_proof_free(ask.proof);
         return;
     }
     if (ask.kind == IKEV2_ASK_PEER) {

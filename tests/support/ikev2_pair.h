@@ -46,6 +46,7 @@ struct pair_ask {
     size_t peer_public_length;
     uint8_t peer_public[KEY_EXCHANGE_PUBLIC_BYTES_MAX];
     struct ike_identity peer_id, requested_id;
+    struct ikev2_proof *proof; /* owned */
 };
 
 struct pair_side {
@@ -54,6 +55,7 @@ struct pair_side {
     struct ikev2_policy policy;
     struct proposals ike_proposals, child_proposals[PAIR_POLICIES_MAX]; /* of the policies */
     struct ikev2_responder_policy responder;
+    int64_t now_s; /* by the calendar, for certificates */
     const struct proposals *ike_lists[1];
     struct ikev2_child_policy children_policy[PAIR_POLICIES_MAX];
     struct selector local[PAIR_POLICIES_MAX][PAIR_SELECTORS_MAX];

@@ -11,9 +11,9 @@
 
 /* ---- both ---- */
 
-/* AUTH of this side over its own first message, the other's nonce and its own identity. */
-static bool own_auth(struct ikev2_sa *sa, const struct ikev2_policy *policy, uint8_t *out,
-                     size_t *length)
+/* What AUTH of this side covers: its own first message, the other's nonce and its own identity. */
+static bool own_octets(struct ikev2_sa *sa, const struct ikev2_policy *policy,
+                       uint8_t int_auth[IKEV2_INT_AUTH_BYTES_MAX], struct ikev2_auth_octets *octets)
 {
     const struct ikev2_handshake *h = sa->handshake;
     struct ikev2_id_payload id = {
@@ -22,34 +22,109 @@ static bool own_auth(struct ikev2_sa *sa, const struct ikev2_policy *policy, uin
     };
     uint8_t body[ID_BODY_BYTES];
     struct writer w = writer_over(body, sizeof(body));
-    struct ikev2_auth_octets octets;
-    uint8_t int_auth[IKEV2_INT_AUTH_BYTES_MAX];
     const struct ikev2_nonce *nonce = sa->initiator ? &h->nonce_r : &h->nonce_i;
 
     ikev2_write_id(&w, &id);
     if (!writer_ok(&w) ||
         !ikev2_auth_octets(&sa->current->keys, sa->initiator, h->own_message,
-                           ikev2_nonce_slice(nonce), writer_written(&w), &octets)) {
+                           ikev2_nonce_slice(nonce), writer_written(&w), octets)) {
         return false;
     }
-    octets.int_auth = ikev2_intermediate_signed(h, int_auth);
-    return ikev2_auth_shared_key(&sa->current->keys, &policy->shared_key, &octets, out, length);
+    octets->int_auth = ikev2_intermediate_signed(h, int_auth);
+    return true;
+}
+
+static bool own_auth(struct ikev2_sa *sa, const struct ikev2_policy *policy, uint8_t *out,
+                     size_t *length)
+{
+    struct ikev2_auth_octets octets;
+    uint8_t int_auth[IKEV2_INT_AUTH_BYTES_MAX];
+
+    return own_octets(sa, policy, int_auth, &octets) &&
+           ikev2_auth_shared_key(&sa->current->keys, &policy->shared_key, &octets, out, length);
+}
+
+static bool peer_octets(struct ikev2_sa *sa, struct slice id_whole,
+                        uint8_t int_auth[IKEV2_INT_AUTH_BYTES_MAX],
+                        struct ikev2_auth_octets *octets)
+{
+    const struct ikev2_handshake *h = sa->handshake;
+    const struct ikev2_nonce *nonce = sa->initiator ? &h->nonce_i : &h->nonce_r;
+
+    if (!ikev2_auth_octets(&sa->current->keys, !sa->initiator, h->peer_message,
+                           ikev2_nonce_slice(nonce), id_whole, octets)) {
+        return false;
+    }
+    octets->int_auth = ikev2_intermediate_signed(h, int_auth);
+    return true;
 }
 
 static bool peer_auth_is_right(struct ikev2_sa *sa, const struct secret *shared_key,
                                struct slice id_whole, struct slice auth)
 {
-    const struct ikev2_handshake *h = sa->handshake;
-    const struct ikev2_nonce *nonce = sa->initiator ? &h->nonce_i : &h->nonce_r;
     struct ikev2_auth_octets octets;
     uint8_t int_auth[IKEV2_INT_AUTH_BYTES_MAX];
 
-    if (!ikev2_auth_octets(&sa->current->keys, !sa->initiator, h->peer_message,
-                           ikev2_nonce_slice(nonce), id_whole, &octets)) {
+    return peer_octets(sa, id_whole, int_auth, &octets) &&
+           ikev2_auth_verify_shared_key(&sa->current->keys, shared_key, &octets, auth);
+}
+
+/* With a certificate the signature is asked for first; without, or when it is there, true. */
+static bool own_proof_is_ready(struct ikev2_turn *t, const struct ikev2_policy *policy)
+{
+    struct ikev2_auth_octets octets;
+    if (policy->certificates == NULL || t->sa->handshake->own_auth.length > 0) {
+        return true;
+    }
+    uint8_t int_auth[IKEV2_INT_AUTH_BYTES_MAX];
+
+    if (!own_octets(t->sa, policy, int_auth, &octets)) {
+        ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_IKE_AUTH, 0, "AUTH could not be computed");
+    } else if (!ikev2_certify_ask_sign(t, policy, &octets)) {
+        assert(t->sa->state == IKEV2_STATE_OVER);
+    }
+    return false;
+}
+
+/* The AUTH payload of this side; false: it could not be computed. */
+static bool out_own_auth(struct ikev2_sa *sa, const struct ikev2_policy *policy,
+                         struct ikev2_outgoing *o)
+{
+    const struct ikev2_handshake *h = sa->handshake;
+    uint8_t auth[PRF_OUTPUT_BYTES_MAX];
+    size_t length;
+
+    if (policy->certificates != NULL) {
+        ikev2_out_auth(o, h->own_method, h->own_auth);
+        return h->own_auth.length > 0;
+    }
+    if (!own_auth(sa, policy, auth, &length)) {
         return false;
     }
-    octets.int_auth = ikev2_intermediate_signed(h, int_auth);
-    return ikev2_auth_verify_shared_key(&sa->current->keys, shared_key, &octets, auth);
+    ikev2_out_auth(o, IKEV2_AUTH_SHARED_KEY, (struct slice){auth, length});
+    return true;
+}
+
+/* The peer's message, kept while somebody is asked about it. */
+static bool keep_message(struct ikev2_handshake *h, const struct ikev2_message *m)
+{
+    h->request_header = m->header;
+    h->request_first = m->first;
+    return ikev2_block_copy(m->chain, &h->request_chain);
+}
+
+static struct ikev2_message *kept_message(struct ikev2_sa *sa)
+{
+    const struct ikev2_handshake *h = sa->handshake;
+    struct ikev2_message *m = ikev2_turn_memory(sa, sizeof(*m));
+
+    if (m == NULL) {
+        return NULL;
+    }
+    m->header = h->request_header;
+    m->first = h->request_first;
+    m->chain = h->request_chain;
+    return ikev2_message_read(m) ? m : NULL;
 }
 
 /* Whom the peer proved to be. When there is no memory for it the IKE SA is over. */
@@ -149,23 +224,29 @@ static void auth_send(struct ikev2_turn *t)
     struct ikev2_handshake *h = sa->handshake;
     const struct ikev2_policy *policy = sa->policy;
     struct ikev2_outgoing o NOT_ZEROED;
-    uint8_t auth[PRF_OUTPUT_BYTES_MAX];
-    size_t length;
 
-    h->auth_message_id = sa->current->request_id;
-    if (!own_auth(sa, policy, auth, &length)) {
-        ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_IKE_AUTH, 0, "AUTH could not be computed");
+    if (!own_proof_is_ready(t, policy)) {
         return;
     }
+    h->auth_message_id = sa->current->request_id;
     ikev2_out_begin(&o);
     ikev2_out_id(&o, IKEV2_IDI, &policy->local_id);
+    if (policy->certificates != NULL) {
+        ikev2_certify_out_certificates(&o, policy->certificates);
+    }
     if (policy->initial_contact) {
         ikev2_out_notify(&o, IKEV2_INITIAL_CONTACT, (struct slice){NULL, 0});
+    }
+    if (policy->certificates != NULL) {
+        ikev2_certify_out_request(&o, policy->certificates);
     }
     if (policy->peer_id.type != 0) {
         ikev2_out_id(&o, IKEV2_IDR, &policy->peer_id);
     }
-    ikev2_out_auth(&o, (struct slice){auth, length});
+    if (!out_own_auth(sa, policy, &o)) {
+        ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_IKE_AUTH, 0, "AUTH could not be computed");
+        return;
+    }
     if (h->child != NULL && !ikev2_child_write_request(sa, &o, h->child, PROPOSAL_WITHOUT_KE)) {
         ikev2_over_for(t, IKEV2_FAIL_CHILD_NO_PROPOSAL, IKEV2_IKE_AUTH, 0,
                        "the policy has nothing to offer");
@@ -209,7 +290,28 @@ static void auth_refused(struct ikev2_turn *t, const struct ikev2_message *m)
                    IKEV2_IKE_AUTH, error->type, "");
 }
 
-/* True when the responder is who he must be; else it is over. */
+static void ask_about_responder(struct ikev2_turn *t, const struct ikev2_message *m,
+                                const struct ikev2_id_payload *id,
+                                const struct ikev2_auth_payload *auth,
+                                const struct ike_identity *peer_id)
+{
+    struct ikev2_sa *sa = t->sa;
+    struct ikev2_auth_octets octets;
+    uint8_t int_auth[IKEV2_INT_AUTH_BYTES_MAX];
+    struct ikev2_failure failure;
+    const char *wrong = "no memory";
+
+    if (peer_octets(sa, id->whole, int_auth, &octets) && keep_message(sa->handshake, m)) {
+        wrong = ikev2_certify_ask_verify(t, sa->policy, m, &octets, auth, peer_id);
+    }
+    if (wrong != NULL) {
+        ikev2_failure_set(&failure, IKEV2_FAIL_AUTH_METHOD, IKEV2_IKE_AUTH, 0, wrong);
+        ikev2_failure_identities(&failure, NULL, peer_id);
+        auth_reject(t, &failure);
+    }
+}
+
+/* True when the responder is who he must be; else it is over, or that is asked. */
 static bool auth_check_responder(struct ikev2_turn *t, const struct ikev2_message *m,
                                  struct ike_identity *peer_id)
 {
@@ -226,11 +328,20 @@ static bool auth_check_responder(struct ikev2_turn *t, const struct ikev2_messag
         auth_reject(t, &failure);
         return false;
     }
-    if (auth.method != IKEV2_AUTH_SHARED_KEY) {
+    bool by_signature = ikev2_certify_is_signature(auth.method);
+
+    if (by_signature != (sa->policy->certificates != NULL) ||
+        (!by_signature && auth.method != IKEV2_AUTH_SHARED_KEY)) {
         ikev2_failure_set(&failure, IKEV2_FAIL_AUTH_METHOD, IKEV2_IKE_AUTH, 0,
-                          "the responder does not authenticate by shared key");
+                          sa->policy->certificates != NULL
+                              ? "the responder does not authenticate by certificate"
+                              : "the responder does not authenticate by shared key");
         ikev2_failure_identities(&failure, NULL, peer_id);
         auth_reject(t, &failure);
+        return false;
+    }
+    if (by_signature) {
+        ask_about_responder(t, m, &id, &auth, peer_id);
         return false;
     }
     if (!peer_auth_is_right(sa, &sa->policy->shared_key, id.whole, auth.data)) {
@@ -277,27 +388,17 @@ static void auth_take_child(struct ikev2_turn *t, struct ikev2_ike *ike,
     }
 }
 
-void ikev2_auth_response(struct ikev2_turn *t, struct ikev2_ike *ike, const struct ikev2_message *m)
+static void auth_accept_responder(struct ikev2_turn *t, struct ikev2_ike *ike,
+                                  const struct ikev2_message *m, const struct ike_identity *peer_id)
 {
     struct ikev2_sa *sa = t->sa;
     struct ikev2_handshake *h = sa->handshake;
-    struct ike_identity peer_id;
-
-    ikev2_request_done(t, ike);
-    if (m->critical != 0) {
-        ikev2_over_for(t, IKEV2_FAIL_CRITICAL_PAYLOAD, IKEV2_IKE_AUTH, 0, "in a response");
-        return;
-    }
-    if (!m->has[IKEV2_AUTH]) {
-        auth_refused(t, m);
-        return;
-    }
-    if (!auth_check_responder(t, m, &peer_id) || !keep_peer_id(t, &peer_id)) {
-        return;
-    }
-    establish(t, &peer_id);
     const struct ikev2_child_policy *first = NULL;
 
+    if (!keep_peer_id(t, peer_id)) {
+        return;
+    }
+    establish(t, peer_id);
     if (h->child != NULL) {
         first = h->child->policy;
         auth_take_child(t, ike, m);
@@ -310,6 +411,24 @@ void ikev2_auth_response(struct ikev2_turn *t, struct ikev2_ike *ike, const stru
         }
     }
     ikev2_handshake_end(t);
+}
+
+void ikev2_auth_response(struct ikev2_turn *t, struct ikev2_ike *ike, const struct ikev2_message *m)
+{
+    struct ike_identity peer_id;
+
+    ikev2_request_done(t, ike);
+    if (m->critical != 0) {
+        ikev2_over_for(t, IKEV2_FAIL_CRITICAL_PAYLOAD, IKEV2_IKE_AUTH, 0, "in a response");
+        return;
+    }
+    if (!m->has[IKEV2_AUTH]) {
+        auth_refused(t, m);
+        return;
+    }
+    if (auth_check_responder(t, m, &peer_id)) {
+        auth_accept_responder(t, ike, m, &peer_id);
+    }
 }
 
 /* ---- responder ---- */
@@ -386,17 +505,16 @@ void ikev2_auth_request(struct ikev2_turn *t, struct ikev2_ike *ike, const struc
         refuse_for(t, ike, IKEV2_INVALID_SYNTAX, IKEV2_FAIL_SYNTAX, "a malformed AUTH payload");
         return;
     }
-    if (auth.method != IKEV2_AUTH_SHARED_KEY) {
+    if (auth.method != IKEV2_AUTH_SHARED_KEY && !ikev2_certify_is_signature(auth.method)) {
         refuse_for(t, ike, IKEV2_AUTHENTICATION_FAILED, IKEV2_FAIL_AUTH_METHOD,
-                   "the peer does not authenticate by shared key");
+                   "the peer authenticates neither by shared key nor by certificate");
         return;
     }
-    if (!ikev2_block_copy(m->chain, &h->request_chain)) {
+    if (!keep_message(h, m)) {
         ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_IKE_AUTH, 0, "no memory");
         return;
     }
-    h->request_header = m->header;
-    h->request_first = m->first;
+    ikev2_certify_read(h, m);
     ask_peer(t, m);
 }
 
@@ -419,7 +537,31 @@ static bool is_authentic(struct ikev2_sa *sa, const struct ikev2_policy *policy,
     return ok && policy != NULL;
 }
 
-/* True when this peer may come in; else it is over. */
+/* The suite was agreed before anybody knew who asks. False: it is over. */
+static bool suite_is_allowed(struct ikev2_turn *t, const struct ikev2_policy *policy)
+{
+    struct ikev2_ike *ike = t->sa->current;
+
+    if (!proposal_allows_choice(policy->ike, PROTOCOL_IKE, &t->sa->handshake->choice)) {
+        struct ikev2_failure failure;
+        struct text theirs;
+        const struct proposals *ours = policy->ike;
+
+        ikev2_failure_set(&failure, IKEV2_FAIL_SUITE_NOT_ALLOWED, IKEV2_IKE_AUTH,
+                          IKEV2_AUTHENTICATION_FAILED, "");
+        ikev2_failure_proposals(&failure, &ours, 1, NULL, PROTOCOL_IKE);
+        theirs = text_over(failure.theirs, sizeof(failure.theirs));
+        char title[128];
+
+        suite_title(&ike->keys.suite, title, sizeof(title));
+        text_add(&theirs, title);
+        refuse(t, ike, IKEV2_AUTHENTICATION_FAILED, &failure);
+        return false;
+    }
+    return true;
+}
+
+/* True when this peer may come in by the shared key; else it is over. */
 static bool auth_check_initiator(struct ikev2_turn *t, const struct ikev2_policy *policy,
                                  const struct ikev2_message *m)
 {
@@ -446,44 +588,69 @@ static bool auth_check_initiator(struct ikev2_turn *t, const struct ikev2_policy
         refuse(t, ike, IKEV2_AUTHENTICATION_FAILED, &failure);
         return false;
     }
-    if (!proposal_allows_choice(policy->ike, PROTOCOL_IKE, &h->choice)) {
-        struct ikev2_failure failure;
-        struct text theirs;
-        const struct proposals *ours = policy->ike;
-
-        ikev2_failure_set(&failure, IKEV2_FAIL_SUITE_NOT_ALLOWED, IKEV2_IKE_AUTH,
-                          IKEV2_AUTHENTICATION_FAILED, "");
-        ikev2_failure_proposals(&failure, &ours, 1, NULL, PROTOCOL_IKE);
-        theirs = text_over(failure.theirs, sizeof(failure.theirs));
-        char title[128];
-
-        suite_title(&ike->keys.suite, title, sizeof(title));
-        text_add(&theirs, title);
-        refuse(t, ike, IKEV2_AUTHENTICATION_FAILED, &failure);
-        return false;
-    }
-    return true;
+    return suite_is_allowed(t, policy);
 }
+
+/* By signature: who is not known is asked about too, and refused when the answer is there. */
+static void ask_about_initiator(struct ikev2_turn *t, const struct ikev2_policy *policy,
+                                const struct ikev2_message *m,
+                                const struct ikev2_auth_payload *auth)
+{
+    struct ikev2_sa *sa = t->sa;
+    struct ikev2_handshake *h = sa->handshake;
+    struct ikev2_id_payload id;
+    struct ikev2_auth_octets octets;
+    uint8_t int_auth[IKEV2_INT_AUTH_BYTES_MAX];
+    const char *wrong = "no memory";
+
+    h->candidate = policy;
+    if (ikev2_read_id(m->body[IKEV2_IDI], &id) && peer_octets(sa, id.whole, int_auth, &octets)) {
+        wrong = ikev2_certify_ask_verify(t, policy, m, &octets, auth, &h->peer_id);
+    }
+    if (wrong != NULL) {
+        refuse_for(t, sa->current, IKEV2_AUTHENTICATION_FAILED,
+                   policy == NULL ? IKEV2_FAIL_PEER_UNKNOWN : IKEV2_FAIL_AUTH_METHOD,
+                   policy == NULL ? "" : wrong);
+    }
+}
+
+static void accept_initiator(struct ikev2_turn *t, const struct ikev2_policy *policy,
+                             const struct ikev2_message *m);
 
 void ikev2_auth_answer_peer(struct ikev2_turn *t, const struct ikev2_policy *policy)
 {
     struct ikev2_sa *sa = t->sa;
     struct ikev2_handshake *h = sa->handshake;
-    struct ikev2_message *m = ikev2_turn_memory(sa, sizeof(*m));
-    struct ikev2_failure failure;
+    struct ikev2_message *m = kept_message(sa);
+    struct ikev2_auth_payload auth;
 
     h->ask_peer = 0;
     h->ask_deadline_ms = NEVER_MS;
-    if (m == NULL) {
+    if (m == NULL || !ikev2_read_auth(m->body[IKEV2_AUTH], &auth)) {
         ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_IKE_AUTH, 0, "no memory");
         return;
     }
-    m->header = h->request_header;
-    m->first = h->request_first;
-    m->chain = h->request_chain;
-    if (!ikev2_message_read(m) || !auth_check_initiator(t, policy, m)) {
-        return;
+    bool by_signature = ikev2_certify_is_signature(auth.method);
+
+    if (policy != NULL && by_signature != (policy->certificates != NULL)) {
+        refuse_for(t, sa->current, IKEV2_AUTHENTICATION_FAILED, IKEV2_FAIL_AUTH_METHOD,
+                   by_signature ? "the peer authenticates by certificate, and a shared key is "
+                                  "configured"
+                                : "the peer authenticates by shared key, and none is configured");
+    } else if (by_signature) {
+        ask_about_initiator(t, policy, m, &auth);
+    } else if (auth_check_initiator(t, policy, m)) {
+        accept_initiator(t, policy, m);
     }
+}
+
+static void accept_initiator(struct ikev2_turn *t, const struct ikev2_policy *policy,
+                             const struct ikev2_message *m)
+{
+    struct ikev2_sa *sa = t->sa;
+    struct ikev2_handshake *h = sa->handshake;
+    struct ikev2_failure failure;
+
     sa->policy = policy;
     sa->responder = NULL;
     sa->fragment_bytes = policy->fragment_bytes;
@@ -516,25 +683,26 @@ static void auth_respond(struct ikev2_turn *t)
     struct ikev2_ike *ike = sa->current;
     struct ikev2_outgoing o NOT_ZEROED;
     struct ikev2_child *child = NULL;
-    uint8_t auth[PRF_OUTPUT_BYTES_MAX];
-    size_t length;
-    struct ikev2_message *m = ikev2_turn_memory(sa, sizeof(*m));
 
-    if (m == NULL || !own_auth(sa, sa->policy, auth, &length)) {
+    if (!own_proof_is_ready(t, sa->policy)) {
+        return;
+    }
+    struct ikev2_message *m = kept_message(sa);
+
+    ikev2_out_begin(&o);
+    ikev2_out_id(&o, IKEV2_IDR, &sa->policy->local_id);
+    if (sa->policy->certificates != NULL) {
+        ikev2_certify_out_certificates(&o, sa->policy->certificates);
+    }
+    if (m == NULL || !out_own_auth(sa, sa->policy, &o)) {
         ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_IKE_AUTH, 0, "AUTH could not be computed");
         return;
     }
     if (!keep_peer_id(t, &h->peer_id)) {
         return;
     }
-    m->first = h->request_first;
-    m->chain = h->request_chain;
-    bool initial_contact =
-        ikev2_message_read(m) && ikev2_message_notify(m, IKEV2_INITIAL_CONTACT) != NULL;
+    bool initial_contact = ikev2_message_notify(m, IKEV2_INITIAL_CONTACT) != NULL;
 
-    ikev2_out_begin(&o);
-    ikev2_out_id(&o, IKEV2_IDR, &sa->policy->local_id);
-    ikev2_out_auth(&o, (struct slice){auth, length});
     establish(t, &h->peer_id);
     if (initial_contact) {
         ikev2_act(t, IKEV2_TELL_INITIAL_CONTACT);
@@ -570,4 +738,67 @@ void ikev2_auth_continue(struct ikev2_turn *t, bool ok)
                           IKEV2_NO_ADDITIONAL_SAS, "no SPI is free");
     }
     auth_respond(t);
+}
+
+/* ---- signatures ---- */
+
+static void signed_now(struct ikev2_turn *t, const struct ikev2_proof *proof)
+{
+    if (!ikev2_certify_take_signature(t, proof)) {
+        ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_IKE_AUTH, 0, "nothing could be signed");
+    } else if (t->sa->initiator) {
+        auth_send(t);
+    } else {
+        auth_respond(t);
+    }
+}
+
+static void responder_verified(struct ikev2_turn *t, struct ikev2_proof *proof)
+{
+    struct ikev2_message *m = kept_message(t->sa);
+    struct ikev2_failure failure;
+
+    if (proof->result != IKEV2_PROOF_GOOD || m == NULL) {
+        ikev2_certify_failure(proof, &failure);
+        auth_reject(t, &failure);
+        return;
+    }
+    auth_accept_responder(t, t->sa->current, m, &proof->said);
+}
+
+static void initiator_verified(struct ikev2_turn *t, struct ikev2_proof *proof)
+{
+    struct ikev2_handshake *h = t->sa->handshake;
+    const struct ikev2_policy *policy = h->candidate;
+    struct ikev2_message *m = kept_message(t->sa);
+    struct ikev2_failure failure;
+
+    if (policy == NULL) {
+        refuse_for(t, t->sa->current, IKEV2_AUTHENTICATION_FAILED, IKEV2_FAIL_PEER_UNKNOWN, "");
+        return;
+    }
+    if (proof->result != IKEV2_PROOF_GOOD || m == NULL) {
+        ikev2_certify_failure(proof, &failure);
+        refuse(t, t->sa->current, IKEV2_AUTHENTICATION_FAILED, &failure);
+        return;
+    }
+    h->peer_id = proof->said;
+    if (suite_is_allowed(t, policy)) {
+        accept_initiator(t, policy, m);
+    }
+}
+
+void ikev2_auth_answer_proof(struct ikev2_turn *t, struct ikev2_proof *proof)
+{
+    struct ikev2_handshake *h = t->sa->handshake;
+
+    h->ask_proof = 0;
+    h->ask_deadline_ms = NEVER_MS;
+    if (proof->sign) {
+        signed_now(t, proof);
+    } else if (t->sa->initiator) {
+        responder_verified(t, proof);
+    } else {
+        initiator_verified(t, proof);
+    }
 }

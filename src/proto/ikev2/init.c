@@ -138,6 +138,15 @@ static bool init_derive(struct ikev2_sa *sa, struct ikev2_ike *ike, const struct
                              ikev2_nonce_slice(&h->nonce_r), ike->spi_i, ike->spi_r, &ike->keys);
 }
 
+/* RFC 7427 4: which hashes we can verify. */
+static void init_hashes(struct init_message *out, bool legacy)
+{
+    uint8_t hashes[IKEV2_HASHES_BYTES_MAX];
+
+    init_notify(out, IKEV2_SIGNATURE_HASH_ALGORITHMS,
+                (struct slice){hashes, ikev2_certify_hashes(legacy, hashes)});
+}
+
 /* ---- initiator ---- */
 
 /* What whoever answers says in clear is believed when nothing better came by then. */
@@ -231,6 +240,9 @@ static void init_send(struct ikev2_turn *t)
     }
     if (has_additional(&offer)) {
         init_notify(&out, IKEV2_INTERMEDIATE_EXCHANGE_SUPPORTED, (struct slice){NULL, 0});
+    }
+    if (sa->policy->certificates != NULL) {
+        init_hashes(&out, sa->policy->certificates->legacy);
     }
     h->prefers_udp = sa->policy->allow_encapsulation && init_can_float(sa);
     if (h->prefers_udp) {
@@ -339,6 +351,9 @@ static void init_take_response(struct ikev2_turn *t, const struct ikev2_message 
     init_read_natd(&h->natd, m, local, peer);
     h->peer_fragments = ikev2_message_notify(m, IKEV2_FRAGMENTATION_SUPPORTED) != NULL;
     h->peer_prefers_udp = ikev2_message_vendor(m, SLICE_OF(prefers_udp));
+    h->peer_hashes = 0;
+    h->peer_schemes = 0;
+    ikev2_certify_read(h, m);
     ikev2_handshake_ask_key_exchange(t, h->group, &h->pair, ke.value);
 }
 
@@ -529,6 +544,9 @@ static void init_choose(struct ikev2_turn *t, const struct ikev2_message *m)
     }
     h->group = ke.group;
     h->peer_fragments = ikev2_message_notify(m, IKEV2_FRAGMENTATION_SUPPORTED) != NULL;
+    h->peer_hashes = 0;
+    h->peer_schemes = 0;
+    ikev2_certify_read(h, m);
     ikev2_handshake_ask_key_exchange(t, ke.group, NULL, ke.value);
 }
 
@@ -579,6 +597,20 @@ static void init_request(struct ikev2_turn *t, struct ikev2_message *m, struct s
     init_choose(t, m);
 }
 
+/* RFC 7296 1.2: whom we believe is said before we know who asks. The hashes and methods only to
+ * whom signs that way, because there are peers that stumble over what they do not know. */
+static void init_certify(struct ikev2_sa *sa, struct init_message *out)
+{
+    uint8_t methods[IKEV2_METHODS_BYTES_MAX];
+
+    ikev2_certify_write_request(&out->chain, &out->w, sa->responder->authorities);
+    if (sa->handshake->peer_hashes != 0) {
+        init_hashes(out, false);
+        init_notify(out, IKEV2_SUPPORTED_AUTH_METHODS,
+                    (struct slice){methods, ikev2_certify_methods(true, methods)});
+    }
+}
+
 static void init_respond(struct ikev2_turn *t, const struct key_pair *pair)
 {
     struct ikev2_sa *sa = t->sa;
@@ -599,6 +631,9 @@ static void init_respond(struct ikev2_turn *t, const struct key_pair *pair)
     }
     if (h->choice.additional_count > 0) {
         init_notify(&out, IKEV2_INTERMEDIATE_EXCHANGE_SUPPORTED, (struct slice){NULL, 0});
+    }
+    if (sa->responder->certificates) {
+        init_certify(sa, &out);
     }
     if (sa->udp_agreed) {
         /* Only in answer to the same: there are peers that stumble over what they do not know. */

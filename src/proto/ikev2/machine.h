@@ -9,6 +9,8 @@
  *     init.c           IKE_SA_INIT
  *     intermediate.c   IKE_INTERMEDIATE: additional key exchanges
  *     auth.c           IKE_AUTH
+ *     certify.c        certificates and signatures in its messages
+ *     proof.c          the arithmetic of them, for another thread
  *     work.c           what an exchange needs while it goes on
  *     child.c          the life of a child
  *     agreement.c      what a child protects and how
@@ -126,7 +128,7 @@ void ikev2_out_sa(struct ikev2_outgoing *o, const struct ikev2_sa_payload *sa);
 void ikev2_out_ke(struct ikev2_outgoing *o, uint16_t group, const struct key_pair *pair);
 void ikev2_out_nonce(struct ikev2_outgoing *o, const struct ikev2_nonce *nonce);
 void ikev2_out_id(struct ikev2_outgoing *o, uint8_t type, const struct ike_identity *id);
-void ikev2_out_auth(struct ikev2_outgoing *o, struct slice data);
+void ikev2_out_auth(struct ikev2_outgoing *o, uint8_t method, struct slice data);
 void ikev2_out_ts(struct ikev2_outgoing *o, uint8_t type, const struct selector *list,
                   size_t count);
 void ikev2_out_notify(struct ikev2_outgoing *o, uint16_t type, struct slice data);
@@ -494,7 +496,7 @@ enum ikev2_state {
 struct ikev2_handshake {
     uint64_t deadline_ms; /* it must be over by then */
     uint64_t ask_deadline_ms;
-    uint32_t ask_key_exchange, ask_peer; /* open questions; 0 none */
+    uint32_t ask_key_exchange, ask_peer, ask_proof; /* open questions; 0 none */
     bool has_pair;
     struct key_pair pair;
     uint16_t group;
@@ -520,11 +522,18 @@ struct ikev2_handshake {
     uint64_t refused_ms; /* until then a better answer is waited for */
     struct ikev2_failure refusal;
     struct ikev2_work *child; /* the first one */
-    /* Responder: IKE_AUTH in clear (a block), while somebody is asked who this is. */
+    /* IKE_AUTH of the peer in clear (a block), while somebody is asked about it. */
     struct slice request_chain;
     struct ikev2_header request_header;
     uint8_t request_first;
     struct ike_identity peer_id;
+    /* Signatures: what the peer has for ours, and our AUTH (a block) once it is made. */
+    uint32_t peer_hashes; /* bits; 0 he said nothing (RFC 7427 4) */
+    uint32_t peer_schemes; /* bits; 0 he said nothing (RFC 9593) */
+    uint8_t own_method;
+    enum signature_scheme own_scheme;
+    struct slice own_auth;
+    const struct ikev2_policy *candidate; /* responder: whose proof is looked at */
     struct ikev2_failure child_failure;
     uint16_t child_notify; /* why the first child is refused, 0 it is not */
 };
@@ -637,6 +646,38 @@ void ikev2_auth_request(struct ikev2_turn *t, struct ikev2_ike *ike, const struc
 void ikev2_auth_response(struct ikev2_turn *t, struct ikev2_ike *ike,
                          const struct ikev2_message *m);
 void ikev2_auth_answer_peer(struct ikev2_turn *t, const struct ikev2_policy *policy);
+void ikev2_auth_answer_proof(struct ikev2_turn *t, struct ikev2_proof *proof);
+
+/* ---- certificates ---- */
+
+#define IKEV2_HASHES_BYTES_MAX 16
+#define IKEV2_METHODS_BYTES_MAX 512
+
+/* What the peer's message says about signatures that he takes. */
+void ikev2_certify_read(struct ikev2_handshake *h, const struct ikev2_message *m);
+/* Data of SIGNATURE_HASH_ALGORITHMS and of SUPPORTED_AUTH_METHODS; give their lengths. */
+size_t ikev2_certify_hashes(bool legacy, uint8_t out[IKEV2_HASHES_BYTES_MAX]);
+size_t ikev2_certify_methods(bool shared_key, uint8_t out[IKEV2_METHODS_BYTES_MAX]);
+MUST_USE bool ikev2_certify_is_signature(uint8_t method);
+/* False: it is over, and that was told. */
+MUST_USE bool ikev2_certify_ask_sign(struct ikev2_turn *t, const struct ikev2_policy *policy,
+                                     const struct ikev2_auth_octets *octets);
+/* h->own_auth, out of the answer. */
+MUST_USE bool ikev2_certify_take_signature(struct ikev2_turn *t, const struct ikev2_proof *proof);
+/* NULL: it was asked; else what is wrong with the message. `policy` NULL: nobody is known, and it
+ * is asked all the same. */
+MUST_USE const char *ikev2_certify_ask_verify(struct ikev2_turn *t,
+                                              const struct ikev2_policy *policy,
+                                              const struct ikev2_message *m,
+                                              const struct ikev2_auth_octets *octets,
+                                              const struct ikev2_auth_payload *auth,
+                                              const struct ike_identity *said);
+void ikev2_certify_failure(const struct ikev2_proof *proof, struct ikev2_failure *failure);
+void ikev2_certify_out_certificates(struct ikev2_outgoing *o, const struct ikev2_certificates *c);
+void ikev2_certify_write_request(struct ikev2_chain *chain, struct writer *w,
+                                 struct slice authorities);
+/* CERTREQ and SUPPORTED_AUTH_METHODS. */
+void ikev2_certify_out_request(struct ikev2_outgoing *o, const struct ikev2_certificates *c);
 
 /* ---- words ---- */
 

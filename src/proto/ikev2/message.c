@@ -196,9 +196,9 @@ void ikev2_out_id(struct ikev2_outgoing *o, uint8_t type, const struct ike_ident
     ikev2_end_payload(&o->chain);
 }
 
-void ikev2_out_auth(struct ikev2_outgoing *o, struct slice data)
+void ikev2_out_auth(struct ikev2_outgoing *o, uint8_t method, struct slice data)
 {
-    struct ikev2_auth_payload auth = {.method = IKEV2_AUTH_SHARED_KEY, .data = data};
+    struct ikev2_auth_payload auth = {.method = method, .data = data};
 
     ikev2_begin_payload(&o->chain, IKEV2_AUTH, false);
     ikev2_write_auth(&o->w, &auth);

@@ -93,6 +93,7 @@ void ikev2_handshake_end(struct ikev2_turn *t)
     ikev2_block_drop(sa, &h->own_message);
     ikev2_block_drop(sa, &h->peer_message);
     ikev2_block_drop(sa, &h->request_chain);
+    ikev2_block_drop(sa, &h->own_auth);
     ikev2_work_end(t, &h->child);
     ikev2_block_bury(sa, h);
     if (sa->current != NULL) {
@@ -303,6 +304,17 @@ void ikev2_sa_answer_peer(struct ikev2_sa *sa, uint32_t id, const struct ikev2_p
     }
 }
 
+void ikev2_sa_answer_proof(struct ikev2_sa *sa, uint32_t id, struct ikev2_proof *proof,
+                           uint64_t now_ms, struct ikev2_actions *actions)
+{
+    struct ikev2_turn t = ikev2_turn_begin(sa, now_ms, actions);
+
+    if (id != 0 && sa->handshake != NULL && sa->handshake->ask_proof == id) {
+        ikev2_auth_answer_proof(&t, proof);
+        ikev2_turn_finish(&t);
+    }
+}
+
 /* ---- orders ---- */
 
 void ikev2_sa_close(struct ikev2_sa *sa, enum ikev2_failure_reason why, uint64_t now_ms,
@@ -480,6 +492,9 @@ static void work_set_policy(struct ikev2_work *work, const struct ikev2_policy *
 
 void ikev2_sa_set_policy(struct ikev2_sa *sa, const struct ikev2_policy *policy)
 {
+    if (sa->handshake != NULL && sa->handshake->candidate != NULL) {
+        sa->handshake->candidate = policy; /* his proof is being looked at */
+    }
     if (sa->policy == NULL) {
         return;
     }

@@ -16,6 +16,7 @@
 #include "crypto/catalog.h"
 #include "crypto/key_exchange.h"
 #include "proto/ike/identity.h"
+#include "proto/ikev2/proof.h"
 #include "wire/ikev2.h"
 
 #define IKEV2_CHILD_SELECTORS_MAX 64
@@ -71,8 +72,9 @@ struct ikev2_policy {
     const struct proposals *ike; /* often shared by many policies */
     struct ike_identity local_id;
     struct ike_identity peer_id; /* type 0: whatever it says */
-    bool strict_id_types; /* else identities are matched by value across types */
     struct secret shared_key;
+    const struct ikev2_certificates *certificates; /* NULL: both sides have the shared key; else it
+                                                      is not used */
     uint64_t ike_lifetime_ms; /* rekeyed before this, with jitter; NEVER_MS never */
     uint64_t liveness_ms; /* silence after which the peer is asked; NEVER_MS off */
     uint64_t retransmit_first_ms; /* then grows by 1.8 up to retransmit_max_ms */
@@ -84,6 +86,7 @@ struct ikev2_policy {
     bool allow_encapsulation; /* ESP in UDP behind a NAT, and with a peer that prefers it as we do;
                                  false: never send ESP in UDP */
     bool fragmentation;
+    bool strict_id_types; /* else identities are matched by value across types */
     uint16_t fragment_bytes; /* of the IP packet; 1280 by default */
     bool initial_contact; /* we have no other SA with this peer */
     const struct ikev2_child_policy *children;
@@ -100,6 +103,8 @@ struct ikev2_responder_policy {
                                   first message */
     bool fragmentation;
     uint16_t fragment_bytes;
+    bool certificates; /* some site proves itself by one */
+    struct slice authorities; /* for CERTREQ: of all those sites (ikev2_certify_authorities()) */
     uint64_t half_open_ms; /* the IKE SA is given up when it is not authenticated by then */
 };
 
@@ -110,6 +115,7 @@ enum ikev2_action_kind {
     IKEV2_ASK_KEY_EXCHANGE, /* exchange: answered by ikev2_sa_answer_key_exchange() */
     IKEV2_ASK_SPI, /* spi: an inbound ESP SPI: ikev2_sa_answer_spi() */
     IKEV2_ASK_PEER, /* responder: who is this and what may he do: ikev2_sa_answer_peer() */
+    IKEV2_ASK_PROOF, /* a signature is to be made or verified: ikev2_sa_answer_proof() */
     IKEV2_TELL_SPI_ADDED, /* local IKE SPI under which messages for this machine arrive */
     IKEV2_TELL_SPI_REMOVED,
     IKEV2_TELL_ESTABLISHED, /* both sides are authenticated */
@@ -187,6 +193,8 @@ enum ikev2_failure_reason {
     IKEV2_FAIL_PEER_IDENTITY, /* the peer proved another identity than the one expected; ours,
                                  theirs */
     IKEV2_FAIL_PEER_AUTH, /* the peer's AUTH is wrong: the shared keys differ */
+    IKEV2_FAIL_PEER_SIGNATURE, /* the peer has not the key of the certificate that he shows */
+    IKEV2_FAIL_CERTIFICATE, /* the peer's certificate is refused: certificate, detail */
     IKEV2_FAIL_AUTH_REFUSED, /* the peer answered AUTHENTICATION_FAILED to ours */
     IKEV2_FAIL_AUTH_METHOD, /* the peer wants to authenticate by something that we do not do */
     IKEV2_FAIL_SUITE_NOT_ALLOWED, /* the suite agreed in IKE_SA_INIT is not in the policy of this
@@ -215,9 +223,10 @@ struct ikev2_failure {
     enum ikev2_failure_reason reason;
     uint8_t exchange; /* in which, 0 when none */
     uint16_t notify; /* received or sent, 0 when none */
+    enum certificate_problem certificate; /* with IKEV2_FAIL_CERTIFICATE */
     char ours[384]; /* in words of the configuration; empty when it does not apply */
     char theirs[384]; /* escaped */
-    char detail[160];
+    char detail[384];
 };
 
 struct ikev2_action {
@@ -239,6 +248,10 @@ struct ikev2_action {
             struct ike_identity peer_id; /* what he says to be; not proven yet */
             struct ike_identity requested_id; /* IDr, type 0 when he sent none */
         } peer;
+        struct {
+            uint32_t id;
+            struct ikev2_proof *question; /* owned by who takes the action */
+        } proof;
         uint64_t ike_spi;
         uint32_t esp_spi;
         struct {
@@ -315,6 +328,12 @@ void ikev2_sa_answer_spi(struct ikev2_sa *sa, uint32_t id, uint32_t spi, uint64_
  * enumeration). */
 void ikev2_sa_answer_peer(struct ikev2_sa *sa, uint32_t id, const struct ikev2_policy *policy,
                           uint64_t now_ms, struct ikev2_actions *actions);
+
+/* The question with its answer; it stays the caller's. */
+void ikev2_sa_answer_proof(struct ikev2_sa *sa, uint32_t id, struct ikev2_proof *proof,
+                           uint64_t now_ms, struct ikev2_actions *actions);
+/* SHA-1 hashes of the keys of authorities, as CERTREQ has them; gives their length. */
+size_t ikev2_certify_authorities(const struct trust *trust, uint8_t *out, size_t capacity);
 
 /* Orders. Those that cannot be obeyed in the present state are remembered or have no effect, as
  * their names say. */

@@ -954,7 +954,7 @@ TEST(ike_auth_without_what_must_stand_in_it_establishes_nothing)
 
             ikev2_write_payload(&o.chain, IKEV2_AUTH, SLICE_OF(rsa));
         } else if (what != ONLY_ID) {
-            ikev2_out_auth(&o, SLICE_TEXT("short"));
+            ikev2_out_auth(&o, IKEV2_AUTH_SHARED_KEY, SLICE_TEXT("short"));
         }
         if (what == NO_SELECTORS) {
             static const uint8_t nothing[4] = {0};

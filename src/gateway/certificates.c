@@ -1,0 +1,94 @@
+/*
+ * What a site without a shared key proves itself by, and what it believes: kept, counted, as terms
+ * of machines borrow it, and made into what strangers are told (CERTREQ).
+ */
+#include "gateway/inside.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct certificates {
+    struct ikev2_certificates own; /* what others point to */
+    size_t references;
+};
+
+static struct certificates *over(const struct ikev2_certificates *own)
+{
+    /* The only const of them is that nobody else writes. */
+    return CONTAINER_OF((uintptr_t)own, struct certificates, own);
+}
+
+const struct ikev2_certificates *certificates_new(const struct config_site *config,
+                                                  struct credential *own, struct trust *trust)
+{
+    struct certificates *c = calloc(1, sizeof(*c));
+
+    if (c == NULL) {
+        return NULL;
+    }
+    c->references = 1;
+    c->own.own = credential_hold(own);
+    c->own.trust = trust_hold(trust);
+    c->own.legacy = config->legacy != NULL && strstr(config->legacy, "sha1") != NULL;
+    switch (config->revocation) {
+    case CONFIG_REVOCATION_NORMAL:
+        c->own.revocation = REVOCATION_NORMAL;
+        break;
+    case CONFIG_REVOCATION_STRICT:
+        c->own.revocation = REVOCATION_STRICT;
+        break;
+    case CONFIG_REVOCATION_OFF:
+        c->own.revocation = REVOCATION_OFF;
+        break;
+    }
+    if (config->subject != NULL) {
+        actions_copy_words(c->own.pattern, sizeof(c->own.pattern), config->subject);
+    }
+    return &c->own;
+}
+
+const struct ikev2_certificates *certificates_hold(const struct ikev2_certificates *own)
+{
+    if (own != NULL) {
+        over(own)->references++;
+    }
+    return own;
+}
+
+void certificates_release(const struct ikev2_certificates *own)
+{
+    if (own == NULL) {
+        return;
+    }
+    struct certificates *c = over(own);
+
+    assert(c->references > 0);
+    if (--c->references == 0) {
+        credential_free(c->own.own);
+        trust_free(c->own.trust);
+        free(c);
+    }
+}
+
+bool certificates_are_wanted(const struct config_site *config)
+{
+    return config->key.name == NULL;
+}
+
+/* The name that we say must be in our certificate, or no peer believes it; if it is not, we say
+ * what is. */
+bool certificates_identity(const struct ikev2_certificates *c, struct ike_identity *id)
+{
+    const struct certificate *own = credential_at(c->own, 0);
+    struct slice value = {id->data, id->length};
+    enum certificate_name_kind kind = CERTIFICATE_NAME_DNS;
+
+    if (id->type == IKEV2_ID_IPV4_ADDR || id->type == IKEV2_ID_IPV6_ADDR) {
+        kind = CERTIFICATE_NAME_ADDRESS;
+    } else if (id->type == IKEV2_ID_RFC822_ADDR) {
+        kind = CERTIFICATE_NAME_EMAIL;
+    }
+    return certificate_has_name(own, kind, value) ||
+           ike_identity_set(id, IKEV2_ID_DER_ASN1_DN, certificate_subject(own));
+}

@@ -1,0 +1,22 @@
+/*
+ * The certificates of a site from disk: which files, and whether they fit together. What the daemon
+ * uses is what `sekisho check` has looked at.
+ */
+#ifndef SEKISHO_LOADER_CERTIFICATES_H
+#define SEKISHO_LOADER_CERTIFICATES_H
+
+#include "config/config.h"
+#include "crypto/credential.h"
+#include "crypto/trust.h"
+
+/* Names below the folder of the configuration, when the site says none: FOLDER/certificates. */
+#define CERTIFICATES_FOLDER "certificates"
+#define CERTIFICATES_AUTHORITIES "authorities.pem"
+
+/* `secrets_directory` stands in the folder of the configuration, at which paths begin. Both are the
+ * caller's, to be freed. False with a sentence. */
+MUST_USE bool certificates_load(const char *secrets_directory, const struct config_site *site,
+                                const char *gateway, struct credential **own, struct trust **trust,
+                                char *why, size_t why_bytes);
+
+#endif

@@ -1,0 +1,75 @@
+/*
+ * Proof by signature (RFC 7296 2.15, RFC 7427): the question whose answer takes a private key or
+ * the arithmetic of a certificate path. It carries all that it needs, so that another thread or
+ * process can answer it; the machine never sees a key.
+ */
+#ifndef SEKISHO_PROTO_IKEV2_PROOF_H
+#define SEKISHO_PROTO_IKEV2_PROOF_H
+
+#include "crypto/credential.h"
+#include "crypto/trust.h"
+#include "proto/ike/identity.h"
+
+#define IKEV2_SUBJECT_PATTERN_BYTES 256
+
+/* How a site proves itself and what it believes, where there is no shared key. Owned and unchanged
+ * as long as any policy points to it. */
+struct ikev2_certificates {
+    struct credential *own;
+    struct trust *trust;
+    bool legacy; /* SHA-1 and RSA keys from 1024 bits */
+    enum revocation_mode revocation;
+    char pattern[IKEV2_SUBJECT_PATTERN_BYTES]; /* what the peer's subject must be; empty: his
+                                                  identity must be in the certificate */
+};
+
+enum ikev2_proof_result {
+    IKEV2_PROOF_GOOD,
+    IKEV2_PROOF_CERTIFICATE, /* verdict */
+    IKEV2_PROOF_SIGNATURE, /* wrong */
+    IKEV2_PROOF_ALGORITHM, /* not one that is taken */
+    IKEV2_PROOF_NO_MEMORY,
+};
+
+struct ikev2_proof {
+    uint64_t job; /* the asker's own number, untouched here */
+    bool sign; /* else verify */
+    uint8_t method; /* of the AUTH payload */
+    enum signature_scheme scheme; /* NONE with the method RSA: whatever the signature says */
+    struct slice octets; /* what is signed */
+
+    /* Sign. */
+    struct credential *credential; /* held */
+
+    /* Verify. */
+    struct trust *trust; /* held; NULL: nobody is believed, and it takes as long to find out */
+    bool legacy;
+    enum revocation_mode revocation;
+    struct ike_identity said; /* the ID payload; with a good proof what was proven */
+    struct ike_identity expected; /* type 0: whatever is said */
+    char pattern[IKEV2_SUBJECT_PATTERN_BYTES];
+    struct slice signature;
+    size_t certificate_count;
+    struct slice certificates[CERTIFICATES_MAX]; /* DER; the first is the peer's own */
+    bool raw_key; /* the first is a SubjectPublicKeyInfo (RFC 7670) */
+
+    /* Answer. */
+    enum ikev2_proof_result result;
+    struct certificate_verdict verdict;
+    size_t made_bytes;
+    uint8_t made[SIGNATURE_BYTES_MAX];
+
+    size_t capacity;
+    size_t used;
+    uint8_t bytes[]; /* what the slices point to */
+};
+
+/* With room for `bytes` octets behind its slices. NULL: no memory. */
+MUST_USE struct ikev2_proof *ikev2_proof_new(size_t bytes);
+/* Copies into the room, which must be there. */
+struct slice ikev2_proof_keep(struct ikev2_proof *proof, struct slice bytes);
+/* The work; `now_s`: seconds since 1970, UTC. */
+void ikev2_proof_run(struct ikev2_proof *proof, int64_t now_s);
+void ikev2_proof_free(struct ikev2_proof *proof); /* NULL is allowed */
+
+#endif
