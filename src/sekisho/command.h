@@ -34,6 +34,9 @@ struct command {
     /* capture */
     const char *write_path, *keys_path, *count, *seconds;
     bool plain, both;
+    /* ca */
+    const char *output_path, *passphrase_path, *days, *key_kind;
+    bool compatible;
 };
 
 struct verb {
@@ -79,6 +82,7 @@ int verb_check(const struct command *command);
 /* Verbs that need no daemon. */
 int verb_fmt(const struct command *command);
 int verb_secret(const struct command *command);
+int verb_ca(const struct command *command);
 int verb_help(const struct command *command);
 
 /* Tells a failure: a sentence on standard error, and with --json the same as JSON on standard

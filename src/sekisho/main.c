@@ -24,6 +24,7 @@ static const struct option_word flags[] = {
     {{"--stdin"}, offsetof(struct command, from_stdin)},
     {{"--plain"}, offsetof(struct command, plain)},
     {{"--both"}, offsetof(struct command, both)},
+    {{"--compat"}, offsetof(struct command, compatible)},
 };
 
 static const struct {
@@ -32,6 +33,10 @@ static const struct {
 } values[] = {
     {"-w", offsetof(struct command, write_path)},
     {"--keys", offsetof(struct command, keys_path)},
+    {"-o", offsetof(struct command, output_path)},
+    {"--passphrase", offsetof(struct command, passphrase_path)},
+    {"--days", offsetof(struct command, days)},
+    {"--key", offsetof(struct command, key_kind)},
     {"--count", offsetof(struct command, count)},
     {"--seconds", offsetof(struct command, seconds)},
 };

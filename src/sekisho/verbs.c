@@ -21,6 +21,8 @@ static const struct verb verbs[] = {
      verb_show},
     {"secret", "new|set|fingerprint NAME",
      "makes a shared key, takes one from the standard input, compares", 2, 2, verb_secret},
+    {"ca", "init|issue|renew|revoke|list|export|crl|install [NAME...] [-o FILE]",
+     "a certificate authority of your own: sekisho help ca", 1, 8, verb_ca},
     {"trace", "NAME [--follow]", "the negotiation message by message, in clear, keys never shown",
      1, 1, verb_trace},
     {"sas", "[NAME]", "every security association with its SPIs and traffic", 0, 1, verb_sas},
