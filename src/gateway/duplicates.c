@@ -99,14 +99,11 @@ static void close_older(struct site *site, const struct ike *ike, const struct i
 
 void duplicates_initial_contact(struct ike *ike)
 {
-    struct gateway *g = ike->gateway;
     struct ikev2_sa_info info;
 
     ikev2_sa_get_info(ike->machine, &info);
-    struct site *first = ike->site->expected == NULL ? g->any_identity
-                                                     : identities_expecting(g, ike->site->expected);
-
-    for (struct site *site = first; site != NULL; site = site->next_same_identity) {
+    for (struct site *site = identities_of(ike->site); site != NULL;
+         site = site->next_same_identity) {
         close_older(site, ike, &info.peer_id);
     }
 }

@@ -62,12 +62,16 @@ void identities_clear(struct gateway *g)
 
 void identities_add(struct gateway *g, struct site *site)
 {
+    uint32_t up = site->established_count > 0 ? 1 : 0;
+
     site->next_same_identity = NULL;
+    site->same_identity_up = up;
     if (site->expected == NULL) {
         if (g->any_identity_last == NULL) {
             g->any_identity = site;
         } else {
             g->any_identity_last->next_same_identity = site;
+            g->any_identity->same_identity_up += up;
         }
         g->any_identity_last = site;
         return;
@@ -85,6 +89,7 @@ void identities_add(struct gateway *g, struct site *site)
     /* The order of the configuration is kept where it is cheap: behind the first. */
     site->next_same_identity = first->next_same_identity;
     first->next_same_identity = site;
+    first->same_identity_up += up;
 }
 
 struct site *identities_expecting(const struct gateway *g, const struct ike_identity *id)
@@ -92,6 +97,28 @@ struct site *identities_expecting(const struct gateway *g, const struct ike_iden
     uint8_t bytes[16];
 
     return table_find(&g->by_identity, key_of(g, id, bytes));
+}
+
+struct site *identities_of(const struct site *site)
+{
+    const struct gateway *g = site->gateway;
+
+    return site->expected == NULL ? g->any_identity : identities_expecting(g, site->expected);
+}
+
+/* While a configuration is applied, a site may expect another identity than the list that it is
+ * still in; when all is applied, the lists are made anew, and their numbers with them. */
+bool identities_count_up(struct site *site, bool up)
+{
+    struct site *first = identities_of(site);
+
+    if (first == NULL || (!up && first->same_identity_up == 0)) {
+        return false;
+    }
+    if (up) {
+        return first->same_identity_up++ == 0;
+    }
+    return --first->same_identity_up == 0;
 }
 
 bool identities_is_at(const struct site *site, const struct endpoint *peer)

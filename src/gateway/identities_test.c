@@ -148,3 +148,47 @@ TEST(of_several_the_address_and_the_name_that_is_called_decide_and_any_is_last)
     CHECK_TEXT(site_for(g, IKEV2_ID_FQDN, stranger, NULL, "198.51.100.1"), "anybody");
     done(g);
 }
+
+/* All of a list are told only by the first that comes up and by the last that goes. */
+TEST(sites_of_one_peer_are_counted_and_one_that_is_alone_says_so)
+{
+    struct gateway *g = gateway_of(twins);
+
+    CHECK_EQUAL(g->site_count, 5);
+    for (size_t i = 0; i < g->site_count; i++) {
+        g->sites[i]->secret_known = secret_set(&g->sites[i]->secret, SLICE_TEXT("the same key"));
+        site_renew_terms(g->sites[i]);
+        CHECK(g->sites[i]->terms != NULL);
+        terms_refresh_initial_contact(g->sites[i]);
+        CHECK(g->sites[i]->terms->policy.initial_contact);
+    }
+    CHECK(identities_of(g->sites[1]) == identities_of(g->sites[2]));
+    for (size_t i = 1; i < 3; i++) {
+        g->sites[i]->established_count = 1;
+        terms_site_is_up(g->sites[i], true);
+        for (size_t j = 0; j < 3; j++) {
+            CHECK(!g->sites[j]->terms->policy.initial_contact);
+        }
+        CHECK(g->sites[3]->terms->policy.initial_contact);
+    }
+    CHECK_EQUAL(identities_of(g->sites[0])->same_identity_up, 2);
+    g->sites[1]->established_count = 0;
+    terms_site_is_up(g->sites[1], false);
+    CHECK(!g->sites[0]->terms->policy.initial_contact);
+    g->sites[2]->established_count = 0;
+    terms_site_is_up(g->sites[2], false);
+    for (size_t j = 0; j < 3; j++) {
+        CHECK(g->sites[j]->terms->policy.initial_contact);
+    }
+    /* Made anew with a configuration, the lists count what is up. */
+    g->sites[2]->established_count = 1;
+    identities_clear(g);
+    for (size_t i = 0; i < g->site_count; i++) {
+        identities_add(g, g->sites[i]);
+    }
+    CHECK_EQUAL(identities_of(g->sites[0])->same_identity_up, 1);
+    g->sites[2]->established_count = 0;
+    terms_site_is_up(g->sites[2], false);
+    CHECK_EQUAL(identities_of(g->sites[0])->same_identity_up, 0);
+    done(g);
+}

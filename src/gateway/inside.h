@@ -259,6 +259,7 @@ struct site {
     const char *name; /* the same as config->name */
     size_t index; /* in the order of the configuration */
     uint32_t number; /* id of its policy, as long as it exists */
+    uint32_t same_identity_up; /* of the first in the list: how many have an IKE SA */
     struct selectors selectors;
     struct ike_identity *expected; /* NULL: any */
     struct site *next_same_identity;
@@ -514,6 +515,8 @@ struct responder_terms *responder_terms_hold(struct responder_terms *terms);
 void responder_terms_release(struct responder_terms *terms);
 /* Whether we have another IKE SA with the peer of this site (RFC 7296 2.4). */
 void terms_refresh_initial_contact(struct site *site);
+/* After established_count changed from 0 or to 0. */
+void terms_site_is_up(struct site *site, bool up);
 
 /* ---- proposals.c ---- */
 /* NULL when there is no memory. */
@@ -560,6 +563,11 @@ void identities_add(struct gateway *g, struct site *site);
 MUST_USE bool identity_is_implied(const struct config_site *config);
 /* The sites that expect this identity, as a list by next_same_identity. */
 struct site *identities_expecting(const struct gateway *g, const struct ike_identity *id);
+/* The list that the site is in. */
+struct site *identities_of(const struct site *site);
+/* The site has its first IKE SA, or none any more: true when this tells the others of its list
+ * something new. */
+MUST_USE bool identities_count_up(struct site *site, bool up);
 /* Whether the peer of the site is known to be at this address. */
 MUST_USE bool identities_is_at(const struct site *site, const struct endpoint *peer);
 /* Which site is meant; NULL when none is. */

@@ -117,7 +117,9 @@ void site_leave(struct ike *ike)
     ike->site = NULL;
     if (ike->established) {
         site->established_count--;
-        terms_refresh_initial_contact(site);
+        if (site->established_count == 0) {
+            terms_site_is_up(site, false);
+        }
     }
     if (site->dialled == ike) {
         site->dialled = NULL;
@@ -339,7 +341,9 @@ void site_established(struct ike *ike, uint64_t now_ms)
         /* The peer was faster. What was not answered yet cannot have been established there. */
         dial_cancel(site);
     }
-    terms_refresh_initial_contact(site);
+    if (site->established_count == 1) {
+        terms_site_is_up(site, true);
+    }
     site_think_later(site);
 }
 

@@ -414,24 +414,31 @@ void responder_terms_release(struct responder_terms *terms)
     free(terms);
 }
 
-/* INITIAL_CONTACT speaks of a pair of identities, and two sites may have the same peer. */
-void terms_refresh_initial_contact(struct site *site)
+static void set_initial_contact(struct site *site, bool alone)
 {
-    struct gateway *g = site->gateway;
-    struct site *first =
-        site->expected == NULL ? g->any_identity : identities_expecting(g, site->expected);
-    bool alone = true;
-
-    for (struct site *other = first; other != NULL; other = other->next_same_identity) {
-        alone = alone && other->established_count == 0;
-    }
-    alone = alone && site->established_count == 0;
-    for (struct site *other = first; other != NULL; other = other->next_same_identity) {
-        if (other->terms != NULL) {
-            other->terms->policy.initial_contact = alone;
-        }
-    }
     if (site->terms != NULL) {
         site->terms->policy.initial_contact = alone;
     }
+}
+
+/* INITIAL_CONTACT speaks of a pair of identities, and two sites may have the same peer. */
+void terms_refresh_initial_contact(struct site *site)
+{
+    const struct site *first = identities_of(site);
+
+    set_initial_contact(site, site->established_count == 0 &&
+                                  (first == NULL || first->same_identity_up == 0));
+}
+
+/* Thousands of sites may have one peer: all are told by the first that comes up and by the last
+ * that goes. Between the two each asks when it begins. */
+void terms_site_is_up(struct site *site, bool up)
+{
+    if (identities_count_up(site, up)) {
+        for (struct site *other = identities_of(site); other != NULL;
+             other = other->next_same_identity) {
+            set_initial_contact(other, !up);
+        }
+    }
+    terms_refresh_initial_contact(site);
 }
