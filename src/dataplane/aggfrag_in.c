@@ -32,6 +32,12 @@ bool aggfrag_in_init(struct aggfrag_in *in, const struct aggfrag_settings *setti
     return true;
 }
 
+size_t aggfrag_in_bytes(const struct aggfrag_in *in)
+{
+    return (in->window + 1) * (sizeof(*in->held) + (size_t)AGGFRAG_HELD_BYTES_MAX) +
+           AGGFRAG_PACKET_BYTES_MAX;
+}
+
 void aggfrag_in_fini(struct aggfrag_in *in)
 {
     free(in->held);

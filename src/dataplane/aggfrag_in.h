@@ -60,6 +60,8 @@ struct aggfrag_in {
 /* The first sequence number is 1. False: no memory. */
 MUST_USE bool aggfrag_in_init(struct aggfrag_in *in, const struct aggfrag_settings *settings);
 void aggfrag_in_fini(struct aggfrag_in *in);
+/* Memory behind it. */
+size_t aggfrag_in_bytes(const struct aggfrag_in *in);
 
 enum aggfrag_arrival {
     AGGFRAG_TAKEN = 0,

@@ -89,6 +89,11 @@ bool aggfrag_out_init(struct aggfrag_out *out, const struct aggfrag_settings *se
     return true;
 }
 
+size_t aggfrag_out_bytes(const struct aggfrag_out *out)
+{
+    return out->ring_bytes + out->lengths_max * sizeof(*out->lengths);
+}
+
 void aggfrag_out_start(struct aggfrag_out *out, uint64_t now_us)
 {
     tfrc_init(&out->tfrc, out->tfrc.rate_min, out->tfrc.rate_max, out->outer_bytes, now_us);

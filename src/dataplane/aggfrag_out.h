@@ -41,6 +41,8 @@ struct aggfrag_out {
 MUST_USE bool aggfrag_out_init(struct aggfrag_out *out, const struct aggfrag_settings *settings,
                                uint32_t outer_bytes, uint32_t payload_bytes, uint64_t now_us);
 void aggfrag_out_fini(struct aggfrag_out *out);
+/* Memory behind it. */
+size_t aggfrag_out_bytes(const struct aggfrag_out *out);
 /* The pace begins now: for one that was made long before its first packet. */
 void aggfrag_out_start(struct aggfrag_out *out, uint64_t now_us);
 /* The path MTU or the overhead has changed. */

@@ -193,6 +193,9 @@ void dataplane_set_link_mtu(struct dataplane *dp, uint16_t mtu);
  * Packets out of a tunnel never come from it. */
 void dataplane_set_own_address(struct dataplane *dp, const struct address *inside);
 
+/* An SA that sent nothing for so long tells when it sends again. */
+#define DATAPLANE_IDLE_MS 20000
+
 /* What workers have to say; each at most once per cause until it is answered by a change. */
 enum dataplane_note_kind {
     NOTE_SOFT_LIFETIME, /* spi_in: rekey */
@@ -203,6 +206,7 @@ enum dataplane_note_kind {
                      when it populates from packets 16, with the packet's selectors */
     NOTE_ACQUIRE_OWN, /* policy_id, resource: this sealing worker has no SA of its own; at most one
                          a second and policy */
+    NOTE_SENDS_AGAIN, /* spi_in: the first packet out for DATAPLANE_IDLE_MS, or ever */
     NOTE_UNKNOWN_SPI, /* peer, spi: at most one a second */
 };
 struct dataplane_note {

@@ -408,7 +408,7 @@ static bool send_on(struct dataplane_worker *worker, struct nest *n, uint64_t no
         worker_drop_of(worker, &n->work, DROP_CRYPTO_FAILED);
         return false;
     }
-    atomic_store_explicit(&n->sa->last_out_ms, now_ms, memory_order_relaxed);
+    sends_now(worker, n->sa, now_ms);
     if (outer != NULL) {
         go_outward(n, outer);
         return true;

@@ -210,6 +210,18 @@ static bool next_sequence(struct sa *sa, bool shared, uint64_t *sequence)
     return *sequence <= sa->sequence_max;
 }
 
+/* Who looks whether a peer answers need not look at an SA that sends nothing. */
+void sends_now(struct dataplane_worker *worker, struct sa *sa, uint64_t now_ms)
+{
+    if (now_ms >= tally_read(&sa->last_out_ms) + DATAPLANE_IDLE_MS) {
+        struct dataplane_note note = {
+            .kind = NOTE_SENDS_AGAIN, .spi_in = sa->spi_in, .policy_id = sa->policy_id};
+
+        (void)worker_note(worker, &note);
+    }
+    atomic_store_explicit(&sa->last_out_ms, now_ms, memory_order_relaxed);
+}
+
 enum drop_reason spend_life(struct dataplane_worker *worker, struct sa *sa, uint32_t bytes,
                             uint64_t *sequence)
 {
@@ -280,7 +292,7 @@ static void wrap(struct dataplane_worker *worker, struct sa *sa, struct packet *
     packet->outer_protocol = sa->shape.encapsulated ? IP_PROTOCOL_UDP : IP_PROTOCOL_ESP;
     packet->tos = ecn_encapsulate(head->tos, sa->shape.copy_dscp);
     packet->dont_fragment = dont_fragment;
-    atomic_store_explicit(&sa->last_out_ms, now_ms, memory_order_relaxed);
+    sends_now(worker, sa, now_ms);
     worker->work_count++;
 }
 
@@ -659,7 +671,7 @@ static bool take_block(struct dataplane_worker *worker, struct sa *sa, size_t mo
     };
     tally(&worker->doors.from_tun, count, false);
     worker->taken += count;
-    atomic_store_explicit(&sa->last_out_ms, now_ms, memory_order_relaxed);
+    sends_now(worker, sa, now_ms);
     cut_block(worker, sa, (uint32_t)count, sequence, &way);
     return true;
 }

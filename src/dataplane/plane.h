@@ -284,6 +284,8 @@ void tap_publish(struct dataplane_worker *worker);
 
 /* ---- outbound.c ---- */
 
+/* A packet of the SA leaves. */
+void sends_now(struct dataplane_worker *worker, struct sa *sa, uint64_t now_ms);
 /* The next sequence number, or why there is none. DROP_NONE when the packet may go. */
 MUST_USE enum drop_reason spend_life(struct dataplane_worker *worker, struct sa *sa, uint32_t bytes,
                                      uint64_t *sequence);

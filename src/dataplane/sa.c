@@ -180,13 +180,26 @@ static struct sa_more *more_new(const struct child_sa *child)
     return more;
 }
 
+static size_t more_bytes(const struct sa_more *more)
+{
+    const struct sa_aggfrag *a = more->aggfrag;
+
+    return sizeof(*more) +
+           (a == NULL ? 0 : sizeof(*a) + aggfrag_out_bytes(&a->out) + aggfrag_in_bytes(&a->in));
+}
+
 /* The keys of both directions; false when one has the wrong length or there is no memory. */
 static bool sa_set_keys(struct sa *sa, const struct child_sa *child)
 {
     if (sa->shape.protocol == IP_PROTOCOL_AH) {
         sa->more->auth_keys[0] = auth_key_new(child->suite.integrity, child->key_in);
         sa->more->auth_keys[1] = auth_key_new(child->suite.integrity, child->key_out);
-        return sa->more->auth_keys[0] != NULL && sa->more->auth_keys[1] != NULL;
+        if (sa->more->auth_keys[0] == NULL || sa->more->auth_keys[1] == NULL) {
+            return false;
+        }
+        sa->bytes +=
+            auth_key_bytes(sa->more->auth_keys[0]) + auth_key_bytes(sa->more->auth_keys[1]);
+        return true;
     }
     sa->key_in = protect_key_new(&child->suite, child->key_in);
     sa->key_out = protect_key_new(&child->suite, child->key_out);
@@ -237,7 +250,7 @@ struct sa *sa_new(const struct child_sa *child)
 
     if (!shape.plain) {
         sa->more = more_new(child);
-        sa->bytes += sizeof(*sa->more);
+        sa->bytes += sa->more == NULL ? 0 : more_bytes(sa->more);
     }
     if ((!shape.plain && sa->more == NULL) || !sa_set_keys(sa, child)) {
         sa_free(sa);

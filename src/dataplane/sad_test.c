@@ -736,6 +736,82 @@ TEST(an_sa_pair_is_small)
     testbed_close(&t);
 }
 
+/* What an SA like this takes beyond what it takes in any case; and all of it is given back. */
+static size_t memory_of(const struct child_sa *like)
+{
+    static const uint8_t key[64] = {1};
+    struct tunnel tunnel = {.suite = like->suite, .outer_family = FAMILY_IPV4};
+    struct child_sa child;
+    struct testbed t;
+
+    testbed_open(&t, 1);
+    size_t before = dataplane_memory_bytes(t.a.dp);
+    size_t key_bytes =
+        suite_encryption_key_bytes(&like->suite) + suite_integrity_key_bytes(&like->suite);
+
+    testbed_child(&tunnel, true, &child);
+    child.spi_in = dataplane_reserve_spi(t.a.dp);
+    child.spi_out = 0x12345678;
+    child.protocol = like->protocol;
+    child.aggfrag = like->aggfrag;
+    child.key_in = child.key_out = (struct slice){key, key_bytes};
+    CHECK(key_bytes <= sizeof(key));
+    CHECK(dataplane_install(t.a.dp, &child));
+    size_t bytes = dataplane_memory_bytes(t.a.dp) - before;
+
+    dataplane_remove(t.a.dp, child.spi_in);
+    CHECK_EQUAL(dataplane_memory_bytes(t.a.dp), before);
+    testbed_close(&t);
+    return bytes;
+}
+
+TEST(keys_of_ah_and_queues_of_iptfs_are_counted)
+{
+    static const uint8_t key[32] = {1};
+    struct child_sa esp = {.protocol = IP_PROTOCOL_ESP, .suite = plain.suite};
+    struct child_sa ah = {.protocol = IP_PROTOCOL_AH,
+                          .suite = {.integrity = INTEGRITY_HMAC_SHA2_256_128}};
+    struct child_sa iptfs = esp;
+    struct auth_key *auth = auth_key_new(ah.suite.integrity, (struct slice){key, sizeof(key)});
+
+    CHECK(auth != NULL);
+    CHECK(memory_of(&ah) >= sizeof(struct sa) + sizeof(struct sa_more) + 2 * auth_key_bytes(auth));
+    auth_key_free(auth);
+    iptfs.aggfrag = (struct aggfrag_settings){
+        .enabled = true, .rate_bits = 1000000, .queue_bytes = 1 << 20, .reorder_window = 4};
+    size_t small = memory_of(&iptfs);
+
+    /* The queue of what goes out; and what comes in too early, with a packet that is not whole. */
+    CHECK(small - memory_of(&esp) >= (1 << 20) + 5 * AGGFRAG_HELD_BYTES_MAX);
+    iptfs.aggfrag.queue_bytes *= 2;
+    iptfs.aggfrag.reorder_window += 2;
+    CHECK(memory_of(&iptfs) - small >= (1 << 20) + 2 * AGGFRAG_HELD_BYTES_MAX);
+}
+
+TEST(an_sa_tells_when_it_sends_again)
+{
+    struct testbed t;
+    struct dataplane_note note;
+
+    testbed_open(&t, 1);
+    t.now_ms += DATAPLANE_IDLE_MS;
+    CHECK(testbed_join(&t, &plain));
+    CHECK(one_arrives(&t, 100));
+    CHECK(testbed_note(&t.a, NOTE_SENDS_AGAIN, &note));
+    CHECK_EQUAL(note.spi_in, t.a.spi_in);
+    for (unsigned i = 0; i < 5; i++) {
+        t.now_ms += DATAPLANE_IDLE_MS - 1;
+        CHECK(one_arrives(&t, 100));
+        CHECK(!testbed_note(&t.a, NOTE_SENDS_AGAIN, NULL));
+    }
+    t.now_ms += DATAPLANE_IDLE_MS;
+    CHECK(one_arrives(&t, 100));
+    CHECK(one_arrives(&t, 100));
+    CHECK(testbed_note(&t.a, NOTE_SENDS_AGAIN, &note));
+    CHECK(!testbed_note(&t.a, NOTE_SENDS_AGAIN, NULL));
+    testbed_close(&t);
+}
+
 TEST(what_the_caller_could_not_send_counts_as_dropped_and_no_longer_as_sent)
 {
     struct testbed t;

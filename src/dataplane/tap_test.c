@@ -35,6 +35,11 @@ TEST(off_it_has_nothing_and_costs_no_wake)
     testbed_open(&t, 1);
     CHECK(testbed_join(&t, &plain));
     (void)send(&t, clear, 100);
+    testbed_give(&t.a);
+    /* That the SA sends for the first time is told, whatever is tapped. */
+    CHECK(testbed_note(&t.a, NOTE_SENDS_AGAIN, NULL));
+    CHECK(!dataplane_has_notes(t.a.worker));
+    (void)send(&t, clear, 100);
     CHECK(!dataplane_tap_is_on(t.a.dp));
     CHECK(!dataplane_tap_next(t.a.dp, &record));
     CHECK(!dataplane_has_notes(t.a.worker));

@@ -1,5 +1,5 @@
 /* Two whole gateways and what becomes of their site. */
-#include "gateway/gateway.h"
+#include "gateway/inside.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -194,6 +194,94 @@ TEST(a_flow_that_is_one_way_by_nature_is_left_alone)
     }
     CHECK(gateway_pair_site(&pair, 0).ike.spi_i == spi);
     CHECK(pair.nodes[0].sends < sends + 12);
+    close_both();
+}
+
+static unsigned looks_within(struct site *site, uint64_t for_ms)
+{
+    unsigned looks = 0;
+    uint64_t until_ms = pair.now_ms + for_ms;
+
+    while (pair.now_ms < until_ms) {
+        uint64_t next_ms = site->silence_look_ms;
+
+        gateway_pair_run(&pair, 100);
+        looks += site->silence_look_ms > next_ms ? 1 : 0;
+    }
+    return looks;
+}
+
+TEST(a_site_that_sends_nothing_is_seldom_looked_at)
+{
+    open_up(34);
+    struct site *site = pair.nodes[0].gateway->sites[0];
+
+    CHECK(gateway_pair_passes(&pair, 0));
+    CHECK(looks_within(site, 30000) <= 21);
+    unsigned looks = looks_within(site, 600000);
+
+    CHECK(looks >= 19);
+    CHECK(looks <= 21);
+    /* While it sends, as often as ever. */
+    looks = 0;
+    for (unsigned i = 0; i < 100; i++) {
+        CHECK(gateway_pair_passes(&pair, 0));
+        looks += looks_within(site, 200);
+    }
+    CHECK(looks >= 12);
+    close_both();
+}
+
+/* RFC 7296 2.4: the question is asked as soon after hours as after seconds. */
+TEST(a_site_that_sends_again_is_looked_at_within_seconds)
+{
+    open_up(35);
+    struct site *site = pair.nodes[0].gateway->sites[0];
+
+    CHECK(gateway_pair_passes(&pair, 0));
+    gateway_pair_run(&pair, 200000);
+    for (unsigned phase = 0; phase < 5; phase++) {
+        gateway_pair_run(&pair, 61000 + phase * 7000);
+        CHECK(gateway_pair_passes(&pair, 0));
+        CHECK(site->silence_look_ms <= pair.now_ms + 1500);
+    }
+    gateway_pair_run(&pair, 67000);
+    CHECK(site->silence_look_ms > pair.now_ms + 1500);
+    gateway_pair_crash(&pair, 1);
+    unsigned sends = pair.nodes[0].sends;
+    uint64_t began_ms = pair.now_ms, asked_ms = 0;
+
+    while (pair.now_ms < began_ms + 10000 && asked_ms == 0) {
+        gateway_pair_offer(&pair, 0);
+        gateway_pair_run(&pair, 100);
+        asked_ms = site->silence_ask_ms != 0 ? pair.now_ms : 0;
+    }
+    CHECK(pair.nodes[0].sends > sends);
+    CHECK(asked_ms > 0);
+    CHECK(asked_ms - began_ms <= 2500);
+    close_both();
+}
+
+/* Nothing is sent, but a question of liveness has no answer: he is called anew before it is given
+ * up. */
+TEST(a_site_that_sends_nothing_learns_of_silence_from_requests_that_are_repeated)
+{
+    open_up(36);
+    struct site *site = pair.nodes[0].gateway->sites[0];
+
+    gateway_pair_run(&pair, 100000);
+    gateway_pair_crash(&pair, 1);
+    struct ikev2_sa_info info = {0};
+    uint64_t until_ms = pair.now_ms + 400000;
+
+    while (pair.now_ms < until_ms && info.retransmissions < 2) {
+        gateway_pair_run(&pair, 100);
+        CHECK(site->used != NULL);
+        ikev2_sa_get_info(site->used->ike->machine, &info);
+    }
+    CHECK_EQUAL(info.retransmissions, 2);
+    gateway_pair_run(&pair, 1600);
+    CHECK(site->silent);
     close_both();
 }
 

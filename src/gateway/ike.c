@@ -561,7 +561,9 @@ void ike_time(struct ike *ike, uint64_t now_ms)
         }
     }
     ikev2_sa_time(ike->machine, now_ms, fresh_actions(ike));
-    (void)settle(ike, now_ms);
+    if (settle(ike, now_ms)) {
+        silence_request_repeated(ike, now_ms);
+    }
 }
 
 void ike_keepalive(struct ike *ike, uint64_t now_ms)

@@ -683,6 +683,9 @@ void site_child_failed(struct ike *ike, const char *child, const struct ikev2_fa
 void silence_begin(struct site *site, uint64_t now_ms);
 void silence_end(struct site *site);
 void silence_look(struct site *site, uint64_t now_ms);
+/* Its peer may be about to be silent: something is sent again, or a request is repeated. */
+void silence_look_soon(struct ike *ike, uint64_t now_ms);
+void silence_request_repeated(struct ike *ike, uint64_t now_ms);
 /* After `used` changed. */
 void site_used_changed(struct site *site, uint64_t now_ms);
 void site_trouble(struct site *site, enum reason reason, const struct endpoint *peer,

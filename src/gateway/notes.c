@@ -102,6 +102,11 @@ static void take(struct gateway *g, const struct dataplane_note *note, uint64_t 
     case NOTE_ACQUIRE_OWN:
         acquire(g, note, now_ms);
         break;
+    case NOTE_SENDS_AGAIN:
+        if (child != NULL) {
+            silence_look_soon(child->ike, now_ms);
+        }
+        break;
     case NOTE_UNKNOWN_SPI:
         notes_hint(g, LOOK_UNKNOWN_SPI, &note->peer, now_ms);
         break;

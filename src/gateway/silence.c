@@ -4,10 +4,17 @@
  * interval, so a one-way flow makes us ask at once (RFC 7296 2.4), and an unanswered question makes
  * us call the peer anew beside the old IKE SA. The old one is neither closed nor hurt by that: what
  * was established twice is decided in duplicates.c, and a peer who answers in time stays as he is.
+ *
+ * Who sends nothing cannot be left without an answer: a site that is idle is looked at when the
+ * data plane says that it sends again, when a request is repeated, and seldom besides, because what
+ * the data plane says may be lost. A hundred thousand idle sites cost nothing worth naming.
  */
 #include "gateway/inside.h"
 
 #define LOOK_MS 1500
+#define IDLE_LOOK_MS 30000
+/* Longer than what the data plane calls idle: its clock may be a little behind. */
+#define IDLE_MS (DATAPLANE_IDLE_MS + 10000)
 #define ONE_WAY_MS 2000
 #define ASK_AGAIN_MS 10000
 #define ASK_AGAIN_MAX_MS 160000
@@ -49,6 +56,27 @@ static void ask(struct site *site, struct ike *ike, uint64_t now_ms)
     }
 }
 
+void silence_look_soon(struct ike *ike, uint64_t now_ms)
+{
+    struct site *site = ike->site;
+
+    if (site != NULL && site->used != NULL && site->used->ike == ike &&
+        site->silence_look_ms > now_ms + LOOK_MS) {
+        site->silence_look_ms = now_ms + LOOK_MS;
+        site_think_later(site);
+    }
+}
+
+void silence_request_repeated(struct ike *ike, uint64_t now_ms)
+{
+    struct ikev2_sa_info info;
+
+    ikev2_sa_get_info(ike->machine, &info);
+    if (info.open_exchange != 0 && info.retransmissions > 0) {
+        silence_look_soon(ike, now_ms);
+    }
+}
+
 void silence_look(struct site *site, uint64_t now_ms)
 {
     struct ikev2_sa_info info;
@@ -59,7 +87,8 @@ void silence_look(struct site *site, uint64_t now_ms)
     }
     struct ike *ike = site->used->ike;
 
-    site->silence_look_ms = now_ms + LOOK_MS;
+    bool is_idle = children_last_out_ms(ike) + IDLE_MS <= now_ms;
+
     if (is_one_way(ike, now_ms)) {
         ask(site, ike, now_ms);
         path_suspect(ike, now_ms);
@@ -68,7 +97,8 @@ void silence_look(struct site *site, uint64_t now_ms)
         site->silence_wait_ms = ASK_AGAIN_MS;
     }
     ikev2_sa_get_info(ike->machine, &info);
-    bool silent = info.open_exchange != 0 && info.retransmissions >= RETRANSMISSIONS;
+    bool repeats = info.open_exchange != 0 && info.retransmissions > 0;
+    bool silent = repeats && info.retransmissions >= RETRANSMISSIONS;
 
     if (silent && !site->silent) {
         site->backoff_ms = 0;
@@ -77,5 +107,6 @@ void silence_look(struct site *site, uint64_t now_ms)
         dial_cancel(site);
     }
     site->silent = silent;
+    site->silence_look_ms = now_ms + (is_idle && !repeats ? IDLE_LOOK_MS : LOOK_MS);
     site_think_later(site);
 }
