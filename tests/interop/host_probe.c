@@ -18,10 +18,12 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -659,6 +661,55 @@ static void check_full_ring(struct ends *e)
           datagram_send(&e->a, out, 1) == 0 && receive(&e->b, 1) == 1 && same_bytes(in[0], 1, 64));
 }
 
+#define WAKES 20000
+
+/* One by one, with pauses from none to longer than the reader takes to fall asleep. */
+static void *send_singly(void *context)
+{
+    struct ends *e = context;
+    uint64_t random = 1;
+
+    for (size_t i = 0; i < WAKES; i++) {
+        uint64_t until_us = clock_now_us() + (random >> 33) % 60;
+
+        random = random * 6364136223846793005u + 1442695040888963407u;
+        while (clock_now_us() < until_us) {
+        }
+        if (datagram_send(&e->a, out, 1) != 0) {
+            break;
+        }
+    }
+    return NULL;
+}
+
+/* As a worker waits: epoll tells only of what wakes it. */
+static void check_wakes(struct ends *e)
+{
+    char what[96];
+    int loop = epoll_create1(EPOLL_CLOEXEC);
+    struct epoll_event event = {.events = EPOLLIN};
+    pthread_t sender;
+    size_t count = 0;
+    bool is_late = false;
+
+    reset();
+    fill(0, 64, &e->from, &e->to, 0, true);
+    bool ok = loop >= 0 && epoll_ctl(loop, EPOLL_CTL_ADD, e->b.fd, &event) == 0 &&
+              pthread_create(&sender, NULL, send_singly, e) == 0;
+    while (ok && count < WAKES && !is_late) {
+        size_t too_long = 0;
+
+        is_late = epoll_wait(loop, &event, 1, 2000) == 0;
+        do {
+            count += datagram_receive(&e->b, in, BATCH_PACKETS, &too_long);
+        } while (datagram_has_more(&e->b));
+    }
+    ok = ok && pthread_join(sender, NULL) == 0;
+    (void)close(loop);
+    snprintf(what, sizeof(what), "%s: whoever sleeps is woken for each of many packets", e->name);
+    check(what, ok && !is_late && count == WAKES);
+}
+
 /* What a raw socket would have received comes out of the ring. */
 static void check_ring(struct ends *raw, const char *space_b)
 {
@@ -723,6 +774,7 @@ static void check_ring(struct ends *raw, const char *space_b)
     check(what, sent && datagram_receive(&e.b, in, 1, &too_long) == 0 && too_long == 0 &&
                     datagram_receive(&raw->b, in, 1, &too_long) == 0 && too_long == 1);
     check_full_ring(&e);
+    check_wakes(&e);
     datagram_close(&e.b);
 }
 
