@@ -297,6 +297,9 @@ void dataplane_outbound(struct dataplane_worker *worker, struct packet *const *p
 void dataplane_outbound_begin(struct dataplane_worker *worker, uint64_t now_ms,
                               struct dataplane_output *out);
 MUST_USE bool dataplane_outbound_is_full(const struct dataplane_worker *worker);
+/* How many segments of super-packets fill a batch well: pieces of several then leave in one call,
+ * as long as the system takes them. */
+#define DATAPLANE_SEGMENTS_MAX 192
 /* A packet of the pool, of one piece. */
 void dataplane_outbound_packet(struct dataplane_worker *worker, struct packet *packet);
 /* A super-packet, or one of which nothing is known but what its fields say (dataplane/super.h). It

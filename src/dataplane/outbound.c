@@ -670,7 +670,6 @@ static bool take_block(struct dataplane_worker *worker, struct sa *sa, size_t mo
         .dont_fragment = sa_dont_fragment(sa, cut->ip.dont_fragment),
     };
     tally(&worker->doors.from_tun, count, false);
-    worker->taken += count;
     sends_now(worker, sa, now_ms);
     cut_block(worker, sa, (uint32_t)count, sequence, &way);
     return true;

@@ -23,7 +23,7 @@
 #define WORKER_PACKETS 640 /* a full output, a batch being received and a batch to be sent */
 /* Small ones, for segments that are cut where they are to stand: close together, so that a batch
  * of them takes few pages and the cache holds it. */
-#define WORKER_SMALL_PACKETS 192 /* two batches, and some on their way */
+#define WORKER_SMALL_PACKETS (DATAPLANE_SEGMENTS_MAX + BATCH_PACKETS)
 #define SMALL_BYTES (PACKET_HEADROOM_BYTES + 1600 + PACKET_TAILROOM_BYTES)
 #define WORKER_NOTES 256
 #define WORKER_EXAMPLES 64

@@ -555,11 +555,11 @@ struct outgoing {
 
 struct send_batch {
     struct packet *const *packets;
-    struct iovec parts[BATCH_PACKETS];
-    struct sockaddr_storage names[BATCH_PACKETS];
-    struct control controls[BATCH_PACKETS];
-    struct mmsghdr messages[BATCH_PACKETS];
-    struct outgoing outgoing[BATCH_PACKETS];
+    struct iovec parts[DATAGRAM_SEND_MAX];
+    struct sockaddr_storage names[DATAGRAM_SEND_MAX];
+    struct control controls[DATAGRAM_SEND_MAX];
+    struct mmsghdr messages[DATAGRAM_SEND_MAX];
+    struct outgoing outgoing[DATAGRAM_SEND_MAX];
     size_t count;
     bool has_waited; /* for room in the socket's buffer: once, not for each packet */
 };
@@ -579,7 +579,8 @@ static size_t count_alike(struct packet *const *packets, size_t first, size_t en
     size_t total = head->length;
     size_t next = first + 1;
 
-    while (next < end && packets[next]->length <= head->length &&
+    /* More segments than a batch in one piece not every kernel takes. */
+    while (next < end && next - first < BATCH_PACKETS && packets[next]->length <= head->length &&
            total + packets[next]->length <= SUPER_BYTES_MAX && same_road(head, packets[next])) {
         total += packets[next]->length;
         next++;
@@ -798,7 +799,7 @@ size_t datagram_send(struct datagram_socket *s, struct packet *const *packets, s
     size_t refused = 0;
     size_t first = 0;
 
-    assert(count <= BATCH_PACKETS);
+    assert(count <= DATAGRAM_SEND_MAX);
     batch.packets = packets;
     batch.has_waited = false;
     for (size_t i = 0; i < count; i++) {

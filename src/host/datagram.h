@@ -81,11 +81,12 @@ MUST_USE size_t datagram_receive(struct datagram_socket *s, struct packet **pack
                                  size_t *too_long);
 /* Datagrams that were received are waiting inside: the descriptor does not tell. */
 MUST_USE bool datagram_has_more(const struct datagram_socket *s);
+#define DATAGRAM_SEND_MAX 256
 /* Sends all to their peers from their local addresses (unset: the system chooses); count <=
- * BATCH_PACKETS. Returns how many the system refused; those are lost. Packets with an outer header
- * go by sockets of DATAGRAM_WHOLE and no others: one that is longer than the MTU of the interface
- * is refused, and then the error queue tells the MTU. The system computes the checksum and the
- * total length of an IPv4 header once more, and gives a packet that may be fragmented an
+ * DATAGRAM_SEND_MAX. Returns how many the system refused; those are lost. Packets with an outer
+ * header go by sockets of DATAGRAM_WHOLE and no others: one that is longer than the MTU of the
+ * interface is refused, and then the error queue tells the MTU. The system computes the checksum
+ * and the total length of an IPv4 header once more, and gives a packet that may be fragmented an
  * identification when it has none. */
 size_t datagram_send(struct datagram_socket *s, struct packet *const *packets, size_t count);
 enum datagram_cut {

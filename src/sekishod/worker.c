@@ -120,7 +120,7 @@ static void flush_to_wire(struct worker *worker)
         struct datagram_socket *s = socket_for(worker, head);
         size_t end = first + 1;
 
-        while (end < out->to_wire_count && end - first < BATCH_PACKETS) {
+        while (end < out->to_wire_count && end - first < DATAGRAM_SEND_MAX) {
             const struct packet *next = out->to_wire[end];
 
             if (next->outer_protocol != head->outer_protocol ||
@@ -310,7 +310,7 @@ static void tun_ready(void *context, unsigned events)
         may_read -= packets < may_read ? packets : may_read;
         /* A long piece that would not fit as a whole begins the next batch. */
         if (dataplane_outbound_is_full(worker->plane) ||
-            (taken > 0 && taken + packets > BATCH_PACKETS)) {
+            (taken > 0 && taken + packets > DATAPLANE_SEGMENTS_MAX)) {
             next_batch(worker);
             taken = 0;
         }
