@@ -88,17 +88,9 @@ TEST(an_order_that_cannot_be_is_refused)
     struct authority_order root_order = {
         .common_name = "Test CA", .begins_s = NOW_S, .ends_s = NOW_S + 100 * DAY_S};
     struct certificate *root = authority_make_root(&root_order, key, &random);
-    static const char *const bad[] = {"",
-                                      "a b",
-                                      "a,DNS:bank.example",
-                                      "a\n",
-                                      "*.example",
-                                      "@host",
-                                      "user@",
-                                      "a:b",
-                                      "a;b",
-                                      "otherName"
-                                      ":x"};
+    static const char *const bad[] = {
+        "",    "a b", "a,DNS:bank.example", "a\n", "*.example", "@host", "user@",
+        "a:b", "a;b", "otherName:x"};
 
     CHECK(root != NULL);
     for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
