@@ -304,9 +304,10 @@ static bool add_matrix_product(struct vector *sum, const struct vector *v, unsig
 {
     struct polynomial entry;
 
-    for (uint8_t i = 0; i < rank; i++) {
-        for (uint8_t j = 0; j < rank; j++) {
-            if (!sample_ntt(&entry, rho, transposed ? i : j, transposed ? j : i)) {
+    for (unsigned i = 0; i < rank; i++) {
+        for (unsigned j = 0; j < rank; j++) {
+            if (!sample_ntt(&entry, rho, (uint8_t)(transposed ? i : j),
+                            (uint8_t)(transposed ? j : i))) {
                 return false;
             }
             add_product(&sum->of[i], &entry, &v->of[j]);

@@ -209,9 +209,9 @@ bool signature_read_hashes(struct slice data, uint32_t *set)
 
 void signature_write_hashes(struct writer *w, uint32_t set)
 {
-    for (uint16_t hash = SIGNATURE_HASH_SHA1; hash <= SIGNATURE_HASH_IDENTITY; hash++) {
+    for (unsigned hash = SIGNATURE_HASH_SHA1; hash <= SIGNATURE_HASH_IDENTITY; hash++) {
         if ((set & SIGNATURE_HASH_BIT(hash)) != 0) {
-            write_u16(w, hash);
+            write_u16(w, (uint16_t)hash);
         }
     }
 }

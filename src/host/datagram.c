@@ -72,6 +72,29 @@ struct super_datagrams {
     uint8_t room[SUPERS][SUPER_ROOM];
 };
 
+/* One message of the batch: one packet, or several of equal size to one peer that the system cuts
+ * apart again. */
+struct outgoing {
+    size_t first, count;
+};
+
+struct send_batch {
+    struct packet *const *packets;
+    struct iovec parts[DATAGRAM_SEND_MAX];
+    struct sockaddr_storage names[DATAGRAM_SEND_MAX];
+    struct control controls[DATAGRAM_SEND_MAX];
+    struct mmsghdr messages[DATAGRAM_SEND_MAX];
+    struct outgoing outgoing[DATAGRAM_SEND_MAX];
+    size_t count;
+    bool has_waited; /* for room in the socket's buffer: once, not for each packet */
+};
+
+/* In the socket and not in the thread: a thread that never sends has no use for it, and only
+ * touched pages cost memory. */
+struct sending {
+    struct send_batch together, singly;
+};
+
 static bool set_option(int fd, int level, int option, int value)
 {
     return setsockopt(fd, level, option, &value, sizeof(value)) == 0;
@@ -117,6 +140,9 @@ bool datagram_init(struct datagram_socket *s, int fd, enum family family, uint8_
     *s = (struct datagram_socket){.fd = fd, .family = family, .protocol = protocol};
     s->discovery = family == FAMILY_IPV4 ? IP_PMTUDISC_OMIT : IPV6_PMTUDISC_WANT;
     bool ok = pthread_mutex_init(&s->lock, NULL) == 0;
+
+    s->sending = calloc(1, sizeof(*s->sending));
+    ok = ok && s->sending != NULL;
 
     if (family == FAMILY_IPV4) {
         ok = ok && set_option(fd, IPPROTO_IP, IP_PKTINFO, 1) &&
@@ -170,7 +196,9 @@ void datagram_close(struct datagram_socket *s)
         (void)pthread_mutex_destroy(&s->lock);
     }
     free(s->supers);
+    free(s->sending);
     s->supers = NULL;
+    s->sending = NULL;
     s->fd = -1;
 }
 
@@ -547,23 +575,6 @@ static void write_whole_control(struct msghdr *message, const struct datagram_so
     add_control(message, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof(info));
 }
 
-/* One message of the batch: one packet, or several of equal size to one peer that the system cuts
- * apart again. */
-struct outgoing {
-    size_t first, count;
-};
-
-struct send_batch {
-    struct packet *const *packets;
-    struct iovec parts[DATAGRAM_SEND_MAX];
-    struct sockaddr_storage names[DATAGRAM_SEND_MAX];
-    struct control controls[DATAGRAM_SEND_MAX];
-    struct mmsghdr messages[DATAGRAM_SEND_MAX];
-    struct outgoing outgoing[DATAGRAM_SEND_MAX];
-    size_t count;
-    bool has_waited; /* for room in the socket's buffer: once, not for each packet */
-};
-
 static bool same_road(const struct packet *a, const struct packet *b)
 {
     return a->tos == b->tos && a->dont_fragment == b->dont_fragment &&
@@ -741,18 +752,18 @@ static size_t send_until_refused(const struct datagram_socket *s, struct send_ba
 
 static size_t send_singly(struct datagram_socket *s, struct packet *const *packets, size_t count)
 {
-    static _Thread_local struct send_batch batch;
+    struct send_batch *batch = &s->sending->singly;
     size_t refused = 0;
 
-    batch.packets = packets;
-    batch.has_waited = false;
+    batch->packets = packets;
+    batch->has_waited = false;
     for (size_t i = 0; i < count; i++) {
-        batch.parts[i] = (struct iovec){packet_data(packets[i]), packets[i]->length};
+        batch->parts[i] = (struct iovec){packet_data(packets[i]), packets[i]->length};
     }
-    make_messages(&batch, s, 0, count, false);
-    for (size_t at = 0; at < batch.count; at++) {
-        at = send_until_refused(s, &batch, at);
-        refused += at < batch.count ? 1 : 0;
+    make_messages(batch, s, 0, count, false);
+    for (size_t at = 0; at < batch->count; at++) {
+        at = send_until_refused(s, batch, at);
+        refused += at < batch->count ? 1 : 0;
     }
     return refused;
 }
@@ -795,20 +806,20 @@ static size_t send_run(struct datagram_socket *s, struct send_batch *batch, size
 
 size_t datagram_send(struct datagram_socket *s, struct packet *const *packets, size_t count)
 {
-    static _Thread_local struct send_batch batch;
+    struct send_batch *batch = &s->sending->together;
     size_t refused = 0;
     size_t first = 0;
 
     assert(count <= DATAGRAM_SEND_MAX);
-    batch.packets = packets;
-    batch.has_waited = false;
+    (void)pthread_mutex_lock(&s->lock);
+    batch->packets = packets;
+    batch->has_waited = false;
     for (size_t i = 0; i < count; i++) {
         assert(packets[i]->peer.address.family == s->family);
         assert(packets[i]->has_outer_head == (s->protocol == DATAGRAM_WHOLE));
         assert(!packets[i]->bypass || packets[i]->has_outer_head);
-        batch.parts[i] = (struct iovec){packet_data(packets[i]), packets[i]->length};
+        batch->parts[i] = (struct iovec){packet_data(packets[i]), packets[i]->length};
     }
-    (void)pthread_mutex_lock(&s->lock);
     while (first < count) {
         size_t end = first + 1;
 
@@ -816,7 +827,7 @@ size_t datagram_send(struct datagram_socket *s, struct packet *const *packets, s
                packets[end]->bypass == packets[first]->bypass) {
             end++;
         }
-        refused += send_run(s, &batch, first, end);
+        refused += send_run(s, batch, first, end);
         first = end;
     }
     (void)pthread_mutex_unlock(&s->lock);

@@ -44,6 +44,7 @@ struct datagram_socket {
      * lock, sets it and sends. Without contention that costs a hundredth of the system call that
      * follows. */
     pthread_mutex_t lock;
+    struct sending *sending; /* what a sending takes; under the lock */
     int discovery; /* the value of IP_MTU_DISCOVER that is set */
     atomic_int uplink; /* the interface for packets that go around the tunnel; 0: unknown */
 };

@@ -129,7 +129,7 @@ static void find_length(struct program *p, enum family family)
     queue_if(p, BPF_JNE, R0, PROTOCOL_ESP);
     load_from_head(p, BPF_H, 4);
     copy(p, LENGTH, R0);
-    (void)emit(p, BPF_ALU64 | BPF_ADD | BPF_K, LENGTH, 0, 0, IPV6_HEAD_BYTES);
+    (void)emit(p, BPF_ALU64 | BPF_ADD, LENGTH, 0, 0, IPV6_HEAD_BYTES);
 }
 
 /* Octets `first` to LENGTH of the packet, which may lie in pieces. What the kernel shows us begins
@@ -139,10 +139,10 @@ static void copy_from(struct program *p, int first)
     copy(p, R1, PACKET);
     (void)emit(p, BPF_LDX | BPF_MEM | BPF_W, R2, PACKET, offsetof(struct __sk_buff, len), 0);
     copy(p, R4, LENGTH);
-    (void)emit(p, BPF_ALU64 | BPF_ADD | BPF_K, R4, 0, 0, -first);
+    (void)emit(p, BPF_ALU64 | BPF_ADD, R4, 0, 0, -first);
     (void)emit(p, BPF_ALU64 | BPF_SUB | BPF_X, R2, R4, 0, 0);
     copy(p, R3, RECORD);
-    (void)emit(p, BPF_ALU64 | BPF_ADD | BPF_K, R3, 0, 0, LENGTH_BYTES + first);
+    (void)emit(p, BPF_ALU64 | BPF_ADD, R3, 0, 0, LENGTH_BYTES + first);
     call(p, BPF_FUNC_skb_load_bytes);
 }
 
@@ -152,7 +152,7 @@ static void copy_head(struct program *p)
     copy(p, R1, PACKET);
     set(p, R2, 0);
     copy(p, R3, RECORD);
-    (void)emit(p, BPF_ALU64 | BPF_ADD | BPF_K, R3, 0, 0, LENGTH_BYTES);
+    (void)emit(p, BPF_ALU64 | BPF_ADD, R3, 0, 0, LENGTH_BYTES);
     set(p, R4, IPV6_HEAD_BYTES);
     set(p, R5, BPF_HDR_START_NET);
     call(p, BPF_FUNC_skb_load_bytes_relative);
@@ -164,7 +164,7 @@ static void take_as(struct program *p, enum family family, int map, uint16_t byt
 {
     size_t failed_head = 0;
 
-    (void)emit(p, BPF_LD | BPF_DW | BPF_IMM, R1, BPF_PSEUDO_MAP_FD, 0, map);
+    (void)emit(p, BPF_DW | BPF_IMM, R1, BPF_PSEUDO_MAP_FD, 0, map);
     (void)emit(p, 0, 0, 0, 0, 0);
     set(p, R2, bytes);
     set(p, R3, 0);

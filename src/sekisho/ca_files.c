@@ -1,6 +1,7 @@
 /* Decides where `sekisho ca` keeps its files, and what its index looks like. */
 #include "sekisho/ca_files.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -140,15 +141,42 @@ static int read_key(struct ca_files *files)
     return EXIT_OK;
 }
 
+/* A number of seconds and the blank behind it. */
+static bool read_seconds(const char **at, int64_t *out)
+{
+    char *end = NULL;
+
+    errno = 0;
+    *out = strtoll(*at, &end, 10);
+    if (errno != 0 || end == *at || *end != ' ') {
+        return false;
+    }
+    *at = end + 1;
+    return true;
+}
+
 /* SERIAL BEGINS ENDS REVOKED NAMES */
 static bool read_line(const char *line, struct ca_record *out)
 {
-    int used = 0;
+    size_t serial = strspn(line, "0123456789abcdef");
+    const char *at = line + serial + 1;
 
     *out = (struct ca_record){.revoked_s = 0};
-    return sscanf(line, "%40[0-9a-f] %" SCNd64 " %" SCNd64 " %" SCNd64 " %1023[^\n]%n", out->serial,
-                  &out->begins_s, &out->ends_s, &out->revoked_s, out->names, &used) == 5 &&
-           line[used] == '\0';
+    if (serial == 0 || serial >= sizeof(out->serial) || line[serial] != ' ') {
+        return false;
+    }
+    memcpy(out->serial, line, serial);
+    if (!read_seconds(&at, &out->begins_s) || !read_seconds(&at, &out->ends_s) ||
+        !read_seconds(&at, &out->revoked_s)) {
+        return false;
+    }
+    size_t names = strlen(at);
+
+    if (names == 0 || names >= sizeof(out->names)) {
+        return false;
+    }
+    memcpy(out->names, at, names);
+    return true;
 }
 
 static bool grow(struct ca_files *files)

@@ -8,6 +8,7 @@
 #include "host/background.h"
 #include "host/clock.h"
 #include "host/files.h"
+#include "host/memory.h"
 #include "host/notify.h"
 #include "host/privileges.h"
 
@@ -82,6 +83,7 @@ static bool come_up(struct daemon *daemon, struct config *config, struct backgro
     if (!daemon_open_control(daemon, why, why_bytes)) {
         return false;
     }
+    memory_give_back();
     tell_ready(daemon, site_count);
     if (!daemon->options.foreground) {
         journal_move(daemon->journal, JOURNAL_SYSLOG);

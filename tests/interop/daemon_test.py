@@ -171,8 +171,8 @@ def unheard(lab, host):
 
 # A device takes UDP in one piece since Linux 6.2.
 HAS_USO = tuple(int(n) for n in os.uname().release.split("-")[0].split(".")[:2]) >= (6, 2)
-OFFLOADS = {"all": (True, True, True, True), "tun": (True, True, False, False), "udp": (False, False, True, True),
-            "off": (False,) * 4}
+OFFLOADS = {"all": (True,) * 5, "tun": (True, True, False, False, False), "udp": (False, False, True, True, True),
+            "off": (False,) * 5}
 
 
 def offloads(lab, host):
@@ -182,7 +182,7 @@ def offloads(lab, host):
             gateway = Sekisho(host, CONFIG.replace("site peer", f"offload {word}\nsite peer"), {"peer": KEY},
                               name=f"offload-{word}{len(options)}", options=options).start()
             told = gateway.status().get("offload", {})
-            wanted = expected if not options else (False,) * 4
+            wanted = expected if not options else (False,) * 5
             lab.check(f"offload {word} {' '.join(options)}: status tells what is in use",
                       [(p["in_use"], p["reason"] == "not wanted") for p in told.get("parts", ())]
                       == [(want and (HAS_USO or n != 1), not want) for n, want in enumerate(wanted)], told)

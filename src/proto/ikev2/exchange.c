@@ -57,8 +57,9 @@ static void spare_give(struct block *block)
     if (place == SPARE_BLOCKS) {
         /* One of a size that is wanted no more makes room. */
         free(spares[0]);
-        memmove(spares, spares + 1, (SPARE_BLOCKS - 1) * sizeof(*spares));
-        place = SPARE_BLOCKS - 1;
+        for (place = 0; place < SPARE_BLOCKS - 1; place++) {
+            spares[place] = spares[place + 1];
+        }
     }
     spares[place] = block;
 }

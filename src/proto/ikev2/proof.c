@@ -245,7 +245,9 @@ static void verify(struct ikev2_proof *proof, int64_t now_s)
     } else {
         const struct certificate *borrowed[CERTIFICATES_MAX];
 
-        memcpy(borrowed, list, count * sizeof(list[0]));
+        for (size_t i = 0; i < count; i++) {
+            borrowed[i] = list[i];
+        }
         verify_path(proof, borrowed, count, now_s);
     }
     for (size_t i = 0; i < count; i++) {
