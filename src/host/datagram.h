@@ -65,7 +65,8 @@ MUST_USE bool datagram_lead_to_ring(struct datagram_socket *ring,
                                     const struct datagram_socket *raw);
 /* No longer, where they came changed. Any thread. */
 void datagram_stop_joining(struct datagram_socket *s);
-/* The peers to which datagrams leave singly for now; returns how many. Any thread. */
+/* The peers to which datagrams leave singly until DATAGRAM_SINGLE_MS are over; returns how many.
+ * Any thread. */
 size_t datagram_single_paths(struct datagram_socket *s, uint64_t now_ms,
                              struct address peers[DATAGRAM_SINGLE_PATHS]);
 

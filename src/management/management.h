@@ -38,8 +38,8 @@ struct management_offloads {
         const char *reason; /* why it is not; "" when it is */
     } parts[MANAGEMENT_OFFLOADS_MAX];
     size_t count;
-    /* Peers to which datagrams leave singly for now, because the way to them takes none in one
-     * piece. */
+    /* Peers to which datagrams leave singly, because the way to them took none in one piece within
+     * the last minute. */
     struct address single[MANAGEMENT_OFFLOADS_MAX];
     size_t single_count;
 };

@@ -1,5 +1,5 @@
 /*
- * Decides what a turn of a worker is: collect at most 64 packets of one source, take them through
+ * Decides what a turn of a worker is: collect a batch of packets of one source, take them through
  * the data plane, flush all that came out, and tell that nothing is held any more.
  */
 #include "sekishod/worker.h"
