@@ -19,6 +19,7 @@
  *     create.c         CREATE_CHILD_SA for children
  *     rekey.c          CREATE_CHILD_SA for IKE SAs: which of them is the current one
  *     informational.c  INFORMATIONAL
+ *     extra.c          what only some features keep with a machine
  *     failure.c        what is said when something goes wrong
  *
  * A `struct ikev2_turn` is one event: every function that may act gets it.
@@ -538,6 +539,14 @@ struct ikev2_handshake {
     uint16_t child_notify; /* why the first child is refused, 0 it is not */
 };
 
+/* What only some features keep while the machine lives. It is made when the first of them has
+ * something to keep, so that a plain IKE SA pays for a pointer alone; each feature has a paragraph
+ * of its own, zero means that it keeps nothing, and what it points to goes in ikev2_extra_end(). */
+struct ikev2_extra {
+    /* Authentication anew (RFC 7296 2.8.3, RFC 4478). */
+    uint64_t reauthenticate_ms; /* when we begin it; 0 never */
+};
+
 struct ikev2_pending {
     const struct ikev2_child_policy *policy;
     struct ikev2_packet packet; /* not set: no packet */
@@ -562,8 +571,10 @@ struct ikev2_sa {
     struct endpoint local, peer;
     /* Proven. Kept in a block of its length: most are far shorter than the longest allowed. */
     uint8_t peer_id_type;
+    uint8_t rekey_retries;
     struct slice peer_id_data;
     struct ikev2_handshake *handshake;
+    struct ikev2_extra *extra; /* NULL until something is to be kept; see ikev2_extra() */
     struct ikev2_ike *ikes;
     struct ikev2_ike *current;
     struct ikev2_child *children;
@@ -571,7 +582,6 @@ struct ikev2_sa {
     size_t pending_count;
     size_t pending_capacity;
     struct ikev2_pending *pending; /* children to be made */
-    uint8_t rekey_retries;
     uint64_t heard_ms; /* anything authentic from the peer */
     uint32_t next_question;
     void *buried;
@@ -608,6 +618,11 @@ void ikev2_over_for(struct ikev2_turn *t, enum ikev2_failure_reason reason, uint
 void ikev2_over_with_delete(struct ikev2_turn *t, const struct ikev2_failure *failure);
 /* All that only the handshake needed goes. */
 void ikev2_handshake_end(struct ikev2_turn *t);
+
+/* Made at the first call, all zero; NULL: no memory. Who only looks reads sa->extra. */
+MUST_USE struct ikev2_extra *ikev2_extra(struct ikev2_sa *sa);
+/* Wiped, with what it points to, when the next event comes. */
+void ikev2_extra_end(struct ikev2_sa *sa);
 
 /* A key exchange of the handshake; the answer comes to ikev2_init_answer() or
  * ikev2_intermediate_answer(). */

@@ -121,6 +121,7 @@ void ikev2_over(struct ikev2_turn *t, const struct ikev2_failure *failure)
     sa->pending = NULL;
     sa->pending_count = 0;
     sa->pending_capacity = 0;
+    ikev2_extra_end(sa);
     ikev2_act(t, established ? IKEV2_TELL_CLOSED : IKEV2_TELL_FAILED)->failed.failure = *failure;
 }
 
