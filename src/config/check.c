@@ -745,6 +745,36 @@ static void check_certificates(struct reading *r)
 
 /* ---- the whole ---- */
 
+/* A pair is of one family. */
+static size_t pairs_of(const struct said_networks *lans, const struct said_networks *networks)
+{
+    size_t pairs = 0;
+
+    for (size_t i = 0; i < lans->count && pairs <= CONFIG_PAIRS_MAX; i++) {
+        for (size_t j = 0; j < networks->count && pairs <= CONFIG_PAIRS_MAX; j++) {
+            pairs +=
+                lans->list[i].network.address.family == networks->list[j].network.address.family;
+        }
+    }
+    return pairs;
+}
+
+static void check_pairs(struct reading *r)
+{
+    for (size_t i = 0; i < r->site_count; i++) {
+        const struct site_notes *notes = &r->site_notes[i];
+        const struct said_networks *lans = notes->lans.count > 0 ? &notes->lans : &r->lans;
+
+        if (r->sites[i].children == CHILDREN_PER_PAIR &&
+            pairs_of(lans, &notes->networks) > CONFIG_PAIRS_MAX) {
+            COMPLAIN(r, r->sites[i].place,
+                     "join neighbouring networks, or write: children together",
+                     "'children per-pair' would make more than %d children of site %s",
+                     CONFIG_PAIRS_MAX, r->sites[i].name);
+        }
+    }
+}
+
 static bool keep_lists(struct reading *r)
 {
     struct config_site *sites = arena_take(r->arena, (r->site_count + 1) * sizeof(*sites));
@@ -786,6 +816,7 @@ void check_all(struct reading *r)
     check_hosts(r);
     check_certificates(r);
     check_spis(r);
+    check_pairs(r);
     check_udp_ports(r);
     if (r->config->keep_keys) {
         WARN(r, said_at(r, "keep-keys"), "take it out when the fault is found",

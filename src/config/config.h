@@ -37,6 +37,9 @@ struct config_secret_name {
 
 enum config_encapsulate { ENCAPSULATE_AUTO, ENCAPSULATE_ALWAYS, ENCAPSULATE_NEVER };
 enum config_start { START_NOW, START_ON_TRAFFIC, START_WAIT };
+/* What several networks on a side become: one child, or one for each pair of them. */
+enum config_children { CHILDREN_TOGETHER, CHILDREN_PER_PAIR };
+#define CONFIG_PAIRS_MAX 32
 enum config_pfs { PFS_PREFER, PFS_ON, PFS_OFF };
 
 /* The protocol around the traffic of a site. RFC 7296 negotiates no bundles of both. */
@@ -138,6 +141,10 @@ struct config_site {
     uint16_t fragment_bytes;
     bool routes; /* install them */
     bool enabled;
+    bool vendor_ids; /* ours are sent */
+    enum config_children children;
+    const char *like; /* the preset; NULL: none */
+    uint16_t like_lines; /* which of its lines were taken */
     bool uses_legacy; /* something weak is allowed by the word */
     const char *legacy; /* those words, with a space between; NULL: none */
     uint64_t hash; /* of all that matters: equal means nothing to do */
@@ -304,6 +311,11 @@ char *config_diagnostics_text(const struct config_result *result);
 /* The identity that the peer of a site must prove: `identity`, or its host name, or its literal
  * address (which then only says where it calls from: its name may be any). NULL: any. */
 const char *config_site_identity(const struct config_site *site);
+/* What the preset of a site gave, in words of the language: "pfs off, lifetime ike 8h"; the length.
+ */
+size_t config_preset_text(const struct config_site *site, char *out, size_t capacity);
+/* Its product, for people; NULL when there is none of that name. */
+const char *config_preset_product(const char *name);
 const struct config_site *config_find_site(const struct config *config, const char *name);
 const struct config_manual *config_find_manual(const struct config *config, const char *name);
 

@@ -198,6 +198,22 @@ const char *legacy_words(struct reading *r, struct allowed *allowed)
     return list.length == 0 ? NULL : arena_text(r->arena, slice_of_text(text));
 }
 
+bool legacy_is_allowed(const struct reading *r, const struct algorithm *a)
+{
+    if (a == NULL || a->strength != STRENGTH_LEGACY) {
+        return true;
+    }
+    for (size_t i = 0; i < r->legacy.count; i++) {
+        struct transform t;
+
+        if (transform_by_word(0, r->legacy.list[i].text, &t) &&
+            strcmp(legacy_name(algorithm_find(t.type, t.id)), legacy_name(a)) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void legacy_check(struct reading *r, const struct allowed *allowed, const struct algorithm *a,
                   struct slice word, struct config_place place)
 {

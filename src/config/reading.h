@@ -221,6 +221,8 @@ struct allowed {
 
 /* The words of `legacy` of the open block; their text is in the arena, NULL when there is none. */
 const char *legacy_words(struct reading *r, struct allowed *allowed);
+/* Whether the open block may use it: it is not weak, or its `legacy` names it. */
+MUST_USE bool legacy_is_allowed(const struct reading *r, const struct algorithm *a);
 /* Says at the place that the algorithm needs the word `legacy`, unless it is not weak or allowed.
  */
 void legacy_check(struct reading *r, const struct allowed *allowed, const struct algorithm *a,

@@ -29,6 +29,7 @@ static const char *const icmp_words[] = {"relay", "selectors", NULL};
 static const char *const guard_words[] = {"auto", "on", "off", NULL};
 static const char *const offload_words[] = {"all", "tun", "udp", "off", NULL};
 static const char *const revocation_words[] = {"normal", "strict", "off", NULL};
+static const char *const children_words[] = {"together", "per-pair", NULL};
 static const char *const start_words[] = {"now", "on-traffic", "wait", NULL};
 
 static const struct schema_word schema[] = {
@@ -266,6 +267,22 @@ static const struct schema_word schema[] = {
      .example = "peer osaka.example.jp",
      .meaning = "The other gateway: names or addresses, tried in this order. 'any' waits for it to "
                 "call. Must be said."},
+    {.word = "like",
+     .scope = SCOPE_SITE,
+     .effect = EFFECT_NOW,
+     .least = 1,
+     .most = 1,
+     .take = take_like,
+     .write = write_like,
+     .arguments = "PRODUCT",
+     .example = "like fortigate",
+     .meaning =
+         "What the peer is: aws, azure, gcp, fortigate, cisco-ios, cisco-asa, paloalto, mikrotik, "
+         "checkpoint, juniper, opnsense, strongswan, libreswan, windows, apple, android or "
+         "sekisho. What such a peer wants of ike, esp, pfs, lifetime, dpd, encapsulate, "
+         "fragmentation, children and vendor-ids is taken where the site says nothing about it; "
+         "weak algorithms only where 'legacy' names them. 'sekisho show config --all' marks "
+         "what came from it."},
     {.word = "network",
      .scope = SCOPE_SITE,
      .effect = EFFECT_CHILD,
@@ -601,6 +618,31 @@ static const struct schema_word schema[] = {
                 "it begins, instead of one key for all; the first packets wait for them. There is "
                 "room for 32 at once: then what was idle for the longest, and for 10 seconds at "
                 "least, is closed. A peer that asks for the whole networks still gets them."},
+    {.word = "children",
+     AT_SITE(children),
+     .kind = KIND_CHOICE,
+     .choices = children_words,
+     .effect = EFFECT_CHILD,
+     .least = 1,
+     .most = 1,
+     .arguments = "together | per-pair",
+     .standard = "together",
+     .example = "children per-pair",
+     .meaning = "What several networks of a side become: one pair of SAs for all of them, or, as "
+                "Cisco, Check Point and Fortinet want it, one for each pair of a network of ours "
+                "and one of the peer's; at most 32 pairs."},
+    {.word = "vendor-ids",
+     AT_SITE(vendor_ids),
+     .kind = KIND_SWITCH,
+     .effect = EFFECT_NEGOTIATE,
+     .least = 1,
+     .most = 1,
+     .arguments = "on | off",
+     .standard = "on",
+     .example = "vendor-ids off",
+     .meaning = "Whether we say in the first message what we are, so that two Sekishos know each "
+                "other. There were peers that could not bear it. To who calls it is said only in "
+                "answer to the same."},
     {.word = "per-worker-sas",
      .scope = SCOPE_SITE,
      .effect = EFFECT_CHILD,
@@ -1033,6 +1075,8 @@ static const struct {
     {SCOPE_SITE, "shared-key", "key"},
     {SCOPE_SITE, "passphrase", "key"},
     {SCOPE_SITE, "preshared-key", "key"},
+    {SCOPE_SITE, "vendor", "like"},
+    {SCOPE_SITE, "preset", "like"},
     {SCOPE_SITE, "id", "identity"},
     {SCOPE_SITE, "rightid", "identity"},
     {SCOPE_SITE, "leftid", "say"},
@@ -1133,6 +1177,7 @@ void schema_set_defaults_of_site(struct config_site *site)
     site->fragmentation = true;
     site->fragment_bytes = DEFAULT_FRAGMENT_BYTES;
     site->mtu_probe = true;
+    site->vendor_ids = true;
     site->routes = true;
     site->enabled = true;
 }

@@ -103,6 +103,7 @@ void write_nothing(const struct schema_word *w, const struct shown *shown);
 /* site_words.c, proposal_words.c */
 void take_peer(struct reading *r, const struct statement *s);
 void take_network(struct reading *r, const struct statement *s);
+void take_like(struct reading *r, const struct statement *s);
 void take_only(struct reading *r, const struct statement *s);
 void take_key(struct reading *r, const struct statement *s);
 void take_say(struct reading *r, const struct statement *s);
@@ -119,6 +120,7 @@ void take_ah(struct reading *r, const struct statement *s);
 void take_replay_window(struct reading *r, const struct statement *s);
 void take_fragmentation(struct reading *r, const struct statement *s);
 void write_peer(const struct schema_word *w, const struct shown *shown);
+void write_like(const struct schema_word *w, const struct shown *shown);
 void write_network(const struct schema_word *w, const struct shown *shown);
 void write_only(const struct schema_word *w, const struct shown *shown);
 void write_key(const struct schema_word *w, const struct shown *shown);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "config/presets.h"
 #include "config/schema.h"
 #include "crypto/certificate.h"
 
@@ -169,11 +170,28 @@ static void check_ah(struct reading *r)
     }
 }
 
+/* The gateway's own networks may be said behind the site: they are looked at when all is read. */
+static void check_children(struct reading *r)
+{
+    const struct config_site *site = &r->site;
+
+    if (site->children != CHILDREN_PER_PAIR) {
+        return;
+    }
+    if (site->carriage.mode == CONFIG_TRANSPORT || site->each != CONFIG_EACH_OFF ||
+        site->only_both) {
+        COMPLAIN(r, said_at(r, "children"), "leave it out",
+                 "'children per-pair' divides networks: it cannot stand beside transport mode, "
+                 "'each' and 'both'");
+    }
+}
+
 void site_end(struct reading *r)
 {
     struct config_site *site = &r->site;
 
     check_present(r);
+    preset_apply(r);
     check_lifetimes(r);
     carriage_settle(r);
     if (site->carriage.mode == CONFIG_TRANSPORT) {
@@ -195,6 +213,7 @@ void site_end(struct reading *r)
     }
     site_take_proposals(r);
     check_ah(r);
+    check_children(r);
     r->scope = SCOPE_GATEWAY;
     if (r->site_count == SITES_MAX) {
         if (!r->told_too_many) {

@@ -58,6 +58,9 @@ enum policy_populates {
     POPULATES_CONNECTION, /* one for each pair of addresses, protocol and ports */
 };
 
+/* These bits of an id are parts of one thing: who asks for the whole does not look at them. */
+#define POLICY_PART_BITS UINT32_C(0x0ff00000)
+
 struct policy {
     uint32_t id; /* stable over reloads; children are bound to it; > 0 */
     enum policy_verdict verdict;

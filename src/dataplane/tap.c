@@ -99,7 +99,8 @@ static struct tap_ring *ring_of(const struct dataplane_worker *worker)
 
 static bool wants(const struct dataplane_worker *worker, uint32_t policy_id, unsigned what)
 {
-    return worker->tap->policy_id == policy_id && (worker->tap->what & what) != 0;
+    return ((worker->tap->policy_id ^ policy_id) & ~POLICY_PART_BITS) == 0 &&
+           (worker->tap->what & what) != 0;
 }
 
 /* Copies `bytes`, which are the packet's or begin before it. */

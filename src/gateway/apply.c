@@ -162,8 +162,9 @@ static bool agrees(const struct config *old_config, const struct config_site *a,
            terms_same_proposals(a->ike, b->ike) && a->protection == b->protection &&
            terms_same_proposals(terms_proposals(a), terms_proposals(b)) &&
            same_carriage(&a->carriage, &b->carriage) && a->each == b->each && a->pfs == b->pfs &&
-           a->encapsulate == b->encapsulate && a->replay_window == b->replay_window &&
-           a->lifetime_bytes == b->lifetime_bytes && a->lifetime_packets == b->lifetime_packets;
+           a->encapsulate == b->encapsulate && a->vendor_ids == b->vendor_ids &&
+           a->replay_window == b->replay_window && a->lifetime_bytes == b->lifetime_bytes &&
+           a->lifetime_packets == b->lifetime_packets;
 }
 
 /* ---- one site ---- */
@@ -192,7 +193,8 @@ static struct site *create(struct gateway *g, const struct config *config,
     struct name_key key = name_key(g, c->name);
 
     if (!set_expected(site, c) || !policies_make_selectors(config, c, &site->selectors) ||
-        !number_new(g, site) || !table_add(&g->by_name, name_slice(&key), site)) {
+        !site_has_parts(site, site->selectors.parts) || !number_new(g, site) ||
+        !table_add(&g->by_name, name_slice(&key), site)) {
         destroy(g, site);
         return NULL;
     }
@@ -257,7 +259,7 @@ static void change(struct site *site, const struct config *old_config, const str
     const struct config_site *before = site->config;
     struct selectors selectors;
 
-    if (!policies_make_selectors(config, c, &selectors)) {
+    if (!policies_make_selectors(config, c, &selectors) || !site_has_parts(site, selectors.parts)) {
         log_line(g->log, LOG_LEVEL_ERROR, c->name, "no memory for its networks");
         selectors = (struct selectors){0};
     }

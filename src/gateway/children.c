@@ -125,7 +125,7 @@ void children_install(struct ike *ike, const struct ikev2_child_info *info, uint
     *child = (struct child){
         .ike = ike,
         .spi_in = info->spi_in,
-        .part = (info->policy->policy_id & BACK_POLICY) != 0,
+        .part = (uint8_t)policies_part(info->policy->policy_id),
         .resource = info->resource,
         .since_ms = now_ms,
         .installed_number = ++g->next_child,
@@ -201,8 +201,11 @@ static void own_follow(const struct child *used)
  * one. */
 static void use(struct site *site, size_t part, struct child *child, uint64_t now_ms)
 {
-    site->used_of[part] = child;
-    site->used = site->used_of[0] != NULL ? site->used_of[0] : site->used_of[1];
+    *site_used_of(site, part) = child;
+    site->used = NULL;
+    for (size_t i = 0; i < site_used_parts(site) && site->used == NULL; i++) {
+        site->used = *site_used_of(site, i);
+    }
     if (child != NULL) {
         start_sending(child);
         own_follow(child);
@@ -219,7 +222,7 @@ void children_use(struct ike *ike, uint32_t spi_in, uint64_t now_ms)
     if (child == NULL || !child->installed || child->stopped) {
         return;
     }
-    const struct child *used = ike->site->used_of[child->part];
+    const struct child *used = *site_used_of(ike->site, child->part);
 
     child->may_send = true;
     if (child->resource == 0 || used == NULL) {
@@ -285,14 +288,19 @@ bool children_part_usable(const struct ike *ike, size_t part)
 
 bool children_any_usable(const struct ike *ike)
 {
-    return children_part_usable(ike, 0) || children_part_usable(ike, 1);
+    for (size_t part = 0; part < site_used_parts(ike->site); part++) {
+        if (children_part_usable(ike, part)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void children_prefer(struct ike *ike, uint64_t now_ms)
 {
-    for (size_t part = 0; part < SITE_PARTS; part++) {
+    for (size_t part = 0; part < site_used_parts(ike->site); part++) {
         struct child *child = newest_usable_of(ike, part, NULL);
-        const struct child *used = ike->site->used_of[part];
+        const struct child *used = *site_used_of(ike->site, part);
 
         if (child != NULL && used != child && (used == NULL || used->ike != ike)) {
             use(ike->site, part, child, now_ms);
@@ -302,7 +310,7 @@ void children_prefer(struct ike *ike, uint64_t now_ms)
 
 static bool is_used(const struct child *child)
 {
-    return child->ike->site->used_of[child->part] == child;
+    return *site_used_of(child->ike->site, child->part) == child;
 }
 
 static void use_another(struct site *site, const struct child *child, uint64_t now_ms)

@@ -45,6 +45,7 @@ static const char *site_of(const struct gateway *g, uint32_t policy_id)
     if (policy_id >= MANUAL_POLICY) {
         return manual_name_of_policy(g, policy_id);
     }
+    policy_id &= ~PART_MASK;
     if (policy_id == 0 || policy_id > g->number_capacity || g->by_number[policy_id - 1] == NULL) {
         return "";
     }

@@ -262,6 +262,19 @@ static void explain_manual(const struct manual *m, struct status_explanation *ou
     out->step_count = fill_lines(entry->steps, &words, out->steps);
 }
 
+static void fill_preset(const struct config_site *site, struct status_explanation *out)
+{
+    struct text line = text_over(out->preset, sizeof(out->preset));
+    char words[STATUS_SENTENCE_BYTES - 96];
+
+    if (site->like != NULL) {
+        text_addf(&line, "like %s (%s)", site->like, config_preset_product(site->like));
+        if (config_preset_text(site, words, sizeof(words)) > 0) {
+            text_addf(&line, " gave: %s", words);
+        }
+    }
+}
+
 bool gateway_explain(const struct gateway *g, const char *name, uint64_t now_ms,
                      struct status_explanation *out)
 {
@@ -284,6 +297,7 @@ bool gateway_explain(const struct gateway *g, const char *name, uint64_t now_ms,
 
     status_words_of(site, out->site.reason, peer, &words);
     fill_headline(out);
+    fill_preset(site->config, out);
     fill_checks(g, site, out);
     reason_fill(entry->explanation, &words, &explanation);
     out->cause_count = fill_lines(entry->causes, &words, out->causes);

@@ -18,7 +18,7 @@ struct hosts {
     struct address peers[PEERS_MAX];
     char *name; /* of the peer that they were found for */
     size_t route_count;
-    struct gateway_route routes[PEERS_MAX * SITE_PARTS]; /* those that are held */
+    struct gateway_route routes[PEERS_MAX * HOST_PARTS_MAX]; /* those that are held */
 };
 
 /* ---- routes ---- */
@@ -47,7 +47,7 @@ static void refresh_routes(struct site *site)
 {
     struct gateway *g = site->gateway;
     struct hosts *h = site->hosts;
-    struct gateway_route wanted[PEERS_MAX * SITE_PARTS];
+    struct gateway_route wanted[PEERS_MAX * HOST_PARTS_MAX];
     size_t count = 0;
 
     for (size_t i = 0; i < h->peer_count && site->config->enabled && site->config->routes; i++) {

@@ -61,9 +61,11 @@
 #define STRANGERS_EXCHANGES_MAX 512
 #define QUEUED_SENDS_MAX 65536 /* datagrams may be lost; more of them would only be late */
 
-/* The traffic of a site is one part, or two: "only tcp 25 both" is what goes to the peer's port,
- * and what goes to ours. Each has a policy of its own and a child of its own. */
-#define SITE_PARTS 2
+/* The traffic of a site is one part, or several: "only tcp 25 both" is what goes to the peer's
+ * port, and what goes to ours; with "children per-pair" each pair of networks is one. Each has a
+ * policy of its own and a child of its own. */
+#define SITE_PARTS_MAX CONFIG_PAIRS_MAX
+#define HOST_PARTS_MAX 2 /* in transport mode */
 
 /* ---- timers ---- */
 
@@ -302,8 +304,9 @@ struct site {
     uint64_t own_refused_ms; /* before, no child is asked for a worker alone */
     uint64_t own_look_ms; /* when those are looked at that may be idle */
     struct child *used; /* what is sent goes through it */
-    struct child
-        *used_of[SITE_PARTS]; /* the same of each part; `used` is the first that is there */
+    struct child *used_first[2]; /* the same of each part: see site_used_of(); `used` is the first
+                                    that is there */
+    struct child **used_more; /* of the parts behind the first two; NULL: there were never more */
     struct hosts *hosts; /* transport mode */
     uint64_t duplicates_ms; /* when it is decided which IKE SA stays */
     uint64_t supersede_ms; /* when superseded ones are closed, whatever happens */
@@ -479,8 +482,9 @@ MUST_USE bool policies_make_selectors(const struct config *config, const struct 
 void policies_free_selectors(struct selectors *s);
 const struct selector *policies_local(const struct selectors *s, size_t part);
 const struct selector *policies_remote(const struct selectors *s, size_t part);
-/* The id of the policy of a part of a site. */
+/* The id of the policy of a part of a site, and the part of an id. */
 uint32_t policies_id(const struct site *site, size_t part);
+size_t policies_part(uint32_t id);
 MUST_USE bool policies_selectors_equal(const struct selectors *a, const struct selectors *b);
 MUST_USE bool policies_relay_icmp(const struct gateway *g);
 /* Tells the data plane, and the log when it refused. */
@@ -641,7 +645,8 @@ struct child *children_heard_lately(struct ike *ike, uint64_t now_ms);
 
 /* ---- manual.c ---- */
 #define MANUAL_POLICY UINT32_C(0x80000000) /* ids of policies from here on are of manual blocks */
-#define BACK_POLICY UINT32_C(0x20000000) /* this bit marks the second part of a site */
+#define PART_SHIFT 20 /* above the number of a site stands which of its parts it is */
+#define PART_MASK POLICY_PART_BITS
 #define EXCEPTION_POLICY UINT32_C(0x40000000) /* and from here on of bypass and discard */
 #define CPI_DEFLATE 2 /* RFC 3173 3.3: a well-known number needs no negotiation */
 /* What is unchanged is not touched. False when there is no memory and all is as it was. */
@@ -667,6 +672,11 @@ MUST_USE bool manual_child(const struct manual *m, struct status_child *out);
 /* ---- sites.c ---- */
 struct site *site_new(struct gateway *g, const struct config_site *config, uint32_t number);
 void site_free(struct site *site);
+/* Which child carries what is sent in a part, and how many parts there may be. */
+MUST_USE struct child **site_used_of(struct site *site, size_t part);
+size_t site_used_parts(const struct site *site);
+/* Room for so many parts; false: no memory. */
+MUST_USE bool site_has_parts(struct site *site, size_t parts);
 void site_think_later(struct site *site);
 void site_think(struct site *site, uint64_t now_ms);
 void site_time(struct site *site, uint64_t now_ms);

@@ -14,8 +14,8 @@
 
 static void acquire(struct gateway *g, const struct dataplane_note *note, uint64_t now_ms)
 {
-    uint32_t policy_id = note->policy_id & ~BACK_POLICY;
-    size_t part = (note->policy_id & BACK_POLICY) != 0;
+    uint32_t policy_id = note->policy_id & ~PART_MASK;
+    size_t part = policies_part(note->policy_id);
 
     if (policy_id == 0 || policy_id > g->number_capacity || g->by_number[policy_id - 1] == NULL) {
         return;

@@ -7,6 +7,7 @@
  */
 #include "gateway/inside.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,7 +37,7 @@ static void narrow_all(const struct config_site *site, struct selectors *s)
 static bool allocate(const struct config_site *site, size_t local_count, size_t remote_count,
                      struct selectors *out)
 {
-    size_t parts = site->only_both ? SITE_PARTS : 1;
+    size_t parts = site->only_both ? HOST_PARTS_MAX : 1;
     size_t count = (local_count + remote_count) * parts;
 
     *out = (struct selectors){
@@ -106,6 +107,35 @@ static bool make_hosts(const struct config_site *site, struct selectors *out)
 
 /* ---- of a site ---- */
 
+static bool make_pairs(const struct config_site *site, const struct network *lans, size_t lan_count,
+                       struct selectors *out)
+{
+    *out = (struct selectors){
+        .list = calloc(2 * SITE_PARTS_MAX, sizeof(struct selector)),
+        .local_count = 1,
+        .remote_count = 1,
+    };
+    if (out->list == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < lan_count; i++) {
+        for (size_t j = 0; j < site->network_count; j++) {
+            struct selector *pair = out->list + 2 * out->parts;
+
+            if (lans[i].address.family != site->networks[j].address.family ||
+                out->parts == SITE_PARTS_MAX) {
+                continue;
+            }
+            pair[0] = selector_of_network(&lans[i]);
+            pair[1] = selector_of_network(&site->networks[j]);
+            narrow(site, false, &pair[0]);
+            narrow(site, true, &pair[1]);
+            out->parts++;
+        }
+    }
+    return true;
+}
+
 bool policies_make_selectors(const struct config *config, const struct config_site *site,
                              struct selectors *out)
 {
@@ -114,6 +144,9 @@ bool policies_make_selectors(const struct config *config, const struct config_si
 
     if (site->carriage.mode == CONFIG_TRANSPORT) {
         return make_hosts(site, out);
+    }
+    if (site->children == CHILDREN_PER_PAIR) {
+        return make_pairs(site, lans, lan_count, out);
     }
     if (!allocate(site, lan_count, site->network_count, out)) {
         return false;
@@ -160,7 +193,13 @@ bool policies_selectors_equal(const struct selectors *a, const struct selectors 
 
 uint32_t policies_id(const struct site *site, size_t part)
 {
-    return part == 0 ? site->number : site->number | BACK_POLICY;
+    assert(site->number < UINT32_C(1) << PART_SHIFT && part < SITE_PARTS_MAX);
+    return site->number | (uint32_t)part << PART_SHIFT;
+}
+
+size_t policies_part(uint32_t id)
+{
+    return (id & PART_MASK) >> PART_SHIFT;
 }
 
 bool policies_relay_icmp(const struct gateway *g)
@@ -274,14 +313,15 @@ static size_t site_policies(const struct site *site, struct selector *room, stru
 
 static bool publish(struct gateway *g)
 {
-    size_t most = g->site_count * SITE_PARTS + g->manual_count + g->config->policy_count;
+    size_t most = g->manual_count + g->config->policy_count;
     size_t selector_count = selectors_of(g->config);
 
     for (size_t i = 0; i < g->site_count; i++) {
         size_t peer_count;
 
         (void)hosts_peers(g->sites[i], &peer_count);
-        selector_count += peer_count * SITE_PARTS;
+        most += g->sites[i]->selectors.parts;
+        selector_count += peer_count * g->sites[i]->selectors.parts;
     }
     struct policy *policies = calloc(most > 0 ? most : 1, sizeof(*policies));
     struct selector *selectors =
@@ -300,7 +340,7 @@ static bool publish(struct gateway *g)
 
         count += site_policies(g->sites[i], room, policies + count);
         (void)hosts_peers(g->sites[i], &peer_count);
-        room += peer_count * SITE_PARTS;
+        room += peer_count * g->sites[i]->selectors.parts;
     }
     count += manual_policies(g, policies + count);
     bool ok = dataplane_set_policies(g->dataplane, policies, count);

@@ -191,7 +191,7 @@ static bool has_own(const struct ike *ike, size_t part, uint8_t resource,
 
 void populate_acquire_own(struct site *site, size_t part, uint8_t resource, uint64_t now_ms)
 {
-    const struct child *used = part < site->selectors.parts ? site->used_of[part] : NULL;
+    const struct child *used = part < site->selectors.parts ? *site_used_of(site, part) : NULL;
 
     if (used == NULL || !site_is_enabled(site) || resource == 0 || resource > own_max(site) ||
         now_ms < site->own_refused_ms || has_own(used->ike, part, resource, NULL)) {

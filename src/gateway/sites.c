@@ -76,6 +76,7 @@ void site_free(struct site *site)
     certificates_release(site->certificates);
     terms_release(site->terms);
     policies_free_selectors(&site->selectors);
+    free(site->used_more);
     free(site->expected);
     free(site->trouble);
     free(site->route_trouble);
@@ -160,6 +161,27 @@ static struct ike *current_ike(const struct site *site)
         }
     }
     return NULL;
+}
+
+#define USED_FIRST ARRAY_LENGTH(((struct site *)0)->used_first)
+
+struct child **site_used_of(struct site *site, size_t part)
+{
+    assert(part < site_used_parts(site));
+    return part < USED_FIRST ? &site->used_first[part] : &site->used_more[part - USED_FIRST];
+}
+
+size_t site_used_parts(const struct site *site)
+{
+    return site->used_more == NULL ? USED_FIRST : SITE_PARTS_MAX;
+}
+
+bool site_has_parts(struct site *site, size_t parts)
+{
+    if (parts > USED_FIRST && site->used_more == NULL) {
+        site->used_more = calloc(SITE_PARTS_MAX - USED_FIRST, sizeof(struct child *));
+    }
+    return parts <= site_used_parts(site);
 }
 
 void site_think_later(struct site *site)

@@ -491,15 +491,16 @@ size_t status_copy_selectors(const struct selector *from, size_t count,
     return copied;
 }
 
-static bool is_narrowed(const struct site *site, const struct ikev2_child_info *info)
+static bool is_narrowed(const struct site *site, size_t part, const struct ikev2_child_info *info)
 {
     const struct selectors *wanted = &site->selectors;
 
     /* In transport mode it is what it can be: the two hosts. */
-    return site->child_count == 1 && !info->transport_mode &&
-           !(selectors_are_within(wanted->list, wanted->local_count, info->local_selectors,
-                                  info->local_count) &&
-             selectors_are_within(wanted->list + wanted->local_count, wanted->remote_count,
+    return (site->child_count == 1 || wanted->parts > 1) && part < wanted->parts &&
+           !info->transport_mode &&
+           !(selectors_are_within(policies_local(wanted, part), wanted->local_count,
+                                  info->local_selectors, info->local_count) &&
+             selectors_are_within(policies_remote(wanted, part), wanted->remote_count,
                                   info->remote_selectors, info->remote_count));
 }
 
@@ -540,7 +541,7 @@ bool gateway_child_at(const struct gateway *g, size_t index, size_t number,
         out->remote_count =
             status_copy_selectors(info.remote_selectors, info.remote_count, out->remote_selectors);
         out->rekey_ms = info.rekey_ms;
-        out->narrowed = is_narrowed(site, &info);
+        out->narrowed = is_narrowed(site, child->part, &info);
         out->replay_window = site->config->replay_window;
         out->compress = info.compress;
         out->aggfrag = info.aggfrag;

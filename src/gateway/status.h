@@ -236,6 +236,7 @@ struct status_explanation {
     char steps[REASON_LINES_MAX][STATUS_SENTENCE_BYTES];
     char ours[STATUS_WORDS_BYTES]; /* both sides of a mismatch; "" when it does not apply */
     char theirs[STATUS_WORDS_BYTES];
+    char preset[STATUS_SENTENCE_BYTES]; /* what `like` gave; "" without it */
     char evidence[STATUS_SENTENCE_BYTES]; /* IKE_AUTH, N(24) AUTHENTICATION_FAILED ... */
 };
 /* False when there is no such site. */

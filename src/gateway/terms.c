@@ -67,6 +67,9 @@ static void fill_child(struct terms *t, const struct site *site, size_t part)
     struct ikev2_child_policy *child = &t->children[part];
     struct text name = text_over(child->name, sizeof(child->name));
 
+    if (part > 1) {
+        text_addf(&name, "%zu", part);
+    }
     text_addf(&name, "%s%s", part == 0 ? "" : "<", c->name);
     child->policy_id = policies_id(site, part);
     child->local = t->selectors + part * (s->local_count + s->remote_count);
@@ -117,6 +120,7 @@ static bool fill(struct terms *t, const struct gateway *g, const struct site *si
         fill_child(t, site, part);
     }
     t->policy.ike = &t->ike->list;
+    t->policy.no_vendor_ids = !c->vendor_ids;
     t->policy.strict_id_types = c->strict_identity;
     t->policy.ike_lifetime_ms = c->ike_lifetime_ms;
     t->policy.liveness_ms = c->dpd_ms;

@@ -74,6 +74,7 @@ static json_t *explanation_of(const struct status_explanation *told, uint64_t no
     json_object_set_new(object, "site", words_of(told->site.name));
     json_object_set_new(object, "state", json_string(status_state_name(told->site.state)));
     json_object_set_new(object, "head", words_of(head_bytes));
+    json_object_set_new(object, "preset", words_of(told->preset));
     json_object_set_new(object, "checks", checks);
     json_object_set_new(object, "explanation", words_of(told->explanation));
     json_object_set_new(object, "causes", causes);

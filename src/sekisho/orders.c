@@ -92,6 +92,9 @@ static void show_explanation(const struct command *command, const json_t *told)
                failed && command->colour ? "\033[0m" : "", text_of(check, "name"),
                text_of(check, "text"));
     }
+    if (text_of(told, "preset")[0] != '\0') {
+        printf("\n  %s\n", text_of(told, "preset"));
+    }
     if (text_of(told, "explanation")[0] != '\0') {
         printf("\n%s\n", text_of(told, "explanation"));
     }

@@ -244,7 +244,8 @@ static void init_send(struct ikev2_turn *t)
     if (sa->policy->certificates != NULL) {
         init_hashes(&out, sa->policy->certificates->legacy);
     }
-    h->prefers_udp = sa->policy->allow_encapsulation && init_can_float(sa);
+    h->prefers_udp =
+        sa->policy->allow_encapsulation && !sa->policy->no_vendor_ids && init_can_float(sa);
     if (h->prefers_udp) {
         ikev2_write_payload(&out.chain, IKEV2_VENDOR_ID, SLICE_OF(prefers_udp));
     }
