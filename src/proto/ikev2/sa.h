@@ -86,10 +86,10 @@ struct ikev2_policy {
     bool allow_encapsulation; /* ESP in UDP behind a NAT, and with a peer that prefers it as we do;
                                  false: never send ESP in UDP */
     bool fragmentation;
-    bool no_vendor_ids; /* an initiator says nothing of what it is */
     bool strict_id_types; /* else identities are matched by value across types */
     uint16_t fragment_bytes; /* of the IP packet; 1280 by default */
     bool initial_contact; /* we have no other SA with this peer */
+    bool no_vendor_ids; /* an initiator says nothing of what it is */
     const struct ikev2_child_policy *children;
     size_t child_count;
 };
