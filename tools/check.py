@@ -37,9 +37,10 @@ WITH_THREADS = [
 ]
 
 
-# Tests with real programs whose figures need both processors: they saturate a tunnel, or count what a flood lost. The
-# others wait most of their time for a kernel to start or for a timer, and run beside each other.
-SATURATING = {"capture_test", "flood_test", "native_test", "offload_test", "payload_test", "workers_test"}
+# Tests with real programs that need both processors: they saturate a tunnel, count what a flood lost, or run a kernel in
+# User-Mode Linux, which takes long when it has to wait. The others mostly wait for timers and run beside each other.
+DEMANDING = {"capture_test", "flood_test", "ipsec_matrix_test", "ipsec_path_test", "kernel_test", "kernels_test",
+             "libreswan_test", "native_test", "offload_test", "payload_test", "strongswan_modes_test", "workers_test"}
 
 
 class Step:
@@ -130,7 +131,7 @@ def steps_of_all():
     tests.append(Step("counts: instructions, copies, allocations", ["python3", "tests/counts/check"], 120,
                       {"SEKISHO_BUILD": str(release)}))
     lint = [Step("linter", ["sh", "tools/lint"], 1200)]
-    interop = [Step(f"interop {script.stem}", ["python3", script], 900, alone=script.stem in SATURATING)
+    interop = [Step(f"interop {script.stem}", ["python3", script], 900, alone=script.stem in DEMANDING)
                for script in sorted((ROOT / "tests" / "interop").glob("*_test.py"))]
     # The daemon itself, with its threads, under the sanitizers. (It cannot be traced, so leaks are not looked for here.)
     interop += [Step(f"interop demo, {folder.name}", ["python3", "tests/interop/demo.py"], 900,

@@ -310,8 +310,8 @@ void dataplane_outbound_packet(struct dataplane_worker *worker, struct packet *p
  * begins with a call for the same packet, which has not changed. */
 MUST_USE bool dataplane_outbound_super(struct dataplane_worker *worker, const struct packet *super);
 void dataplane_outbound_end(struct dataplane_worker *worker);
-/* Packets from the pool; their bytes may stand elsewhere, without room before and behind them: then
- * until the output was taken.
+/* At most DATAPLANE_SEGMENTS_MAX packets from the pool; their bytes may stand elsewhere, without
+ * room before and behind them: then until the output was taken.
  * Datagrams from the wire: outer_protocol 17 with what stood behind the UDP header of the port of
  * IKE or the other one (local.port says which), or outer_protocol 50 with what stood behind the IP
  * header. */

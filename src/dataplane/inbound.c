@@ -436,7 +436,7 @@ static void deliver(struct dataplane_worker *worker, const struct esp_work *work
 void dataplane_inbound(struct dataplane_worker *worker, struct packet *const *packets, size_t count,
                        uint64_t now_ms, struct dataplane_output *out)
 {
-    assert(count <= BATCH_PACKETS);
+    assert(count <= DATAPLANE_SEGMENTS_MAX);
     worker_begin(worker, now_ms, out);
     worker->inbound = true;
     worker->agreed.sa = NULL;
@@ -445,10 +445,13 @@ void dataplane_inbound(struct dataplane_worker *worker, struct packet *const *pa
     }
     tally(&worker->doors.from_wire, count, false);
     for (size_t i = 0; i < count; i++) {
+        /* When those of the long road fill a round, all others still find a place in the output. */
+        worker->owed = count - i - 1 + worker->work_count;
         if (classify(worker, packets[i])) {
             accept(worker, packets[i], now_ms);
         }
     }
+    worker->owed = 0;
     protect_open(worker->engine, worker->jobs, worker->work_count);
     for (size_t i = 0; i < worker->work_count; i++) {
         deliver(worker, &worker->work[i], worker->jobs[i].ok, now_ms);

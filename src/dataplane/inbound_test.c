@@ -124,10 +124,10 @@ TEST(a_packet_in_a_batch_is_judged_as_if_it_came_alone)
     testbed_open(&singly, 5);
     CHECK(testbed_join(&batched, &tunnel) && testbed_join(&singly, &tunnel));
     while (sequence < PACKETS) {
-        struct packet *batch[BATCH_PACKETS];
-        size_t count = 1 + random_below(&batched.random, BATCH_PACKETS);
+        struct packet *batch[DATAPLANE_SEGMENTS_MAX];
+        size_t count = 1 + random_below(&batched.random, DATAPLANE_SEGMENTS_MAX);
         size_t alone_count = 0;
-        static struct packet *alone[BATCH_PACKETS];
+        static struct packet *alone[DATAPLANE_SEGMENTS_MAX];
 
         for (size_t i = 0; i < count; i++) {
             uint8_t room[PACKET_BYTES], next_header;

@@ -228,6 +228,81 @@ TEST(what_waited_and_what_is_due_share_one_output)
     testbed_close(&t);
 }
 
+/* The paced SA of a gets more of the smallest packets than a payload holds. */
+static void fill_payload(struct testbed *t)
+{
+    tick(t, &t->a, t->now_ms * 1000);
+    testbed_carry(t, &t->a, &t->b);
+    for (size_t i = 0; i < 430; i++) {
+        struct packet *packet = take_clear(t, FAMILY_IPV4, 28, false, NULL);
+        uint8_t *data = packet_data(packet);
+
+        packet->length = 20;
+        put_u16(data + 2, 20);
+        put_u16(data + 10, 0);
+        put_u16(data + 10, checksum_finish(checksum_add(0, (struct slice){data, 20})));
+        send_from_a(t, packet);
+    }
+}
+
+/* A copy of what a sent, for b to take. */
+static struct packet *arrive_at_b(struct testbed *t, const struct packet *sent)
+{
+    struct packet *packet = dataplane_take_packet(t->b.worker);
+
+    CHECK(packet != NULL);
+    memcpy(packet_data(packet), packet_data(sent), sent->length);
+    packet->length = sent->length;
+    packet->local = sent->peer;
+    packet->peer = sent->local;
+    packet->outer_protocol = IP_PROTOCOL_UDP;
+    return packet;
+}
+
+/* More than a round of the long road holds: those that fill a round are opened while others still
+ * wait for their turn. */
+TEST(the_longest_batch_with_a_payload_of_many_packets_loses_none)
+{
+    struct child_sa paced = {.spi_in = 0x1000,
+                             .suite = GCM,
+                             .encapsulated = true,
+                             .aggfrag = {.enabled = true, .rate_bits = RATE_BITS}};
+    struct child_sa padded = {
+        .spi_in = 0x2000, .suite = GCM, .encapsulated = true, .tfc_bytes = 100};
+    struct packet *batch[DATAPLANE_SEGMENTS_MAX];
+    struct testbed t;
+
+    testbed_open(&t, 74);
+    dataplane_set_link_mtu(t.a.dp, 9000);
+    join_with(&t, &paced, IPV4_ONLY, NULL);
+    join_with(&t, &padded, IPV6_ONLY, NULL);
+    fill_payload(&t);
+    tick(&t, &t.a, (t.now_ms + 20) * 1000);
+    CHECK(t.a.out.to_wire_count > 0);
+    batch[0] = arrive_at_b(&t, t.a.out.to_wire[0]);
+    testbed_give(&t.a);
+    for (size_t i = 1; i < DATAPLANE_SEGMENTS_MAX; i++) {
+        send_from_a(&t, take_clear(&t, FAMILY_IPV6, 100, false, NULL));
+        CHECK_EQUAL(t.a.out.to_wire_count, 1);
+        batch[i] = arrive_at_b(&t, t.a.out.to_wire[0]);
+        testbed_give(&t.a);
+    }
+    dataplane_inbound(t.b.worker, batch, DATAPLANE_SEGMENTS_MAX, t.now_ms, &t.b.out);
+    size_t six = 0, four = 0;
+    for (size_t turn = 0; turn < 4; turn++) {
+        for (size_t i = 0; i < t.b.out.to_tun_count; i++) {
+            six += packet_data(t.b.out.to_tun[i])[0] >> 4 == 6;
+            four += packet_data(t.b.out.to_tun[i])[0] >> 4 == 4;
+        }
+        testbed_give(&t.b);
+        tick(&t, &t.b, (t.now_ms + 1) * 1000);
+    }
+    CHECK_EQUAL(six, DATAPLANE_SEGMENTS_MAX - 1);
+    CHECK(four > 80);
+    CHECK(testbed_doors_add_up(&t.b));
+    testbed_close(&t);
+}
+
 TEST(a_payload_of_many_packets_leaves_room_for_the_rest_of_its_batch)
 {
     struct child_sa paced = {.spi_in = 0x1000,
@@ -243,32 +318,14 @@ TEST(a_payload_of_many_packets_leaves_room_for_the_rest_of_its_batch)
     dataplane_set_link_mtu(t.a.dp, 9000);
     join_with(&t, &paced, IPV4_ONLY, NULL);
     join_with(&t, &padded, IPV6_ONLY, NULL);
-    tick(&t, &t.a, t.now_ms * 1000);
-    testbed_carry(&t, &t.a, &t.b);
-    for (size_t i = 0; i < 430; i++) {
-        struct packet *packet = take_clear(&t, FAMILY_IPV4, 28, false, NULL);
-        uint8_t *data = packet_data(packet);
-
-        packet->length = 20;
-        put_u16(data + 2, 20);
-        put_u16(data + 10, 0);
-        put_u16(data + 10, checksum_finish(checksum_add(0, (struct slice){data, 20})));
-        send_from_a(&t, packet);
-    }
+    fill_payload(&t);
     send_from_a(&t, take_clear(&t, FAMILY_IPV6, 100, false, NULL));
     CHECK_EQUAL(t.a.out.to_wire_count, 1);
     struct packet *last = t.a.out.to_wire[0];
     tick(&t, &t.a, (t.now_ms + 20) * 1000);
     CHECK(t.a.out.to_wire_count > 0);
     for (size_t i = 0; i < 2; i++) {
-        const struct packet *sent = i == 0 ? t.a.out.to_wire[0] : last;
-
-        batch[i] = dataplane_take_packet(t.b.worker);
-        memcpy(packet_data(batch[i]), packet_data(sent), sent->length);
-        batch[i]->length = sent->length;
-        batch[i]->local = sent->peer;
-        batch[i]->peer = sent->local;
-        batch[i]->outer_protocol = IP_PROTOCOL_UDP;
+        batch[i] = arrive_at_b(&t, i == 0 ? t.a.out.to_wire[0] : last);
     }
     dataplane_give_packet(t.a.worker, last);
     dataplane_inbound(t.b.worker, batch, 2, t.now_ms, &t.b.out);

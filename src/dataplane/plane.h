@@ -20,7 +20,7 @@
 #include "dataplane/super.h"
 
 #define WORKERS_MAX PUBLISH_READERS_MAX
-#define WORKER_PACKETS 640 /* a full output, a batch being received and a batch to be sent */
+#define WORKER_PACKETS 768 /* a full output, a batch being received and a batch to be sent */
 /* Small ones, for segments that are cut where they are to stand: close together, so that a batch
  * of them takes few pages and the cache holds it. */
 #define WORKER_SMALL_PACKETS (DATAPLANE_SEGMENTS_MAX + BATCH_PACKETS)

@@ -469,13 +469,14 @@ size_t datagram_receive(struct datagram_socket *s, struct packet **packets, size
     bool is_raw = s->protocol != PROTOCOL_UDP;
     size_t good = 0;
 
-    assert(count > 0 && count <= BATCH_PACKETS);
+    assert(count > 0);
     if (s->ring != NULL) {
         return link_ring_receive(s->ring, packets, count, too_long);
     }
     if (s->supers != NULL) {
         return receive_joined(s, packets, count, too_long);
     }
+    assert(count <= BATCH_PACKETS);
     for (size_t i = 0; i < count; i++) {
         struct packet *p = packets[i];
 

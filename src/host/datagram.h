@@ -76,9 +76,9 @@ void datagram_set_uplink(struct datagram_socket *s, int interface_index);
 
 /* Fills packets behind the head room, leaving the tail room, in order; never waits. What the system
  * joined stays where it was put: these packets have another buffer, with their octets and no more,
- * until the next call. Returns how
- * many were filled: these stand in front afterwards. One that is longer than its buffer is not
- * delivered and counted in `too_long`. */
+ * until the next call. Returns how many were filled: these stand in front afterwards. One that is
+ * longer than its buffer is not delivered and counted in `too_long`. A socket that joins nothing
+ * takes BATCH_PACKETS at most. */
 MUST_USE size_t datagram_receive(struct datagram_socket *s, struct packet **packets, size_t count,
                                  size_t *too_long);
 /* Datagrams that were received are waiting inside: the descriptor does not tell. */

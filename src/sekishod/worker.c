@@ -46,7 +46,7 @@ struct worker {
     struct datagrams up;
     struct ring errors;
     /* Packets taken from the pool and not filled yet. */
-    struct packet *stock[BATCH_PACKETS];
+    struct packet *stock[DATAPLANE_SEGMENTS_MAX];
     size_t stock_count;
     struct dataplane_output out;
     struct packet super; /* read from the TUN device */
@@ -61,9 +61,9 @@ struct worker {
 
 /* ---- packets in ---- */
 
-static size_t fill_stock(struct worker *worker)
+static size_t fill_stock(struct worker *worker, size_t wanted)
 {
-    while (worker->stock_count < BATCH_PACKETS) {
+    while (worker->stock_count < wanted) {
         struct packet *packet = dataplane_take_packet(worker->plane);
 
         if (packet == NULL) {
@@ -299,7 +299,7 @@ static void tun_ready(void *context, unsigned events)
 
     (void)events;
     dataplane_outbound_begin(worker->plane, clock_now_ms(), &worker->out);
-    while (may_read > 0 && (supers || fill_stock(worker) > 0)) {
+    while (may_read > 0 && (supers || fill_stock(worker, 1) > 0)) {
         struct packet *piece = supers ? &worker->super : worker->stock[0];
 
         piece->offset = PACKET_HEADROOM_BYTES;
@@ -359,12 +359,15 @@ static void suspect(struct worker *worker, size_t count, size_t joined, uint64_t
 static bool receive_batch(struct worker *worker, struct datagram_socket *s)
 {
     size_t too_long = 0;
-    size_t stock = fill_stock(worker);
+    /* What the system joined needs no room of ours, and the neighbours that are opened together
+     * become one piece again. */
+    size_t wanted = s->supers != NULL && s->ring == NULL ? DATAPLANE_SEGMENTS_MAX : BATCH_PACKETS;
+    size_t stock = fill_stock(worker, wanted);
 
     if (stock == 0) {
         return false;
     }
-    size_t count = datagram_receive(s, worker->stock, stock, &too_long);
+    size_t count = datagram_receive(s, worker->stock, stock < wanted ? stock : wanted, &too_long);
     if (too_long > 0) {
         dataplane_count_drop(worker->plane, DROP_MALFORMED_OUTER, (uint32_t)too_long);
     }

@@ -37,6 +37,13 @@ def priorities(pid):
                   for task in pathlib.Path(f"/proc/{pid}/task").iterdir())
 
 
+def priority_of_session(pid):
+    """Of its session among others, where the system shares the processors so; else what it should be."""
+    path = pathlib.Path(f"/proc/{pid}/autogroup")
+    told = path.read_text().split() if path.exists() else []
+    return int(told[-1]) if told else -10
+
+
 def starting(lab, host):
     check = lab.check
     gateway = Sekisho(host, CONFIG, {"peer": KEY})
@@ -63,6 +70,8 @@ def starting(lab, host):
     check("without forwarding it says so", wait_for(lambda: "ip_forward" in gateway.log(), 3), gateway.log()[-300:])
     told = priorities(gateway.process.pid)
     check("its threads come before common ones, but for those that calculate", told[:3] == [-10] * 3 and told[-1] == 0, told)
+    told = priority_of_session(gateway.process.pid)
+    check("and its session comes before others", told == -10, told)
     check("one ready line on standard output", gateway.log().count(" is ready: ga.example, 1 site, device sekisho0") == 1)
     second = Sekisho(host, CONFIG, {"peer": KEY}, name="second")
     second.run_folder = gateway.run_folder
