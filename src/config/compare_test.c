@@ -195,7 +195,11 @@ TEST(a_site_without_a_key_proves_itself_by_certificates)
                                         "trust b.pem c.pem",
                                         "trust b.pem; trust c.pem d.pem",
                                         "name \"C=JP, O=Partner, CN=*\"",
-                                        "revocation strict"};
+                                        "revocation strict",
+                                        "crl http://ca.example/a.crl",
+                                        "ocsp http://ca.example/a.crl",
+                                        "ocsp http://b.example http://c.example:81/; ocsp "
+                                        "http://192.0.2.1/"};
     struct config *configs[ARRAY_LENGTH(words)];
 
     for (size_t i = 0; i < ARRAY_LENGTH(words); i++) {
@@ -222,6 +226,7 @@ TEST(a_site_without_a_key_proves_itself_by_certificates)
     CHECK(config_site_identity(&configs[0]->sites[0]) != NULL);
     CHECK(config_site_identity(&configs[5]->sites[0]) == NULL);
     CHECK_EQUAL(configs[6]->sites[0].revocation, CONFIG_REVOCATION_STRICT);
+    CHECK_EQUAL(configs[9]->sites[0].responder_count, 3);
     for (size_t i = 0; i < ARRAY_LENGTH(words); i++) {
         config_free(configs[i]);
     }

@@ -84,6 +84,7 @@ struct config_carriage {
 };
 
 #define CONFIG_TRUSTS_MAX 8
+#define CONFIG_REVOCATION_URLS_MAX 4
 /* What a list of revoked certificates must say about the peer's. */
 enum config_revocation {
     CONFIG_REVOCATION_NORMAL, /* not that it is revoked */
@@ -113,6 +114,10 @@ struct config_site {
     const char *subject; /* what the subject of the peer's certificate must be; NULL: see
                             config_site_identity() */
     enum config_revocation revocation;
+    const char *crls[CONFIG_REVOCATION_URLS_MAX]; /* http URLs */
+    size_t crl_count;
+    const char *responders[CONFIG_REVOCATION_URLS_MAX];
+    size_t responder_count;
     const char *say; /* our identity towards this peer; NULL: the gateway's name */
     const char *identity; /* what the peer must prove; NULL: see config_site_identity() */
     bool identity_any;

@@ -75,7 +75,8 @@ TEST(every_example_is_a_good_statement)
                      w->example);
         } else if (w->scope == SCOPE_SITE) {
             bool certificates = strcmp(w->word, "certificate") == 0 ||
-                                strcmp(w->word, "trust") == 0 || strcmp(w->word, "name") == 0;
+                                strcmp(w->word, "trust") == 0 || strcmp(w->word, "name") == 0 ||
+                                strcmp(w->word, "crl") == 0 || strcmp(w->word, "ocsp") == 0;
 
             snprintf(text, sizeof(text),
                      "gateway g.example\nlan 10.1.0.0/16\nsite x { peer a; network 10.77.0.0/16; "

@@ -385,9 +385,39 @@ static const struct schema_word schema[] = {
      .standard = "normal",
      .example = "revocation strict",
      .meaning =
-         "What the lists in the files of 'trust' must say about the peer's certificate: not "
-         "that it is revoked; that it is not, by a list that is not out of date; or nothing. "
-         "Lists are not fetched."},
+         "What must be known about the peer's certificate and those between it and its "
+         "authority: not that one is revoked ('normal': when nobody can be asked it is taken, and "
+         "the log tells); that none is ('strict': when nobody can be asked it is refused); or "
+         "nothing ('off': nobody is asked). Asked are lists in the files of 'trust', what the peer "
+         "sends along, then 'ocsp' and 'crl', then the places that the certificate names. Only "
+         "http is used, nothing is asked before the peer has proved to have a certificate that is "
+         "good otherwise, and a handshake waits ten seconds at most."},
+    {.word = "crl",
+     .scope = SCOPE_SITE,
+     .effect = EFFECT_NEGOTIATE,
+     .repeats = true,
+     .least = 1,
+     .most = CONFIG_REVOCATION_URLS_MAX,
+     .take = take_crl,
+     .write = write_crl,
+     .arguments = "URL...",
+     .standard = "what certificates name",
+     .example = "crl http://ca.example.jp/partner.crl",
+     .meaning =
+         "Where lists of revoked certificates are, with http. They are kept in the folder of "
+         "the state until the next ones are due."},
+    {.word = "ocsp",
+     .scope = SCOPE_SITE,
+     .effect = EFFECT_NEGOTIATE,
+     .repeats = true,
+     .least = 1,
+     .most = CONFIG_REVOCATION_URLS_MAX,
+     .take = take_ocsp,
+     .write = write_ocsp,
+     .arguments = "URL...",
+     .standard = "what certificates name",
+     .example = "ocsp http://ocsp.example.jp/",
+     .meaning = "Who is asked about single certificates (RFC 6960), with http."},
     {.word = "say",
      .scope = SCOPE_SITE,
      .effect = EFFECT_NEGOTIATE,

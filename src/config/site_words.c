@@ -6,6 +6,7 @@
 #include "config/presets.h"
 #include "config/schema.h"
 #include "crypto/certificate.h"
+#include "crypto/revocation.h"
 
 #define SECONDS(n) ((n)*UINT64_C(1000))
 #define DAYS(n) ((n)*UINT64_C(86400000))
@@ -66,7 +67,7 @@ static void check_present(struct reading *r)
         COMPLAIN(r, site->place, "say what is behind it, such as: network 10.2.0.0/16",
                  "site %s has no network", site->name);
     }
-    static const char *const certificate_words[] = {"certificate", "trust", "name"};
+    static const char *const certificate_words[] = {"certificate", "trust", "name", "crl", "ocsp"};
 
     for (size_t i = 0; was_said(r, "key") && i < ARRAY_LENGTH(certificate_words); i++) {
         if (was_said(r, certificate_words[i])) {
@@ -533,6 +534,63 @@ void write_trust(const struct schema_word *w, const struct shown *shown)
         sheet_add_word(shown->out, site->trusts[i]);
     }
     sheet_add(shown->out, "\n");
+}
+
+static bool take_urls(struct reading *r, const struct statement *s, const char **list,
+                      size_t *count)
+{
+    for (size_t i = 1; i < s->count; i++) {
+        const struct word *word = &s->words[i];
+
+        if (*count == CONFIG_REVOCATION_URLS_MAX) {
+            COMPLAIN(r, word->place, NULL, "more than %d places are too many",
+                     CONFIG_REVOCATION_URLS_MAX);
+            return false;
+        }
+        if (!revocation_url_is_good(word->text)) {
+            COMPLAIN(r, word->place,
+                     "write http://HOST[:PORT]/PATH; what comes from there is signed, so https "
+                     "would add nothing",
+                     "this is no place that can be asked");
+            return false;
+        }
+        list[(*count)++] = arena_text(r->arena, word->text);
+    }
+    return true;
+}
+
+static void write_urls(const struct schema_word *w, const struct shown *shown,
+                       const char *const *list, size_t count)
+{
+    if (count == 0) {
+        return;
+    }
+    sheet_add(shown->out, w->word);
+    for (size_t i = 0; i < count; i++) {
+        sheet_add(shown->out, " ");
+        sheet_add_word(shown->out, list[i]);
+    }
+    sheet_add(shown->out, "\n");
+}
+
+void take_crl(struct reading *r, const struct statement *s)
+{
+    (void)take_urls(r, s, r->site.crls, &r->site.crl_count);
+}
+
+void write_crl(const struct schema_word *w, const struct shown *shown)
+{
+    write_urls(w, shown, shown->site->crls, shown->site->crl_count);
+}
+
+void take_ocsp(struct reading *r, const struct statement *s)
+{
+    (void)take_urls(r, s, r->site.responders, &r->site.responder_count);
+}
+
+void write_ocsp(const struct schema_word *w, const struct shown *shown)
+{
+    write_urls(w, shown, shown->site->responders, shown->site->responder_count);
 }
 
 void take_name(struct reading *r, const struct statement *s)

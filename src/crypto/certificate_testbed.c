@@ -108,6 +108,8 @@ struct certificate *testbed_issue(const struct testbed_order *order, const struc
         add_extension(x509, &context, NID_authority_key_identifier, "keyid");
     }
     add_extension(x509, &context, NID_basic_constraints, order->basic);
+    add_extension(x509, &context, NID_crl_distribution_points, order->lists);
+    add_extension(x509, &context, NID_info_access, order->access);
     add_extension(x509, &context, NID_key_usage, order->usage);
     add_extension(x509, &context, NID_ext_key_usage, order->purpose);
     add_extension(x509, &context, NID_subject_alt_name, order->names);

@@ -16,6 +16,8 @@ struct testbed_order {
     const char *purpose; /* "serverAuth" */
     const char *constraints; /* "critical,permitted;DNS:example.jp" */
     const char *unknown; /* anything: a critical extension that nobody knows has these octets */
+    const char *lists; /* "URI:http://ca.example.jp/a.crl" */
+    const char *access; /* "OCSP;URI:http://ca.example.jp/" */
     const char *digest; /* "SHA256" when NULL */
     int64_t begins_s, ends_s; /* a day before and 30 days after now when 0 */
     long serial;

@@ -1,6 +1,7 @@
 /*
  * Whether a certificate was taken back: what a CRL (RFC 5280 5, 6.3) and an OCSP response (RFC
- * 6960) say, as functions of octets and a time that is handed in. Fetching them is not done here.
+ * 6960) say, as functions of octets and a time that is handed in, and where both are to be had.
+ * Fetching them is not done here.
  */
 #ifndef SEKISHO_CRYPTO_REVOCATION_H
 #define SEKISHO_CRYPTO_REVOCATION_H
@@ -26,17 +27,35 @@ enum revocation_problem {
     REVOCATION_PARTIAL, /* a delta or indirect CRL, or one for some certificates or reasons only */
     REVOCATION_REFUSED, /* the responder answered with an error */
     REVOCATION_WRONG_NONCE,
+    REVOCATION_WEAK, /* signed with SHA-1 or worse */
 };
+
+#define REVOCATION_NO_REASON (-1)
 
 struct revocation_verdict {
     enum revocation_status status;
     enum revocation_problem problem; /* why it is UNKNOWN; OUT_OF_DATE may stand with REVOKED */
     int64_t revoked_s;
+    int reason; /* RFC 5280 5.3.1, or REVOCATION_NO_REASON */
+    int64_t from_s; /* when it was made */
     int64_t next_s; /* when it will be replaced; 0 it does not say */
 };
 
+#define REVOCATION_LIST_BYTES_MAX (16 * 1024 * 1024)
+#define REVOCATION_RESPONSE_BYTES_MAX (64 * 1024)
+
+/* A CRL that is read once and asked often. Counted and read-only, of any thread. */
+struct revocation_list;
+/* NULL: not exactly one. */
+MUST_USE struct revocation_list *revocation_list_read(struct slice der);
+struct revocation_list *revocation_list_hold(struct revocation_list *list);
+void revocation_list_free(struct revocation_list *list); /* NULL is allowed */
+
 /* A list that is out of date is no proof that a certificate is good, but what it says is revoked
  * stays so. */
+void revocation_by_list(struct revocation_list *list, const struct certificate *certificate,
+                        const struct certificate *issuer, int64_t now_s,
+                        struct revocation_verdict *out);
 void revocation_by_crl(struct slice crl, const struct certificate *certificate,
                        const struct certificate *issuer, int64_t now_s,
                        struct revocation_verdict *out);
@@ -54,5 +73,28 @@ void revocation_by_ocsp(struct slice response, const struct certificate *certifi
                         const struct certificate *issuer, struct slice nonce, int64_t now_s,
                         struct revocation_verdict *out);
 const char *revocation_problem_words(enum revocation_problem problem);
+/* "its key was lost"; NULL: there is none, or it says nothing. */
+const char *revocation_reason_words(int reason);
+
+/* ---- where to ask ---- */
+
+#define REVOCATION_URL_BYTES 256
+#define REVOCATION_SOURCES_MAX 6
+
+enum revocation_source_kind { REVOCATION_SOURCE_RESPONDER, REVOCATION_SOURCE_LIST };
+
+struct revocation_source {
+    enum revocation_source_kind kind;
+    bool configured; /* else a certificate says so */
+    char url[REVOCATION_URL_BYTES];
+};
+
+/* Only http, printable, with a host: what is signed needs no other protection, and asking it needs
+ * no certificate that would have to be checked in turn. */
+MUST_USE bool revocation_url_is_good(struct slice url);
+/* What a certificate says of it, responders first (RFC 5280 4.2.1.13, 4.2.2.1). Returns how many;
+ * lists of another issuer or for some reasons only are passed over. */
+size_t revocation_sources(const struct certificate *certificate, struct revocation_source *out,
+                          size_t capacity);
 
 #endif

@@ -24,7 +24,9 @@ struct trust {
     size_t key_count;
     struct public_key *keys[TRUST_ANCHORS_MAX];
     size_t crl_count;
-    struct slice crls[TRUST_CRLS_MAX]; /* owned */
+    struct revocation_list *crls[TRUST_CRLS_MAX];
+    size_t source_count;
+    struct revocation_source sources[TRUST_SOURCES_MAX];
     unsigned holders;
 };
 
@@ -61,13 +63,26 @@ static bool add_anchor(struct trust *trust, struct certificate *certificate)
 
 static bool add_crl(struct trust *trust, struct slice crl)
 {
-    uint8_t *copy = trust->crl_count == TRUST_CRLS_MAX ? NULL : malloc(crl.length);
+    struct revocation_list *list =
+        trust->crl_count == TRUST_CRLS_MAX ? NULL : revocation_list_read(crl);
 
-    if (copy == NULL) {
+    if (list != NULL) {
+        trust->crls[trust->crl_count++] = list;
+    }
+    return list != NULL;
+}
+
+bool trust_add_source(struct trust *trust, enum revocation_source_kind kind, const char *url)
+{
+    struct slice text = slice_of_text(url);
+
+    if (trust->source_count == TRUST_SOURCES_MAX || !revocation_url_is_good(text)) {
         return false;
     }
-    memcpy(copy, crl.data, crl.length);
-    trust->crls[trust->crl_count++] = (struct slice){copy, crl.length};
+    struct revocation_source *source = &trust->sources[trust->source_count++];
+
+    *source = (struct revocation_source){.kind = kind, .configured = true};
+    memcpy(source->url, text.data, text.length);
     return true;
 }
 
@@ -110,7 +125,7 @@ void trust_free(struct trust *trust)
         public_key_free(trust->keys[i]);
     }
     for (size_t i = 0; i < trust->crl_count; i++) {
-        free((void *)(uintptr_t)trust->crls[i].data);
+        revocation_list_free(trust->crls[i]);
     }
     X509_STORE_free(trust->store);
     free(trust);
@@ -308,58 +323,203 @@ static struct certificate *certificate_of(X509 *x509)
     return c;
 }
 
-/* What the lists that we have say about one certificate of the path. */
-static enum certificate_problem revocation_problem(const struct trust *trust,
-                                                   const struct trust_rules *rules, X509 *x509,
-                                                   X509 *signer, int64_t *when_s)
+/* ---- revocation ---- */
+
+/* What is known about one certificate of the path, and from where more could be. */
+struct inquiry {
+    const struct trust *trust;
+    const struct trust_rules *rules;
+    struct certificate *certificate, *issuer;
+    struct revocation_verdict verdict;
+    char why[160]; /* what went wrong, as far as there is room */
+    struct revocation_wish wish; /* sources that said nothing that holds and may be asked */
+    struct revocation_wish renewal; /* those that did, and may have something newer */
+};
+
+/* True when nothing more has to be asked. Revoked is revoked, whatever others say. */
+static bool inquiry_heard(struct inquiry *inquiry, const struct revocation_verdict *verdict)
 {
-    struct certificate *certificate = certificate_of(x509);
-    struct certificate *issuer = certificate_of(signer);
-    enum certificate_problem problem =
-        rules->revocation == REVOCATION_STRICT ? CERTIFICATE_REVOCATION_UNKNOWN : CERTIFICATE_GOOD;
-
-    if (certificate == NULL || issuer == NULL) {
-        problem = CERTIFICATE_NO_MEMORY;
+    if (verdict->status == REVOCATION_REVOKED ||
+        (verdict->status == REVOCATION_GOOD && inquiry->verdict.status == REVOCATION_UNKNOWN)) {
+        inquiry->verdict = *verdict;
     }
-    for (size_t i = 0; certificate != NULL && issuer != NULL && i < trust->crl_count; i++) {
-        struct revocation_verdict verdict;
-
-        revocation_by_crl(trust->crls[i], certificate, issuer, rules->now_s, &verdict);
-        if (verdict.status == REVOCATION_REVOKED) {
-            problem = CERTIFICATE_REVOKED;
-            *when_s = verdict.revoked_s;
-            break;
-        }
-        if (verdict.status == REVOCATION_GOOD) {
-            problem = CERTIFICATE_GOOD;
-        }
-    }
-    certificate_free(certificate);
-    certificate_free(issuer);
-    return problem;
+    return inquiry->verdict.status == REVOCATION_REVOKED;
 }
 
+static void inquiry_why(struct inquiry *inquiry, const char *place, const char *why)
+{
+    size_t used = strlen(inquiry->why);
+    struct text text = text_over(inquiry->why + used, sizeof(inquiry->why) - used);
+
+    text_addf(&text, "%s%s: %s", used == 0 ? "" : "; ", place, why);
+}
+
+/* Lists from files, and what the peer sent. */
+static bool ask_at_hand(struct inquiry *inquiry)
+{
+    const struct trust *trust = inquiry->trust;
+    const struct trust_rules *rules = inquiry->rules;
+    struct revocation_verdict verdict;
+
+    for (size_t i = 0; i < trust->crl_count; i++) {
+        revocation_by_list(trust->crls[i], inquiry->certificate, inquiry->issuer, rules->now_s,
+                           &verdict);
+        if (inquiry_heard(inquiry, &verdict)) {
+            return true;
+        }
+        if (verdict.problem != REVOCATION_OF_ANOTHER && verdict.problem != REVOCATION_FINE) {
+            inquiry_why(inquiry, "the list in the files of trust",
+                        revocation_problem_words(verdict.problem));
+        }
+    }
+    for (size_t i = 0; i < rules->response_count; i++) {
+        revocation_by_ocsp(rules->responses[i], inquiry->certificate, inquiry->issuer,
+                           (struct slice){NULL, 0}, rules->now_s, &verdict);
+        if (inquiry_heard(inquiry, &verdict)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool ask_source(struct inquiry *inquiry, const struct revocation_source *source)
+{
+    struct revocation_memory memory;
+
+    revocation_store_look(inquiry->rules->store, source, inquiry->certificate, inquiry->issuer,
+                          inquiry->rules->now_s, &memory);
+    struct revocation_wish *wish =
+        memory.verdict.status == REVOCATION_UNKNOWN ? &inquiry->wish : &inquiry->renewal;
+
+    if (memory.ask && wish->source_count < REVOCATION_SOURCES_MAX) {
+        wish->sources[wish->source_count++] = *source;
+    }
+    if (memory.why[0] != 0) {
+        inquiry_why(inquiry, source->url, memory.why);
+    }
+    return inquiry_heard(inquiry, &memory.verdict);
+}
+
+/* What was fetched earlier, the configured sources before those of the certificate. */
+static void ask_memory(struct inquiry *inquiry)
+{
+    struct revocation_source named[REVOCATION_SOURCES_MAX];
+    size_t count = revocation_sources(inquiry->certificate, named, ARRAY_LENGTH(named));
+    bool done = false;
+
+    for (size_t i = 0; !done && i < inquiry->trust->source_count; i++) {
+        done = ask_source(inquiry, &inquiry->trust->sources[i]);
+    }
+    for (size_t i = 0; !done && i < count; i++) {
+        done = ask_source(inquiry, &named[i]);
+    }
+}
+
+static void wish_for(struct inquiry *inquiry, struct revocation_wishes *wishes)
+{
+    bool needed = inquiry->verdict.status == REVOCATION_UNKNOWN;
+    struct revocation_wish *wish = needed ? &inquiry->wish : &inquiry->renewal;
+
+    if (wish->source_count == 0 || wishes->count == REVOCATION_WISHES_MAX) {
+        return;
+    }
+    wish->needed = needed;
+    wish->certificate = certificate_hold(inquiry->certificate);
+    wish->issuer = certificate_hold(inquiry->issuer);
+    wishes->list[wishes->count++] = *wish;
+}
+
+static enum certificate_problem inquiry_result(const struct inquiry *inquiry)
+{
+    switch (inquiry->verdict.status) {
+    case REVOCATION_REVOKED:
+        return CERTIFICATE_REVOKED;
+    case REVOCATION_GOOD:
+        return CERTIFICATE_GOOD;
+    case REVOCATION_UNKNOWN:
+        break;
+    }
+    return inquiry->rules->revocation == REVOCATION_STRICT ? CERTIFICATE_REVOCATION_UNKNOWN
+                                                           : CERTIFICATE_GOOD;
+}
+
+/* Nobody knows whether it was revoked: why, for whoever looks. */
+static void tell_why(struct certificate_verdict *verdict, const char *why)
+{
+    struct text text = text_over(verdict->said, sizeof(verdict->said));
+
+    text_add(&text, why);
+}
+
+static bool not_revoked(const struct trust *trust, const struct trust_rules *rules,
+                        const STACK_OF(X509) * path, unsigned depth,
+                        struct certificate_verdict *verdict, struct revocation_wishes *wishes)
+{
+    X509 *x509 = sk_X509_value(path, (int)depth);
+    struct inquiry inquiry = {
+        .trust = trust,
+        .rules = rules,
+        .certificate = certificate_of(x509),
+        .issuer = certificate_of(sk_X509_value(path, (int)depth + 1)),
+    };
+    enum certificate_problem problem = CERTIFICATE_NO_MEMORY;
+
+    if (inquiry.certificate != NULL && inquiry.issuer != NULL) {
+        if (!ask_at_hand(&inquiry) && rules->store != NULL) {
+            ask_memory(&inquiry);
+        }
+        wish_for(&inquiry, wishes);
+        problem = inquiry_result(&inquiry);
+    }
+    if (problem != CERTIFICATE_GOOD) {
+        verdict_set(verdict, problem, depth, x509);
+        verdict->when_s = inquiry.verdict.revoked_s;
+        const char *reason = problem == CERTIFICATE_REVOKED
+                                 ? revocation_reason_words(inquiry.verdict.reason)
+                                 : inquiry.why;
+
+        tell_why(verdict, reason == NULL ? "" : reason);
+    } else if (inquiry.verdict.status == REVOCATION_UNKNOWN) {
+        tell_why(verdict, inquiry.why);
+    }
+    certificate_free(inquiry.certificate);
+    certificate_free(inquiry.issuer);
+    return problem == CERTIFICATE_GOOD;
+}
+
+/* All of it before anybody is asked: no address of a certificate that is not good is ever used. */
 static bool path_is_good(const struct trust *trust, const struct trust_rules *rules,
-                         const STACK_OF(X509) * path, struct certificate_verdict *verdict)
+                         const STACK_OF(X509) * path, struct certificate_verdict *verdict,
+                         struct revocation_wishes *wishes)
 {
     int length = sk_X509_num(path);
 
     for (int i = 0; i < length; i++) {
         X509 *x509 = sk_X509_value(path, i);
-        bool is_anchor = i == length - 1;
-        int64_t when_s = 0;
-        enum certificate_problem problem = own_problem(x509, (unsigned)i, is_anchor, rules->legacy);
+        enum certificate_problem problem =
+            own_problem(x509, (unsigned)i, i == length - 1, rules->legacy);
 
-        if (problem == CERTIFICATE_GOOD && !is_anchor && rules->revocation != REVOCATION_OFF) {
-            problem = revocation_problem(trust, rules, x509, sk_X509_value(path, i + 1), &when_s);
-        }
         if (problem != CERTIFICATE_GOOD) {
             verdict_set(verdict, problem, (unsigned)i, x509);
-            verdict->when_s = when_s;
             return false;
         }
     }
-    return true;
+    verdict_set(verdict, CERTIFICATE_GOOD, 0, sk_X509_value(path, 0));
+    bool good = true;
+
+    /* All of them, so that what is not known is asked at once. */
+    for (int i = 0; rules->revocation != REVOCATION_OFF && i + 1 < length; i++) {
+        struct certificate_verdict one = {.problem = CERTIFICATE_GOOD};
+        bool fine = not_revoked(trust, rules, path, (unsigned)i, &one, wishes);
+
+        if (!fine && (good || one.problem == CERTIFICATE_REVOKED)) {
+            *verdict = one;
+        } else if (good && one.said[0] != 0) {
+            tell_why(verdict, one.said);
+        }
+        good = good && fine;
+    }
+    return good;
 }
 
 /* libcrypto's part, set up for our time and our limits. */
@@ -382,6 +542,17 @@ static bool context_begin(X509_STORE_CTX *context, const struct trust *trust,
 bool trust_verify(const struct trust *trust, const struct trust_rules *rules,
                   const struct certificate *const *presented, size_t count,
                   struct certificate_verdict *verdict)
+{
+    struct revocation_wishes wishes = {0};
+    bool good = trust_verify_and_wish(trust, rules, presented, count, verdict, &wishes);
+
+    revocation_wishes_fini(&wishes);
+    return good;
+}
+
+bool trust_verify_and_wish(const struct trust *trust, const struct trust_rules *rules,
+                           const struct certificate *const *presented, size_t count,
+                           struct certificate_verdict *verdict, struct revocation_wishes *wishes)
 {
     *verdict = (struct certificate_verdict){.problem = CERTIFICATE_NONE};
     if (count == 0) {
@@ -406,10 +577,7 @@ bool trust_verify(const struct trust *trust, const struct trust_rules *rules,
                     (unsigned)X509_STORE_CTX_get_error_depth(context),
                     current != NULL ? current : presented[0]->x509);
     } else {
-        good = path_is_good(trust, rules, X509_STORE_CTX_get0_chain(context), verdict);
-        if (good) {
-            verdict_set(verdict, CERTIFICATE_GOOD, 0, presented[0]->x509);
-        }
+        good = path_is_good(trust, rules, X509_STORE_CTX_get0_chain(context), verdict, wishes);
     }
     X509_STORE_CTX_free(context);
     sk_X509_free(others);
@@ -463,14 +631,13 @@ static const char *problem_words(enum certificate_problem problem)
         return "has a key that is too short";
     case CERTIFICATE_SIGNATURE_WEAK:
         return "is signed with a hash that is too weak, SHA-1 or worse";
-    case CERTIFICATE_REVOCATION_UNKNOWN:
-        return "may have been revoked: no current list of its issuer is here";
     case CERTIFICATE_NONE:
     case CERTIFICATE_UNKNOWN_AUTHORITY:
     case CERTIFICATE_NOT_YET_VALID:
     case CERTIFICATE_EXPIRED:
     case CERTIFICATE_WRONG_NAME:
     case CERTIFICATE_REVOKED:
+    case CERTIFICATE_REVOCATION_UNKNOWN:
     case CERTIFICATE_NO_MEMORY:
         return NULL; /* said below */
     }
@@ -491,7 +658,10 @@ void certificate_verdict_words(const struct certificate_verdict *verdict, struct
         return;
     }
     text_addf(out, "the certificate of %s ", verdict->subject);
-    if (words != NULL) {
+    if (verdict->problem == CERTIFICATE_REVOCATION_UNKNOWN) {
+        text_addf(out, "may have been revoked: %s",
+                  verdict->said[0] != 0 ? verdict->said : "no current list of its issuer is here");
+    } else if (words != NULL) {
         text_add(out, words);
     } else if (verdict->problem == CERTIFICATE_UNKNOWN_AUTHORITY) {
         text_addf(out, "was issued by %s, which is not trusted here", verdict->issuer);
@@ -502,5 +672,8 @@ void certificate_verdict_words(const struct certificate_verdict *verdict, struct
                       : verdict->problem == CERTIFICATE_NOT_YET_VALID ? "is not valid before "
                                                                       : "was revoked on ");
         certificate_time_words(verdict->when_s, out);
+        if (verdict->problem == CERTIFICATE_REVOKED && verdict->said[0] != 0) {
+            text_addf(out, ": %s", verdict->said);
+        }
     }
 }

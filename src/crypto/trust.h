@@ -6,10 +6,11 @@
 #define SEKISHO_CRYPTO_TRUST_H
 
 #include "crypto/certificate.h"
-#include "crypto/revocation.h"
+#include "crypto/revocation_store.h"
 
 #define TRUST_ANCHORS_MAX 256
 #define TRUST_CRLS_MAX 64
+#define TRUST_SOURCES_MAX 8
 #define TRUST_INTERMEDIATES_MAX 6 /* between a peer and an authority; real ones have one or two */
 
 /* Counted; read-only once somebody else has it. */
@@ -21,6 +22,9 @@ MUST_USE struct trust *trust_new(void);
  * themselves), public keys are believed themselves, CRLs are asked about what they cover. False:
  * too many, or no memory. */
 MUST_USE bool trust_add(struct trust *trust, const struct certificate_bag *bag);
+/* Where else to ask about certificates of its authorities. False: too many. */
+MUST_USE bool trust_add_source(struct trust *trust, enum revocation_source_kind kind,
+                               const char *url);
 struct trust *trust_hold(struct trust *trust);
 void trust_free(struct trust *trust); /* NULL is allowed */
 size_t trust_count(const struct trust *trust);
@@ -60,14 +64,20 @@ struct certificate_verdict {
     int64_t when_s;
     char subject[160]; /* of that certificate, escaped */
     char issuer[160];
-    char said[160];
+    char said[160]; /* of one that is good: why nobody knows whether it was revoked */
     char expected[160];
 };
+
+#define TRUST_RESPONSES_MAX 8
 
 struct trust_rules {
     int64_t now_s;
     bool legacy; /* SHA-1, RSA from 1024 bits */
     enum revocation_mode revocation;
+    /* What the peer sent along (RFC 4806). */
+    size_t response_count;
+    struct slice responses[TRUST_RESPONSES_MAX];
+    struct revocation_store *store; /* NULL: nothing is fetched */
 };
 
 /* Whether presented[0] leads to an authority; the others are what the chain may be built from, in
@@ -75,6 +85,12 @@ struct trust_rules {
 MUST_USE bool trust_verify(const struct trust *trust, const struct trust_rules *rules,
                            const struct certificate *const *presented, size_t count,
                            struct certificate_verdict *verdict);
+/* The same, and what would have to be asked to know more about revocation: only of a path that is
+ * good otherwise, whatever the return value. `wishes` is empty before and the caller's to fini. */
+MUST_USE bool trust_verify_and_wish(const struct trust *trust, const struct trust_rules *rules,
+                                    const struct certificate *const *presented, size_t count,
+                                    struct certificate_verdict *verdict,
+                                    struct revocation_wishes *wishes);
 /* CERTIFICATE_WRONG_NAME with what it has, and what was wanted. */
 void certificate_verdict_wrong_name(const struct certificate *certificate, const char *expected,
                                     struct certificate_verdict *verdict);

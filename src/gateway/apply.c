@@ -143,10 +143,17 @@ static bool same_certificates(const struct config_site *a, const struct config_s
     bool same = same_text(a->certificate, b->certificate) &&
                 same_text(a->certificate_key, b->certificate_key) &&
                 same_text(a->subject, b->subject) && same_text(a->legacy, b->legacy) &&
-                a->trust_count == b->trust_count && a->revocation == b->revocation;
+                a->trust_count == b->trust_count && a->revocation == b->revocation &&
+                a->crl_count == b->crl_count && a->responder_count == b->responder_count;
 
     for (size_t i = 0; same && i < a->trust_count; i++) {
         same = same_text(a->trusts[i], b->trusts[i]);
+    }
+    for (size_t i = 0; same && i < a->crl_count; i++) {
+        same = same_text(a->crls[i], b->crls[i]);
+    }
+    for (size_t i = 0; same && i < a->responder_count; i++) {
+        same = same_text(a->responders[i], b->responders[i]);
     }
     return same || a->key.name != NULL;
 }

@@ -379,3 +379,37 @@ bool files_make_directory(const char *path, unsigned mode, char *why, size_t why
     }
     return true;
 }
+
+static bool is_older(const struct stat *a, const struct stat *b)
+{
+    return a->st_mtim.tv_sec != b->st_mtim.tv_sec ? a->st_mtim.tv_sec < b->st_mtim.tv_sec
+                                                  : a->st_mtim.tv_nsec < b->st_mtim.tv_nsec;
+}
+
+void files_keep_newest(const char *directory, const char *ending, size_t count)
+{
+    char pattern[1024];
+    struct files_match match;
+    int length = snprintf(pattern, sizeof(pattern), "%s/*%s", directory, ending);
+
+    if (length < 0 || (size_t)length >= sizeof(pattern) || !files_match(pattern, &match)) {
+        return;
+    }
+    for (size_t left = match.count; left > count; left--) {
+        struct stat oldest = {0};
+        const char *path = NULL;
+
+        for (size_t i = 0; i < match.count; i++) {
+            struct stat one;
+
+            if (lstat(match.paths[i], &one) == 0 && (path == NULL || is_older(&one, &oldest))) {
+                path = match.paths[i];
+                oldest = one;
+            }
+        }
+        if (path == NULL || unlink(path) != 0) {
+            break;
+        }
+    }
+    files_match_free(&match);
+}

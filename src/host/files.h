@@ -37,6 +37,8 @@ MUST_USE bool files_secret_usable(const char *directory, const char *name, char 
 /* Either the old or the new content, whatever happens in between. Mode as in chmod. */
 MUST_USE bool files_write(const char *path, struct slice bytes, unsigned mode, char *why,
                           size_t why_bytes);
+/* Removes the oldest files with this ending of a directory until no more than `count` are left. */
+void files_keep_newest(const char *directory, const char *ending, size_t count);
 /* Makes the directory and those above it; one that is there stays as it is. */
 MUST_USE bool files_make_directory(const char *path, unsigned mode, char *why, size_t why_bytes);
 

@@ -4,8 +4,10 @@
 
 #include "host/files.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -190,5 +192,28 @@ TEST(writing_replaces_and_sets_the_mode)
     free(text);
     CHECK(!files_write("/proc/none/x", SLICE_TEXT("x"), 0600, why, sizeof(why)));
     CHECK(files_make_directory(in_directory("."), 0700, why, sizeof(why)));
+    stop();
+}
+
+TEST(of_many_files_the_newest_stay)
+{
+    char name[16];
+    struct files_match match;
+
+    start();
+    for (int i = 0; i < 5; i++) {
+        snprintf(name, sizeof(name), "%d.crl", i);
+        put(name, "x", 0600);
+        const struct timespec times[2] = {{.tv_sec = 1000 + i}, {.tv_sec = 1000 + i}};
+        CHECK_EQUAL(utimensat(AT_FDCWD, in_directory(name), times, 0), 0);
+    }
+    put("0.other", "x", 0600);
+    files_keep_newest(directory, ".crl", 2);
+    CHECK(files_match(in_directory("*"), &match));
+    CHECK_EQUAL(match.count, 3);
+    CHECK_TEXT(match.paths[1] + strlen(directory), "/3.crl");
+    files_match_free(&match);
+    files_keep_newest(directory, ".crl", 2);
+    files_keep_newest("/nonexistent", ".crl", 0);
     stop();
 }

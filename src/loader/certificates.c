@@ -99,6 +99,12 @@ static struct trust *load_trust(const char *secrets_directory, const struct conf
         good = place(secrets_directory, "", site->trusts[i], "", path) &&
                add_trust(trust, path, why, why_bytes);
     }
+    for (size_t i = 0; good && i < site->responder_count; i++) {
+        good = trust_add_source(trust, REVOCATION_SOURCE_RESPONDER, site->responders[i]);
+    }
+    for (size_t i = 0; good && i < site->crl_count; i++) {
+        good = trust_add_source(trust, REVOCATION_SOURCE_LIST, site->crls[i]);
+    }
     if (!good) {
         trust_free(trust);
         return NULL;

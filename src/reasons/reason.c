@@ -515,12 +515,16 @@ static const struct reason_entry entries[REASON_COUNT] = {
             .trouble = true,
             .code = "SEK-A022",
             .sentence = "{detail|the certificate of the peer was revoked}",
-            .explanation = "The list of the authority says that the certificate is not valid any "
-                           "more, or the site wants a current list and has none.",
+            .explanation = "The authority says that the certificate is not valid any more, or site "
+                           "{site|NAME} wants to know that it is, and nobody could be asked.",
             .causes = {"The peer was taken out, or its key was lost.",
-                       "With revocation strict: the list is missing or out of date."},
+                       "With revocation strict: the list or the responder cannot be reached, or "
+                       "what it gives is out of date or signed by somebody else."},
             .steps = {"Let the peer have a new certificate.",
-                      "Put a current list beside the authority: trust FILE."},
+                      "When nobody could be asked: see from this machine whether the place above "
+                      "answers, name another (crl URL, ocsp URL), or put a current list beside the "
+                      "authority (trust FILE).",
+                      "To take what nobody knows about until then: revocation normal"},
         },
     [REASON_CERTIFICATE] =
         {

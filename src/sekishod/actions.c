@@ -57,6 +57,9 @@ void actions_drop_job(void *job)
 static void finish_exchange(struct daemon *daemon, struct exchange *exchange, uint64_t now_ms)
 {
     if (exchange->work == NULL) {
+        if (revocation_waits(daemon->revocation, exchange, exchange->proof, now_ms)) {
+            return;
+        }
         gateway_proof_done(daemon->gateway, exchange->proof, now_ms);
     } else {
         gateway_key_exchange_done(daemon->gateway, exchange->work->job, exchange->ok,
@@ -89,6 +92,12 @@ static void queue_exchange(struct daemon *daemon, struct exchange *exchange)
         late->last->next = exchange;
     }
     late->last = exchange;
+}
+
+void actions_queue_again(struct daemon *daemon, struct exchange *exchange)
+{
+    exchange->now_s = (int64_t)(clock_date_ms() / 1000);
+    queue_exchange(daemon, exchange);
 }
 
 /* Those that found no room, as far as there is room now. */
@@ -144,6 +153,7 @@ static void start_proof(struct daemon *daemon, const struct gateway_action *acti
         return;
     }
     exchange->proof = action->proof.work;
+    exchange->proof->store = revocation_memory_of(daemon->revocation);
     exchange->urgent = action->proof.urgent;
     exchange->now_s = (int64_t)(clock_date_ms() / 1000);
     queue_exchange(daemon, exchange);
@@ -447,9 +457,12 @@ void actions_take_answers(struct daemon *daemon, uint64_t now_ms)
     while ((exchange = jobs_take(daemon->jobs)) != NULL) {
         finish_exchange(daemon, exchange, now_ms);
     }
+    revocation_turn(daemon->revocation, now_ms);
     queue_late(daemon);
     while (resolve_next(daemon->resolve, &answer)) {
-        gateway_resolved(daemon->gateway, answer.question, answer.addresses, answer.count,
-                         answer.why, now_ms);
+        if (!revocation_resolved(daemon->revocation, &answer)) {
+            gateway_resolved(daemon->gateway, answer.question, answer.addresses, answer.count,
+                             answer.why, now_ms);
+        }
     }
 }

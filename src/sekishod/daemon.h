@@ -15,6 +15,7 @@
 #include "sekishod/journal.h"
 #include "loader/loader.h"
 #include "sekishod/options.h"
+#include "sekishod/revocation.h"
 #include "sekishod/sockets.h"
 #include "sekishod/worker.h"
 
@@ -56,6 +57,7 @@ struct daemon {
     struct resolve *resolve;
     struct jobs *jobs;
     struct exchanges late;
+    struct revocation *revocation;
     struct worker *workers[DAEMON_WORKERS_MAX];
     size_t workers_wanted, worker_count;
     size_t sealers, openers;
@@ -133,6 +135,8 @@ void actions_take_answers(struct daemon *daemon, uint64_t now_ms);
 /* The work of a job thread, and what becomes of work that nobody waits for any more. */
 void actions_do_job(void *job);
 void actions_drop_job(void *job);
+/* A proof that waited for an answer from outside. */
+void actions_queue_again(struct daemon *daemon, struct exchange *exchange);
 /* What never got to a job thread; after those are gone. */
 void actions_drop_late(struct daemon *daemon);
 

@@ -199,7 +199,8 @@ static bool start_threads(struct daemon *daemon, char *why, size_t why_bytes)
     daemon->jobs = jobs_new(processors < JOB_THREADS_MAX ? processors : JOB_THREADS_MAX,
                             actions_do_job, &daemon->wake);
     daemon->resolve = resolve_new(&daemon->wake);
-    if (daemon->jobs == NULL || daemon->resolve == NULL) {
+    daemon->revocation = revocation_new(daemon);
+    if (daemon->jobs == NULL || daemon->resolve == NULL || daemon->revocation == NULL) {
         snprintf(why, why_bytes, "the system gives no threads");
         return false;
     }
@@ -252,6 +253,7 @@ void daemon_stop(struct daemon *daemon)
     }
     jobs_free(daemon->jobs, actions_drop_job);
     actions_drop_late(daemon);
+    revocation_free(daemon->revocation);
     resolve_free(daemon->resolve);
     if (daemon->gateway != NULL) {
         gateway_free(daemon->gateway);

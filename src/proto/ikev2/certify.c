@@ -295,6 +295,7 @@ void ikev2_certify_failure(const struct ikev2_proof *proof, struct ikev2_failure
     switch (proof->result) {
     case IKEV2_PROOF_GOOD:
     case IKEV2_PROOF_NO_MEMORY:
+    case IKEV2_PROOF_WAITS:
         ikev2_failure_set(failure, IKEV2_FAIL_RESOURCES, IKEV2_IKE_AUTH, 0, "no memory");
         break;
     case IKEV2_PROOF_SIGNATURE:

@@ -34,11 +34,21 @@ struct slice ikev2_proof_keep(struct ikev2_proof *proof, struct slice bytes)
     return (struct slice){at, bytes.length};
 }
 
+void ikev2_proof_forget_wishes(struct ikev2_proof *proof)
+{
+    if (proof->wishes != NULL) {
+        revocation_wishes_fini(proof->wishes);
+        free(proof->wishes);
+        proof->wishes = NULL;
+    }
+}
+
 void ikev2_proof_free(struct ikev2_proof *proof)
 {
     if (proof != NULL) {
         credential_free(proof->credential);
         trust_free(proof->trust);
+        ikev2_proof_forget_wishes(proof);
         free(proof);
     }
 }
@@ -189,10 +199,25 @@ static void verify_raw_key(struct ikev2_proof *proof)
     public_key_free(key);
 }
 
+/* The first time, what nobody knows is asked; of what is known already something newer may be
+ * wished for, which nobody waits for. */
+static bool must_wait(const struct ikev2_proof *proof)
+{
+    bool needed = false;
+
+    for (size_t i = 0; proof->wishes != NULL && i < proof->wishes->count; i++) {
+        needed = needed || proof->wishes->list[i].needed;
+    }
+    return needed && !proof->was_asked;
+}
+
 static void verify_path(struct ikev2_proof *proof, const struct certificate *const *list,
                         size_t count, int64_t now_s)
 {
-    struct trust_rules rules = {now_s, proof->legacy, proof->revocation};
+    struct trust_rules rules = {.now_s = now_s,
+                                .legacy = proof->legacy,
+                                .revocation = proof->revocation,
+                                .store = proof->store};
     const struct public_key *key = certificate_key(list[0]);
 
     if (key == NULL) {
@@ -207,15 +232,26 @@ static void verify_path(struct ikev2_proof *proof, const struct certificate *con
         refuse(proof, CERTIFICATE_UNKNOWN_AUTHORITY);
         return;
     }
-    if (!trust_verify(proof->trust, &rules, list, count, &proof->verdict)) {
-        proof->result = IKEV2_PROOF_CERTIFICATE;
+    proof->wishes = calloc(1, sizeof(*proof->wishes));
+    if (proof->wishes == NULL) {
+        proof->result = IKEV2_PROOF_NO_MEMORY;
         return;
     }
-    if (!name_is_right(proof, list[0])) {
-        proof->result = IKEV2_PROOF_CERTIFICATE;
+    proof->result = IKEV2_PROOF_CERTIFICATE;
+    bool good =
+        trust_verify_and_wish(proof->trust, &rules, list, count, &proof->verdict, proof->wishes);
+    /* Revocation is the last question about a path: where it is open, all else is good. */
+    bool open = proof->verdict.problem == CERTIFICATE_REVOCATION_UNKNOWN;
+    struct certificate_verdict verdict = proof->verdict;
+
+    if ((!good && !open) || !name_is_right(proof, list[0])) {
+        ikev2_proof_forget_wishes(proof); /* no address is used of who does not get in anyway */
         return;
     }
-    proof->result = IKEV2_PROOF_GOOD;
+    proof->verdict = verdict;
+    proof->result = must_wait(proof) ? IKEV2_PROOF_WAITS
+                    : good           ? IKEV2_PROOF_GOOD
+                                     : IKEV2_PROOF_CERTIFICATE;
 }
 
 static void verify(struct ikev2_proof *proof, int64_t now_s)
@@ -257,6 +293,7 @@ static void verify(struct ikev2_proof *proof, int64_t now_s)
 
 void ikev2_proof_run(struct ikev2_proof *proof, int64_t now_s)
 {
+    ikev2_proof_forget_wishes(proof); /* of an earlier run */
     if (!proof->sign) {
         verify(proof, now_s);
         return;

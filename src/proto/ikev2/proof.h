@@ -29,6 +29,7 @@ enum ikev2_proof_result {
     IKEV2_PROOF_SIGNATURE, /* wrong */
     IKEV2_PROOF_ALGORITHM, /* not one that is taken */
     IKEV2_PROOF_NO_MEMORY,
+    IKEV2_PROOF_WAITS, /* everything else is good: `wishes` has to be asked first */
 };
 
 struct ikev2_proof {
@@ -52,10 +53,13 @@ struct ikev2_proof {
     size_t certificate_count;
     struct slice certificates[CERTIFICATES_MAX]; /* DER; the first is the peer's own */
     bool raw_key; /* the first is a SubjectPublicKeyInfo (RFC 7670) */
+    struct revocation_store *store; /* of who runs it; NULL: nothing is fetched */
+    bool was_asked; /* what could be fetched was: what is not known now stays unknown */
 
     /* Answer. */
     enum ikev2_proof_result result;
     struct certificate_verdict verdict;
+    struct revocation_wishes *wishes; /* owned; NULL: none */
     size_t made_bytes;
     uint8_t made[SIGNATURE_BYTES_MAX];
 
@@ -68,8 +72,10 @@ struct ikev2_proof {
 MUST_USE struct ikev2_proof *ikev2_proof_new(size_t bytes);
 /* Copies into the room, which must be there. */
 struct slice ikev2_proof_keep(struct ikev2_proof *proof, struct slice bytes);
-/* The work; `now_s`: seconds since 1970, UTC. */
+/* The work; `now_s`: seconds since 1970, UTC. With WAITS it is run again, with `was_asked`, when
+ * the wishes were asked or it took too long. */
 void ikev2_proof_run(struct ikev2_proof *proof, int64_t now_s);
+void ikev2_proof_forget_wishes(struct ikev2_proof *proof);
 void ikev2_proof_free(struct ikev2_proof *proof); /* NULL is allowed */
 
 #endif
