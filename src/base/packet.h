@@ -48,6 +48,9 @@ struct packet {
     /* To the TUN device: where the transport header is, when the IP header has been read: the
      * packet is whole and as long as it says. 0: not known. */
     uint16_t upper_offset;
+    /* The sum of all octets from there on, when it was taken while they were at hand. */
+    uint16_t upper_sum;
+    bool has_upper_sum;
 
     uint32_t spi; /* to a consumer: the SA through which it came */
 

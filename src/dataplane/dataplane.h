@@ -325,6 +325,9 @@ void dataplane_tick(struct dataplane_worker *worker, uint64_t now_us, struct dat
 /* Which worker seals and which opens, when there are several: the first of
  * those that seal sends what is sent without being asked. A new worker does both. */
 void dataplane_worker_does(struct dataplane_worker *worker, bool seals, bool opens);
+/* Whether what comes out of tunnels is going to be joined (dataplane/super.h): then sums are taken
+ * in time. By the worker's thread; a new worker takes none. */
+void dataplane_worker_joins(struct dataplane_worker *worker, bool joins);
 /* How many do so. Sealing workers and opening ones are counted in the order of their indices. */
 uint32_t dataplane_sealers(const struct dataplane *dp);
 uint32_t dataplane_openers(const struct dataplane *dp);

@@ -8,6 +8,8 @@
 
 #define IKE_HEAD_BYTES 28
 #define UNKNOWN_SPI_INTERVAL_MS 1000
+/* Enough to fill the lanes of a multi-buffer cipher twice. */
+#define OPEN_TOGETHER 32
 
 static void to_control(struct dataplane_worker *worker, struct packet *packet)
 {
@@ -385,13 +387,27 @@ static void keep_flow(struct agreed *agreed, struct sa *sa, const struct packet 
            four ? IPV4_ENDS_BYTES : IPV6_ENDS_BYTES);
 }
 
+/* A neighbour will be joined with the one before it, if its checksum is right: the sum is taken
+ * while the octets that were opened just now are still in the nearest cache. */
+static void sum_up(const struct dataplane_worker *worker, struct packet *packet)
+{
+    packet->has_upper_sum = worker->joins && packet->upper_offset != 0;
+    if (packet->has_upper_sum) {
+        struct slice upper = {packet_data(packet) + packet->upper_offset,
+                              packet->length - packet->upper_offset};
+
+        packet->upper_sum = (uint16_t)checksum_add(0, upper);
+    }
+}
+
 /* What inner_is_agreed() says, of neighbours mostly without asking it. */
 static enum drop_reason neighbour_is_agreed(struct dataplane_worker *worker, struct sa *sa,
                                             struct packet *packet, uint8_t next_header,
-                                            struct ip_head *head)
+                                            struct ip_head *head, bool *is_neighbour)
 {
     struct agreed *agreed = &worker->agreed;
 
+    *is_neighbour = false;
     if (agreed->sa != sa || !is_of_last_flow(agreed, packet, head) ||
         next_header != (head->family == FAMILY_IPV4 ? IP_PROTOCOL_IPV4 : IP_PROTOCOL_IPV6)) {
         enum drop_reason reason = inner_is_agreed(worker, sa, packet, next_header, head);
@@ -403,6 +419,7 @@ static enum drop_reason neighbour_is_agreed(struct dataplane_worker *worker, str
         return reason;
     }
     packet->length = head->total_bytes;
+    *is_neighbour = true;
     return merge_ecn(packet, head);
 }
 
@@ -412,13 +429,14 @@ static void deliver(struct dataplane_worker *worker, const struct esp_work *work
     struct packet *packet = work->packet;
     struct ip_head head;
     uint8_t next_header = 0;
+    bool is_neighbour = false;
 
     enum drop_reason reason = keep_in_mind(worker, work, authentic, now_ms);
     if (reason == DROP_NONE) {
         reason = esp_strip(work->sa, packet, &next_header);
     }
     if (reason == DROP_NONE) {
-        reason = neighbour_is_agreed(worker, work->sa, packet, next_header, &head);
+        reason = neighbour_is_agreed(worker, work->sa, packet, next_header, &head, &is_neighbour);
     }
     if (reason != DROP_NONE) {
         worker_drop_of(worker, work, reason);
@@ -430,7 +448,24 @@ static void deliver(struct dataplane_worker *worker, const struct esp_work *work
     }
     count_delivered(worker, work->sa, packet->length);
     fit_clamp_mss(work->sa, packet, &head);
+    if (is_neighbour) {
+        sum_up(worker, packet);
+    }
     worker_to_tun(worker, packet);
+}
+
+/* In parts that the nearest cache holds. */
+static void open_and_deliver(struct dataplane_worker *worker, uint64_t now_ms)
+{
+    for (size_t from = 0; from < worker->work_count; from += OPEN_TOGETHER) {
+        size_t left = worker->work_count - from;
+        size_t end = from + (left < OPEN_TOGETHER ? left : OPEN_TOGETHER);
+
+        protect_open(worker->engine, &worker->jobs[from], end - from);
+        for (size_t i = from; i < end; i++) {
+            deliver(worker, &worker->work[i], worker->jobs[i].ok, now_ms);
+        }
+    }
 }
 
 void dataplane_inbound(struct dataplane_worker *worker, struct packet *const *packets, size_t count,
@@ -452,10 +487,7 @@ void dataplane_inbound(struct dataplane_worker *worker, struct packet *const *pa
         }
     }
     worker->owed = 0;
-    protect_open(worker->engine, worker->jobs, worker->work_count);
-    for (size_t i = 0; i < worker->work_count; i++) {
-        deliver(worker, &worker->work[i], worker->jobs[i].ok, now_ms);
-    }
+    open_and_deliver(worker, now_ms);
     nest_receive_all(worker, now_ms);
     if (worker->tap != NULL) {
         tap_publish(worker);

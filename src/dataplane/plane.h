@@ -204,6 +204,7 @@ struct dataplane_worker {
     struct fragment_ports *ports_out, *ports_in; /* of clear fragments in either direction */
     _Atomic(struct ipcomp *) ipcomp; /* made when the first SA that compresses is installed */
     bool seals, opens;
+    bool joins; /* what comes out of tunnels */
     struct later later[LATER_MAX];
     size_t later_count;
     struct held held[HELD_MAX]; /* oldest first */

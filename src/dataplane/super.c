@@ -241,12 +241,16 @@ static uint32_t sum_of_ends(const uint8_t *head, bool four)
 }
 
 /* A wrong checksum must reach the receiver as it is: joined, it would be made right. */
-static bool sum_is_right(const struct join *join, const uint8_t *head, uint32_t length)
+static bool sum_is_right(const struct join *join, const struct packet *packet)
 {
-    uint32_t upper_bytes = length - join->plain_bytes;
-    struct slice upper = {head + join->plain_bytes, upper_bytes};
+    uint32_t upper_bytes = packet->length - join->plain_bytes;
+    struct slice upper = {packet_data(packet) + join->plain_bytes, upper_bytes};
+    uint32_t sum = join->pseudo + upper_bytes;
 
-    return checksum_finish(checksum_add(join->pseudo + upper_bytes, upper)) == 0;
+    if (packet->has_upper_sum && packet->upper_offset == join->plain_bytes) {
+        return checksum_finish(sum + packet->upper_sum) == 0;
+    }
+    return checksum_finish(checksum_add(sum, upper)) == 0;
 }
 
 /* Payload, ACK and perhaps PSH, nothing rare. */
@@ -303,7 +307,7 @@ static bool join_begin(struct join *join, const struct packet *packet, unsigned 
     join->payload_bytes = join->length - join->head_bytes;
     join->sequence += join->payload_bytes;
     join->pseudo = sum_of_ends(head, four);
-    return sum_is_right(join, head, join->length);
+    return sum_is_right(join, packet);
 }
 
 static bool same_ip(const struct join *join, const uint8_t *b, size_t index)
@@ -351,7 +355,7 @@ static bool follows(const struct join *join, const struct packet *packet, size_t
     bool same = join->udp ? memcmp(join->head + join->plain_bytes, upper, 4) == 0 &&
                                 udp_is_plain(upper, packet->length - join->plain_bytes)
                           : tcp_follows(join, upper);
-    return same && sum_is_right(join, head, packet->length);
+    return same && sum_is_right(join, packet);
 }
 
 static void write_joined_head(struct packet *first, const struct join *join, uint32_t payload,

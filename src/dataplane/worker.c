@@ -227,6 +227,11 @@ void dataplane_worker_does(struct dataplane_worker *worker, bool seals, bool ope
     worker->resource = seals ? (uint8_t)(1 + sealers_before(worker->dp, worker->index)) : 0;
 }
 
+void dataplane_worker_joins(struct dataplane_worker *worker, bool joins)
+{
+    worker->joins = joins;
+}
+
 void dataplane_quiet(struct dataplane_worker *worker)
 {
     publish_quiet(&worker->dp->publish, worker->index);

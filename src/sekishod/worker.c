@@ -182,12 +182,19 @@ static const struct tun *queue_for(const struct worker *worker, const struct pac
                                : &s->queues[flow_hash(packet_slice(packet)) % s->queue_count];
 }
 
+/* enum join_what */
+static unsigned joins(const struct worker *worker)
+{
+    const struct offloads *offloads = worker->settings.offloads;
+
+    return (offloads_uses(offloads, OFFLOAD_TUN_TCP) ? JOIN_TCP : 0u) |
+           (offloads_uses(offloads, OFFLOAD_TUN_UDP) ? JOIN_UDP : 0u);
+}
+
 static void flush_to_tun(struct worker *worker)
 {
     const struct dataplane_output *out = &worker->out;
-    const struct offloads *offloads = worker->settings.offloads;
-    unsigned what = (offloads_uses(offloads, OFFLOAD_TUN_TCP) ? JOIN_TCP : 0u) |
-                    (offloads_uses(offloads, OFFLOAD_TUN_UDP) ? JOIN_UDP : 0u);
+    unsigned what = joins(worker);
     uint32_t failed = 0;
     size_t first = 0;
 
@@ -375,6 +382,7 @@ static bool receive_batch(struct worker *worker, struct datagram_socket *s)
         size_t joined = s->supers == NULL ? 0 : count_joined(worker->stock, count);
         uint64_t forged = dataplane_forged(worker->plane);
 
+        dataplane_worker_joins(worker->plane, joins(worker) != 0);
         dataplane_inbound(worker->plane, worker->stock, count, clock_now_ms(), &worker->out);
         suspect(worker, count, joined, dataplane_forged(worker->plane) - forged);
         use_stock(worker, count);
