@@ -159,6 +159,13 @@ void dataplane_remove(struct dataplane *dp, uint32_t spi_in);
 void dataplane_move(struct dataplane *dp, uint32_t spi_in, const struct endpoint *local,
                     const struct endpoint *peer);
 
+/* Of one SA alone, and whether it goes in UDP from now on; what is on its way comes in all the
+ * same. False: there is no such SA, no memory, or it is not an ESP tunnel, which cannot change
+ * between UDP and none. */
+MUST_USE bool dataplane_move_one(struct dataplane *dp, uint32_t spi_in,
+                                 const struct endpoint *local, const struct endpoint *peer,
+                                 bool encapsulated);
+
 /* A learnt outer path MTU, from somebody who knows; 0 forgets. */
 void dataplane_path_mtu(struct dataplane *dp, const struct address *local,
                         const struct address *peer, uint16_t mtu, uint64_t now_ms);

@@ -139,7 +139,7 @@ static void note_moved(struct dataplane_worker *worker, struct sa *sa, const str
 {
     const struct sa_path *path = atomic_load(&sa->path);
 
-    if (endpoint_equal(&packet->peer, &path->peer)) {
+    if (!path->encapsulated || endpoint_equal(&packet->peer, &path->peer)) {
         return;
     }
     uint64_t hash = endpoint_hash(&packet->peer);
@@ -288,7 +288,7 @@ static ALWAYS_INLINE enum drop_reason keep_in_mind(struct dataplane_worker *work
     }
     atomic_store_explicit(&sa->last_in_ms, now_ms, memory_order_relaxed);
     worker_note_once(worker, sa, SA_NOTED_FIRST, NOTE_FIRST_INBOUND);
-    if (newest && sa->shape.encapsulated && work->packet->outer_protocol == IP_PROTOCOL_UDP) {
+    if (newest && work->packet->outer_protocol == IP_PROTOCOL_UDP) {
         note_moved(worker, sa, work->packet);
     }
     if (tally_read(&sa->in_bytes) >= sa->hard_bytes ||

@@ -42,7 +42,7 @@ static void refresh_one(struct dataplane *dp, struct sa *sa)
         outer = learnt->mtu;
     }
     atomic_store_explicit(&sa->outer_mtu, outer, memory_order_relaxed);
-    uint16_t inner = sa_inner_mtu(&sa->shape, path->peer.address.family, outer);
+    uint16_t inner = sa_inner_mtu(&sa->shape, path->peer.address.family, path->encapsulated, outer);
 
     if (sa->more != NULL && sa->more->aggfrag != NULL) {
         inner = pacing_inner_mtu(sa, inner);
@@ -108,8 +108,9 @@ uint16_t dataplane_learnt_mtu(struct dataplane *dp, const struct address *local,
     return path == NULL ? 0 : path->mtu;
 }
 
-static struct sa_overhead overhead_of(const struct sa_shape *shape, uint8_t outer_family)
+static struct sa_overhead overhead_of(const struct sa_shape *shape, const struct sa_path *path)
 {
+    uint8_t outer_family = path->peer.address.family;
     struct sa_overhead o = {0};
 
     if (!shape->transport) {
@@ -119,7 +120,7 @@ static struct sa_overhead overhead_of(const struct sa_shape *shape, uint8_t oute
         o.ah = (uint16_t)sa_ah_bytes(shape, outer_family);
         return o;
     }
-    o.udp = shape->encapsulated ? UDP_HEAD_BYTES : 0;
+    o.udp = path->encapsulated ? UDP_HEAD_BYTES : 0;
     o.esp = ESP_HEAD_BYTES;
     o.iv = shape->iv_bytes;
     o.trailer = ESP_TRAILER_BYTES;
@@ -134,7 +135,7 @@ bool dataplane_sa_overhead(const struct dataplane *dp, uint32_t spi_in, struct s
     if (sa == NULL) {
         return false;
     }
-    *out = overhead_of(&sa->shape, atomic_load(&sa->path)->peer.address.family);
+    *out = overhead_of(&sa->shape, atomic_load(&sa->path));
     unsigned parts =
         (unsigned)out->outer_ip + out->udp + out->esp + out->iv + out->trailer + out->icv + out->ah;
     unsigned whole = (unsigned)atomic_load_explicit(&sa->outer_mtu, memory_order_relaxed) -

@@ -187,6 +187,12 @@ static bool put_head(struct dataplane_worker *worker, struct packet *packet,
     return true;
 }
 
+/* In transport mode it stays as it was installed. */
+static bool is_encapsulated(const struct sa *sa)
+{
+    return atomic_load(&sa->path)->encapsulated;
+}
+
 /* What is no packet, such as a dummy, has no header that it came with. */
 static enum drop_reason write_esp_contents(struct dataplane_worker *worker, struct nest *n)
 {
@@ -194,7 +200,7 @@ static enum drop_reason write_esp_contents(struct dataplane_worker *worker, stru
         return DROP_NO_BUFFER;
     }
     worker->esp_count++;
-    if (!n->sa->shape.encapsulated && !put_tunnel_head(worker, n, IP_PROTOCOL_ESP)) {
+    if (!is_encapsulated(n->sa) && !put_tunnel_head(worker, n, IP_PROTOCOL_ESP)) {
         return DROP_NO_BUFFER;
     }
     return DROP_NONE;
@@ -216,7 +222,7 @@ static enum drop_reason write_esp_transport(struct dataplane_worker *worker, str
     }
     worker->esp_count++;
     /* In UDP the system writes the header outside. */
-    if (!n->sa->shape.encapsulated && !put_head(worker, n->packet, &place, head, IP_PROTOCOL_ESP)) {
+    if (!is_encapsulated(n->sa) && !put_head(worker, n->packet, &place, head, IP_PROTOCOL_ESP)) {
         return DROP_NO_BUFFER;
     }
     return DROP_NONE;
@@ -335,7 +341,7 @@ static void leave(struct dataplane_worker *worker, struct packet *packet, const 
 
     packet->local = path->local;
     packet->peer = path->peer;
-    packet->outer_protocol = n->sa->shape.encapsulated ? IP_PROTOCOL_UDP : n->sa->shape.protocol;
+    packet->outer_protocol = path->encapsulated ? IP_PROTOCOL_UDP : n->sa->shape.protocol;
     packet->tos = n->tos;
     packet->dont_fragment = n->dont_fragment;
     packet->has_outer_head = has_outer_head;
@@ -380,7 +386,7 @@ static void finish(struct dataplane_worker *worker, const struct nest *n)
     uint16_t mtu = atomic_load_explicit(&n->sa->outer_mtu, memory_order_relaxed);
     /* The system writes that of an ESP tunnel. */
     bool has_outer_head =
-        shape->protocol == IP_PROTOCOL_AH || (shape->transport && !shape->encapsulated);
+        shape->protocol == IP_PROTOCOL_AH || (shape->transport && !is_encapsulated(n->sa));
 
     if (has_outer_head && n->packet->length > mtu) {
         leave_in_pieces(worker, n, mtu);

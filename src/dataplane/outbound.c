@@ -289,7 +289,7 @@ static void wrap(struct dataplane_worker *worker, struct sa *sa, struct packet *
     const struct sa_path *path = atomic_load(&sa->path);
     packet->local = path->local;
     packet->peer = path->peer;
-    packet->outer_protocol = sa->shape.encapsulated ? IP_PROTOCOL_UDP : IP_PROTOCOL_ESP;
+    packet->outer_protocol = path->encapsulated ? IP_PROTOCOL_UDP : IP_PROTOCOL_ESP;
     packet->tos = ecn_encapsulate(head->tos, sa->shape.copy_dscp);
     packet->dont_fragment = dont_fragment;
     sends_now(worker, sa, now_ms);
@@ -665,7 +665,7 @@ static bool take_block(struct dataplane_worker *worker, struct sa *sa, size_t mo
         .offset = PACKET_HEADROOM_BYTES,
         .local = path->local,
         .peer = path->peer,
-        .outer_protocol = sa->shape.encapsulated ? IP_PROTOCOL_UDP : IP_PROTOCOL_ESP,
+        .outer_protocol = path->encapsulated ? IP_PROTOCOL_UDP : IP_PROTOCOL_ESP,
         .tos = ecn_encapsulate(cut->ip.tos, sa->shape.copy_dscp),
         .dont_fragment = sa_dont_fragment(sa, cut->ip.dont_fragment),
     };

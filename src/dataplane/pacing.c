@@ -165,7 +165,8 @@ static uint16_t payload_bytes_of(struct sa *sa)
     if (out->settings.packet_bytes != 0 && out->settings.packet_bytes < outer) {
         outer = out->settings.packet_bytes;
     }
-    uint16_t payload = sa_inner_mtu(&sa->shape, path->peer.address.family, outer);
+    uint16_t payload =
+        sa_inner_mtu(&sa->shape, path->peer.address.family, path->encapsulated, outer);
     if (payload < AGGFRAG_PAYLOAD_LEAST) {
         return 0;
     }

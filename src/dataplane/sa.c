@@ -82,7 +82,6 @@ static bool sa_shape_of(const struct child_sa *child, struct sa_shape *shape)
     *shape = (struct sa_shape){
         .esn = child->suite.esn,
         .transport = child->transport_mode,
-        .encapsulated = child->encapsulated,
         .copy_dscp = child->copy_dscp,
         .df = child->df,
         .ah_align_64 = child->ah_align_64,
@@ -320,7 +319,8 @@ bool sa_takes_ah_bytes(const struct sa_shape *shape, uint8_t outer_family, uint3
            (outer_family == FAMILY_IPV4 && bytes == ah_bytes_aligned(shape, 4));
 }
 
-uint16_t sa_inner_mtu(const struct sa_shape *shape, uint8_t outer_family, uint16_t outer_mtu)
+uint16_t sa_inner_mtu(const struct sa_shape *shape, uint8_t outer_family, bool encapsulated,
+                      uint16_t outer_mtu)
 {
     size_t head = outer_family == FAMILY_IPV4 ? IPV4_HEAD_BYTES : IPV6_HEAD_BYTES;
     /* In transport mode the header outside is the one inside. */
@@ -331,7 +331,7 @@ uint16_t sa_inner_mtu(const struct sa_shape *shape, uint8_t outer_family, uint16
 
         return outer_mtu < around ? 0 : (uint16_t)(outer_mtu - around + again);
     }
-    size_t outside = head + (shape->encapsulated ? UDP_HEAD_BYTES : 0u) + ESP_FIXED_BYTES +
+    size_t outside = head + (encapsulated ? UDP_HEAD_BYTES : 0u) + ESP_FIXED_BYTES +
                      shape->iv_bytes + shape->icv_bytes;
 
     if (outer_mtu < outside + shape->align) {

@@ -32,7 +32,6 @@ struct sa_shape {
     bool counter_iv; /* IV is the sequence number; else it is random (CBC) */
     bool implicit_iv; /* RFC 8750: and it is not sent */
     bool transport;
-    bool encapsulated;
     bool copy_dscp;
     uint8_t df; /* enum dataplane_df */
     bool ah_align_64; /* what we send in IPv4 (RFC 4302 2.6 says 32 bits) */
@@ -41,11 +40,13 @@ struct sa_shape {
     bool plain;
 };
 
-/* The outer addresses; replaced as a whole when the peer moves. */
+/* What is outside of the SA's packets; replaced as a whole when a side moves. In transport mode and
+ * in a bundle it is always in UDP or never. */
 struct sa_path {
     struct retired retired;
     struct endpoint local;
     struct endpoint peer;
+    bool encapsulated; /* in UDP */
 };
 
 enum sa_noted {
@@ -175,7 +176,8 @@ static inline bool sa_dont_fragment(const struct sa *sa, bool inner_dont_fragmen
 
 /* The longest packet that this SA alone makes into one of at most outer_mtu octets, whose outer
  * header is of the family. In transport mode both have the same header without options. */
-uint16_t sa_inner_mtu(const struct sa_shape *shape, uint8_t outer_family, uint16_t outer_mtu);
+uint16_t sa_inner_mtu(const struct sa_shape *shape, uint8_t outer_family, bool encapsulated,
+                      uint16_t outer_mtu);
 /* AH's header with its ICV, as we send it (RFC 4302 2.2: IPv6 wants whole pieces of eight octets).
  */
 uint32_t sa_ah_bytes(const struct sa_shape *shape, uint8_t outer_family);

@@ -233,13 +233,15 @@ static void peer_unlink(struct sa *sa)
     }
 }
 
-static struct sa_path *path_new(const struct endpoint *local, const struct endpoint *peer)
+static struct sa_path *path_new(const struct endpoint *local, const struct endpoint *peer,
+                                bool encapsulated)
 {
     struct sa_path *path = calloc(1, sizeof(*path));
 
     if (path != NULL) {
         path->local = *local;
         path->peer = *peer;
+        path->encapsulated = encapsulated;
     }
     return path;
 }
@@ -257,7 +259,7 @@ static bool bundle_may_grow(const struct sa *inner)
     size_t count = 1;
 
     if (inner == NULL || inner->more == NULL || !inner->more->waits_for_outer ||
-        sa_outer(inner) != NULL || inner->shape.encapsulated) {
+        sa_outer(inner) != NULL || atomic_load(&inner->path)->encapsulated) {
         return false;
     }
     for (const struct sa *sa = inner; sa != NULL; sa = sa_inner(sa)) {
@@ -322,7 +324,7 @@ bool dataplane_install(struct dataplane *dp, const struct child_sa *child)
         sa_free(sa);
         return false;
     }
-    struct sa_path *path = path_new(&child->local, &child->peer);
+    struct sa_path *path = path_new(&child->local, &child->peer, child->encapsulated);
     struct binding *binding = path == NULL ? NULL : binding_hold(dp, child->policy_id);
 
     atomic_store(&sa->path, path);
@@ -392,9 +394,9 @@ void dataplane_remove(struct dataplane *dp, uint32_t spi_in)
 }
 
 static bool sa_move(struct dataplane *dp, struct sa *sa, const struct endpoint *local,
-                    const struct endpoint *peer)
+                    const struct endpoint *peer, bool encapsulated)
 {
-    struct sa_path *path = path_new(local, peer);
+    struct sa_path *path = path_new(local, peer, encapsulated);
 
     if (path == NULL) {
         return false;
@@ -426,10 +428,25 @@ void dataplane_move(struct dataplane *dp, uint32_t spi_in, const struct endpoint
 
         next = one->peer_next;
         if (endpoint_equal(&at->local, &old_local) && endpoint_equal(&at->peer, &old_peer) &&
-            !sa_move(dp, one, local, peer)) {
+            !sa_move(dp, one, local, peer, at->encapsulated)) {
             return;
         }
     }
+}
+
+bool dataplane_move_one(struct dataplane *dp, uint32_t spi_in, const struct endpoint *local,
+                        const struct endpoint *peer, bool encapsulated)
+{
+    struct sa *sa = sad_find(dp, spi_in);
+    bool is_plain_tunnel = sa != NULL && !sa->shape.transport &&
+                           sa->shape.protocol == IP_PROTOCOL_ESP && sa_inner(sa) == NULL &&
+                           sa_outer(sa) == NULL;
+
+    if (sa == NULL || local->address.family != peer->address.family ||
+        (!is_plain_tunnel && atomic_load(&sa->path)->encapsulated != encapsulated)) {
+        return false;
+    }
+    return sa_move(dp, sa, local, peer, encapsulated);
 }
 
 void sad_set_sequence(struct dataplane *dp, uint32_t spi_in, uint64_t next_out, uint64_t top_in)

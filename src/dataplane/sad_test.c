@@ -595,6 +595,55 @@ TEST(a_move_takes_all_sas_of_the_peer_and_no_others)
     testbed_close(&t);
 }
 
+TEST(one_sa_moves_alone_and_into_udp_and_out_again)
+{
+    struct testbed t;
+    struct child_sa child;
+    uint8_t key[20] = {1};
+    struct endpoint elsewhere = {{FAMILY_IPV4, {203, 0, 113, 9}}, 40000};
+    struct endpoint ipv6 = {{FAMILY_IPV6, {0x20, 1}}, 4500};
+    struct sa_overhead native;
+    struct sa_overhead in_udp;
+    uint32_t spis[2];
+
+    testbed_open(&t, 1);
+    for (size_t i = 0; i < 2; i++) {
+        testbed_child(&plain, true, &child);
+        child.encapsulated = false;
+        child.spi_in = spis[i] = dataplane_reserve_spi(t.a.dp);
+        child.spi_out = 5000;
+        child.key_in = child.key_out = (struct slice){key, sizeof(key)};
+        CHECK(dataplane_install(t.a.dp, &child));
+    }
+    CHECK(dataplane_sa_overhead(t.a.dp, spis[0], &native));
+    uint16_t before = atomic_load(&sad_find(t.a.dp, spis[0])->inner_mtu);
+
+    CHECK(!dataplane_move_one(t.a.dp, spis[0], &child.local, &ipv6, true));
+    CHECK(!dataplane_move_one(t.a.dp, 77, &child.local, &elsewhere, true));
+    CHECK(dataplane_move_one(t.a.dp, spis[0], &child.local, &elsewhere, true));
+    CHECK(dataplane_sa_overhead(t.a.dp, spis[0], &in_udp));
+    CHECK_EQUAL(native.udp, 0);
+    CHECK_EQUAL(in_udp.udp, 8);
+    CHECK(atomic_load(&sad_find(t.a.dp, spis[0])->inner_mtu) < before);
+    CHECK(endpoint_equal(&atomic_load(&sad_find(t.a.dp, spis[0])->path)->peer, &elsewhere));
+    CHECK(endpoint_equal(&atomic_load(&sad_find(t.a.dp, spis[1])->path)->peer, &child.peer));
+    CHECK(!atomic_load(&sad_find(t.a.dp, spis[1])->path)->encapsulated);
+    CHECK(dataplane_move_one(t.a.dp, spis[0], &child.local, &child.peer, false));
+    CHECK_EQUAL(atomic_load(&sad_find(t.a.dp, spis[0])->inner_mtu), before);
+
+    /* In transport mode the header outside is the packet's own: it stays as it is. */
+    testbed_child(&plain, true, &child);
+    child.encapsulated = false;
+    child.transport_mode = true;
+    child.spi_in = dataplane_reserve_spi(t.a.dp);
+    child.spi_out = 5000;
+    child.key_in = child.key_out = (struct slice){key, sizeof(key)};
+    CHECK(dataplane_install(t.a.dp, &child));
+    CHECK(!dataplane_move_one(t.a.dp, child.spi_in, &child.local, &elsewhere, true));
+    CHECK(dataplane_move_one(t.a.dp, child.spi_in, &child.local, &elsewhere, false));
+    testbed_close(&t);
+}
+
 TEST(an_unknown_spi_and_the_first_packet_are_told)
 {
     struct testbed t;

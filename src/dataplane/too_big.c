@@ -77,7 +77,7 @@ static bool is_of(const struct sa *sa, const struct dataplane_quote *quote,
     const struct sa_path *path = atomic_load(&sa->path);
 
     if (sa->spi_out != p->spi || sa->shape.protocol != p->protocol ||
-        sa->shape.encapsulated != p->encapsulated ||
+        path->encapsulated != p->encapsulated ||
         !address_equal(&path->peer.address, &quote->peer.address) ||
         (!address_is_unset(&quote->local.address) &&
          !address_equal(&path->local.address, &quote->local.address))) {
