@@ -22,14 +22,17 @@ struct trace_entry {
     struct site *site;
     struct ike *ike; /* only while it has no site */
     uint64_t at_ms, number;
+    /* In this order nothing is wasted between them: there are a few for each site. */
     struct endpoint peer;
     bool sent;
     bool too_long;
+    uint16_t length;
     struct ikev2_header header;
     uint8_t first;
-    size_t length;
     uint8_t payloads[];
 };
+#define ENTRY_BYTES offsetof(struct trace_entry, payloads)
+_Static_assert(PAYLOAD_BYTES_MAX <= UINT16_MAX, "the length of any is kept");
 
 static struct trace_entry **first_of(struct gateway *g, const struct trace_entry *e)
 {
@@ -106,7 +109,7 @@ static void forget(struct gateway *g, struct trace_entry *e)
     } else {
         e->next->previous = e->previous;
     }
-    g->trace_bytes -= sizeof(*e) + e->length;
+    g->trace_bytes -= ENTRY_BYTES + e->length;
     free(e);
 }
 
@@ -151,7 +154,8 @@ void trace_add(struct ike *ike, const struct ikev2_action *action, uint64_t now_
         return;
     }
     length = too_long ? 0 : length;
-    struct trace_entry *e = malloc(sizeof(*e) + length);
+    struct trace_entry *e =
+        malloc(ENTRY_BYTES + length > sizeof(*e) ? ENTRY_BYTES + length : sizeof(*e));
 
     if (e == NULL) {
         return;
@@ -167,7 +171,7 @@ void trace_add(struct ike *ike, const struct ikev2_action *action, uint64_t now_
         .too_long = too_long,
         .header = action->trace.header,
         .first = action->trace.first,
-        .length = length,
+        .length = (uint16_t)length,
     };
     if (length > 0) {
         memcpy(e->payloads, action->trace.payloads.data, length);
@@ -178,7 +182,7 @@ void trace_add(struct ike *ike, const struct ikev2_action *action, uint64_t now_
         g->trace_newest->next = e;
     }
     g->trace_newest = e;
-    g->trace_bytes += sizeof(*e) + length;
+    g->trace_bytes += ENTRY_BYTES + length;
     owner_add(g, e);
     keep_bounds(g, e);
 }
