@@ -106,6 +106,7 @@ TEST(show_says_only_what_differs_from_the_defaults_unless_all_is_wanted)
                                           "iptfs",
                                           "compress",
                                           "mtu-probe",
+                                          "mobike",
                                           "mss",
                                           "mtu",
                                           "fragmentation",
@@ -166,6 +167,7 @@ static const struct {
     {"iptfs rate 10Mb/s", "iptfs changed: tunnels will be made anew without a gap"},
     {"compress on", "compress changed: tunnels will be made anew without a gap"},
     {"mtu-probe off", "mtu-probe changed"},
+    {"mobike off", "mobike changed: will be negotiated again without a gap"},
     {"revocation strict", "revocation changed: will be negotiated again without a gap"},
 };
 

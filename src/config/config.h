@@ -133,6 +133,7 @@ struct config_site {
     enum config_each each;
     uint8_t per_worker_sas;
     bool mtu_probe;
+    bool mobike;
     enum config_pfs pfs;
     uint64_t ike_lifetime_ms, child_lifetime_ms;
     uint64_t lifetime_bytes, lifetime_packets; /* 0: none */

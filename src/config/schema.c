@@ -539,6 +539,18 @@ static const struct schema_word schema[] = {
      .meaning = "Whether ESP travels in UDP, on port 4500: when a NAT needs it or the peer is a "
                 "Sekisho that prefers it too (it is faster), always (where something on the way "
                 "blocks ESP), or never."},
+    {.word = "mobike",
+     AT_SITE(mobike),
+     .kind = KIND_SWITCH,
+     .effect = EFFECT_NEGOTIATE,
+     .least = 1,
+     .most = 1,
+     .arguments = "on | off",
+     .standard = "on",
+     .example = "mobike off",
+     .meaning = "When an address of either side changes, the tunnel moves there and stays what it "
+                "is (RFC 4555), if the peer can; it then uses port 4500 from the beginning. 'off': "
+                "a new one is made. In transport mode always off."},
     {.word = "start",
      AT_SITE(start),
      .kind = KIND_CHOICE,
@@ -1208,6 +1220,7 @@ void schema_set_defaults_of_site(struct config_site *site)
     site->fragment_bytes = DEFAULT_FRAGMENT_BYTES;
     site->mtu_probe = true;
     site->vendor_ids = true;
+    site->mobike = true;
     site->routes = true;
     site->enabled = true;
 }

@@ -170,6 +170,7 @@ static bool agrees(const struct config *old_config, const struct config_site *a,
            terms_same_proposals(terms_proposals(a), terms_proposals(b)) &&
            same_carriage(&a->carriage, &b->carriage) && a->each == b->each && a->pfs == b->pfs &&
            a->encapsulate == b->encapsulate && a->vendor_ids == b->vendor_ids &&
+           a->encapsulate == b->encapsulate && a->mobike == b->mobike &&
            a->replay_window == b->replay_window && a->lifetime_bytes == b->lifetime_bytes &&
            a->lifetime_packets == b->lifetime_packets;
 }
@@ -457,6 +458,7 @@ void gateway_configure(struct gateway *g, struct config *config, uint64_t now_ms
         log_line(g->log, LOG_LEVEL_ERROR, "gateway", "no memory for blocks of manual keys");
     }
     switch_over(g, config, &plan, before, now_ms);
+    mobility_configured(g, now_ms);
     free(plan.is_new);
     free(before);
     gateway_settle(g, now_ms);

@@ -413,6 +413,26 @@ void children_move(struct ike *ike, const struct endpoint *local, const struct e
     }
 }
 
+void children_move_each(struct ike *ike)
+{
+    struct gateway *g = ike->gateway;
+
+    for (const struct child *c = ike->children; c != NULL; c = c->next) {
+        struct ikev2_child_info info;
+
+        if (!c->installed || !children_info(c, &info)) {
+            continue;
+        }
+        info.local.port = actions_socket_port(g, info.local.port);
+        if (!dataplane_move_one(g->dataplane, c->spi_in, &info.local, &info.peer,
+                                info.encapsulated)) {
+            log_line(g->log, LOG_LEVEL_WARNING, ike->site->name,
+                     "an SA could not follow to another address; it will be made anew");
+            ike_order(ike, IKE_ORDER_REKEY_CHILDREN);
+        }
+    }
+}
+
 uint64_t children_last_in_ms(const struct ike *ike)
 {
     uint64_t last_ms = 0;

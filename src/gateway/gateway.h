@@ -143,7 +143,10 @@ void gateway_unreachable(struct gateway *gateway, const struct endpoint *peer, c
 MUST_USE bool gateway_sent_ike(const struct gateway *gateway, const struct endpoint *local,
                                const struct endpoint *peer, struct slice quoted,
                                uint32_t *total_bytes);
-/* Our own addresses changed (netlink). */
+/* All addresses of this machine, without those of our device; again before each of the next. */
+void gateway_host_addresses(struct gateway *gateway, const struct address *list, size_t count,
+                            uint64_t now_ms);
+/* Our own addresses, or the ways out, changed (netlink). */
 void gateway_addresses_changed(struct gateway *gateway, uint64_t now_ms);
 
 /* The running configuration, NULL before the first; borrowed until the next one. */

@@ -279,6 +279,13 @@ static void remember_agreed(struct ike *ike, const struct ikev2_action *action)
     ike->nat_peer = action->established.nat_peer;
 }
 
+void ike_keep_alive(struct ike *ike, uint64_t now_ms)
+{
+    if (ike->nat_local) {
+        gateway_set_timer(ike->gateway, &ike->keepalive, now_ms + KEEPALIVE_MS);
+    }
+}
+
 static void established(struct ike *ike, const struct ikev2_action *action, uint64_t now_ms)
 {
     struct gateway *g = ike->gateway;
@@ -296,9 +303,7 @@ static void established(struct ike *ike, const struct ikev2_action *action, uint
     ike->said = NULL;
     admission_end(ike);
     *(ike->initiator ? &g->initiated_ok : &g->answered_ok) += 1;
-    if (ike->nat_local) {
-        gateway_set_timer(g, &ike->keepalive, now_ms + KEEPALIVE_MS);
-    }
+    ike_keep_alive(ike, now_ms);
     assert(ike->site != NULL);
     hosts_established(ike);
     site_established(ike, now_ms);
@@ -373,12 +378,7 @@ static void carry_out(struct ike *ike, const struct ikev2_action *action, struct
         duplicates_initial_contact(ike);
         break;
     case IKEV2_TELL_MOVED:
-        ike->peer = action->moved;
-        if (ike->site != NULL && ike->established) {
-            ike->site->last_peer = ike->peer;
-        }
-        children_move(ike, &ike->local, &ike->peer);
-        path_suspect(ike, now_ms);
+        mobility_moved(ike, action, now_ms);
         break;
     case IKEV2_CHILD_INSTALL:
         children_install(ike, &action->child, now_ms);
@@ -611,6 +611,13 @@ void ike_child_moved(struct ike *ike, uint32_t spi_in, const struct endpoint *pe
     (void)settle(ike, now_ms);
 }
 
+void ike_move(struct ike *ike, const struct endpoint *local, const struct endpoint *peer,
+              bool trying, uint64_t now_ms)
+{
+    ikev2_sa_move(ike->machine, local, peer, trying, now_ms, fresh_actions(ike));
+    (void)settle(ike, now_ms);
+}
+
 void ike_rekey_child(struct ike *ike, uint32_t spi_in, uint64_t now_ms)
 {
     ikev2_sa_rekey_child(ike->machine, spi_in, now_ms, fresh_actions(ike));
@@ -757,6 +764,12 @@ void ike_obey(struct ike *ike, uint64_t now_ms)
     }
     if (is_ordered(ike, IKE_ORDER_LIVENESS)) {
         ikev2_sa_ask_liveness(ike->machine, now_ms, fresh_actions(ike));
+        if (!settle(ike, now_ms)) {
+            return;
+        }
+    }
+    if (is_ordered(ike, IKE_ORDER_ANNOUNCE)) {
+        ikev2_sa_addresses_changed(ike->machine, now_ms, fresh_actions(ike));
         if (!settle(ike, now_ms)) {
             return;
         }

@@ -20,6 +20,7 @@
  *     sites.c       when a site is up, and what is done when it is not
  *     dial.c        one try after the other to reach a site's peer
  *     duplicates.c  two IKE SAs with one peer
+ *     mobility.c    addresses that change under a tunnel
  *     path.c        how large a packet the path carries, asked with packets
  *     silence.c     a peer that is sent to and says nothing
  *     notes.c       what the data plane has to say
@@ -48,6 +49,7 @@
 #define IKE_PORT 500
 #define IKE_NAT_PORT 4500
 #define IKE_SA_MAX_DEFAULT 100000
+#define HOST_ADDRESSES_MAX 64 /* of this machine */
 #define SITE_ADDRESSES_MAX 8 /* of one host name */
 #define IKE_SPIS_MAX 8 /* of one machine: as many as it may keep at once */
 #define DIALS_IN_FLIGHT_MAX 200
@@ -89,6 +91,7 @@ enum question_kind {
     QUESTION_SECRET,
     QUESTION_SOURCE, /* of a dial */
     QUESTION_SOURCE_AGAIN, /* whether an IKE SA's own address is still right */
+    QUESTION_SOURCE_WAY, /* of another way to a silent peer */
     QUESTION_SOURCE_HOST, /* of the traffic in transport mode */
     QUESTION_KEY_EXCHANGE,
     QUESTION_PROOF,
@@ -183,6 +186,7 @@ enum ike_order {
     IKE_ORDER_REKEY_CHILDREN = 16,
     IKE_ORDER_CLOSE_REDUNDANT = 64,
     IKE_ORDER_PROBE = 128,
+    IKE_ORDER_ANNOUNCE = 256, /* our addresses */
     IKE_ORDER_ANSWER_PEER = 32, /* the site's secret is there, or will not come */
 };
 
@@ -273,6 +277,7 @@ struct site {
     bool gone; /* not in the new configuration */
     bool ordered_up, ordered_down;
     bool wanted_by_traffic;
+    uint8_t ways_tried; /* to a peer who is silent */
 
     /* The key. */
     struct secret secret;
@@ -326,6 +331,7 @@ struct site {
     uint64_t in_packets, in_bytes, out_packets, out_bytes; /* of SAs that are gone */
     uint64_t replayed, forged, selector_mismatch, last_in_ms, last_out_ms;
     uint64_t rekeys;
+    uint64_t moves, moved_ms; /* how often a tunnel went to other addresses, and when last */
     enum reason logged;
     uint64_t logged_ms;
     unsigned unlogged;
@@ -386,6 +392,9 @@ struct gateway {
     size_t failed_count; /* of strangers' IKE SAs since failed_since_ms */
     uint64_t failed_since_ms;
     uint64_t next_ike, next_child;
+    struct address host_addresses[HOST_ADDRESSES_MAX];
+    size_t host_address_count;
+    struct ikev2_addresses announced; /* borrowed by the terms */
     struct responder_terms *responder_terms;
     struct shared_proposals *proposals;
     struct ikev2_gate gate;
@@ -608,6 +617,11 @@ void ike_child_heard(struct ike *ike, uint32_t spi_in, uint64_t now_ms);
 /* The peer's ESP came from elsewhere. */
 void ike_child_moved(struct ike *ike, uint32_t spi_in, const struct endpoint *peer,
                      uint64_t now_ms);
+/* To other addresses, where both sides can. */
+void ike_move(struct ike *ike, const struct endpoint *local, const struct endpoint *peer,
+              bool trying, uint64_t now_ms);
+/* Who is behind a NAT keeps its mapping alive. */
+void ike_keep_alive(struct ike *ike, uint64_t now_ms);
 void ike_rekey_child(struct ike *ike, uint32_t spi_in, uint64_t now_ms);
 void ike_close_child(struct ike *ike, uint32_t spi_in, uint64_t now_ms);
 /* Done by gateway_settle(). */
@@ -624,6 +638,8 @@ void children_stop(struct ike *ike, uint32_t spi_in, uint64_t now_ms);
 void children_remove(struct ike *ike, uint32_t spi_in, uint64_t now_ms);
 void children_remove_all(struct ike *ike);
 void children_move(struct ike *ike, const struct endpoint *local, const struct endpoint *peer);
+/* Those of the IKE SA alone, to where it is now, into UDP or out of it. */
+void children_move_each(struct ike *ike);
 struct child *children_find(const struct gateway *g, uint32_t spi_in);
 /* IP-TFS of the configuration as the data plane has it. */
 struct aggfrag_settings children_aggfrag(const struct config_iptfs *iptfs);
@@ -696,6 +712,8 @@ void silence_look(struct site *site, uint64_t now_ms);
 /* Its peer may be about to be silent: something is sent again, or a request is repeated. */
 void silence_look_soon(struct ike *ike, uint64_t now_ms);
 void silence_request_repeated(struct ike *ike, uint64_t now_ms);
+/* Whether the log may be told one more thing of its life. */
+MUST_USE bool site_may_say(struct site *site, uint64_t now_ms);
 /* After `used` changed. */
 void site_used_changed(struct site *site, uint64_t now_ms);
 void site_trouble(struct site *site, enum reason reason, const struct endpoint *peer,
@@ -737,7 +755,19 @@ void dial_release_slot(struct site *site);
 /* Waits longer each time. */
 void dial_back_off(struct site *site, uint64_t now_ms);
 
+/* ---- mobility.c ---- */
+void mobility_moved(struct ike *ike, const struct ikev2_action *action, uint64_t now_ms);
+void mobility_configured(struct gateway *g, uint64_t now_ms);
+/* The routes lead to the peer from this address now; false: the IKE SA cannot move. */
+MUST_USE bool mobility_source_again(struct ike *ike, const struct address *local, uint64_t now_ms);
+/* The peer is silent: another way is tried. False: there is none that was not tried. */
+MUST_USE bool mobility_try(struct ike *ike);
+void mobility_way_found(struct ike *ike, uint32_t index, const struct address *local,
+                        uint64_t now_ms);
+
 /* ---- path.c ---- */
+/* It is another one now: nothing is known about it. */
+void path_moved(struct ike *ike, uint64_t now_ms);
 /* There is something to send: the path is looked at soon, and then again and again. */
 void path_begin(struct ike *ike, uint64_t now_ms);
 void path_time(struct ike *ike, uint64_t now_ms);

@@ -10,7 +10,7 @@
 #define HINT_AGAIN_MS 10000
 #define HINTED_MAX 4
 #define NOTES_A_TURN_MAX 4096
-#define ADDRESSES_SETTLE_MS 500
+#define ADDRESSES_SETTLE_MS 100
 
 static void acquire(struct gateway *g, const struct dataplane_note *note, uint64_t now_ms)
 {
@@ -126,14 +126,14 @@ void notes_take(struct gateway *g, uint64_t now_ms)
 
 /* ---- our own addresses ---- */
 
-/* Without MOBIKE an IKE SA stays at its address: where ours is another one now, a new IKE SA is
- * made from there. */
+/* What can move does (mobility.c). Without MOBIKE an IKE SA stays at its address: where ours is
+ * another one now, a new IKE SA is made from there. */
 void notes_source_again(struct ike *ike, const struct address *local, uint64_t now_ms)
 {
     struct site *site = ike->site;
 
     if (site == NULL || !ike->established || local == NULL || address_is_unset(local) ||
-        address_equal(local, &ike->local.address)) {
+        address_equal(local, &ike->local.address) || mobility_source_again(ike, local, now_ms)) {
         return;
     }
     ike->superseded = true;

@@ -118,6 +118,16 @@ void path_time(struct ike *ike, uint64_t now_ms)
     set_timer(ike, now_ms + AGAIN_MS);
 }
 
+void path_moved(struct ike *ike, uint64_t now_ms)
+{
+    struct timer timer = ike->path.timer;
+
+    ike->path = (struct path){.timer = timer};
+    if (is_wanted(ike)) {
+        set_timer(ike, now_ms + FIRST_MS + random_below(ike->gateway->random, FIRST_JITTER_MS));
+    }
+}
+
 void path_suspect(struct ike *ike, uint64_t now_ms)
 {
     uint64_t at_ms = ike->path.timer.deadline.at_ms;

@@ -100,6 +100,11 @@ void silence_look(struct site *site, uint64_t now_ms)
     bool repeats = info.open_exchange != 0 && info.retransmissions > 0;
     bool silent = repeats && info.retransmissions >= RETRANSMISSIONS;
 
+    if (silent && mobility_try(ike)) {
+        silent = false; /* he may be reached by another way */
+    } else if (!repeats) {
+        site->ways_tried = 0;
+    }
     if (silent && !site->silent) {
         site->backoff_ms = 0;
         site->next_try_ms = now_ms;

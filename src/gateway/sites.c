@@ -314,7 +314,7 @@ void site_time(struct site *site, uint64_t now_ms)
 
 /* ---- what happens ---- */
 
-static bool may_say(struct site *site, uint64_t now_ms)
+bool site_may_say(struct site *site, uint64_t now_ms)
 {
     if (now_ms >= site->said_since_ms + LIFE_LINES_MS) {
         if (site->unsaid > 0) {
@@ -351,7 +351,7 @@ void site_established(struct ike *ike, uint64_t now_ms)
     /* He speaks: the next silence is another one. */
     silence_begin(site, now_ms);
     suite_title(&ike->suite, suite, sizeof(suite));
-    if (may_say(site, now_ms)) {
+    if (site_may_say(site, now_ms)) {
         log_line(site->gateway->log, LOG_LEVEL_INFO, site->name, "IKE SA established with %s: %s%s",
                  endpoint_format(&ike->peer, peer), suite,
                  ike->nat_local || ike->nat_peer ? ", a NAT is between" : "");
@@ -484,14 +484,14 @@ void site_used_changed(struct site *site, uint64_t now_ms)
         silence_begin(site, now_ms);
         site_trouble_clear(site);
         site->logged = REASON_NONE;
-        if (may_say(site, now_ms)) {
+        if (site_may_say(site, now_ms)) {
             log_line(site->gateway->log, LOG_LEVEL_NOTICE, site->name, "up");
         }
     } else {
         silence_end(site);
         site->wanted_by_traffic = false;
         site->child_try_ms = now_ms + BACKOFF_FIRST_MS + wait_for_peer_ms(site);
-        if (may_say(site, now_ms)) {
+        if (site_may_say(site, now_ms)) {
             log_line(site->gateway->log, LOG_LEVEL_NOTICE, site->name, "not up any more");
         }
     }

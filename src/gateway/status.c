@@ -288,6 +288,8 @@ static void ike_suite_title(const struct ikev2_sa_info *info, char out[STATUS_SU
     }
 }
 
+_Static_assert(STATUS_ADDRESSES_MAX == IKEV2_ADDRESSES_MAX, "all are shown");
+
 static void fill_ike(const struct ike *ike, struct status_ike *out)
 {
     struct ikev2_sa_info info;
@@ -303,6 +305,8 @@ static void fill_ike(const struct ike *ike, struct status_ike *out)
     out->peer = info.peer;
     out->nat_local = info.nat_local;
     out->nat_peer = info.nat_peer;
+    out->mobile = info.mobile;
+    out->peer_address_count = ikev2_sa_peer_addresses(ike->machine, out->peer_addresses);
     out->rekey_ms = info.rekey_ms;
     out->state = info.state;
     if (info.established) {
@@ -403,6 +407,8 @@ static void fill_site(const struct site *site, struct status_site *out)
         .last_in_ms = site->last_in_ms,
         .last_out_ms = site->last_out_ms,
         .rekeys = site->rekeys,
+        .moves = site->moves,
+        .moved_ms = site->moved_ms,
         .established_ms = site->established_ms,
     };
     if (reason != REASON_NONE) {

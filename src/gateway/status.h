@@ -60,6 +60,8 @@ void gateway_get_status(const struct gateway *gateway, uint64_t now_ms, struct s
 
 /* ---- sites, in the order of the configuration ---- */
 
+#define STATUS_ADDRESSES_MAX 8
+
 struct status_ike {
     bool established;
     bool initiator; /* we began */
@@ -70,6 +72,9 @@ struct status_ike {
     bool post_quantum; /* all keys have their root in a key exchange of that kind */
     struct endpoint local, peer;
     bool nat_local, nat_peer; /* who is behind a NAT */
+    bool mobile; /* both sides can move to other addresses */
+    size_t peer_address_count; /* where else the peer said he can be reached */
+    struct address peer_addresses[STATUS_ADDRESSES_MAX];
     char peer_identity[STATUS_IDENTITY_BYTES];
     uint64_t rekey_ms;
     const char *state; /* one word of the machine */
@@ -134,6 +139,7 @@ struct status_site {
     uint64_t replayed, forged, selector_mismatch;
     uint64_t last_in_ms, last_out_ms;
     uint64_t rekeys;
+    uint64_t moves, moved_ms; /* to other addresses: how often, and when last */
     uint64_t established_ms; /* when an IKE SA was established last; 0 never */
 };
 size_t gateway_site_count(const struct gateway *gateway);

@@ -130,6 +130,9 @@ static bool fill(struct terms *t, const struct gateway *g, const struct site *si
     t->policy.grace_ms = GRACE_MS;
     t->policy.force_encapsulation = c->encapsulate == ENCAPSULATE_ALWAYS;
     t->policy.allow_encapsulation = c->encapsulate != ENCAPSULATE_NEVER;
+    /* RFC 4555 1.2: in transport mode the addresses are what is protected. */
+    t->policy.mobile = c->mobike && c->carriage.mode == CONFIG_TUNNEL;
+    t->policy.addresses = &g->announced;
     t->policy.fragmentation = c->fragmentation;
     t->policy.fragment_bytes = c->fragment_bytes;
     t->policy.children = t->children;

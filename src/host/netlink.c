@@ -460,7 +460,8 @@ int netlink_uplink(struct netlink *nl, enum family family, int except)
 
 bool netlink_watch(struct netlink *nl, char *why, size_t why_bytes)
 {
-    nl->watch_fd = open_socket(RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR);
+    nl->watch_fd = open_socket(RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_LINK |
+                               RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE);
     if (nl->watch_fd < 0) {
         snprintf(why, why_bytes, "cannot watch the addresses of this machine: %s", strerror(errno));
         return false;
@@ -468,18 +469,49 @@ bool netlink_watch(struct netlink *nl, char *why, size_t why_bytes)
     return true;
 }
 
+/* Of what the watched groups tell much is about ourselves, or changes nothing for us. */
+static bool is_change(struct nlmsghdr *message)
+{
+    struct ifinfomsg link;
+    struct route route;
+
+    switch (message->nlmsg_type) {
+    case RTM_NEWADDR:
+    case RTM_DELADDR:
+    case RTM_DELLINK:
+        return true;
+    case RTM_NEWLINK:
+        if (message->nlmsg_len < NLMSG_LENGTH(sizeof(link))) {
+            return false;
+        }
+        memcpy(&link, NLMSG_DATA(message), sizeof(link));
+        return (link.ifi_change & (IFF_UP | IFF_RUNNING)) != 0;
+    case RTM_DELROUTE:
+        message->nlmsg_type = RTM_NEWROUTE; /* it looks the same */
+        break;
+    default:
+        break;
+    }
+    return read_route(message, &route) && route.protocol != NETLINK_ROUTE_PROTOCOL &&
+           route.type == RTN_UNICAST && route.table != RT_TABLE_LOCAL;
+}
+
 bool netlink_changed(struct netlink *nl)
 {
-    uint8_t bytes[4096];
+    _Alignas(struct nlmsghdr) uint8_t bytes[16384];
     bool changed = false;
 
     for (;;) {
         ssize_t got = recv(nl->watch_fd, bytes, sizeof(bytes), MSG_DONTWAIT);
 
-        if (got >= 0 || errno == ENOBUFS) {
-            changed = true; /* too many to be kept is a change too */
-            continue;
+        if (got < 0 && errno != ENOBUFS) {
+            return changed;
         }
-        return changed;
+        changed = changed || got < 0; /* too many to be kept is a change too */
+        unsigned left = got < 0 ? 0 : (unsigned)got;
+        for (struct nlmsghdr *m = (struct nlmsghdr *)bytes; NLMSG_OK(m, left);
+             m = NLMSG_NEXT(m, left)) {
+            changed = is_change(m) || changed;
+        }
     }
 }

@@ -92,9 +92,10 @@ MUST_USE bool netlink_path(struct netlink *nl, const struct address *to, struct 
 int netlink_uplink(struct netlink *nl, enum family family, int except);
 uint16_t netlink_link_mtu(struct netlink *nl, int interface_index);
 
-/* Watches addresses: watch_fd becomes readable. */
+/* Watches addresses, and what decides by which of them a peer is reached: interfaces that go up or
+ * down, and routes of others. watch_fd becomes readable. */
 MUST_USE bool netlink_watch(struct netlink *nl, char *why, size_t why_bytes);
-/* Reads all that is waiting; true when an address came or went. */
+/* Reads all that is waiting; true when something of it changed. */
 bool netlink_changed(struct netlink *nl);
 
 #endif

@@ -148,6 +148,18 @@ static const char *nat_words(const struct status_ike *ike)
     return ike->nat_peer ? "the peer's side" : "";
 }
 
+/* Where else he can be reached. */
+static json_t *peer_addresses_of(const struct status_ike *ike)
+{
+    json_t *array = json_array();
+    char text[ADDRESS_TEXT_BYTES];
+
+    for (size_t i = 0; i < ike->peer_address_count; i++) {
+        json_array_append_new(array, json_string(address_format(&ike->peer_addresses[i], text)));
+    }
+    return array;
+}
+
 static json_t *ike_of(const struct status_ike *ike, uint64_t now_ms)
 {
     json_t *object = json_object();
@@ -162,6 +174,8 @@ static json_t *ike_of(const struct status_ike *ike, uint64_t now_ms)
     json_object_set_new(object, "nat", json_string(nat_words(ike)));
     json_object_set_new(object, "local", endpoint_of(&ike->local));
     json_object_set_new(object, "peer", endpoint_of(&ike->peer));
+    json_object_set_new(object, "mobile", json_boolean(ike->mobile));
+    json_object_set_new(object, "peer_addresses", peer_addresses_of(ike));
     json_object_set_new(object, "peer_identity", json_string(ike->peer_identity));
     json_object_set_new(object, "state", json_string(ike->state == NULL ? "" : ike->state));
     json_object_set_new(object, "since_s", seconds_since(ike->since_ms, now_ms));
@@ -191,6 +205,10 @@ static json_t *site_of(const struct question *question, size_t index,
     json_object_set_new(object, "in_packets", count_of(site->in_packets));
     json_object_set_new(object, "out_packets", count_of(site->out_packets));
     json_object_set_new(object, "rekeys", count_of(site->rekeys));
+    json_object_set_new(object, "moves", count_of(site->moves));
+    json_object_set_new(object, "moved_s",
+                        site->moves == 0 ? json_null()
+                                         : seconds_since(site->moved_ms, question->now_ms));
     if (site->has_ike) {
         json_object_set_new(object, "ike", ike_of(&site->ike, question->now_ms));
     }

@@ -242,6 +242,29 @@ static void show_child(const struct command *command, const json_t *child)
     }
 }
 
+/* Whether it can move, whether it did, and where else the peer can be reached. */
+static void show_moves(const struct command *command, const json_t *site, const json_t *ike)
+{
+    const json_t *addresses = json_object_get(ike, "peer_addresses");
+    char since[32];
+    size_t index;
+    json_t *address;
+
+    if (number_of(site, "moves") > 0) {
+        printf("    %-10s%.0f time%s, last %s ago\n", "moved", number_of(site, "moves"),
+               number_of(site, "moves") > 1 ? "s" : "",
+               show_duration(number_of(site, "moved_s"), since));
+    }
+    if (!command->verbose) {
+        return;
+    }
+    printf("    %-10s%s\n", "mobile", is_true(ike, "mobile") ? "yes" : "no");
+    json_array_foreach(addresses, index, address)
+    {
+        printf("    %-10s%s\n", index == 0 ? "also at" : "", json_string_value(address));
+    }
+}
+
 static void show_site(const struct command *command, const json_t *site)
 {
     const json_t *ike = json_object_get(site, "ike");
@@ -264,6 +287,7 @@ static void show_site(const struct command *command, const json_t *site)
         if (json_is_number(json_object_get(ike, "rekey_in_s"))) {
             printf("    %-10sin %s\n", "rekey", show_duration(number_of(ike, "rekey_in_s"), since));
         }
+        show_moves(command, site, ike);
         if (command->verbose) {
             printf("    %-10s%s %s\n", "SPI", text_of(ike, "spi_i"), text_of(ike, "spi_r"));
         }

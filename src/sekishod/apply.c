@@ -118,10 +118,23 @@ static void set_own(struct daemon *daemon, struct address *own, const struct add
     *own = *found;
 }
 
-static void find_own_addresses(struct daemon *daemon)
+/* At those of our device nobody is reached. */
+static void tell_gateway(struct daemon *daemon, const struct netlink_address *list, size_t count)
 {
-    static struct netlink_address list[ADDRESSES_MAX];
-    size_t count = netlink_addresses(&daemon->netlink, list, ADDRESSES_MAX);
+    static struct address outside[ADDRESSES_MAX];
+    size_t found = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (list[i].interface_index != daemon->tun.interface_index) {
+            outside[found++] = list[i].address;
+        }
+    }
+    gateway_host_addresses(daemon->gateway, outside, found, clock_now_ms());
+}
+
+static void find_own_addresses(struct daemon *daemon, const struct netlink_address *list,
+                               size_t count)
+{
     struct address ipv4 = {0}, ipv6 = {0};
 
     for (size_t i = 0; i < count; i++) {
@@ -169,7 +182,11 @@ void apply_path_found(struct daemon *daemon, enum family family, int interface_i
 
 void apply_look_around(struct daemon *daemon)
 {
-    find_own_addresses(daemon);
+    static struct netlink_address list[ADDRESSES_MAX];
+    size_t count = netlink_addresses(&daemon->netlink, list, ADDRESSES_MAX);
+
+    find_own_addresses(daemon, list, count);
+    tell_gateway(daemon, list, count);
     find_uplink(daemon, FAMILY_IPV4);
     find_uplink(daemon, FAMILY_IPV6);
     find_problems(daemon);

@@ -188,6 +188,16 @@ static struct flight *flight_add(struct world *w, const struct side *from)
     return f;
 }
 
+static bool side_has(const struct side *s, const struct address *a)
+{
+    bool has = s->address_count == 0;
+
+    for (size_t i = 0; i < s->address_count; i++) {
+        has = has || address_equal(&s->addresses[i], a);
+    }
+    return has;
+}
+
 static void side_sends(struct world *w, struct side *s, const struct ikev2_action *action)
 {
     struct flight *f = flight_add(w, s);
@@ -200,6 +210,11 @@ static void side_sends(struct world *w, struct side *s, const struct ikev2_actio
     memcpy(f->bytes, action->send.bytes.data, f->length);
     f->source = action->send.local;
     f->destination = action->send.peer;
+    if (!side_has(s, &f->source.address)) {
+        free(f->bytes);
+        w->flight_count--;
+        return;
+    }
     memcpy(f->words, w->last_words[s->name], sizeof(f->words));
     s->sent++;
     s->longest_sent = f->length > s->longest_sent ? f->length : s->longest_sent;
@@ -279,6 +294,9 @@ static void child_installed(struct world *w, struct side *s, const struct ikev2_
         .resource_id = info->resource_id,
         .peer_has_resources = info->peer_has_resources,
         .key_bytes = info->key_in.length,
+        .encapsulated = info->encapsulated,
+        .local = info->local,
+        .peer = info->peer,
     };
     memcpy(c->key_in, info->key_in.data, c->key_bytes);
     memcpy(c->key_out, info->key_out.data, c->key_bytes);
@@ -353,6 +371,21 @@ static void side_traces(struct world *w, struct side *s, const struct ikev2_acti
     snprintf(w->last_words[s->name], WORLD_WORDS_BYTES, "%.*s", WORLD_WORDS_BYTES - 1, line);
 }
 
+static void children_moved(struct side *s, const struct ikev2_action *action)
+{
+    struct ikev2_child_info info;
+
+    for (size_t i = 0; ikev2_sa_child_at(s->sa, i, &info); i++) {
+        struct installed *c = installed_find(s, info.spi_in);
+
+        if (c != NULL) {
+            c->encapsulated = info.encapsulated;
+            c->local = action->moved.local;
+            c->peer = action->moved.peer;
+        }
+    }
+}
+
 /* False when the machine is over. */
 static bool side_acts(struct world *w, struct side *s, const struct ikev2_action *action)
 {
@@ -386,6 +419,9 @@ static bool side_acts(struct world *w, struct side *s, const struct ikev2_action
         return true;
     case IKEV2_TELL_MOVED:
         s->moved++;
+        if (action->moved.children) {
+            children_moved(s, action);
+        }
         return true;
     case IKEV2_CHILD_INSTALL:
         child_installed(w, s, &action->child);
@@ -644,6 +680,29 @@ void world_set_nat(struct world *w, const char *address, uint16_t port)
     CHECK(endpoint_parse(slice_of_text(address), port, &w->nat_outside));
 }
 
+void world_remove_nat(struct world *w)
+{
+    w->nat = false;
+}
+
+void world_set_addresses(struct world *w, enum world_side_name side, const char *words)
+{
+    struct side *s = &w->side[side];
+    char copy[256];
+    char *rest = copy;
+
+    snprintf(copy, sizeof(copy), "%s", words);
+    s->address_count = 0;
+    for (char *word = strtok_r(copy, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest)) {
+        CHECK(s->address_count < WORLD_ADDRESSES_MAX);
+        CHECK(address_parse(slice_of_text(word), &s->addresses[s->address_count++]));
+    }
+    s->announced.count = s->address_count;
+    memcpy(s->announced.list, s->addresses, sizeof(s->addresses));
+    s->policy.addresses = &s->announced;
+    s->local.address = s->addresses[0];
+}
+
 /* What the NAT makes of the endpoints; false when it knows no way in. */
 static bool translate(const struct world *w, struct flight *f)
 {
@@ -683,7 +742,7 @@ void world_deliver(struct world *w, size_t at)
     }
     w->flights[at].bytes = NULL;
     flight_remove(w, at);
-    if (translate(w, &f)) {
+    if (translate(w, &f) && side_has(&w->side[1 - f.from], &f.destination.address)) {
         arrive(w, &w->side[1 - f.from], (struct slice){f.bytes, f.length}, &f.destination,
                &f.source);
     }
@@ -824,6 +883,50 @@ static const struct installed *child_in_use(const struct side *s)
 void world_rekey_ike(struct world *w, enum world_side_name side)
 {
     ORDER(w, side, ikev2_sa_rekey(s->sa, w->now_ms, &actions));
+}
+
+void world_move(struct world *w, enum world_side_name side, const char *local, const char *peer)
+{
+    struct ikev2_sa_info info;
+
+    if (w->side[side].sa == NULL) {
+        return;
+    }
+    ikev2_sa_get_info(w->side[side].sa, &info);
+    CHECK(address_parse(slice_of_text(local), &info.local.address));
+    if (peer != NULL) {
+        CHECK(address_parse(slice_of_text(peer), &info.peer.address));
+    }
+    ORDER(w, side, ikev2_sa_move(s->sa, &info.local, &info.peer, false, w->now_ms, &actions));
+}
+
+void world_check_places(struct world *w)
+{
+    for (size_t i = 0; i < 2; i++) {
+        struct side *s = &w->side[i];
+        struct side *o = other(w, s);
+
+        for (size_t c = 0; c < s->installed_count; c++) {
+            const struct installed *child = &s->installed[c];
+            const struct installed *far = installed_find(o, child->spi_out);
+            struct flight f = {.from = s->name, .source = child->local, .destination = child->peer};
+
+            if (far == NULL) {
+                continue;
+            }
+            if (!side_has(s, &f.source.address) || !translate(w, &f) ||
+                !side_has(o, &f.destination.address)) {
+                FAIL(w, "packets of %c's child %08x do not arrive", "AB"[i], child -> spi_in);
+            }
+            if (!endpoint_equal(&f.source, &far->peer) ||
+                !endpoint_equal(&f.destination, &far->local)) {
+                FAIL(w, "the ends of %c's child %08x are not the same", "AB"[i], child -> spi_in);
+            }
+            if (child->encapsulated != far->encapsulated) {
+                FAIL(w, "only one side of child %08x is in UDP", child->spi_in);
+            }
+        }
+    }
 }
 
 void world_rekey_child(struct world *w, enum world_side_name side)

@@ -18,6 +18,7 @@
 #define WORLD_ESP_SPIS 512
 #define WORLD_WORDS_BYTES 256
 #define WORLD_KEY_BYTES_MAX 160
+#define WORLD_ADDRESSES_MAX 4
 
 enum world_side_name { A = 0, B = 1 };
 
@@ -46,6 +47,8 @@ struct installed {
     uint16_t resource_id;
     bool peer_has_resources;
     bool used, stopped;
+    bool encapsulated;
+    struct endpoint local, peer; /* between which its packets go */
     size_t key_bytes;
     uint8_t key_in[WORLD_KEY_BYTES_MAX];
     uint8_t key_out[WORLD_KEY_BYTES_MAX];
@@ -58,6 +61,9 @@ struct side {
     struct random_source random;
     struct ikev2_gate gate;
     struct endpoint local;
+    struct address addresses[WORLD_ADDRESSES_MAX]; /* what it has now; none: only `local` */
+    size_t address_count;
+    struct ikev2_addresses announced;
     struct proposals ike_proposals, child_proposals[3]; /* of the policies */
     struct ikev2_policy policy;
     struct ikev2_responder_policy responder;
@@ -122,6 +128,16 @@ void world_deliver(struct world *w, size_t at);
 void world_lose(struct world *w, size_t at);
 /* A NAT stands before A from now on, or forgets what it knew and takes other ports. */
 void world_set_nat(struct world *w, const char *address, uint16_t port);
+/* The NAT is gone. */
+void world_remove_nat(struct world *w);
+/* From now on the side has these addresses, words with spaces between, and no others: what is for
+ * another one is lost, and what it would send from another one as well. Its machine is not told. */
+void world_set_addresses(struct world *w, enum world_side_name side, const char *words);
+/* Its machine is: at which of its addresses it is now, and at which the peer (NULL: as before). */
+void world_move(struct world *w, enum world_side_name side, const char *local, const char *peer);
+/* When all is quiet: the children of both go between the same ends, which both have, and both or
+ * none in UDP. */
+void world_check_places(struct world *w);
 /* In the order of sending, until nothing is in flight. */
 void world_deliver_all(struct world *w);
 /* The next deadline of either machine, whatever it is; false when there is none. */

@@ -130,9 +130,11 @@ static void take_output(struct gateway_pair_node *n, struct dataplane_output *ou
             from.address = n->outer;
         }
         from = shown_as(n, &from);
+        /* From an address that is not there any more nothing leaves. */
         if (packet->has_outer_head) {
             post_whole(p, packet);
-        } else {
+        } else if (address_equal(&packet->local.address, &n->outer) ||
+                   address_is_unset(&packet->local.address)) {
             (void)post(p, packet->outer_protocol, &from, &packet->peer, packet_slice(packet),
                        packet->dont_fragment != 0, false);
         }
@@ -308,6 +310,14 @@ static void end_turn(struct gateway_pair_node *n)
     dataplane_collect(n->dataplane);
 }
 
+static bool listens(const struct gateway_pair_node *n, const struct gateway_pair_datagram *d)
+{
+    const struct config *config = gateway_config(n->gateway);
+
+    return d->protocol != PROTOCOL_UDP || config == NULL || d->to.port == config->port ||
+           d->to.port == config->nat_port;
+}
+
 static void deliver(struct gateway_pair *p)
 {
     size_t place = soonest(p);
@@ -315,7 +325,7 @@ static void deliver(struct gateway_pair *p)
     struct gateway_pair_node *n = node_at(p, &d.to);
 
     p->queue[place] = p->queue[--p->queued];
-    if (n != NULL) {
+    if (n != NULL && listens(n, &d)) {
         struct packet *packet = dataplane_take_packet(n->worker);
         static struct dataplane_output out;
 

@@ -416,7 +416,7 @@ static bool take_action(struct ikev2_pair *pair, unsigned side, const struct ike
         return false;
     case IKEV2_TELL_MOVED:
         s->moved++;
-        s->moved_to = a->moved;
+        s->moved_to = a->moved.peer;
         return false;
     case IKEV2_CHILD_INSTALL:
         child_install(s, &a->child);

@@ -468,7 +468,7 @@ static bool install_keys(struct ikev2_turn *t, const struct ikev2_ike *ike,
 
 /* On port 500 there is no ESP in UDP (RFC 3948 2): the peer did not find out, and does not want it
  * either. */
-static bool is_encapsulated(const struct ikev2_sa *sa, uint8_t protocol)
+bool ikev2_child_is_encapsulated(const struct ikev2_sa *sa, uint8_t protocol)
 {
     bool wanted =
         sa->nat_local || sa->nat_peer || sa->udp_agreed || sa->policy->force_encapsulation;
@@ -506,7 +506,7 @@ struct ikev2_child *ikev2_child_install(struct ikev2_turn *t, struct ikev2_ike *
     child->resource = work->packet.resource;
     child->resource_id = work->resource_id;
     child->terms.resources = work->agreed.resources || work->peer_has_resources;
-    child->encapsulated = is_encapsulated(sa, child->protocol);
+    child->encapsulated = ikev2_child_is_encapsulated(sa, child->protocol);
     child->replaces_spi_in = work->old_spi_in;
     child->rekey_ms = ikev2_jittered(sa, t->now_ms, work->policy->lifetime_ms, work->initiator);
     child->expire_ms = ikev2_after(t->now_ms, work->policy->lifetime_ms);

@@ -252,6 +252,7 @@ static void auth_send(struct ikev2_turn *t)
                        "the policy has nothing to offer");
         return;
     }
+    ikev2_mobile_out_auth(sa, &o);
     ikev2_send_request(t, sa->current, IKEV2_IKE_AUTH, &o);
 }
 
@@ -398,6 +399,7 @@ static void auth_accept_responder(struct ikev2_turn *t, struct ikev2_ike *ike,
     if (!keep_peer_id(t, peer_id)) {
         return;
     }
+    ikev2_mobile_read_auth(sa, m);
     establish(t, peer_id);
     if (h->child != NULL) {
         first = h->child->policy;
@@ -654,6 +656,14 @@ static void accept_initiator(struct ikev2_turn *t, const struct ikev2_policy *po
     sa->policy = policy;
     sa->responder = NULL;
     sa->fragment_bytes = policy->fragment_bytes;
+    ikev2_mobile_read_auth(sa, m);
+    if (sa->mobile &&
+        ikev2_mobile_is_unexpected(m, &sa->current->reply_local, &sa->current->reply_peer)) {
+        /* RFC 4555 3.9 */
+        refuse_for(t, sa->current, IKEV2_UNEXPECTED_NAT_DETECTED, IKEV2_FAIL_PEER_ERROR,
+                   "a NAT is on the way, and the peer allows none");
+        return;
+    }
     if (!m->has[IKEV2_SA]) {
         ikev2_auth_continue(t, true);
         return;
@@ -714,6 +724,7 @@ static void auth_respond(struct ikev2_turn *t)
         ikev2_child_write_response(sa, &o, h->child, PROPOSAL_WITHOUT_KE);
         child = ikev2_child_install(t, ike, h->child, &h->nonce_i, &h->nonce_r);
     }
+    ikev2_mobile_out_auth(sa, &o);
     if (sa->state != IKEV2_STATE_OVER && ikev2_send_response(t, ike, &o) && child != NULL) {
         ikev2_child_use(t, child);
     }

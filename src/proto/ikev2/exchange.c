@@ -498,6 +498,18 @@ static void trace_again(struct ikev2_turn *t, const struct ikev2_ike *ike)
     ikev2_trace(t, true, true, &header, IKEV2_NO_NEXT_PAYLOAD, (struct slice){NULL, 0});
 }
 
+void ikev2_request_again(struct ikev2_turn *t, struct ikev2_ike *ike, bool anew)
+{
+    const struct ikev2_policy *policy = t->sa->policy;
+
+    trace_again(t, ike);
+    ikev2_resend(t, ike->request, &t->sa->local, &t->sa->peer);
+    if (anew) {
+        retransmit_start(&ike->retransmit, policy->retransmit_first_ms, policy->retransmit_max_ms,
+                         policy->retransmit_tries, t->now_ms, t->sa->random);
+    }
+}
+
 bool ikev2_ike_time(struct ikev2_turn *t, struct ikev2_ike *ike)
 {
     fragments_time(&ike->request_fragments, t->now_ms);
@@ -509,6 +521,7 @@ bool ikev2_ike_time(struct ikev2_turn *t, struct ikev2_ike *ike)
     case RETRANSMIT_WAIT:
         return true;
     case RETRANSMIT_SEND:
+        ikev2_init_sink(t->sa, ike->retransmit.again);
         trace_again(t, ike);
         ikev2_resend(t, ike->request, &t->sa->local, &t->sa->peer);
         return true;
@@ -586,7 +599,8 @@ static void follow(struct ikev2_turn *t, const struct endpoint *local, const str
     if (endpoint_equal(&sa->peer, peer) && endpoint_equal(&sa->local, local)) {
         return;
     }
-    if (sa->established && !sa->nat_peer) {
+    /* RFC 4555 3.8: who is mobile says so when he moves, and may ask from anywhere. */
+    if (sa->established && (!sa->nat_peer || sa->mobile)) {
         return;
     }
     bool moved = !endpoint_equal(&sa->peer, peer);
@@ -594,7 +608,7 @@ static void follow(struct ikev2_turn *t, const struct endpoint *local, const str
     sa->peer = *peer;
     sa->local = *local;
     if (moved && sa->established) {
-        ikev2_act(t, IKEV2_TELL_MOVED)->moved = *peer;
+        ikev2_tell_moved(t, true);
     }
 }
 
@@ -633,6 +647,8 @@ bool ikev2_receive_protected(struct ikev2_turn *t, struct ikev2_ike *ike,
     }
     follow(t, local, peer);
     m->header = *header;
+    m->local = *local;
+    m->peer = *peer;
     ikev2_trace(t, false, false, header, m->first, m->chain);
     if (!response) {
         /* A window of one: whoever asks anew has our answer to what he asked before. */

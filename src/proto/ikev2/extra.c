@@ -13,6 +13,9 @@ struct ikev2_extra *ikev2_extra(struct ikev2_sa *sa)
 
 void ikev2_extra_end(struct ikev2_sa *sa)
 {
+    if (sa->extra != NULL) {
+        ikev2_block_bury(sa, sa->extra->mobility);
+    }
     ikev2_block_bury(sa, sa->extra);
     sa->extra = NULL;
 }

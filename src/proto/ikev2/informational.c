@@ -27,6 +27,8 @@ static void begin(struct ikev2_turn *t, struct ikev2_ike *ike, enum ikev2_work_k
         ikev2_out_delete_children(&o, protocol, &spi_in, 1);
     } else if (kind == IKEV2_WORK_DELETE_IKE) {
         ikev2_out_delete_ike(&o);
+    } else if (kind == IKEV2_WORK_LIVENESS) {
+        ikev2_mobile_out_liveness(t->sa, ike, &o);
     }
     ikev2_send_request(t, ike, IKEV2_INFORMATIONAL, &o);
 }
@@ -85,12 +87,14 @@ void ikev2_informational_response(struct ikev2_turn *t, struct ikev2_ike *ike,
     struct ikev2_child *child =
         work->old_spi_in != 0 ? ikev2_child_by_spi_in(t->sa, work->old_spi_in) : NULL;
 
-    (void)m;
     work->answered = true;
     work->probe_passed = ike->retransmit.again == 0;
     ikev2_work_end(t, &ike->asking);
     if (kind == IKEV2_WORK_DELETE_CHILD && child != NULL && child->phase == IKEV2_CHILD_CLOSING) {
         ikev2_child_end(t, child);
+    }
+    if (kind == IKEV2_WORK_LIVENESS) {
+        ikev2_mobile_alive(t, ike, m);
     }
     if (kind == IKEV2_WORK_DELETE_IKE) {
         ikev2_ike_forget(t, ike);
@@ -199,6 +203,7 @@ void ikev2_informational_request(struct ikev2_turn *t, struct ikev2_ike *ike,
     if (deleted.ah.count > 0 && !deleted.whole) {
         ikev2_out_delete_children(&o, PROTOCOL_AH, deleted.ah.spis, deleted.ah.count);
     }
+    ikev2_mobile_request(t, ike, m, &o);
     if (!ikev2_send_response(t, ike, &o)) {
         return;
     }

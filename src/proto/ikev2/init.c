@@ -10,6 +10,7 @@
 
 #define INIT_MESSAGE_BYTES 16384
 #define COOKIES_MAX 5
+#define SINK_AFTER 2 /* requests sent again, about a second and a half */
 
 /* RFC 7296 3.12. Where both sides say this, ESP goes in UDP through port 4500 as if there were a
  * NAT, which nobody claims: many packets cross the system in one call then. The first half of
@@ -389,7 +390,9 @@ static void init_response(struct ikev2_turn *t, struct ikev2_message *m, struct 
 /* RFC 7296 2.23: with a NAT on the way all goes through port 4500 from here on. */
 static void init_float(struct ikev2_sa *sa)
 {
-    if (!sa->nat_local && !sa->nat_peer && !sa->udp_agreed && !sa->policy->force_encapsulation) {
+    /* RFC 4555 3.3: who may move goes there from the beginning. */
+    if (!sa->nat_local && !sa->nat_peer && !sa->udp_agreed && !sa->policy->force_encapsulation &&
+        !sa->policy->mobile) {
         return;
     }
     if (!sa->nat_supported) {
@@ -400,6 +403,20 @@ static void init_float(struct ikev2_sa *sa)
     }
     if (sa->peer.port == IKEV2_PORT) {
         sa->peer.port = IKEV2_NAT_PORT;
+        sa->handshake->floated = true;
+    }
+}
+
+/* Only to be able to move later we went to port 4500, and nobody answers there: a filter may let
+ * nothing but port 500 pass, or the peer has another second port. */
+void ikev2_init_sink(struct ikev2_sa *sa, unsigned again)
+{
+    if (again == SINK_AFTER && sa->initiator && !sa->established && sa->policy->mobile &&
+        !sa->nat_local && !sa->nat_peer && !sa->udp_agreed && !sa->policy->force_encapsulation &&
+        sa->local.port == IKEV2_NAT_PORT && sa->peer.port == IKEV2_NAT_PORT &&
+        sa->handshake->floated) {
+        sa->local.port = IKEV2_PORT;
+        sa->peer.port = IKEV2_PORT;
     }
 }
 

@@ -20,6 +20,7 @@
  *     rekey.c          CREATE_CHILD_SA for IKE SAs: which of them is the current one
  *     informational.c  INFORMATIONAL
  *     extra.c          what only some features keep with a machine
+ *     mobile.c         MOBIKE: other addresses for what is there
  *     failure.c        what is said when something goes wrong
  *
  * A `struct ikev2_turn` is one event: every function that may act gets it.
@@ -89,6 +90,7 @@ struct ikev2_message {
     struct ikev2_header header;
     uint8_t first;
     struct slice chain;
+    struct endpoint local, peer; /* where it came in and from; only of what was sealed */
     bool has[256]; /* by payload type */
     struct slice body[256]; /* of the first of its type */
     uint8_t critical; /* an unknown payload that we must not ignore; 0 none */
@@ -162,6 +164,7 @@ struct ikev2_ike {
     struct ikev2_ike *next;
     uint64_t spi_i, spi_r;
     bool initiator; /* we are the original initiator of this one */
+    uint8_t generation; /* how many rekeyings lie before it */
     enum ikev2_ike_phase phase;
     struct ikev2_keys keys; /* suite.encryption 0 until there are any */
     uint64_t rekey_ms, expire_ms;
@@ -211,6 +214,9 @@ void ikev2_send_notify(struct ikev2_turn *t, struct ikev2_ike *ike, uint16_t typ
 /* Not protected: IKE_SA_INIT. `message` is a whole one. */
 void ikev2_send_clear(struct ikev2_turn *t, struct ikev2_ike *ike, struct slice message,
                       bool request);
+/* The open request once more, to where the peer is now; `anew`: as often as if it were the first
+ * time. */
+void ikev2_request_again(struct ikev2_turn *t, struct ikev2_ike *ike, bool anew);
 /* The open request is answered. */
 void ikev2_request_done(struct ikev2_turn *t, struct ikev2_ike *ike);
 void ikev2_resend(struct ikev2_turn *t, const struct ikev2_sent *sent, const struct endpoint *local,
@@ -305,6 +311,7 @@ enum ikev2_work_kind {
     IKEV2_WORK_DELETE_IKE,
     IKEV2_WORK_LIVENESS,
     IKEV2_WORK_PROBE, /* of the path MTU */
+    IKEV2_WORK_MOBILE, /* about addresses (RFC 4555) */
 };
 
 struct ikev2_work {
@@ -423,6 +430,8 @@ MUST_USE bool ikev2_packet_equal(const struct ikev2_packet *a, const struct ikev
 /* Whether the policy's selectors have all of it. */
 MUST_USE bool ikev2_policy_has_packet(const struct ikev2_child_policy *policy,
                                       const struct ikev2_packet *packet);
+/* Whether what is agreed now makes ESP go in UDP. */
+MUST_USE bool ikev2_child_is_encapsulated(const struct ikev2_sa *sa, uint8_t protocol);
 /* Makes the child and tells to install it; NULL: no keys, no memory (told as a failure). */
 struct ikev2_child *ikev2_child_install(struct ikev2_turn *t, struct ikev2_ike *ike,
                                         struct ikev2_work *work, const struct ikev2_nonce *nonce_i,
@@ -481,6 +490,32 @@ void ikev2_informational_request(struct ikev2_turn *t, struct ikev2_ike *ike,
 void ikev2_informational_response(struct ikev2_turn *t, struct ikev2_ike *ike,
                                   const struct ikev2_message *m);
 
+/* ---- mobile.c (RFC 4555) ---- */
+
+/* MOBIKE_SUPPORTED and our addresses, in IKE_AUTH. */
+void ikev2_mobile_out_auth(const struct ikev2_sa *sa, struct ikev2_outgoing *o);
+/* Whether both sides are mobile, and the peer's addresses. */
+void ikev2_mobile_read_auth(struct ikev2_sa *sa, const struct ikev2_message *m);
+/* NO_NATS_ALLOWED is there and says other addresses than those of the packet. */
+MUST_USE bool ikev2_mobile_is_unexpected(const struct ikev2_message *m,
+                                         const struct endpoint *local, const struct endpoint *peer);
+/* What belongs into a question of liveness, and what its answer means. */
+void ikev2_mobile_out_liveness(struct ikev2_sa *sa, const struct ikev2_ike *ike,
+                               struct ikev2_outgoing *o);
+void ikev2_mobile_alive(struct ikev2_turn *t, struct ikev2_ike *ike, const struct ikev2_message *m);
+/* When the peer is to be asked or told something about addresses; NEVER_MS. */
+uint64_t ikev2_mobile_due_ms(const struct ikev2_sa *sa);
+void ikev2_mobile_begin(struct ikev2_turn *t, struct ikev2_ike *ike);
+void ikev2_mobile_response(struct ikev2_turn *t, struct ikev2_ike *ike,
+                           const struct ikev2_message *m);
+/* What was asked will not be answered, because its IKE SA is gone. */
+void ikev2_mobile_unanswered(struct ikev2_sa *sa);
+/* What an INFORMATIONAL request says about addresses: done, and the answer written. */
+void ikev2_mobile_request(struct ikev2_turn *t, struct ikev2_ike *ike,
+                          const struct ikev2_message *m, struct ikev2_outgoing *o);
+/* Where the IKE SA is now; `children`: and its children with it. */
+void ikev2_tell_moved(struct ikev2_turn *t, bool children);
+
 /* ---- the machine ---- */
 
 enum ikev2_state {
@@ -510,6 +545,7 @@ struct ikev2_handshake {
     struct slice own_message, peer_message; /* blocks: IKE_SA_INIT whole, what AUTH covers */
     struct proposal_choice choice;
     struct natd natd;
+    bool floated; /* to port 4500 */
     bool peer_fragments; /* he can put fragments together */
     bool prefers_udp, peer_prefers_udp; /* ESP in UDP even without a NAT: said by us, by him */
     /* RFC 9242, RFC 9370 */
@@ -545,6 +581,8 @@ struct ikev2_handshake {
 struct ikev2_extra {
     /* Authentication anew (RFC 7296 2.8.3, RFC 4478). */
     uint64_t reauthenticate_ms; /* when we begin it; 0 never */
+    /* MOBIKE (RFC 4555). */
+    struct ikev2_mobility *mobility; /* NULL: nobody moves, and the peer has one address */
 };
 
 struct ikev2_pending {
@@ -565,6 +603,7 @@ struct ikev2_sa {
     bool udp_agreed; /* both sides prefer ESP in UDP; what replaces this IKE SA inherits it */
     bool fragmentation;
     bool liveness_wanted;
+    bool mobile; /* both sides can move (RFC 4555) */
     uint16_t post_quantum; /* the group in whose secret all keys have their root; 0 none */
     uint16_t probe_wanted; /* octets of the IP packet; 0 none */
     uint16_t fragment_bytes;
@@ -629,6 +668,8 @@ void ikev2_extra_end(struct ikev2_sa *sa);
 void ikev2_handshake_ask_key_exchange(struct ikev2_turn *t, uint16_t group,
                                       const struct key_pair *pair, struct slice peer_public);
 void ikev2_init_start(struct ikev2_turn *t);
+/* A request of the handshake was sent so often again. */
+void ikev2_init_sink(struct ikev2_sa *sa, unsigned again);
 void ikev2_init_receive(struct ikev2_turn *t, const struct ikev2_header *header,
                         struct slice message, const struct endpoint *local,
                         const struct endpoint *peer);

@@ -126,6 +126,9 @@ static void take_response(struct ikev2_turn *t, struct ikev2_ike *ike, struct ik
     case IKEV2_WORK_PROBE:
         ikev2_informational_response(t, ike, m);
         return;
+    case IKEV2_WORK_MOBILE:
+        ikev2_mobile_response(t, ike, m);
+        return;
     }
 }
 

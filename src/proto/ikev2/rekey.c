@@ -77,6 +77,7 @@ static struct ikev2_ike *make(struct ikev2_turn *t, struct ikev2_ike *old, struc
     }
     ikev2_keys_forget_auth(&ike->keys);
     ike->phase = IKEV2_IKE_LIVE;
+    ike->generation = (uint8_t)(old->generation + 1);
     return ike;
 }
 
@@ -299,6 +300,7 @@ static bool is_about_children(const struct ikev2_work *work)
     case IKEV2_WORK_DELETE_IKE:
     case IKEV2_WORK_LIVENESS:
     case IKEV2_WORK_PROBE:
+    case IKEV2_WORK_MOBILE:
         return false;
     }
     return false;
@@ -448,9 +450,11 @@ void ikev2_rekey_deleted(struct ikev2_turn *t, struct ikev2_ike *ike)
 
     if (ike != sa->current) {
         /* The end of an IKE SA that has a successor, whoever was to delete it. The successor is
-         * known to the peer now. */
-        sa->current->hold_ms = 0;
+         * known to the peer now, but it is not the current one where that one was replaced too. */
         linger(t, ike);
+        if (sa->current->generation == (uint8_t)(ike->generation + 1)) {
+            sa->current->hold_ms = 0;
+        }
         return;
     }
     /* RFC 7296 2.25.2: he finished his rekeying before he heard of ours, which is forgotten. */

@@ -463,7 +463,19 @@ void ikev2_sa_child_moved(struct ikev2_sa *sa, uint32_t spi_in, const struct end
         return;
     }
     sa->peer = *peer;
-    ikev2_act(&t, IKEV2_TELL_MOVED)->moved = *peer;
+    ikev2_tell_moved(&t, true);
+}
+
+void ikev2_tell_moved(struct ikev2_turn *t, bool children)
+{
+    const struct ikev2_sa *sa = t->sa;
+    struct ikev2_action *action = ikev2_act(t, IKEV2_TELL_MOVED);
+
+    action->moved.local = sa->local;
+    action->moved.peer = sa->peer;
+    action->moved.nat_local = sa->nat_local;
+    action->moved.nat_peer = sa->nat_peer;
+    action->moved.children = children;
 }
 
 /* Where a child stands whose policy is gone: it has a name for nobody and is about to be closed. */
@@ -560,6 +572,8 @@ void ikev2_sa_get_info(const struct ikev2_sa *sa, struct ikev2_sa_info *out)
     out->peer = sa->peer;
     out->nat_local = sa->nat_local;
     out->nat_peer = sa->nat_peer;
+    out->mobile = sa->mobile;
+    out->mobile_initiator = sa->mobile && sa->initiator;
     out->peer_id = ikev2_peer_id(sa);
     out->child_count = (unsigned)sa->child_count;
     out->initiator = sa->initiator;

@@ -21,6 +21,7 @@
 
 #define IKEV2_CHILD_SELECTORS_MAX 64
 #define IKEV2_CHILD_NAME_BYTES 64
+#define IKEV2_ADDRESSES_MAX 8 /* of one host, that are told or kept */
 
 /* ---- policy: owned by the gateway, unchanged and alive as long as any SA points to it ---- */
 
@@ -68,6 +69,13 @@ struct ikev2_child_policy {
     bool resources_announced; /* the first child says that there may be more */
 };
 
+/* Where we can be reached from outside. Whoever owns it may change it at any time, and then says so
+ * to the machines: ikev2_sa_addresses_changed(). */
+struct ikev2_addresses {
+    size_t count;
+    struct address list[IKEV2_ADDRESSES_MAX];
+};
+
 struct ikev2_policy {
     const struct proposals *ike; /* often shared by many policies */
     struct ike_identity local_id;
@@ -85,6 +93,8 @@ struct ikev2_policy {
                                  differ */
     bool allow_encapsulation; /* ESP in UDP behind a NAT, and with a peer that prefers it as we do;
                                  false: never send ESP in UDP */
+    bool mobile; /* MOBIKE (RFC 4555), when the peer can; not with transport mode */
+    const struct ikev2_addresses *addresses; /* told to a mobile peer; NULL: none */
     bool fragmentation;
     bool strict_id_types; /* else identities are matched by value across types */
     uint16_t fragment_bytes; /* of the IP packet; 1280 by default */
@@ -122,7 +132,7 @@ enum ikev2_action_kind {
     IKEV2_TELL_ESTABLISHED, /* both sides are authenticated */
     IKEV2_TELL_REKEYED, /* the IKE SA was replaced: spi_i, spi_r, suite are the new ones */
     IKEV2_TELL_INITIAL_CONTACT, /* the authenticated peer has no other SA with us */
-    IKEV2_TELL_MOVED, /* the peer's address or port changed (NAT): peer */
+    IKEV2_TELL_MOVED, /* either side has another address or port (NAT, MOBIKE): moved */
     IKEV2_CHILD_INSTALL, /* child: inbound at once; outbound is made but not used before
                             IKEV2_CHILD_USE */
     IKEV2_CHILD_USE, /* child: what is sent under its policy goes through it from now on; after a
@@ -262,7 +272,13 @@ struct ikev2_action {
             bool nat_local, nat_peer; /* who is behind a NAT */
             bool initiator;
         } established; /* ESTABLISHED and REKEYED */
-        struct endpoint moved;
+        struct {
+            struct endpoint local, peer;
+            bool nat_local, nat_peer;
+            bool children; /* they go there too, and into UDP or out of it; else they stay for now
+                            */
+            bool refused; /* the peer wants us to stay where we were, and here we are again */
+        } moved;
         struct ikev2_child_info child;
         struct {
             uint16_t bytes; /* of the IP packet that was sent */
@@ -379,6 +395,18 @@ void ikev2_sa_child_heard(struct ikev2_sa *sa, uint32_t spi_in, uint64_t now_ms,
 void ikev2_sa_child_moved(struct ikev2_sa *sa, uint32_t spi_in, const struct endpoint *peer,
                           uint64_t now_ms, struct ikev2_actions *actions);
 
+/* RFC 4555, where both sides can (`mobile` of the info); else nothing happens. Our end, or the
+ * peer's, is to be another one. Who began the first IKE SA moves all to there; a responder only
+ * when his own address is gone, and then says so. `trying`: the peer does not answer where he was,
+ * and may not answer there either. */
+void ikev2_sa_move(struct ikev2_sa *sa, const struct endpoint *local, const struct endpoint *peer,
+                   bool trying, uint64_t now_ms, struct ikev2_actions *actions);
+/* The policy's list of addresses is another one: the peer is told. */
+void ikev2_sa_addresses_changed(struct ikev2_sa *sa, uint64_t now_ms,
+                                struct ikev2_actions *actions);
+/* Where else the peer said he can be reached. */
+size_t ikev2_sa_peer_addresses(const struct ikev2_sa *sa, struct address out[IKEV2_ADDRESSES_MAX]);
+
 /* For status. */
 struct ikev2_sa_info {
     uint64_t spi_i, spi_r;
@@ -387,6 +415,8 @@ struct ikev2_sa_info {
     uint16_t post_quantum; /* the key exchange of that kind all keys depend on; 0 none */
     struct endpoint local, peer;
     bool nat_local, nat_peer;
+    bool mobile; /* both sides can move (RFC 4555) */
+    bool mobile_initiator; /* and we decide when: we began the first IKE SA */
     struct ike_identity peer_id;
     uint64_t rekey_ms;
     unsigned child_count;

@@ -213,6 +213,10 @@ static void begin_next(struct ikev2_turn *t, struct ikev2_ike *ike)
     struct ikev2_sa *sa = t->sa;
     struct ikev2_child *child = next_to_delete(sa, t->now_ms);
 
+    if (ikev2_mobile_due_ms(sa) <= t->now_ms) {
+        ikev2_mobile_begin(t, ike);
+        return;
+    }
     if (child != NULL && !peer_rekeys(ike)) {
         ikev2_informational_begin(t, ike, IKEV2_WORK_DELETE_CHILD, child->spi_in);
         return;
@@ -269,7 +273,9 @@ void ikev2_turn_finish(struct ikev2_turn *t)
     }
     struct ikev2_ike *old = predecessor(sa);
 
-    if (old != NULL && liveness_deadline_ms(sa) <= t->now_ms) {
+    if (old != NULL && ikev2_mobile_due_ms(sa) <= t->now_ms) {
+        ikev2_mobile_begin(t, old);
+    } else if (old != NULL && liveness_deadline_ms(sa) <= t->now_ms) {
         begin_liveness(t, old);
     }
 }
@@ -384,7 +390,7 @@ static uint64_t later(uint64_t a, uint64_t b)
 /* When an idle IKE SA will have something to do. */
 static uint64_t idle_deadline_ms(const struct ikev2_sa *sa, const struct ikev2_ike *ike)
 {
-    uint64_t at_ms = liveness_deadline_ms(sa);
+    uint64_t at_ms = ikev2_earlier(liveness_deadline_ms(sa), ikev2_mobile_due_ms(sa));
 
     if (!ike->busy) {
         at_ms = ikev2_earlier(at_ms, ike->rekey_ms);
@@ -425,6 +431,7 @@ static uint64_t ike_deadline_ms(const struct ikev2_sa *sa, const struct ikev2_ik
         }
         if (ike->hold_ms != 0 && predecessor(sa) != NULL) {
             at_ms = ikev2_earlier(at_ms, liveness_deadline_ms(sa));
+            at_ms = ikev2_earlier(at_ms, ikev2_mobile_due_ms(sa));
         }
     }
     return at_ms;

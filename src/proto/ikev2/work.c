@@ -37,6 +37,9 @@ void ikev2_work_end(struct ikev2_turn *t, struct ikev2_work **where)
         action->probe.bytes = work->probe_bytes;
         action->probe.passed = work->probe_passed;
     }
+    if (work->kind == IKEV2_WORK_MOBILE && !work->answered) {
+        ikev2_mobile_unanswered(t->sa);
+    }
     key_pair_wipe(&work->pair);
     secret_wipe(&work->shared);
     ikev2_block_bury(t->sa, work);

@@ -1,0 +1,231 @@
+/*
+ * Addresses that change under a tunnel (RFC 4555, RFC 7296 2.23): decides when an IKE SA that can
+ * move does, which way it takes, and what the peer is told of our addresses. What cannot move is
+ * made anew (notes.c).
+ *
+ * Who began the IKE SA goes where the routes of this machine lead to the peer from. When the peer
+ * is silent he tries the other ways that he knows, one after the other: from where the routes lead
+ * now, and to each address at which the peer said he can be reached or which his name has. The side
+ * that answered stays as long as it has its address.
+ */
+#include "gateway/inside.h"
+
+#define WAYS_MAX (1 + IKEV2_ADDRESSES_MAX + SITE_ADDRESSES_MAX)
+
+static bool is_mobile(const struct ike *ike, struct ikev2_sa_info *info)
+{
+    ikev2_sa_get_info(ike->machine, info);
+    return info->established && info->mobile;
+}
+
+/* ---- what moved ---- */
+
+static void say_moved(struct ike *ike, const struct endpoint *local, const struct endpoint *peer,
+                      bool refused, uint64_t now_ms)
+{
+    struct site *site = ike->site;
+    char from[2][ENDPOINT_TEXT_BYTES];
+    char to[2][ENDPOINT_TEXT_BYTES];
+
+    site->moves++;
+    site->moved_ms = now_ms;
+    if (!site_may_say(site, now_ms)) {
+        return;
+    }
+    log_line(site->gateway->log, LOG_LEVEL_NOTICE, site->name,
+             "%s: was between %s and %s, is between %s and %s now%s",
+             refused ? "the peer refused the new address" : "the tunnel moved",
+             endpoint_format(local, from[0]), endpoint_format(peer, from[1]),
+             endpoint_format(&ike->local, to[0]), endpoint_format(&ike->peer, to[1]),
+             ike->nat_local || ike->nat_peer ? ", a NAT is between" : "");
+}
+
+void mobility_moved(struct ike *ike, const struct ikev2_action *action, uint64_t now_ms)
+{
+    struct ikev2_sa_info info;
+    struct endpoint local = ike->local;
+    struct endpoint peer = ike->peer;
+    bool is_elsewhere = !endpoint_equal(&local, &action->moved.local) ||
+                        !endpoint_equal(&peer, &action->moved.peer);
+
+    ike->local = action->moved.local;
+    ike->peer = action->moved.peer;
+    ike->nat_local = action->moved.nat_local;
+    ike->nat_peer = action->moved.nat_peer;
+    if (ike->site == NULL || !ike->established) {
+        return;
+    }
+    ike->site->last_peer = ike->peer;
+    if (action->moved.children && is_mobile(ike, &info)) {
+        children_move_each(ike);
+    } else if (action->moved.children) {
+        children_move(ike, &ike->local, &ike->peer);
+    }
+    ike_keep_alive(ike, now_ms);
+    if (is_elsewhere) {
+        say_moved(ike, &local, &peer, action->moved.refused, now_ms);
+        path_moved(ike, now_ms);
+    }
+}
+
+/* ---- our own addresses ---- */
+
+static bool is_inside(const struct config *config, const struct address *a)
+{
+    for (size_t i = 0; i < config->lan_count; i++) {
+        if (network_contains(&config->lans[i], a)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool listens_at(const struct config *config, const struct address *a)
+{
+    bool any = config->listen_count == 0;
+
+    for (size_t i = 0; i < config->listen_count; i++) {
+        any = any || address_equal(&config->listen[i], a) || address_is_any(&config->listen[i]);
+    }
+    return any;
+}
+
+/* What peers are told: where we listen, and no address of the networks behind us. */
+static void announce(struct gateway *g, uint64_t now_ms)
+{
+    struct ikev2_addresses list = {0};
+    bool same;
+
+    for (size_t i = 0; g->config != NULL && i < g->host_address_count; i++) {
+        const struct address *a = &g->host_addresses[i];
+
+        if (list.count < IKEV2_ADDRESSES_MAX && !is_inside(g->config, a) &&
+            listens_at(g->config, a)) {
+            list.list[list.count++] = *a;
+        }
+    }
+    same = list.count == g->announced.count;
+    for (size_t i = 0; same && i < list.count; i++) {
+        same = address_equal(&list.list[i], &g->announced.list[i]);
+    }
+    bool matters = list.count > 1 || g->announced.count > 1;
+
+    g->announced = list;
+    if (same || !matters) {
+        return;
+    }
+    for (struct ike *ike = g->ikes; ike != NULL; ike = ike->next) {
+        if (ike->established && !ike->superseded) {
+            ike_order(ike, IKE_ORDER_ANNOUNCE);
+        }
+    }
+    (void)now_ms;
+}
+
+void mobility_configured(struct gateway *g, uint64_t now_ms)
+{
+    announce(g, now_ms);
+}
+
+void gateway_host_addresses(struct gateway *g, const struct address *list, size_t count,
+                            uint64_t now_ms)
+{
+    g->now_ms = now_ms;
+    g->host_address_count = count < HOST_ADDRESSES_MAX ? count : HOST_ADDRESSES_MAX;
+    for (size_t i = 0; i < g->host_address_count; i++) {
+        g->host_addresses[i] = list[i];
+    }
+    announce(g, now_ms);
+    gateway_settle(g, now_ms);
+}
+
+/* Nobody told us what we have: then the routes are all that is known. */
+static bool is_ours(const struct gateway *g, const struct address *a)
+{
+    for (size_t i = 0; i < g->host_address_count; i++) {
+        if (address_equal(&g->host_addresses[i], a)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool mobility_source_again(struct ike *ike, const struct address *local, uint64_t now_ms)
+{
+    struct ikev2_sa_info info;
+
+    if (!is_mobile(ike, &info)) {
+        return false;
+    }
+    struct endpoint from = {*local, info.local.port};
+
+    /* RFC 4555 3.5: who answered stays, unless nothing can be sent from there any more. */
+    if (info.mobile_initiator || !is_ours(ike->gateway, &info.local.address)) {
+        ike_move(ike, &from, &info.peer, false, now_ms);
+    }
+    return true;
+}
+
+/* ---- a peer who is silent ---- */
+
+/* Way number `index` to the peer; false behind the last. */
+static bool way(const struct ike *ike, const struct ikev2_sa_info *info, size_t index,
+                struct endpoint *out)
+{
+    const struct site *site = ike->site;
+    struct address told[IKEV2_ADDRESSES_MAX];
+    size_t count = ikev2_sa_peer_addresses(ike->machine, told);
+
+    *out = info->peer;
+    if (index == 0) {
+        return true;
+    }
+    index--;
+    if (index < count) {
+        out->address = told[index];
+        return true;
+    }
+    index -= count;
+    if (index < site->candidate_count) {
+        out->address = site->candidates[index].address;
+        return true;
+    }
+    return false;
+}
+
+bool mobility_try(struct ike *ike)
+{
+    struct gateway *g = ike->gateway;
+    struct site *site = ike->site;
+    struct ikev2_sa_info info;
+    struct endpoint to;
+
+    if (!is_mobile(ike, &info) || !info.mobile_initiator || site->ways_tried >= WAYS_MAX ||
+        !way(ike, &info, site->ways_tried, &to)) {
+        return false;
+    }
+    uint64_t question = questions_ask(g, QUESTION_SOURCE_WAY, NULL, ike, site->ways_tried);
+    struct gateway_action *action = question == 0 ? NULL : actions_add(g, GATEWAY_FIND_SOURCE);
+
+    site->ways_tried++;
+    if (action != NULL) {
+        action->source.question = question;
+        action->source.peer = to.address;
+    }
+    return true;
+}
+
+void mobility_way_found(struct ike *ike, uint32_t index, const struct address *local,
+                        uint64_t now_ms)
+{
+    struct ikev2_sa_info info;
+    struct endpoint to;
+
+    if (ike->site == NULL || ike->superseded || local == NULL || address_is_unset(local) ||
+        !is_mobile(ike, &info) || !way(ike, &info, index, &to)) {
+        return;
+    }
+    struct endpoint from = {*local, info.local.port};
+
+    ike_move(ike, &from, &to, true, now_ms);
+}
