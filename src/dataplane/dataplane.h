@@ -335,6 +335,19 @@ void dataplane_worker_does(struct dataplane_worker *worker, bool seals, bool ope
 /* Whether what comes out of tunnels is going to be joined (dataplane/super.h): then sums are taken
  * in time. By the worker's thread; a new worker takes none. */
 void dataplane_worker_joins(struct dataplane_worker *worker, bool joins);
+/* How a worker that opens gets help with long batches of slow ciphers (dataplane/crew.h) from
+ * others that open. All borrowed. */
+struct dataplane_helpers {
+    /* Wakes so many others, if there are; each then calls dataplane_help(). Never waits. */
+    void (*call)(void *context, size_t hands);
+    void *context;
+    uint64_t (*now_us)(void); /* a clock that does not go back */
+};
+/* Before the worker's first packet; NULL, as in a new worker: none. */
+void dataplane_worker_helpers(struct dataplane_worker *worker,
+                              const struct dataplane_helpers *helpers);
+/* By the thread of any worker, between batches of its own: does what others called for. */
+void dataplane_help(struct dataplane_worker *worker);
 /* How many do so. Sealing workers and opening ones are counted in the order of their indices. */
 uint32_t dataplane_sealers(const struct dataplane *dp);
 uint32_t dataplane_openers(const struct dataplane *dp);

@@ -454,14 +454,23 @@ static void deliver(struct dataplane_worker *worker, const struct esp_work *work
     worker_to_tun(worker, packet);
 }
 
-/* In parts that the nearest cache holds. */
+/* In parts that the nearest cache holds; with helpers all at once. */
 static void open_and_deliver(struct dataplane_worker *worker, uint64_t now_ms)
 {
+    bool opened = worker->helpers != NULL && worker->work_count > OPEN_TOGETHER &&
+                  crew_pays(&worker->pace, worker->work_count);
+
+    if (opened) {
+        crew_open(&worker->dp->crew, &worker->pace, worker->helpers, worker->engine, worker->jobs,
+                  worker->work_count);
+    }
     for (size_t from = 0; from < worker->work_count; from += OPEN_TOGETHER) {
         size_t left = worker->work_count - from;
         size_t end = from + (left < OPEN_TOGETHER ? left : OPEN_TOGETHER);
 
-        protect_open(worker->engine, &worker->jobs[from], end - from);
+        if (!opened) {
+            protect_open(worker->engine, &worker->jobs[from], end - from);
+        }
         for (size_t i = from; i < end; i++) {
             deliver(worker, &worker->work[i], worker->jobs[i].ok, now_ms);
         }

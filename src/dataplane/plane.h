@@ -12,6 +12,7 @@
 #include "dataplane/fragment_ports.h"
 #include "dataplane/iv.h"
 #include "dataplane/nest.h"
+#include "dataplane/crew.h"
 #include "dataplane/publish.h"
 #include "dataplane/reassembly.h"
 #include "dataplane/sa.h"
@@ -77,6 +78,7 @@ struct dataplane {
     _Atomic bool pace_out_lock, pace_in_lock;
     _Atomic(struct own_addresses *) own;
     _Atomic(struct tap *) tap; /* NULL: off */
+    struct crew crew;
     uint32_t sa_max;
     uint32_t index_mask;
     uint32_t policy_max;
@@ -205,6 +207,8 @@ struct dataplane_worker {
     _Atomic(struct ipcomp *) ipcomp; /* made when the first SA that compresses is installed */
     bool seals, opens;
     bool joins; /* what comes out of tunnels */
+    const struct dataplane_helpers *helpers; /* NULL: none */
+    struct crew_pace pace;
     struct later later[LATER_MAX];
     size_t later_count;
     struct held held[HELD_MAX]; /* oldest first */

@@ -232,6 +232,18 @@ void dataplane_worker_joins(struct dataplane_worker *worker, bool joins)
     worker->joins = joins;
 }
 
+void dataplane_worker_helpers(struct dataplane_worker *worker,
+                              const struct dataplane_helpers *helpers)
+{
+    worker->helpers = helpers;
+}
+
+void dataplane_help(struct dataplane_worker *worker)
+{
+    while (crew_help(&worker->dp->crew, worker->engine)) {
+    }
+}
+
 void dataplane_quiet(struct dataplane_worker *worker)
 {
     publish_quiet(&worker->dp->publish, worker->index);

@@ -61,6 +61,8 @@ struct daemon {
     struct worker *workers[DAEMON_WORKERS_MAX];
     size_t workers_wanted, worker_count;
     size_t sealers, openers;
+    struct wake calls[DAEMON_WORKERS_MAX]; /* of those that open, when they are several */
+    size_t call_count;
     struct control_server *server;
     struct control_client *asking; /* whose question is being answered */
     struct capture *capture; /* NULL: none */

@@ -182,13 +182,27 @@ static bool start_worker(struct daemon *daemon)
         .queues = daemon->queues,
         .queue_count = daemon->queue_count,
         .offloads = &daemon->offloads,
-        .control = &daemon->wake};
+        .control = &daemon->wake,
+        .calls = daemon->calls,
+        .call_count = opens ? daemon->call_count : 0};
     struct worker *worker = worker_new(&settings);
 
     if (worker != NULL) {
         daemon->workers[daemon->worker_count++] = worker;
     }
     return worker != NULL;
+}
+
+static bool open_calls(struct daemon *daemon, char *why, size_t why_bytes)
+{
+    while (daemon->openers > 1 && daemon->call_count < daemon->openers) {
+        if (!wake_init(&daemon->calls[daemon->call_count], NULL, NULL)) {
+            snprintf(why, why_bytes, "the system gives no descriptors");
+            return false;
+        }
+        daemon->call_count++;
+    }
+    return true;
 }
 
 static bool start_threads(struct daemon *daemon, char *why, size_t why_bytes)
@@ -202,6 +216,9 @@ static bool start_threads(struct daemon *daemon, char *why, size_t why_bytes)
     daemon->revocation = revocation_new(daemon);
     if (daemon->jobs == NULL || daemon->resolve == NULL || daemon->revocation == NULL) {
         snprintf(why, why_bytes, "the system gives no threads");
+        return false;
+    }
+    if (!open_calls(daemon, why, why_bytes)) {
         return false;
     }
     while (daemon->worker_count < daemon->workers_wanted) {
@@ -250,6 +267,9 @@ void daemon_stop(struct daemon *daemon)
     control_server_free(daemon->server);
     for (size_t i = daemon->worker_count; i > 0; i--) {
         worker_free(daemon->workers[i - 1]);
+    }
+    for (size_t i = daemon->call_count; i > 0; i--) {
+        wake_fini(&daemon->calls[i - 1]);
     }
     jobs_free(daemon->jobs, actions_drop_job);
     actions_drop_late(daemon);

@@ -40,6 +40,8 @@ struct worker {
     struct dataplane_worker *plane;
     struct loop loop;
     struct wake wake; /* to end */
+    struct loop_source called; /* by another that opens */
+    struct dataplane_helpers helpers;
     struct loop_source tun;
     struct worker_source sockets[2 * SOCKETS_MAX];
     size_t source_count;
@@ -417,6 +419,41 @@ static void wake_ready(void *context, unsigned events)
     wake_clear(&worker->wake);
 }
 
+static void called_ready(void *context, unsigned events)
+{
+    struct worker *worker = context;
+
+    (void)events;
+    wake_clear(&worker->settings.calls[worker->settings.index]);
+    dataplane_help(worker->plane);
+}
+
+/* Others may be asleep; whoever has packets of his own comes when he is done with them. */
+static void call_others(void *context, size_t hands)
+{
+    const struct worker_settings *s = &((const struct worker *)context)->settings;
+
+    for (size_t i = 0; i < s->call_count && hands > 0; i++) {
+        if (i != s->index) {
+            wake_up(&s->calls[i]);
+            hands--;
+        }
+    }
+}
+
+static bool add_helpers(struct worker *worker)
+{
+    const struct worker_settings *s = &worker->settings;
+
+    if (s->call_count == 0) {
+        return true;
+    }
+    worker->helpers = (struct dataplane_helpers){call_others, worker, clock_now_us};
+    dataplane_worker_helpers(worker->plane, &worker->helpers);
+    worker->called = (struct loop_source){s->calls[s->index].source.fd, called_ready, worker};
+    return loop_add(&worker->loop, &worker->called, LOOP_READ);
+}
+
 /* What is due without a packet. Returns how long there is nothing to do but wait for one. */
 static uint64_t tick(struct worker *worker)
 {
@@ -515,7 +552,7 @@ struct worker *worker_new(const struct worker_settings *settings)
                       datagrams_init(&worker->up, RING_BYTES) &&
                       ring_init(&worker->errors, sizeof(struct datagram_error), RING_ERRORS) &&
                       loop_init(&worker->loop) && wake_init(&worker->wake, wake_ready, worker) &&
-                      add_sources(worker) &&
+                      add_sources(worker) && add_helpers(worker) &&
                       pthread_create(&worker->thread, NULL, worker_run, worker) == 0;
     if (!worker->started) {
         worker_free(worker);

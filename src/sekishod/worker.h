@@ -38,6 +38,10 @@ struct worker_settings {
     size_t queue_count;
     struct offloads *offloads; /* which are in use; it retreats from what goes wrong */
     const struct wake *control; /* woken when there is something to take */
+    /* One for each worker that opens, in the order of their indices, by which they call each other
+     * for help; 0: nobody helps. */
+    const struct wake *calls;
+    size_t call_count;
 };
 
 /* Makes and starts it. NULL: no memory or no thread. */
