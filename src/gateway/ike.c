@@ -618,6 +618,13 @@ void ike_move(struct ike *ike, const struct endpoint *local, const struct endpoi
     (void)settle(ike, now_ms);
 }
 
+void ike_test_way(struct ike *ike, const struct endpoint *local, const struct endpoint *peer,
+                  uint64_t now_ms)
+{
+    ikev2_sa_test_way(ike->machine, local, peer, now_ms, fresh_actions(ike));
+    (void)settle(ike, now_ms);
+}
+
 void ike_rekey_child(struct ike *ike, uint32_t spi_in, uint64_t now_ms)
 {
     ikev2_sa_rekey_child(ike->machine, spi_in, now_ms, fresh_actions(ike));

@@ -92,6 +92,7 @@ enum question_kind {
     QUESTION_SOURCE, /* of a dial */
     QUESTION_SOURCE_AGAIN, /* whether an IKE SA's own address is still right */
     QUESTION_SOURCE_WAY, /* of another way to a silent peer */
+    QUESTION_SOURCE_BEST, /* of the best way, while another is in use */
     QUESTION_SOURCE_HOST, /* of the traffic in transport mode */
     QUESTION_KEY_EXCHANGE,
     QUESTION_PROOF,
@@ -278,6 +279,7 @@ struct site {
     bool ordered_up, ordered_down;
     bool wanted_by_traffic;
     uint8_t ways_tried; /* to a peer who is silent */
+    bool astray; /* one of those is in use */
 
     /* The key. */
     struct secret secret;
@@ -331,6 +333,7 @@ struct site {
     uint64_t in_packets, in_bytes, out_packets, out_bytes; /* of SAs that are gone */
     uint64_t replayed, forged, selector_mismatch, last_in_ms, last_out_ms;
     uint64_t rekeys;
+    uint64_t better_way_ms; /* when the best way is tested again */
     uint64_t moves, moved_ms; /* how often a tunnel went to other addresses, and when last */
     enum reason logged;
     uint64_t logged_ms;
@@ -620,6 +623,8 @@ void ike_child_moved(struct ike *ike, uint32_t spi_in, const struct endpoint *pe
 /* To other addresses, where both sides can. */
 void ike_move(struct ike *ike, const struct endpoint *local, const struct endpoint *peer,
               bool trying, uint64_t now_ms);
+void ike_test_way(struct ike *ike, const struct endpoint *local, const struct endpoint *peer,
+                  uint64_t now_ms);
 /* Who is behind a NAT keeps its mapping alive. */
 void ike_keep_alive(struct ike *ike, uint64_t now_ms);
 void ike_rekey_child(struct ike *ike, uint32_t spi_in, uint64_t now_ms);
@@ -762,6 +767,9 @@ void mobility_configured(struct gateway *g, uint64_t now_ms);
 MUST_USE bool mobility_source_again(struct ike *ike, const struct address *local, uint64_t now_ms);
 /* The peer is silent: another way is tried. False: there is none that was not tried. */
 MUST_USE bool mobility_try(struct ike *ike);
+/* While another way than the best is in use, the best is tested now and then. */
+void mobility_look(struct ike *ike, uint64_t now_ms);
+void mobility_best_found(struct ike *ike, const struct address *local, uint64_t now_ms);
 void mobility_way_found(struct ike *ike, uint32_t index, const struct address *local,
                         uint64_t now_ms);
 

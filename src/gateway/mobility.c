@@ -5,12 +5,15 @@
  *
  * Who began the IKE SA goes where the routes of this machine lead to the peer from. When the peer
  * is silent he tries the other ways that he knows, one after the other: from where the routes lead
- * now, and to each address at which the peer said he can be reached or which his name has. The side
- * that answered stays as long as it has its address.
+ * now, from each other address of this machine (its uplinks, where the system sends by the source),
+ * and to each address at which the peer said he can be reached or which his name has. From then on
+ * he tests every half minute whether the best way works again, without leaving the one in use, and
+ * goes back when it does. The side that answered stays as long as it has its address.
  */
 #include "gateway/inside.h"
 
-#define WAYS_MAX (1 + IKEV2_ADDRESSES_MAX + SITE_ADDRESSES_MAX)
+#define WAYS_MAX (1 + 2 * IKEV2_ADDRESSES_MAX + SITE_ADDRESSES_MAX)
+#define BETTER_WAY_MS 30000
 
 static bool is_mobile(const struct ike *ike, struct ikev2_sa_info *info)
 {
@@ -168,19 +171,27 @@ bool mobility_source_again(struct ike *ike, const struct address *local, uint64_
 
 /* ---- a peer who is silent ---- */
 
-/* Way number `index` to the peer; false behind the last. */
+/* Way number `index` to the peer; false behind the last. `local` without an address: where the
+ * routes lead from. */
 static bool way(const struct ike *ike, const struct ikev2_sa_info *info, size_t index,
-                struct endpoint *out)
+                struct endpoint *local, struct endpoint *out)
 {
+    const struct ikev2_addresses *own = &ike->gateway->announced;
     const struct site *site = ike->site;
     struct address told[IKEV2_ADDRESSES_MAX];
     size_t count = ikev2_sa_peer_addresses(ike->machine, told);
 
+    *local = (struct endpoint){.port = info->local.port};
     *out = info->peer;
     if (index == 0) {
         return true;
     }
     index--;
+    if (index < own->count) {
+        local->address = own->list[index];
+        return true;
+    }
+    index -= own->count;
     if (index < count) {
         out->address = told[index];
         return true;
@@ -198,16 +209,24 @@ bool mobility_try(struct ike *ike)
     struct gateway *g = ike->gateway;
     struct site *site = ike->site;
     struct ikev2_sa_info info;
+    struct endpoint from;
     struct endpoint to;
 
-    if (!is_mobile(ike, &info) || !info.mobile_initiator || site->ways_tried >= WAYS_MAX ||
-        !way(ike, &info, site->ways_tried, &to)) {
+    if (!is_mobile(ike, &info) || !info.mobile_initiator) {
         return false;
     }
-    uint64_t question = questions_ask(g, QUESTION_SOURCE_WAY, NULL, ike, site->ways_tried);
+    /* Those that cannot be one, or are the one that is dead, cost no time. */
+    do {
+        if (site->ways_tried >= WAYS_MAX || !way(ike, &info, site->ways_tried, &from, &to)) {
+            return false;
+        }
+        site->ways_tried++;
+    } while (!address_is_unset(&from.address) &&
+             (from.address.family != to.address.family ||
+              address_equal(&from.address, &info.local.address)));
+    uint64_t question = questions_ask(g, QUESTION_SOURCE_WAY, NULL, ike, site->ways_tried - 1u);
     struct gateway_action *action = question == 0 ? NULL : actions_add(g, GATEWAY_FIND_SOURCE);
 
-    site->ways_tried++;
     if (action != NULL) {
         action->source.question = question;
         action->source.peer = to.address;
@@ -219,13 +238,69 @@ void mobility_way_found(struct ike *ike, uint32_t index, const struct address *l
                         uint64_t now_ms)
 {
     struct ikev2_sa_info info;
+    struct endpoint from;
     struct endpoint to;
 
     if (ike->site == NULL || ike->superseded || local == NULL || address_is_unset(local) ||
-        !is_mobile(ike, &info) || !way(ike, &info, index, &to)) {
+        !is_mobile(ike, &info) || !way(ike, &info, index, &from, &to)) {
+        return;
+    }
+    if (address_is_unset(&from.address)) {
+        from.address = *local;
+    }
+    ike->site->astray = true;
+    ike->site->better_way_ms = now_ms + BETTER_WAY_MS;
+    ike_move(ike, &from, &to, true, now_ms);
+}
+
+/* ---- back to the best way ---- */
+
+/* To the first address of the peer, from where the routes lead. */
+static struct endpoint best_peer(const struct ike *ike, const struct ikev2_sa_info *info)
+{
+    const struct site *site = ike->site;
+    struct endpoint peer = info->peer;
+
+    if (site->candidate_count > 0) {
+        peer.address = site->candidates[0].address;
+    }
+    return peer;
+}
+
+void mobility_look(struct ike *ike, uint64_t now_ms)
+{
+    struct gateway *g = ike->gateway;
+    struct site *site = ike->site;
+    struct ikev2_sa_info info;
+
+    if (!site->astray || now_ms < site->better_way_ms || !is_mobile(ike, &info) ||
+        !info.mobile_initiator) {
+        return;
+    }
+    uint64_t question = questions_ask(g, QUESTION_SOURCE_BEST, NULL, ike, 0);
+    struct gateway_action *action = question == 0 ? NULL : actions_add(g, GATEWAY_FIND_SOURCE);
+
+    site->better_way_ms = now_ms + BETTER_WAY_MS;
+    if (action != NULL) {
+        action->source.question = question;
+        action->source.peer = best_peer(ike, &info).address;
+    }
+}
+
+void mobility_best_found(struct ike *ike, const struct address *local, uint64_t now_ms)
+{
+    struct ikev2_sa_info info;
+
+    if (ike->site == NULL || ike->superseded || local == NULL || address_is_unset(local) ||
+        !is_mobile(ike, &info)) {
         return;
     }
     struct endpoint from = {*local, info.local.port};
+    struct endpoint to = best_peer(ike, &info);
 
-    ike_move(ike, &from, &to, true, now_ms);
+    if (endpoint_equal(&from, &info.local) && endpoint_equal(&to, &info.peer)) {
+        ike->site->astray = false;
+    } else {
+        ike_test_way(ike, &from, &to, now_ms);
+    }
 }

@@ -253,6 +253,41 @@ TEST(a_silent_peer_is_looked_for_where_he_said)
     close_all();
 }
 
+/* Two uplinks: one falls silent, the other is taken; when the first works again all goes back. */
+TEST(a_dead_uplink_is_left_and_taken_again)
+{
+    struct address list[2] = {address_ipv4(0xcb007101), address_ipv4(0xc6336407)};
+    struct status_site site;
+
+    gateway_pair_open(&pair, 10);
+    pair.nodes[0].second = list[1];
+    gateway_pair_write_config(&pair, 0, "");
+    gateway_pair_write_config(&pair, 1, "start wait\n");
+    gateway_pair_start(&pair, 0);
+    gateway_pair_start(&pair, 1);
+    gateway_host_addresses(pair.nodes[0].gateway, list, 2, pair.now_ms);
+    CHECK(gateway_pair_up(&pair, 10000));
+    gateway_pair_run(&pair, 5000);
+    pair.nodes[0].second_only = true;
+    (void)lost_within(12000);
+    site = gateway_pair_site(&pair, 0);
+    CHECK(address_equal(&site.ike.local.address, &list[1]));
+    CHECK_EQUAL(lost_within(1000), 0);
+
+    /* Its tests of the first way fail for a minute, and nothing is lost for them. */
+    CHECK_EQUAL(lost_within(70000), 0);
+    site = gateway_pair_site(&pair, 0);
+    CHECK(address_equal(&site.ike.local.address, &list[1]));
+
+    pair.nodes[0].second_only = false;
+    CHECK_EQUAL(lost_within(40000), 0);
+    site = gateway_pair_site(&pair, 0);
+    CHECK(address_equal(&site.ike.local.address, &list[0]));
+    CHECK_EQUAL(initiated(0), 1);
+    CHECK_EQUAL(site.ike_count, 1);
+    close_all();
+}
+
 TEST(moves_and_rekeyings_at_once_lose_nobody)
 {
     char why[160];

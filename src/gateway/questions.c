@@ -153,6 +153,8 @@ void gateway_source(struct gateway *g, uint64_t question, const struct address *
             hosts_source(q.site, local);
         } else if (q.kind == QUESTION_SOURCE_AGAIN) {
             notes_source_again(q.ike, local, now_ms);
+        } else if (q.kind == QUESTION_SOURCE_BEST) {
+            mobility_best_found(q.ike, local, now_ms);
         } else if (q.kind == QUESTION_SOURCE_WAY) {
             mobility_way_found(q.ike, q.machine_question, local, now_ms);
         }

@@ -96,6 +96,7 @@ void silence_look(struct site *site, uint64_t now_ms)
         site->silence_ask_ms = 0;
         site->silence_wait_ms = ASK_AGAIN_MS;
     }
+    mobility_look(ike, now_ms);
     ikev2_sa_get_info(ike->machine, &info);
     bool repeats = info.open_exchange != 0 && info.retransmissions > 0;
     bool silent = repeats && info.retransmissions >= RETRANSMISSIONS;
@@ -112,6 +113,7 @@ void silence_look(struct site *site, uint64_t now_ms)
         dial_cancel(site);
     }
     site->silent = silent;
-    site->silence_look_ms = now_ms + (is_idle && !repeats ? IDLE_LOOK_MS : LOOK_MS);
+    site->silence_look_ms =
+        now_ms + (is_idle && !repeats && !site->astray ? IDLE_LOOK_MS : LOOK_MS);
     site_think_later(site);
 }

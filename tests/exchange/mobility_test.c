@@ -394,6 +394,41 @@ TEST(a_nat_where_none_may_be_is_seen_in_ike_auth)
     world_fini(&w);
 }
 
+/* 3.10: the question alone moves nobody; its answer by the same way does. */
+TEST(a_better_way_is_tested_before_it_is_taken)
+{
+    connect(30);
+    world_set_addresses(&w, A, "192.0.2.1 198.51.100.7");
+    world_test_way(&w, A, "198.51.100.7", "203.0.113.2");
+    CHECK(address_equal(&w.flights[0].source.address, &w.side[A].addresses[1]));
+    world_expect(&w, A, "HDR, SK {}");
+    CHECK(child_is_at(A, "192.0.2.1", "203.0.113.2"));
+    CHECK_EQUAL(w.side[B].moved, 0);
+    world_expect(&w, B, "HDR, SK {}");
+    world_expect(&w, A, "HDR, SK {" UPDATE ", " NATD "}");
+    world_deliver_all(&w);
+    CHECK(child_is_at(A, "198.51.100.7", "203.0.113.2"));
+    CHECK(child_is_at(B, "203.0.113.2", "198.51.100.7"));
+    end();
+}
+
+TEST(a_way_that_does_not_work_is_not_taken_and_costs_nothing)
+{
+    connect(31);
+    world_set_addresses(&w, A, "192.0.2.1 198.51.100.7");
+    world_test_way(&w, A, "198.51.100.7", "203.0.113.2");
+    world_expect_lost(&w, A, "HDR, SK {}");
+    CHECK(world_wake(&w));
+    CHECK(address_equal(&w.flights[0].source.address, &w.side[A].addresses[0]));
+    world_deliver_all(&w);
+    CHECK_EQUAL(w.side[A].moved + w.side[B].moved, 0);
+    CHECK(child_is_at(A, "192.0.2.1", "203.0.113.2"));
+    /* And who answered decides nothing. */
+    world_test_way(&w, B, "203.0.113.2", "198.51.100.7");
+    CHECK_EQUAL(w.flight_count, 0);
+    end();
+}
+
 /* Replayed or made up, an update moves nobody. */
 TEST(an_old_update_moves_nobody)
 {

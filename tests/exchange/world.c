@@ -900,6 +900,16 @@ void world_move(struct world *w, enum world_side_name side, const char *local, c
     ORDER(w, side, ikev2_sa_move(s->sa, &info.local, &info.peer, false, w->now_ms, &actions));
 }
 
+void world_test_way(struct world *w, enum world_side_name side, const char *local, const char *peer)
+{
+    struct ikev2_sa_info info;
+
+    ikev2_sa_get_info(w->side[side].sa, &info);
+    CHECK(address_parse(slice_of_text(local), &info.local.address));
+    CHECK(address_parse(slice_of_text(peer), &info.peer.address));
+    ORDER(w, side, ikev2_sa_test_way(s->sa, &info.local, &info.peer, w->now_ms, &actions));
+}
+
 void world_check_places(struct world *w)
 {
     for (size_t i = 0; i < 2; i++) {

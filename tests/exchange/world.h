@@ -135,6 +135,9 @@ void world_remove_nat(struct world *w);
 void world_set_addresses(struct world *w, enum world_side_name side, const char *words);
 /* Its machine is: at which of its addresses it is now, and at which the peer (NULL: as before). */
 void world_move(struct world *w, enum world_side_name side, const char *local, const char *peer);
+/* Whether the way between these is better (RFC 4555 3.10). */
+void world_test_way(struct world *w, enum world_side_name side, const char *local,
+                    const char *peer);
 /* When all is quiet: the children of both go between the same ends, which both have, and both or
  * none in UDP. */
 void world_check_places(struct world *w);

@@ -28,7 +28,11 @@ static struct gateway_pair_node *node_at(struct gateway_pair *p, struct endpoint
         if (n->gateway == NULL) {
             continue;
         }
-        if (n->nat_outer.family == FAMILY_NONE && address_equal(&n->outer, &to->address)) {
+        if (n->second.family != FAMILY_NONE && address_equal(&n->second, &to->address)) {
+            return n;
+        }
+        if (n->nat_outer.family == FAMILY_NONE && address_equal(&n->outer, &to->address) &&
+            !n->second_only) {
             return n;
         }
         if (n->nat_outer.family != FAMILY_NONE && address_equal(&n->nat_outer, &to->address) &&
@@ -118,6 +122,12 @@ static size_t soonest(const struct gateway_pair *p)
 
 /* ---- a node's turn ---- */
 
+static bool sends_from(const struct gateway_pair_node *n, const struct address *from)
+{
+    return (address_equal(from, &n->outer) && !n->second_only) ||
+           (n->second.family != FAMILY_NONE && address_equal(from, &n->second));
+}
+
 static void take_output(struct gateway_pair_node *n, struct dataplane_output *out)
 {
     struct gateway_pair *p = n->pair;
@@ -129,12 +139,11 @@ static void take_output(struct gateway_pair_node *n, struct dataplane_output *ou
         if (address_is_unset(&from.address)) {
             from.address = n->outer;
         }
-        from = shown_as(n, &from);
         /* From an address that is not there any more nothing leaves. */
         if (packet->has_outer_head) {
             post_whole(p, packet);
-        } else if (address_equal(&packet->local.address, &n->outer) ||
-                   address_is_unset(&packet->local.address)) {
+        } else if (sends_from(n, &from.address)) {
+            from = shown_as(n, &from);
             (void)post(p, packet->outer_protocol, &from, &packet->peer, packet_slice(packet),
                        packet->dont_fragment != 0, false);
         }
@@ -246,7 +255,7 @@ static void act(struct gateway_pair_node *n, const struct gateway_action *action
             n->sends++;
         }
         /* The system refuses to send from an address that is not there any more. */
-        if (address_equal(&from.address, &n->outer)) {
+        if (sends_from(n, &from.address)) {
             from = shown_as(n, &from);
             (void)post(p, PROTOCOL_UDP, &from, &action->send.peer, action->send.bytes,
                        action->send.dont_fragment, action->send.cut);

@@ -23,6 +23,8 @@ struct gateway_pair_node {
     unsigned index;
     struct address outer; /* 203.0.113.1 and .2 */
     struct address inner; /* 10.1.0.1 and 10.2.0.1 */
+    struct address second; /* another address of its own; family 0: none */
+    bool second_only; /* what goes by the first is lost, and nobody is told */
     struct address nat_outer; /* family 0: no NAT in front */
     uint16_t nat_base; /* it shows our ports 500 and 4500 as this and the next one */
     char config[GATEWAY_PAIR_TEXT_BYTES];

@@ -36,6 +36,8 @@ struct ikev2_mobility {
     uint64_t again_ms; /* not before */
     struct asked asked;
     struct endpoint before_local, before_peer; /* what to go back to when the update is refused */
+    bool testing; /* whether the peer can be reached between these (3.10) */
+    struct endpoint test_local, test_peer;
     uint64_t seen_ike_spi;
     uint8_t seen[NATD_HASH_BYTES]; /* the peer's hash of where we seem to be (3.8) */
     struct address peer[IKEV2_ADDRESSES_MAX]; /* his, beside the one from which he told them */
@@ -63,7 +65,7 @@ static void mobility_rest(struct ikev2_sa *sa)
     struct ikev2_mobility *m = mobility_of(sa);
 
     if (m != NULL && !m->update_wanted && !m->list_wanted && !m->check_wanted &&
-        !m->children_wait && !m->has_before && !m->has_seen && m->peer_count == 0 &&
+        !m->children_wait && !m->testing && !m->has_before && !m->has_seen && m->peer_count == 0 &&
         m->asked.ike_spi == 0) {
         ikev2_block_bury(sa, m);
         sa->extra->mobility = NULL;
@@ -320,21 +322,10 @@ static void requests_follow(struct ikev2_turn *t, bool anew)
     }
 }
 
-void ikev2_sa_move(struct ikev2_sa *sa, const struct endpoint *local, const struct endpoint *peer,
-                   bool trying, uint64_t now_ms, struct ikev2_actions *actions)
+static void move(struct ikev2_turn *t, struct ikev2_mobility *m, const struct endpoint *local,
+                 const struct endpoint *peer, bool trying)
 {
-    struct ikev2_turn t = ikev2_turn_begin(sa, now_ms, actions);
-
-    if (sa->state != IKEV2_STATE_UP || !sa->mobile ||
-        local->address.family != peer->address.family ||
-        (endpoint_equal(&sa->local, local) && endpoint_equal(&sa->peer, peer))) {
-        return;
-    }
-    struct ikev2_mobility *m = mobility_make(sa);
-
-    if (m == NULL) {
-        return;
-    }
+    struct ikev2_sa *sa = t->sa;
     bool new_host = !address_equal(&sa->peer.address, &peer->address);
 
     if (!m->has_before && sa->initiator) {
@@ -354,12 +345,75 @@ void ikev2_sa_move(struct ikev2_sa *sa, const struct endpoint *local, const stru
     }
     m->children_wait = m->children_wait || new_host;
     if (m->children_wait) {
-        tell(&t, false, false);
+        tell(t, false, false);
     } else {
-        children_follow(&t, false);
+        children_follow(t, false);
     }
-    requests_follow(&t, !trying);
+    requests_follow(t, !trying);
+}
+
+void ikev2_sa_move(struct ikev2_sa *sa, const struct endpoint *local, const struct endpoint *peer,
+                   bool trying, uint64_t now_ms, struct ikev2_actions *actions)
+{
+    struct ikev2_turn t = ikev2_turn_begin(sa, now_ms, actions);
+
+    if (sa->state != IKEV2_STATE_UP || !sa->mobile ||
+        local->address.family != peer->address.family ||
+        (endpoint_equal(&sa->local, local) && endpoint_equal(&sa->peer, peer))) {
+        return;
+    }
+    struct ikev2_mobility *m = mobility_make(sa);
+
+    if (m != NULL) {
+        m->testing = false;
+        move(&t, m, local, peer, trying);
+        ikev2_turn_finish(&t);
+    }
+}
+
+void ikev2_sa_test_way(struct ikev2_sa *sa, const struct endpoint *local,
+                       const struct endpoint *peer, uint64_t now_ms, struct ikev2_actions *actions)
+{
+    struct ikev2_turn t = ikev2_turn_begin(sa, now_ms, actions);
+    struct endpoint used_local = sa->local;
+    struct endpoint used_peer = sa->peer;
+
+    if (sa->state != IKEV2_STATE_UP || !sa->mobile || !sa->initiator ||
+        local->address.family != peer->address.family ||
+        (endpoint_equal(&sa->local, local) && endpoint_equal(&sa->peer, peer)) ||
+        sa->current->phase != IKEV2_IKE_LIVE || sa->current->asking != NULL ||
+        sa->current->request != NULL || sa->current->hold_ms > now_ms) {
+        return;
+    }
+    struct ikev2_mobility *m = mobility_make(sa);
+
+    if (m == NULL || ikev2_mobile_due_ms(sa) != NEVER_MS) {
+        return;
+    }
+    m->testing = true;
+    m->test_local = *local;
+    m->test_peer = *peer;
+    sa->local = *local;
+    sa->peer = *peer;
+    ikev2_informational_begin(&t, sa->current, IKEV2_WORK_LIVENESS, 0);
+    sa->local = used_local;
+    sa->peer = used_peer;
     ikev2_turn_finish(&t);
+}
+
+/* The answer goes to where the question came from; the question went the tested way only once. */
+static void tested(struct ikev2_turn *t, struct ikev2_mobility *m,
+                   const struct ikev2_message *answer)
+{
+    struct ikev2_sa *sa = t->sa;
+    bool works = m->testing && endpoint_equal(&m->test_local, &answer->local) &&
+                 endpoint_equal(&m->test_peer, &answer->peer) && !m->update_wanted;
+
+    m->testing = false;
+    if (works) {
+        move(t, m, &m->test_local, &m->test_peer, false);
+    }
+    mobility_rest(sa);
 }
 
 void ikev2_sa_addresses_changed(struct ikev2_sa *sa, uint64_t now_ms, struct ikev2_actions *actions)
@@ -554,6 +608,9 @@ void ikev2_mobile_alive(struct ikev2_turn *t, struct ikev2_ike *ike, const struc
 {
     struct ikev2_sa *sa = t->sa;
 
+    if (mobility_of(sa) != NULL && mobility_of(sa)->testing) {
+        tested(t, mobility_of(sa), m);
+    }
     if (!sa->mobile || !sa->initiator || !sa->nat_local || !traverses_nat(sa) ||
         ikev2_message_notify(m, IKEV2_NAT_DETECTION_DESTINATION_IP) == NULL) {
         return;

@@ -401,6 +401,11 @@ void ikev2_sa_child_moved(struct ikev2_sa *sa, uint32_t spi_in, const struct end
  * and may not answer there either. */
 void ikev2_sa_move(struct ikev2_sa *sa, const struct endpoint *local, const struct endpoint *peer,
                    bool trying, uint64_t now_ms, struct ikev2_actions *actions);
+/* 3.10: whether there is a better way than the one in use. A question of liveness goes that way
+ * once, and when the answer comes that way too, all is moved there; when not, the question is sent
+ * again by the way in use, and nothing happens. It is asked only when nothing else is. */
+void ikev2_sa_test_way(struct ikev2_sa *sa, const struct endpoint *local,
+                       const struct endpoint *peer, uint64_t now_ms, struct ikev2_actions *actions);
 /* The policy's list of addresses is another one: the peer is told. */
 void ikev2_sa_addresses_changed(struct ikev2_sa *sa, uint64_t now_ms,
                                 struct ikev2_actions *actions);
