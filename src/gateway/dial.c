@@ -157,6 +157,19 @@ static bool listens_on(const struct gateway *g, enum family family, const struct
     return count > 0 || g->config->listen_count == 0;
 }
 
+/* Room for all that a host may have. False: no memory, and the round is over. */
+static bool make_room(struct site *site, uint64_t now_ms)
+{
+    if (site->candidates == NULL) {
+        site->candidates = calloc(SITE_ADDRESSES_MAX, sizeof(*site->candidates));
+    }
+    if (site->candidates == NULL) {
+        site_trouble(site, REASON_RESOURCES, NULL, "no memory", now_ms);
+        round_over(site, now_ms);
+    }
+    return site->candidates != NULL;
+}
+
 static void next_host(struct site *site, uint64_t now_ms);
 
 static void next_candidate(struct site *site, uint64_t now_ms)
@@ -205,6 +218,9 @@ static void next_host(struct site *site, uint64_t now_ms)
     }
     const struct config_host *host = &c->peers[site->host];
 
+    if (!make_room(site, now_ms)) {
+        return;
+    }
     if (host->address.family != FAMILY_NONE) {
         site->candidates[0] = (struct endpoint){
             .address = host->address,

@@ -296,7 +296,7 @@ struct site {
     uint64_t dial_question; /* open; an older one is not ours any more */
     uint64_t question_until_ms;
     size_t host; /* which of the peers */
-    struct endpoint candidates[SITE_ADDRESSES_MAX];
+    struct endpoint *candidates; /* NULL: none were needed yet */
     size_t candidate_count, candidate;
     struct ike *dialled; /* the IKE SA that we began and that is not established yet */
     char *icmp_why; /* what ICMP said during this try */

@@ -81,6 +81,7 @@ void site_free(struct site *site)
     free(site->trouble);
     free(site->route_trouble);
     free(site->icmp_why);
+    free(site->candidates);
     free(site->populate);
     free(site);
 }
