@@ -40,6 +40,12 @@ enum config_start { START_NOW, START_ON_TRAFFIC, START_WAIT };
 /* What several networks on a side become: one child, or one for each pair of them. */
 enum config_children { CHILDREN_TOGETHER, CHILDREN_PER_PAIR };
 #define CONFIG_PAIRS_MAX 32
+/* Whether a key exchange with ML-KEM protects the negotiation. */
+enum config_post_quantum {
+    CONFIG_POST_QUANTUM_PREFER, /* where the peer can */
+    CONFIG_POST_QUANTUM_REQUIRED, /* or not at all */
+    CONFIG_POST_QUANTUM_OFF,
+};
 enum config_pfs { PFS_PREFER, PFS_ON, PFS_OFF };
 
 /* The protocol around the traffic of a site. RFC 7296 negotiates no bundles of both. */
@@ -127,6 +133,7 @@ struct config_site {
     const struct proposals *esp; /* key exchanges in it are PFS; with `pfs off` there are none */
     const struct proposals *ah; /* NULL unless `protection` has AH */
     bool ike_is_default, esp_is_default, ah_is_default;
+    enum config_post_quantum post_quantum; /* `ike` is what it leaves */
     enum config_protection protection;
     struct config_carriage
         carriage; /* in transport mode there may be no networks and lans: hosts */

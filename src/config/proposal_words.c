@@ -439,6 +439,36 @@ static void settle_pfs(const struct reading *r, const struct proposals *ike, str
     }
 }
 
+/* What the word post-quantum leaves. A list that was written is not made shorter behind the back of
+ * who wrote it, but where the word can be had in no other way. */
+static void settle_post_quantum(struct reading *r, const struct said_words *words,
+                                struct proposals *list)
+{
+    struct config_place place = said_at(r, "post-quantum");
+    bool any = proposals_have_post_quantum(list);
+
+    switch (r->site.post_quantum) {
+    case CONFIG_POST_QUANTUM_PREFER:
+        return;
+    case CONFIG_POST_QUANTUM_OFF:
+        if (words->count > 0 && any) {
+            COMPLAIN(r, place, "leave out one of the two",
+                     "'post-quantum off' and ML-KEM in 'ike' contradict each other");
+            return;
+        }
+        proposals_drop_post_quantum(list);
+        return;
+    case CONFIG_POST_QUANTUM_REQUIRED:
+        if (!any && r->diagnoses.errors == 0) {
+            COMPLAIN(r, place, "add -ke1_mlkem768 to a proposal, or leave out the line ike",
+                     "'post-quantum required' needs a key exchange with ML-KEM in 'ike'");
+            return;
+        }
+        proposals_keep_post_quantum(list);
+        return;
+    }
+}
+
 const char *proposals_text(const struct proposals *p)
 {
     return CONTAINER_OF((char *)(uintptr_t)p, struct shared_proposals, proposals)->text;
@@ -493,6 +523,7 @@ static bool written_key(const struct reading *r, uint8_t protocol, uint8_t key[1
 
     write_u8(&w, protocol);
     write_u8(&w, (uint8_t)r->site.pfs);
+    write_u8(&w, (uint8_t)r->site.post_quantum);
     for (size_t i = 0; i < (protocol == PROTOCOL_IKE ? 2 : ARRAY_LENGTH(all)); i++) {
         write_u8(&w, 0);
         for (size_t j = 0; j < all[i]->count; j++) {
@@ -526,7 +557,9 @@ static const struct shared_proposals *make_list(struct reading *r, uint8_t proto
             list.count++;
         }
     }
-    if (protocol != PROTOCOL_IKE) {
+    if (protocol == PROTOCOL_IKE) {
+        settle_post_quantum(r, words, &list);
+    } else {
         if (r->site.pfs == PFS_OFF && words->count > 0) {
             for (size_t i = 0; i < list.count; i++) {
                 if (has_exchange(&list.list[i])) {

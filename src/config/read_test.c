@@ -318,6 +318,32 @@ TEST(legacy_alone_offers_the_weak_behind_the_strong_but_never_clear_text)
     config_free(c);
 }
 
+TEST(post_quantum_says_what_is_left_of_the_proposals)
+{
+    struct config *c = testbed_good(
+        GATEWAY SITE("a", "10.2.0.0/16", "") SITE("b", "10.3.0.0/16", "post-quantum off")
+            SITE("c", "10.4.0.0/16", "legacy 3des; post-quantum required")
+                SITE("d", "10.5.0.0/16",
+                     "post-quantum required; ike aes256gcm16-sha384-x25519 "
+                     "aes256gcm16-sha384-x25519-ke1_mlkem768-ke1_none")
+                    SITE("e", "10.6.0.0/16", "ike aes256gcm16-sha384-x25519"));
+    struct proposals all;
+
+    proposals_default(PROTOCOL_IKE, &all);
+    CHECK_EQUAL(c->sites[0].post_quantum, CONFIG_POST_QUANTUM_PREFER);
+    CHECK_EQUAL(c->sites[0].ike->count, all.count);
+    CHECK(proposals_have_post_quantum(c->sites[0].ike));
+    CHECK_EQUAL(c->sites[1].ike->count, all.count - 2);
+    CHECK(!proposals_have_post_quantum(c->sites[1].ike));
+    CHECK_EQUAL(c->sites[2].post_quantum, CONFIG_POST_QUANTUM_REQUIRED);
+    CHECK_EQUAL(c->sites[2].ike->count, 2);
+    CHECK(!offers(c->sites[2].ike, TRANSFORM_ENCRYPTION, ENCRYPTION_3DES));
+    CHECK_EQUAL(c->sites[3].ike->count, 1);
+    CHECK(proposal_has_post_quantum(&c->sites[3].ike->list[0]));
+    CHECK_EQUAL(c->sites[4].ike->count, 1);
+    config_free(c);
+}
+
 TEST(null_encryption_is_offered_when_it_is_asked_for_by_both_words)
 {
     struct config *c =

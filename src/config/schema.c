@@ -18,6 +18,7 @@
 
 static const char *const on_off[] = {"on", "off", NULL};
 static const char *const pfs_words[] = {"prefer", "on", "off", NULL};
+static const char *const post_quantum_words[] = {"prefer", "required", "off", NULL};
 static const char *const encapsulate_words[] = {"auto", "always", "never", NULL};
 static const char *const mode_words[] = {"tunnel", "transport", NULL};
 static const char *const df_words[] = {"set", "copy", "clear", NULL};
@@ -466,7 +467,7 @@ static const struct schema_word schema[] = {
      .write = write_ike,
      .arguments = "[v2] PROPOSAL...",
      .standard = "AES-GCM, ChaCha20-Poly1305 or AES-CBC with SHA-2; X25519, P-256, P-384 or MODP "
-                 "from 2048 bits",
+                 "from 2048 bits, and ML-KEM-768 or ML-KEM-1024 beside it where the peer can",
      .example = "ike aes256gcm16-prfsha384-ecp384",
      .meaning =
          "What may protect the negotiation. A proposal is algorithms joined by '-': ciphers, "
@@ -474,6 +475,21 @@ static const struct schema_word schema[] = {
          "(RFC 9370), done after the first and before the peers prove who they are: with "
          "ke1_mlkem768 the keys stay secret even if X25519 falls one day; with ke1_none beside it "
          "a peer that cannot is welcome all the same."},
+    {.word = "post-quantum",
+     AT_SITE(post_quantum),
+     .kind = KIND_CHOICE,
+     .choices = post_quantum_words,
+     .effect = EFFECT_NEGOTIATE,
+     .least = 1,
+     .most = 1,
+     .arguments = "prefer | required | off",
+     .standard = "prefer",
+     .example = "post-quantum required",
+     .meaning =
+         "Whether ML-KEM is among the key exchanges, so that what somebody records today stays "
+         "secret when there are quantum computers. 'prefer': where the peer can, and status says "
+         "when it cannot; 'required': or not at all, and of the line ike only what has ML-KEM is "
+         "used; 'off': never."},
     {.word = "esp",
      .scope = SCOPE_SITE,
      .effect = EFFECT_CHILD,

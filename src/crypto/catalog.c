@@ -61,11 +61,11 @@ static const char WEAK_GROUP[] =
         .strength = (level), .rank = (order), .why_weak = (why), .public_bytes = (public),         \
         .answer_bytes = (public), .shared_bytes = (shared), .block_bytes = 1                       \
     }
-#define KEM(number, name, human, order, public, cipher)                                            \
+#define KEM(number, name, human, level, order, public, cipher)                                     \
     {                                                                                              \
         .type = TRANSFORM_KEY_EXCHANGE, .id = (number), .word = (name), .title = (human),          \
-        .strength = STRENGTH_OLD, .rank = (order), .public_bytes = (public),                       \
-        .answer_bytes = (cipher), .shared_bytes = 32, .block_bytes = 1                             \
+        .strength = (level), .rank = (order), .public_bytes = (public), .answer_bytes = (cipher),  \
+        .shared_bytes = 32, .block_bytes = 1                                                       \
     }
 
 static const struct algorithm catalog[] = {
@@ -157,9 +157,9 @@ static const struct algorithm catalog[] = {
           64),
     GROUP(KEY_EXCHANGE_X25519, "x25519", "X25519", STRENGTH_GOOD, 100, NULL, 32, 32),
     GROUP(KEY_EXCHANGE_X448, "x448", "X448", STRENGTH_OLD, 68, NULL, 56, 56),
-    KEM(KEY_EXCHANGE_ML_KEM_512, "mlkem512", "ML-KEM-512", 101, 800, 768),
-    KEM(KEY_EXCHANGE_ML_KEM_768, "mlkem768", "ML-KEM-768", 102, 1184, 1088),
-    KEM(KEY_EXCHANGE_ML_KEM_1024, "mlkem1024", "ML-KEM-1024", 103, 1568, 1568),
+    KEM(KEY_EXCHANGE_ML_KEM_512, "mlkem512", "ML-KEM-512", STRENGTH_OLD, 101, 800, 768),
+    KEM(KEY_EXCHANGE_ML_KEM_768, "mlkem768", "ML-KEM-768", STRENGTH_GOOD, 102, 1184, 1088),
+    KEM(KEY_EXCHANGE_ML_KEM_1024, "mlkem1024", "ML-KEM-1024", STRENGTH_GOOD, 103, 1568, 1568),
 
     {.type = TRANSFORM_ESN,
      .id = ESN_NO,

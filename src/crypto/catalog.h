@@ -197,8 +197,15 @@ struct proposals {
 };
 
 /* The defaults of RFC 8247 and 8221, strongest first, for IKE, ESP or AH: AEAD proposals and CBC
- * with HMAC apart. */
+ * with HMAC apart. For IKE ML-KEM beside a classical key exchange leads, in a proposal of its own:
+ * who does not know it passes that one over (RFC 9370 2.2.1). */
 void proposals_default(uint8_t protocol, struct proposals *out);
+/* True when a key exchange of that kind is in it, the first or an additional one. */
+MUST_USE bool proposal_has_post_quantum(const struct proposal *p);
+MUST_USE bool proposals_have_post_quantum(const struct proposals *list);
+/* The proposals without it stay, or those with it. */
+void proposals_drop_post_quantum(struct proposals *list);
+void proposals_keep_post_quantum(struct proposals *list);
 /* Words joined by '-': aes256gcm16-sha384-x25519, and ke1_mlkem768 to ke7_... for additional key
  * exchanges (ke1_none: or without). Adds the PRF that goes with the integrity
  * algorithm when IKE names none. In AH aes128gmac is the integrity algorithm, in ESP the cipher

@@ -322,8 +322,14 @@ TEST(the_defaults_are_good_strongest_first_and_within_bounds)
             const struct proposal *p = &all.list[j];
             CHECK(p->protocol == protocols[i]);
             CHECK(proposal_legacy(p) == NULL);
-            CHECK(has(p, TRANSFORM_KEY_EXCHANGE, KEY_EXCHANGE_X25519));
-            CHECK(has(p, TRANSFORM_KEY_EXCHANGE, KEY_EXCHANGE_MODP_2048));
+            bool alone = has(p, TRANSFORM_KEY_EXCHANGE, KEY_EXCHANGE_ML_KEM_768);
+            bool beside = has(p, TRANSFORM_ADDITIONAL_FIRST, KEY_EXCHANGE_ML_KEM_768);
+
+            CHECK(proposal_has_post_quantum(p) == (alone || beside));
+            CHECK(beside == (protocols[i] == PROTOCOL_IKE && j == 0));
+            CHECK(alone == (protocols[i] == PROTOCOL_IKE && j == 1));
+            CHECK(has(p, TRANSFORM_KEY_EXCHANGE, KEY_EXCHANGE_X25519) == !alone);
+            CHECK(has(p, TRANSFORM_KEY_EXCHANGE, KEY_EXCHANGE_MODP_2048) == !alone);
             CHECK(has(p, TRANSFORM_PRF, PRF_HMAC_SHA2_256) == (protocols[i] == PROTOCOL_IKE));
             CHECK(has(p, TRANSFORM_ESN, ESN_YES) == (protocols[i] != PROTOCOL_IKE));
             for (size_t k = 0; k < p->count; k++) {
@@ -331,7 +337,9 @@ TEST(the_defaults_are_good_strongest_first_and_within_bounds)
                 const struct algorithm *a = algorithm_find(t->type, t->id);
                 CHECK(a->strength == STRENGTH_GOOD);
                 CHECK(algorithm_allows_key_bits(a, t->key_bits));
-                if (k > 0 && p->transforms[k - 1].type == t->type) {
+                /* Of ML-KEM the one that is strong enough leads. */
+                if (k > 0 && p->transforms[k - 1].type == t->type &&
+                    !key_exchange_is_post_quantum(t->id)) {
                     const struct algorithm *before =
                         algorithm_find(t->type, p->transforms[k - 1].id);
                     CHECK(before->rank >= a->rank);

@@ -202,6 +202,8 @@ static const uint16_t default_groups[] = {
     KEY_EXCHANGE_X25519,    KEY_EXCHANGE_ECP_256,   KEY_EXCHANGE_ECP_384,
     KEY_EXCHANGE_MODP_3072, KEY_EXCHANGE_MODP_4096, KEY_EXCHANGE_MODP_2048,
 };
+/* Beside one of those, or for peers that insist on it alone (CNSA 2.0). */
+static const uint16_t post_quantum_groups[] = {KEY_EXCHANGE_ML_KEM_768, KEY_EXCHANGE_ML_KEM_1024};
 static const uint16_t default_integrity[] = {
     INTEGRITY_HMAC_SHA2_256_128, INTEGRITY_HMAC_SHA2_512_256, INTEGRITY_HMAC_SHA2_384_192};
 
@@ -230,27 +232,106 @@ static void add_default_rest(struct proposal *p)
     }
 }
 
+static struct proposal *add_proposal(struct proposals *list, uint8_t protocol)
+{
+    struct proposal *p = &list->list[list->count++];
+
+    p->protocol = protocol;
+    return p;
+}
+
+static void add_aead_ciphers(struct proposal *p)
+{
+    proposal_add(p, TRANSFORM_ENCRYPTION, ENCRYPTION_AES_GCM_16, 256);
+    proposal_add(p, TRANSFORM_ENCRYPTION, ENCRYPTION_AES_GCM_16, 128);
+    proposal_add(p, TRANSFORM_ENCRYPTION, ENCRYPTION_CHACHA20_POLY1305, 0);
+}
+
+/* Proposals of their own: peers that know no ML-KEM take one that follows. */
+static void add_post_quantum(struct proposals *out)
+{
+    struct proposal *hybrid = add_proposal(out, PROTOCOL_IKE);
+
+    add_aead_ciphers(hybrid);
+    add_default_rest(hybrid);
+    add_all(hybrid, TRANSFORM_ADDITIONAL_FIRST, post_quantum_groups,
+            ARRAY_LENGTH(post_quantum_groups));
+
+    struct proposal *alone = add_proposal(out, PROTOCOL_IKE);
+
+    add_aead_ciphers(alone);
+    add_all(alone, TRANSFORM_PRF, default_prfs, ARRAY_LENGTH(default_prfs));
+    add_all(alone, TRANSFORM_KEY_EXCHANGE, post_quantum_groups, ARRAY_LENGTH(post_quantum_groups));
+}
+
+static bool is_post_quantum(const struct transform *t)
+{
+    return (t->type == TRANSFORM_KEY_EXCHANGE || transform_is_additional(t->type)) &&
+           key_exchange_is_post_quantum(t->id);
+}
+
+bool proposal_has_post_quantum(const struct proposal *p)
+{
+    for (size_t i = 0; i < p->count; i++) {
+        if (is_post_quantum(&p->transforms[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool proposals_have_post_quantum(const struct proposals *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (proposal_has_post_quantum(&list->list[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void keep(struct proposals *list, bool post_quantum)
+{
+    uint8_t kept = 0;
+
+    for (size_t i = 0; i < list->count; i++) {
+        if (proposal_has_post_quantum(&list->list[i]) == post_quantum) {
+            list->list[kept++] = list->list[i];
+        }
+    }
+    list->count = kept;
+}
+
+void proposals_drop_post_quantum(struct proposals *list)
+{
+    keep(list, false);
+}
+
+void proposals_keep_post_quantum(struct proposals *list)
+{
+    keep(list, true);
+}
+
 void proposals_default(uint8_t protocol, struct proposals *out)
 {
     *out = (struct proposals){0};
     if (protocol == PROTOCOL_AH) {
-        struct proposal *ah = &out->list[out->count++];
-        ah->protocol = protocol;
+        struct proposal *ah = add_proposal(out, protocol);
+
         add_all(ah, TRANSFORM_INTEGRITY, default_integrity, ARRAY_LENGTH(default_integrity));
         add_default_rest(ah);
         return;
     }
-    struct proposal *aead = &out->list[out->count++];
+    if (protocol == PROTOCOL_IKE) {
+        add_post_quantum(out);
+    }
+    struct proposal *aead = add_proposal(out, protocol);
 
-    aead->protocol = protocol;
-    proposal_add(aead, TRANSFORM_ENCRYPTION, ENCRYPTION_AES_GCM_16, 256);
-    proposal_add(aead, TRANSFORM_ENCRYPTION, ENCRYPTION_AES_GCM_16, 128);
-    proposal_add(aead, TRANSFORM_ENCRYPTION, ENCRYPTION_CHACHA20_POLY1305, 0);
+    add_aead_ciphers(aead);
     add_default_rest(aead);
 
-    struct proposal *cbc = &out->list[out->count++];
+    struct proposal *cbc = add_proposal(out, protocol);
 
-    cbc->protocol = protocol;
     proposal_add(cbc, TRANSFORM_ENCRYPTION, ENCRYPTION_AES_CBC, 256);
     proposal_add(cbc, TRANSFORM_ENCRYPTION, ENCRYPTION_AES_CBC, 128);
     add_all(cbc, TRANSFORM_INTEGRITY, default_integrity, ARRAY_LENGTH(default_integrity));

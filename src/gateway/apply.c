@@ -166,7 +166,10 @@ static bool agrees(const struct config *old_config, const struct config_site *a,
            same_text(config_site_identity(a), config_site_identity(b)) &&
            a->identity_any == b->identity_any && a->strict_identity == b->strict_identity &&
            same_peers(a, b) && same_text(a->key.name, b->key.name) && same_certificates(a, b) &&
-           terms_same_proposals(a->ike, b->ike) && a->protection == b->protection &&
+           terms_same_proposals(a->ike, b->ike) &&
+           (a->post_quantum == CONFIG_POST_QUANTUM_REQUIRED) ==
+               (b->post_quantum == CONFIG_POST_QUANTUM_REQUIRED) &&
+           a->protection == b->protection &&
            terms_same_proposals(terms_proposals(a), terms_proposals(b)) &&
            same_carriage(&a->carriage, &b->carriage) && a->each == b->each && a->pfs == b->pfs &&
            a->encapsulate == b->encapsulate && a->vendor_ids == b->vendor_ids &&

@@ -41,7 +41,7 @@ static unsigned weight_of(enum reason reason)
     if (reason == REASON_UNKNOWN_SPI || reason == REASON_HALF_OPEN) {
         return 0;
     }
-    return reason == REASON_NO_PROPOSAL ? 1 : 2;
+    return reason == REASON_NO_PROPOSAL || reason == REASON_NOT_POST_QUANTUM ? 1 : 2;
 }
 
 static bool is_worth(const struct site *site, enum reason reason, uint64_t now_ms)
@@ -115,8 +115,8 @@ static enum reason told_as(enum reason reason)
     if (reason == REASON_PEER_UNKNOWN) {
         return REASON_PEER_IDENTITY;
     }
-    return reason == REASON_NO_PROPOSAL || reason == REASON_AUTH_METHOD ||
-                   reason == REASON_HALF_OPEN
+    return reason == REASON_NO_PROPOSAL || reason == REASON_NOT_POST_QUANTUM ||
+                   reason == REASON_AUTH_METHOD || reason == REASON_HALF_OPEN
                ? reason
                : REASON_NONE;
 }

@@ -760,6 +760,8 @@ enum reason site_reason_of_failure(const struct ike *ike, const struct ikev2_fai
         return REASON_AUTH_METHOD;
     case IKEV2_FAIL_SUITE_NOT_ALLOWED:
         return REASON_SUITE_NOT_ALLOWED;
+    case IKEV2_FAIL_NOT_POST_QUANTUM:
+        return REASON_NOT_POST_QUANTUM;
     case IKEV2_FAIL_CHILD_NO_PROPOSAL:
         return REASON_NO_CHILD_PROPOSAL;
     case IKEV2_FAIL_CHILD_MODE:

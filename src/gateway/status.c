@@ -312,6 +312,9 @@ static void fill_ike(const struct ike *ike, struct status_ike *out)
     if (info.established) {
         ike_suite_title(&info, out->suite);
         out->post_quantum = info.post_quantum != KEY_EXCHANGE_NONE;
+        out->post_quantum_missing = !out->post_quantum && ike->site != NULL &&
+                                    ike->site->config->post_quantum != CONFIG_POST_QUANTUM_OFF &&
+                                    proposals_have_post_quantum(ike->site->config->ike);
         out->legacy = status_is_legacy(&info.suite);
         ike_identity_describe(&info.peer_id, &identity);
     }

@@ -70,6 +70,7 @@ struct status_ike {
     char suite[STATUS_SUITE_BYTES];
     bool legacy; /* something in the suite is weak */
     bool post_quantum; /* all keys have their root in a key exchange of that kind */
+    bool post_quantum_missing; /* they have not, and the site would prefer it */
     struct endpoint local, peer;
     bool nat_local, nat_peer; /* who is behind a NAT */
     bool mobile; /* both sides can move to other addresses */

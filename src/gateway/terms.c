@@ -121,6 +121,7 @@ static bool fill(struct terms *t, const struct gateway *g, const struct site *si
     }
     t->policy.ike = &t->ike->list;
     t->policy.no_vendor_ids = !c->vendor_ids;
+    t->policy.post_quantum_required = c->post_quantum == CONFIG_POST_QUANTUM_REQUIRED;
     t->policy.strict_id_types = c->strict_identity;
     t->policy.ike_lifetime_ms = c->ike_lifetime_ms;
     t->policy.liveness_ms = c->dpd_ms;
@@ -350,6 +351,7 @@ static bool fill_responder(struct responder_terms *t, struct site *const *sites,
     const struct proposals *newest = NULL;
     size_t capacity = 0;
     bool all_encapsulate = count > 0;
+    size_t enabled = 0, post_quantum = 0;
 
     t->policy.fragmentation = count == 0;
     t->policy.fragment_bytes = UINT16_MAX;
@@ -364,6 +366,8 @@ static bool fill_responder(struct responder_terms *t, struct site *const *sites,
             return false;
         }
         newest = c->ike;
+        enabled++;
+        post_quantum += c->post_quantum == CONFIG_POST_QUANTUM_REQUIRED;
         all_encapsulate = all_encapsulate && c->encapsulate == ENCAPSULATE_ALWAYS;
         t->policy.fragmentation = t->policy.fragmentation || c->fragmentation;
         if (c->fragment_bytes < t->policy.fragment_bytes) {
@@ -371,6 +375,7 @@ static bool fill_responder(struct responder_terms *t, struct site *const *sites,
         }
     }
     fill_authorities(t, sites, count);
+    t->policy.post_quantum_required = enabled > 0 && post_quantum == enabled;
     t->policy.force_encapsulation = all_encapsulate;
     t->lists =
         calloc(t->policy.ike_count > 0 ? t->policy.ike_count : 1, sizeof(const struct proposals *));

@@ -169,6 +169,7 @@ static json_t *ike_of(const struct status_ike *ike, uint64_t now_ms)
     json_object_set_new(object, "initiator", json_boolean(ike->initiator));
     json_object_set_new(object, "suite", json_string(ike->suite));
     json_object_set_new(object, "post_quantum", json_boolean(ike->post_quantum));
+    json_object_set_new(object, "post_quantum_missing", json_boolean(ike->post_quantum_missing));
     json_object_set_new(object, "spi_i", json_sprintf("%016llx", (unsigned long long)ike->spi_i));
     json_object_set_new(object, "spi_r", json_sprintf("%016llx", (unsigned long long)ike->spi_r));
     json_object_set_new(object, "nat", json_string(nat_words(ike)));

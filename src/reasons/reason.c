@@ -332,6 +332,28 @@ static const struct reason_entry entries[REASON_COUNT] = {
                        "One side pretends to be behind a NAT, to have everything in UDP."},
             .steps = {"Use ESP for this site.", "Or take the NAT out of the way."},
         },
+    [REASON_NOT_POST_QUANTUM] =
+        {
+            .reason = REASON_NOT_POST_QUANTUM,
+            .group = REASON_GROUP_OFFER,
+            .check = REASON_CHECK_OFFER,
+            .trouble = true,
+            .code = "SEK-O013",
+            .sentence =
+                "the peer agrees to no post-quantum key exchange, and this site requires one",
+            .explanation =
+                "Site {site|NAME} says post-quantum required: there must be ML-KEM among the key "
+                "exchanges, so that what is recorded today stays secret even when there are "
+                "quantum computers. What the peer agrees to or offers: {theirs|none of "
+                "ours}.",
+            .causes = {"The peer's program knows neither ML-KEM nor additional key exchanges (RFC "
+                       "9370): strongSwan before 6.0 does not.",
+                       "The peer is set up without ML-KEM, or with other ciphers beside it.",
+                       "Somebody between us and the peer answers in its place."},
+            .steps = {"Offer an additional key exchange with ML-KEM-768 at the peer: the line ike "
+                      "of sekisho show config --all has ours.",
+                      "Or, if that peer may do without: post-quantum prefer in site {site|NAME}."},
+        },
 
     /* ---- identity ---- */
     [REASON_AUTH_REFUSED] =

@@ -35,6 +35,7 @@ enum reason {
     REASON_PEER_ERROR, /* detail: name of the notify */
     REASON_AH_REFUSED, /* ours, theirs */
     REASON_AH_NAT,
+    REASON_NOT_POST_QUANTUM, /* theirs: what was agreed */
 
     REASON_AUTH_REFUSED, /* the peer refused our proof */
     REASON_AUTH_WRONG, /* the peer's proof is wrong */

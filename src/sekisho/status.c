@@ -104,6 +104,16 @@ static const char *crypto_of(const json_t *site)
                : text_of(json_array_get(json_object_get(site, "children"), 0), "suite");
 }
 
+static const char *post_quantum_of(const json_t *site)
+{
+    const json_t *ike = json_object_get(site, "ike");
+
+    if (is_true(ike, "post_quantum_missing")) {
+        return "  NOT post-quantum";
+    }
+    return is_true(ike, "post_quantum") ? "  post-quantum" : "";
+}
+
 static void show_site_line(const struct command *command, const json_t *site, int width)
 {
     const char *state = text_of(site, "state");
@@ -115,10 +125,10 @@ static void show_site_line(const struct command *command, const json_t *site, in
 
     show_duration(number_of(site, "since_s"), since);
     if (up) {
-        printf("%-*s %-11s %-8s %-9s %-9s %s%s\n", width, text_of(site, "name"), state, since,
+        printf("%-*s %-11s %-8s %-9s %-9s %s%s%s\n", width, text_of(site, "name"), state, since,
                show_bytes(child_total(site, "in_bytes"), in),
                show_bytes(child_total(site, "out_bytes"), out), crypto_of(site),
-               is_true(site, "weak") ? "  WEAK (legacy)" : "");
+               is_true(site, "weak") ? "  WEAK (legacy)" : "", post_quantum_of(site));
         return;
     }
     printf("%-*s %s%-11s%s %-8s %-9s %-9s %s", width, text_of(site, "name"),
@@ -280,9 +290,10 @@ static void show_site(const struct command *command, const json_t *site)
         printf("  %s  %s\n", text_of(reason, "code"), text_of(reason, "text"));
     }
     if (json_is_object(ike)) {
-        printf("  IKEv%.0f   %s%s%s%s\n", number_of(ike, "version"),
+        printf("  IKEv%.0f   %s%s%s%s%s\n", number_of(ike, "version"),
                is_true(ike, "established") ? text_of(ike, "suite") : "is being negotiated",
                is_true(site, "weak") && is_true(ike, "established") ? "   WEAK (legacy)" : "",
+               post_quantum_of(site),
                text_of(ike, "nat")[0] == '\0' ? "" : "   NAT: ", text_of(ike, "nat"));
         if (json_is_number(json_object_get(ike, "rekey_in_s"))) {
             printf("    %-10sin %s\n", "rekey", show_duration(number_of(ike, "rekey_in_s"), since));

@@ -232,6 +232,9 @@ def post_quantum(lab, check):
     def with_ike(words):
         return [text.replace("  key ", f"  ike {words}\n  key ") for text in (TOKYO, OSAKA)]
 
+    def with_word(text, words):
+        return text.replace("  key ", f"  {words}\n  key ")
+
     hybrid, plain = "aes256gcm16-sha384-x25519-ke1_mlkem768", "aes256gcm16-sha384-x25519"
     cases = (("beside X25519", hybrid, hybrid, "X25519 + ML-KEM-768", True),
              ("alone", "aes256gcm16-sha384-mlkem768", "aes256gcm16-sha384-mlkem768", "ML-KEM-768", True),
@@ -247,6 +250,29 @@ def post_quantum(lab, check):
             tokyo.command("restart", "--rekey", "osaka")
             check(f"post-quantum {name}: still so when the keys are new", a.pings("10.2.0.2", 5)
                   and tokyo.status()["sites"][0]["ike"]["post_quantum"] is safe)
+    with NoExit(lab, "pqdefault") as inner:
+        a, _, _, _, _, tokyo, osaka = pair(inner, with_word(TOKYO, "post-quantum required"))
+        check("post-quantum by default: up", tokyo.wait_up("osaka") and a.pings("10.2.0.2", 5), tokyo.explain("osaka"))
+        ike = tokyo.status()["sites"][0]["ike"]
+        told = tokyo.command("status", check=False).stdout
+        check("post-quantum by default: status says so", ike["suite"].endswith("X25519 + ML-KEM-768") and
+              ike["post_quantum"] and not ike["post_quantum_missing"] and "  post-quantum" in told, told)
+        osaka.write(with_word(OSAKA, "post-quantum off"))
+        osaka.command("apply", check=False)
+        tokyo.command("restart", "osaka", check=False)
+        good = wait_for(lambda: "SEK-O013" in tokyo.explain("osaka"), 15)
+        check("post-quantum required and not there: refused, with its code", good and not tokyo.is_up("osaka"),
+              tokyo.explain("osaka"))
+        tokyo.write(TOKYO)
+        tokyo.command("apply", check=False)
+        check("post-quantum preferred and not there: up", tokyo.wait_up("osaka") and a.pings("10.2.0.2", 5),
+              tokyo.explain("osaka"))
+        told = tokyo.command("status", check=False).stdout
+        ike = tokyo.status()["sites"][0]["ike"]
+        check("post-quantum preferred and not there: status warns", "NOT post-quantum" in told
+              and ike["post_quantum_missing"] and not ike["post_quantum"], told)
+        told = osaka.command("status", check=False).stdout
+        check("post-quantum off: nobody warns", "post-quantum" not in told, told)
     with NoExit(lab, "pqdemanded") as inner:
         _, _, _, _, _, tokyo, osaka = pair(inner, with_ike(hybrid)[0], with_ike(plain)[1])
         wait_for(lambda: "ke1_mlkem768" in osaka.explain("tokyo"), 10)

@@ -96,6 +96,8 @@ def defaults(lab, hosts):
             name = f"defaults over IPv{6 if six else 4}"
             up = pair.ours.wait_up("peer")
             lab.check(f"{name}: up", up, "" if up else pair.ours.explain("peer"))
+            told = pair.ours.command("status", check=False).stdout
+            lab.check(f"{name}: status says that it is not post-quantum", "NOT post-quantum" in told, told)
             lab.check(f"{name}: ESP in UDP, as the peer claims a NAT", up and pair.ours.site("peer")["children"][0]["encapsulated"]
                       and pair.ours.site("peer")["ike"]["nat"] != "")
             lab.check(f"{name}: IPv4 inside", pair.a.pings("10.2.0.2"))
@@ -147,6 +149,8 @@ def several_children(lab, hosts):
         pair.peer.reload()
         pair.peer.initiate("net", check=False)
         pair.peer.initiate("other", check=False)
+        lab.check("our defaults answer a peer that knows no ML-KEM", pair.ours.site("peer").get("ike", {}).get(
+            "post_quantum_missing"), pair.ours.site("peer").get("ike"))
         lab.check("a child for each network: both carry traffic", a.pings("10.2.0.2") and a.pings("10.3.0.2")
                   and b.pings("10.1.0.2") and b.ping("10.1.0.2", source="10.3.0.2"))
         lab.check("a child for each network: two children in one IKE SA",
@@ -240,6 +244,8 @@ MISMATCHES = [
     ("the peer has another identity", {"identity": "somebody.example"}, {}, ["somebody.example"],
      ("A012", "A015")),
     ("the peer expects another identity", {"say": "nobody.example"}, {}, ["nobody.example"], ("A012", "A012")),
+    ("ML-KEM is required, which it does not know", {"more": "post-quantum required"}, {}, ["post-quantum"],
+     ("O013", "O013")),
     ("selectors that do not meet", {"more": "lan 10.99.0.0/16"}, {}, ["10.99.0.0/16"], ("N001", "N001")),
 ]
 

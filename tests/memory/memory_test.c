@@ -158,8 +158,10 @@ static void run_until_up(size_t sites)
 TEST(a_site_and_an_established_ike_sa_with_its_child_are_small)
 {
     gateway_pair_open(&pair, 1);
-    char *answers = write_config(HUB, SITES, "");
-    char *calls = write_config(CALLER, SITES, "");
+    /* ML-KEM leaves nothing in the SA, but its messages stay in the trace, of which there are 4 MiB
+     * for all sites together: here it would be counted for each. */
+    char *answers = write_config(HUB, SITES, "post-quantum off");
+    char *calls = write_config(CALLER, SITES, "post-quantum off");
 
     /* What is made once, such as engines, belongs to neither. */
     pair.nodes[CALLER].large_config = "gateway caller.example.jp\n";

@@ -25,7 +25,7 @@ struct wire_facts {
 /* A suite that both allow, and what it is judged by, the most important first. */
 struct candidate {
     struct proposal_choice choice;
-    int merit[9];
+    int merit[10];
 };
 
 static bool protocol_is_ike(uint8_t protocol)
@@ -318,27 +318,41 @@ static bool is_taken(const struct proposal_choice *choice, uint16_t group)
     return choice->suite.key_exchange == group;
 }
 
-/* The strongest common group of this type that is not taken yet; KEY_EXCHANGE_NONE. */
+/* The group of the policy that this transform of the wire is, if it is not taken yet. */
+static const struct algorithm *additional_of(const struct proposal *policy,
+                                             const struct ikev2_wire_transform *wire,
+                                             const struct proposal_choice *choice)
+{
+    for (size_t i = 0; i < policy->count; i++) {
+        const struct transform *t = &policy->transforms[i];
+
+        if (t->type == wire->type && t->id == wire->id && t->id != KEY_EXCHANGE_NONE &&
+            wire->key_bits == 0 && !wire->unknown_attribute && !is_taken(choice, t->id)) {
+            return algorithm_find(t->type, t->id);
+        }
+    }
+    return NULL;
+}
+
+/* The common group of this type: of the strongest class, and of those the first that is offered,
+ * as a larger one is not worth its octets. KEY_EXCHANGE_NONE. */
 static uint16_t find_additional(const struct ikev2_sa_payload *offer,
                                 const struct ikev2_wire_proposal *proposal,
                                 const struct proposal *policy, uint8_t type,
                                 const struct proposal_choice *choice)
 {
-    struct common best = {0};
+    const struct algorithm *best = NULL;
 
-    for (size_t i = 0; i < policy->count; i++) {
-        const struct transform *t = &policy->transforms[i];
+    for (size_t i = 0; i < proposal->count; i++) {
+        const struct ikev2_wire_transform *wire = &offer->transforms[proposal->first + i];
+        const struct algorithm *algorithm =
+            wire->type == type ? additional_of(policy, wire, choice) : NULL;
 
-        if (t->type != type || is_taken(choice, t->id)) {
-            continue;
-        }
-        const struct algorithm *algorithm = wire_proposal_find(offer, proposal, t);
-
-        if (algorithm != NULL) {
-            common_note(&best, t, algorithm);
+        if (algorithm != NULL && (best == NULL || algorithm->strength > best->strength)) {
+            best = algorithm;
         }
     }
-    return best.found ? best.transform.id : KEY_EXCHANGE_NONE;
+    return best != NULL ? best->id : KEY_EXCHANGE_NONE;
 }
 
 /* RFC 9370 2.2.1. False: one side demands what the other does not want, or what is taken already.
@@ -462,6 +476,7 @@ static bool make_candidate(uint8_t protocol, enum proposal_use use, uint16_t ke_
 
     const int merit[] = {
         weakest,
+        0, /* whether it is post-quantum, see try_pair() */
         0, /* additional key exchanges */
         cipher != NULL ? cipher->rank : 0,
         choice->suite.key_bits,
@@ -486,6 +501,16 @@ static bool is_better(const struct candidate *a, const struct candidate *b)
     return false;
 }
 
+bool proposal_choice_is_post_quantum(const struct proposal_choice *choice)
+{
+    for (size_t i = 0; i < choice->additional_count; i++) {
+        if (key_exchange_is_post_quantum(choice->additional[i])) {
+            return true;
+        }
+    }
+    return key_exchange_is_post_quantum(choice->suite.key_exchange);
+}
+
 /* The best of a pair of proposals against the best so far. */
 static void try_pair(const struct ikev2_sa_payload *offer,
                      const struct ikev2_wire_proposal *proposal, const struct wire_facts *wire,
@@ -505,7 +530,8 @@ static void try_pair(const struct ikev2_sa_payload *offer,
              !choose_additional(offer, proposal, policy, &candidate.choice))) {
             continue;
         }
-        candidate.merit[1] = candidate.choice.additional_count;
+        candidate.merit[1] = proposal_choice_is_post_quantum(&candidate.choice);
+        candidate.merit[2] = candidate.choice.additional_count;
         if (!*found || is_better(&candidate, best)) {
             *best = candidate;
             best->choice.number = proposal->number;

@@ -5,9 +5,9 @@
  * The choice is the strongest suite that both sides allow, by strength and rank of
  * crypto/catalog.h: neither the order in which the peer lists his proposals nor the order of the
  * policy can make it weaker. A suite is as weak as its weakest part, so the class of that (enum
- * algorithm_strength) counts first; then encryption (rank, key size), integrity, PRF, key
- * exchange and ESN (with it before without). Only between equals the offer's order decides, then
- * the policy's.
+ * algorithm_strength) counts first; then whether a key exchange is post-quantum, how many
+ * additional ones there are, encryption (rank, key size), integrity, PRF, key exchange and ESN
+ * (with it before without). Only between equals the offer's order decides, then the policy's.
  *
  * The key exchange stands so late, and the group of the KE payload is taken when its strength
  * class (enum algorithm_strength) is that of the strongest common group: a round trip for a
@@ -61,7 +61,7 @@ struct proposal_choice {
  * there was none.
  *
  * Additional key exchanges: one of each type that either side names and does not make optional, and
- * the more of them the better.
+ * the more of them the better; of each type the first that is offered among the strongest.
  *
  * A proposal is passed over as well when it has a transform type that we do not know or lacks one
  * that must be there; a transform when its ID, its key size or an attribute of it is unknown (RFC
@@ -105,6 +105,9 @@ MUST_USE bool proposal_allows_suite(const struct proposals *policy, uint8_t prot
  * peer is. */
 MUST_USE bool proposal_allows_choice(const struct proposals *policy, uint8_t protocol,
                                      const struct proposal_choice *choice);
+
+/* A key exchange of that kind was agreed, the first or an additional one. */
+MUST_USE bool proposal_choice_is_post_quantum(const struct proposal_choice *choice);
 
 /* The group an initiator sends first: the first key exchange of the first proposal that has
  * one; KEY_EXCHANGE_NONE. */

@@ -626,10 +626,10 @@ TEST(the_defaults_agree_with_themselves)
     CHECK(proposal_has_group(&ike, group));
     CHECK(!proposal_has_group(&ike, KEY_EXCHANGE_MODP_768));
     CHECK(!proposal_has_group(&ike, KEY_EXCHANGE_NONE));
-    CHECK(proposal_offer(&ike, PROTOCOL_IKE, (struct slice){0}, PROPOSAL_WITH_KE, &offer));
-    CHECK_EQUAL(
-        proposal_choose(&offer, lists, 1, PROTOCOL_IKE, 0, PROPOSAL_WITH_KE, group, &choice),
-        PROPOSAL_CHOSEN);
+    CHECK(proposal_offer(&ike, PROTOCOL_IKE, (struct slice){0}, PROPOSAL_WITH_ADDITIONAL, &offer));
+    CHECK_EQUAL(proposal_choose(&offer, lists, 1, PROTOCOL_IKE, 0, PROPOSAL_WITH_ADDITIONAL, group,
+                                &choice),
+                PROPOSAL_CHOSEN);
     CHECK_EQUAL(choice.suite.encryption, ENCRYPTION_AES_GCM_16);
     CHECK_EQUAL(choice.suite.key_bits, 256);
 }
@@ -867,10 +867,14 @@ TEST(additional_key_exchanges_are_those_that_both_want)
         {SUITE "-ke1_mlkem768-ke1_mlkem1024",
          SUITE "-ke1_mlkem1024-ke1_mlkem768",
          1,
+         {KEY_EXCHANGE_ML_KEM_768}},
+        {SUITE "-ke1_modp1024-ke1_mlkem1024-ke1_mlkem768",
+         SUITE "-ke1_mlkem768-ke1_mlkem1024-ke1_modp1024",
+         1,
          {KEY_EXCHANGE_ML_KEM_1024}},
         {SUITE "-ke1_mlkem768-ke1_none", SUITE, 0, {0}},
         {SUITE, SUITE "-ke1_mlkem768-ke1_none", 0, {0}},
-        /* None twice, and the strongest first: the second finds another. */
+        /* None twice: the second finds another. */
         {SUITE "-ke1_mlkem768-ke1_mlkem512-ke2_mlkem768-ke2_mlkem512",
          SUITE "-ke1_mlkem768-ke1_mlkem512-ke2_mlkem768-ke2_mlkem512",
          2,
@@ -952,4 +956,51 @@ TEST(without_additional_key_exchanges_their_types_are_unknown)
     CHECK_EQUAL(proposal_choose(&offer, list, 1, PROTOCOL_IKE, 0, PROPOSAL_WITH_KE,
                                 KEY_EXCHANGE_X25519, &choice),
                 PROPOSAL_NONE);
+}
+
+static struct proposal_choice defaults_choose(const struct proposals *offered,
+                                              const struct proposals *allowed, uint16_t ke_group,
+                                              enum proposal_verdict expected)
+{
+    struct ikev2_sa_payload offer;
+    struct proposal_choice choice;
+
+    CHECK(
+        proposal_offer(offered, PROTOCOL_IKE, (struct slice){0}, PROPOSAL_WITH_ADDITIONAL, &offer));
+    CHECK_EQUAL(proposal_choose(&offer, &allowed, 1, PROTOCOL_IKE, 0, PROPOSAL_WITH_ADDITIONAL,
+                                ke_group, &choice),
+                expected);
+    return choice;
+}
+
+TEST(ml_kem_is_taken_where_both_have_it_and_only_there)
+{
+    struct proposals all, classic;
+    struct proposals alone = policy_of(PROTOCOL_IKE, "aes256gcm16-sha384-mlkem768");
+    struct proposal_choice choice;
+
+    proposals_default(PROTOCOL_IKE, &all);
+    classic = all;
+    proposals_drop_post_quantum(&classic);
+    CHECK_EQUAL(classic.count, all.count - 2);
+    CHECK_EQUAL(proposal_first_group(&all), KEY_EXCHANGE_X25519);
+
+    choice = defaults_choose(&all, &all, KEY_EXCHANGE_X25519, PROPOSAL_CHOSEN);
+    CHECK_EQUAL(choice.suite.key_exchange, KEY_EXCHANGE_X25519);
+    CHECK_EQUAL(choice.additional_count, 1);
+    CHECK_EQUAL(choice.additional[0], KEY_EXCHANGE_ML_KEM_768);
+    CHECK(proposal_choice_is_post_quantum(&choice));
+
+    choice = defaults_choose(&all, &classic, KEY_EXCHANGE_X25519, PROPOSAL_CHOSEN);
+    CHECK(!proposal_choice_is_post_quantum(&choice));
+    CHECK_EQUAL(choice.number, 3);
+    choice = defaults_choose(&classic, &all, KEY_EXCHANGE_X25519, PROPOSAL_CHOSEN);
+    CHECK(!proposal_choice_is_post_quantum(&choice));
+
+    /* Whoever wants it alone gets it so, after another round trip where he did not begin. */
+    choice = defaults_choose(&alone, &all, KEY_EXCHANGE_ML_KEM_768, PROPOSAL_CHOSEN);
+    CHECK_EQUAL(choice.suite.key_exchange, KEY_EXCHANGE_ML_KEM_768);
+    choice = defaults_choose(&all, &alone, KEY_EXCHANGE_X25519, PROPOSAL_WRONG_GROUP);
+    CHECK_EQUAL(choice.suite.key_exchange, KEY_EXCHANGE_ML_KEM_768);
+    CHECK(proposal_has_group(&all, KEY_EXCHANGE_ML_KEM_768));
 }

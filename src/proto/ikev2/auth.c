@@ -544,6 +544,15 @@ static bool suite_is_allowed(struct ikev2_turn *t, const struct ikev2_policy *po
 {
     struct ikev2_ike *ike = t->sa->current;
 
+    if (policy->post_quantum_required &&
+        !proposal_choice_is_post_quantum(&t->sa->handshake->choice)) {
+        struct ikev2_failure failure;
+
+        ikev2_failure_not_post_quantum(&failure, IKEV2_IKE_AUTH, IKEV2_AUTHENTICATION_FAILED,
+                                       &ike->keys.suite);
+        refuse(t, ike, IKEV2_AUTHENTICATION_FAILED, &failure);
+        return false;
+    }
     if (!proposal_allows_choice(policy->ike, PROTOCOL_IKE, &t->sa->handshake->choice)) {
         struct ikev2_failure failure;
         struct text theirs;

@@ -49,6 +49,15 @@ void ikev2_failure_identities(struct ikev2_failure *f, const struct ike_identity
     }
 }
 
+void ikev2_failure_not_post_quantum(struct ikev2_failure *f, uint8_t exchange, uint16_t notify,
+                                    const struct suite *suite)
+{
+    ikev2_failure_set(f, IKEV2_FAIL_NOT_POST_QUANTUM, exchange, notify, "");
+    if (suite != NULL) {
+        suite_title(suite, f->theirs, sizeof(f->theirs));
+    }
+}
+
 static void describe_both(char *out, size_t capacity, const struct selector *local,
                           size_t local_count, const struct selector *remote, size_t remote_count)
 {

@@ -176,6 +176,15 @@ static void init_refused_for(struct ikev2_turn *t, enum ikev2_failure_reason rea
     init_refused(t, &failure);
 }
 
+/* What was offered was post-quantum, all of it, or what was chosen is not. */
+static void init_not_post_quantum(struct ikev2_turn *t, uint16_t notify, const struct suite *suite)
+{
+    struct ikev2_failure failure;
+
+    ikev2_failure_not_post_quantum(&failure, IKEV2_IKE_SA_INIT, notify, suite);
+    init_refused(t, &failure);
+}
+
 /* There is a port to float to: a peer at a port of its own has only that one. */
 static bool init_can_float(const struct ikev2_sa *sa)
 {
@@ -208,6 +217,19 @@ static bool has_additional(const struct ikev2_sa_payload *offer)
 {
     for (size_t i = 0; i < offer->transform_count; i++) {
         if (transform_is_additional(offer->transforms[i].type)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool has_post_quantum(const struct ikev2_sa_payload *offer)
+{
+    for (size_t i = 0; i < offer->transform_count; i++) {
+        const struct ikev2_wire_transform *t = &offer->transforms[i];
+
+        if ((t->type == TRANSFORM_KEY_EXCHANGE || transform_is_additional(t->type)) &&
+            key_exchange_is_post_quantum(t->id)) {
             return true;
         }
     }
@@ -303,6 +325,10 @@ static void init_error(struct ikev2_turn *t, uint16_t type)
 {
     switch (type) {
     case IKEV2_NO_PROPOSAL_CHOSEN:
+        if (t->sa->policy->post_quantum_required) {
+            init_not_post_quantum(t, type, NULL);
+            return;
+        }
         init_refused_for(t, IKEV2_FAIL_NO_PROPOSAL, type, "");
         return;
     case IKEV2_INVALID_MAJOR_VERSION:
@@ -343,6 +369,10 @@ static void init_take_response(struct ikev2_turn *t, const struct ikev2_message 
                           "the responder chose what was not offered");
         ikev2_failure_proposals(&failure, &ours, 1, &answer, PROTOCOL_IKE);
         init_refused(t, &failure);
+        return;
+    }
+    if (sa->policy->post_quantum_required && !proposal_choice_is_post_quantum(&h->choice)) {
+        init_not_post_quantum(t, 0, &h->choice.suite);
         return;
     }
     ikev2_block_drop(sa, &h->peer_message);
@@ -503,8 +533,12 @@ static void init_no_proposal(struct ikev2_turn *t, const struct ikev2_message *m
     const struct ikev2_responder_policy *policy = t->sa->responder;
 
     init_reply_notify(t, m, IKEV2_NO_PROPOSAL_CHOSEN, (struct slice){NULL, 0});
-    ikev2_failure_set(&failure, IKEV2_FAIL_NO_PROPOSAL, IKEV2_IKE_SA_INIT, IKEV2_NO_PROPOSAL_CHOSEN,
-                      "");
+    if (policy->post_quantum_required && !has_post_quantum(offer)) {
+        ikev2_failure_not_post_quantum(&failure, IKEV2_IKE_SA_INIT, IKEV2_NO_PROPOSAL_CHOSEN, NULL);
+    } else {
+        ikev2_failure_set(&failure, IKEV2_FAIL_NO_PROPOSAL, IKEV2_IKE_SA_INIT,
+                          IKEV2_NO_PROPOSAL_CHOSEN, "");
+    }
     ikev2_failure_proposals(&failure, policy->ike, policy->ike_count, offer, PROTOCOL_IKE);
     ikev2_over(t, &failure);
 }

@@ -208,3 +208,91 @@ TEST(what_was_said_in_between_is_covered_by_auth)
         ikev2_pair_free(p);
     }
 }
+
+/* One side requires ML-KEM, the other has none; `others`: the responder allows another site to do
+ * without, and learns only in IKE_AUTH who asks. */
+static void check_required(unsigned requires, bool others)
+{
+    static const char plain[] = "aes256gcm16-sha384-x25519";
+    static const char both[] = HYBRID "-ke1_none";
+    static struct proposals any;
+    struct ikev2_pair *p = pair_of(30 + requires, plain, plain);
+    struct pair_side *side = &p->side[requires];
+
+    ikev2_pair_set_ike(p, requires, requires == 0 ? both : HYBRID);
+    side->policy.post_quantum_required = true;
+    side->responder.post_quantum_required = !others;
+    if (others) {
+        any = p->side[0].ike_proposals;
+        side->ike_lists[0] = &any;
+    }
+    ikev2_pair_start(p, 0);
+    CHECK(ikev2_pair_run(p));
+    ikev2_pair_advance(p, 60000);
+    CHECK_EQUAL(p->side[0].established + p->side[1].established, 0);
+    CHECK_EQUAL(side->failure.reason, IKEV2_FAIL_NOT_POST_QUANTUM);
+    if (requires == 0 || others) {
+        CHECK(strstr(side->failure.theirs, "X25519") != NULL);
+    } else {
+        CHECK(strstr(side->failure.theirs, "x25519") != NULL);
+    }
+    ikev2_pair_free(p);
+}
+
+TEST(who_requires_ml_kem_says_that_it_is_missing)
+{
+    check_required(0, false);
+    check_required(1, false);
+    check_required(1, true);
+
+    /* All that was offered has it, and the peer took nothing. */
+    struct ikev2_pair *p = pair_of(40, HYBRID, "aes256gcm16-sha384-x25519");
+
+    p->side[0].policy.post_quantum_required = true;
+    ikev2_pair_start(p, 0);
+    CHECK(ikev2_pair_run(p));
+    ikev2_pair_advance(p, 5000);
+    CHECK_EQUAL(p->side[0].failure.reason, IKEV2_FAIL_NOT_POST_QUANTUM);
+    ikev2_pair_free(p);
+}
+
+TEST(who_requires_ml_kem_takes_it_alone_or_beside_another)
+{
+    static const char *const suites[] = {HYBRID, "aes256gcm16-sha384-mlkem768",
+                                         "aes256gcm16-sha384-ecp384-ke3_mlkem1024"};
+
+    for (size_t i = 0; i < ARRAY_LENGTH(suites); i++) {
+        struct ikev2_pair *p = pair_of(50 + i, suites[i], suites[i]);
+        struct ikev2_sa_info info;
+
+        for (unsigned side = 0; side < 2; side++) {
+            p->side[side].policy.post_quantum_required = true;
+            p->side[side].responder.post_quantum_required = true;
+        }
+        ikev2_pair_start(p, 0);
+        CHECK(ikev2_pair_run(p));
+        CHECK(both_up(p));
+        ikev2_sa_get_info(p->side[0].sa, &info);
+        CHECK(key_exchange_is_post_quantum(info.post_quantum));
+        ikev2_pair_free(p);
+    }
+}
+
+TEST(the_defaults_of_two_sides_end_with_ml_kem)
+{
+    struct ikev2_pair *p = ikev2_pair_new(60);
+    struct ikev2_sa_info info;
+
+    for (unsigned side = 0; side < 2; side++) {
+        proposals_default(PROTOCOL_IKE, &p->side[side].ike_proposals);
+    }
+    ikev2_pair_start(p, 0);
+    CHECK(ikev2_pair_run(p));
+    CHECK(both_up(p));
+    for (unsigned side = 0; side < 2; side++) {
+        ikev2_sa_get_info(p->side[side].sa, &info);
+        CHECK_EQUAL(info.post_quantum, KEY_EXCHANGE_ML_KEM_768);
+        CHECK_EQUAL(info.suite.key_exchange, KEY_EXCHANGE_X25519);
+    }
+    ikev2_pair_free(p);
+}

@@ -744,6 +744,9 @@ void ikev2_failure_proposals(struct ikev2_failure *f, const struct proposals *co
                              uint8_t protocol);
 void ikev2_failure_identities(struct ikev2_failure *f, const struct ike_identity *ours,
                               const struct ike_identity *theirs);
+/* No post-quantum key exchange. `suite` NULL: not even that was agreed. */
+void ikev2_failure_not_post_quantum(struct ikev2_failure *f, uint8_t exchange, uint16_t notify,
+                                    const struct suite *suite);
 /* What is ours to reach, and what theirs: 10.1.0.0/16 === 10.2.0.0/16. */
 void ikev2_failure_own_selectors(struct ikev2_failure *f, const struct selector *local,
                                  size_t local_count, const struct selector *remote,

@@ -100,6 +100,7 @@ struct ikev2_policy {
     uint16_t fragment_bytes; /* of the IP packet; 1280 by default */
     bool initial_contact; /* we have no other SA with this peer */
     bool no_vendor_ids; /* an initiator says nothing of what it is */
+    bool post_quantum_required; /* no peer is let in without a key exchange of that kind */
     const struct ikev2_child_policy *children;
     size_t child_count;
 };
@@ -115,6 +116,7 @@ struct ikev2_responder_policy {
     bool fragmentation;
     uint16_t fragment_bytes;
     bool certificates; /* some site proves itself by one */
+    bool post_quantum_required; /* by all sites */
     struct slice authorities; /* for CERTREQ: of all those sites (ikev2_certify_authorities()) */
     uint64_t half_open_ms; /* the IKE SA is given up when it is not authenticated by then */
 };
@@ -210,6 +212,8 @@ enum ikev2_failure_reason {
     IKEV2_FAIL_AUTH_METHOD, /* the peer wants to authenticate by something that we do not do */
     IKEV2_FAIL_SUITE_NOT_ALLOWED, /* the suite agreed in IKE_SA_INIT is not in the policy of this
                                      very peer */
+    IKEV2_FAIL_NOT_POST_QUANTUM, /* no such key exchange was agreed, and the policy requires one;
+                                    theirs: what was agreed */
     IKEV2_FAIL_CHILD_NO_PROPOSAL, /* ESP or AH: nothing in common; ours, theirs */
     IKEV2_FAIL_CHILD_MODE, /* transport mode is a must here, and the peer wants a tunnel */
     IKEV2_FAIL_CHILD_AH, /* the policy is AH, and the peer takes or offers none; ours, theirs */
