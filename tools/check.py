@@ -130,6 +130,7 @@ def steps_of_all():
               for program, pattern in WITH_THREADS]
     tests.append(Step("counts: instructions, copies, allocations", ["python3", "tests/counts/check"], 120,
                       {"SEKISHO_BUILD": str(release)}))
+    tests.append(Step("constant time: ML-KEM under valgrind", ["python3", "tests/constant_time/check"], 120))
     lint = [Step("linter", ["sh", "tools/lint"], 1200)]
     interop = [Step(f"interop {script.stem}", ["python3", script], 900, alone=script.stem in DEMANDING)
                for script in sorted((ROOT / "tests" / "interop").glob("*_test.py"))]
