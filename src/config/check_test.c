@@ -295,6 +295,8 @@ static const struct {
     {"lifetime packets 5x", "9:18", "5x is not a number"},
     {"dpd 30", "9:5", "30 is a number without a unit"},
     {"dpd 5y", "9:5", "the units are ms, s, m, h, d and w"},
+    {"reauthenticate 1s", "9:16", "from 10s to 30d"},
+    {"reauthenticate often", "9:16", "often is not a time"},
     {"dpd never", "9:5", "never is not a time"},
     {"encapsulate alwyas", "9:13", "did you mean 'always' ?"},
     {"start nwo", "9:7", "did you mean 'now' ?"},

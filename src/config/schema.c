@@ -542,6 +542,22 @@ static const struct schema_word schema[] = {
      .example = "dpd 10s",
      .meaning = "A peer that is silent for so long is asked whether it is alive; a dead one is "
                 "dialled again."},
+    {.word = "reauthenticate",
+     .scope = SCOPE_SITE,
+     .effect = EFFECT_NOW,
+     .least = 1,
+     .most = 1,
+     .take = take_reauthenticate,
+     .write = write_reauthenticate,
+     .arguments = "EVERY | off",
+     .standard = "off",
+     .example = "reauthenticate 8h",
+     .meaning =
+         "Both sides prove anew who they are, at least so often: a second negotiation is done "
+         "beside the first, which is closed when the new one carries the traffic, so nothing is "
+         "lost. A peer that called us is told so (RFC 4478); what nobody proves again in time is "
+         "closed. New keys alone need no such thing: see 'lifetime'. A change counts from the "
+         "next negotiation on."},
     {.word = "encapsulate",
      AT_SITE(encapsulate),
      .kind = KIND_CHOICE,
@@ -1146,6 +1162,8 @@ static const struct {
     {SCOPE_SITE, "encap", "encapsulate"},
     {SCOPE_SITE, "forceencaps", "encapsulate"},
     {SCOPE_SITE, "keepalive", "dpd"},
+    {SCOPE_SITE, "reauth", "reauthenticate"},
+    {SCOPE_SITE, "reauth_time", "reauthenticate"},
     {SCOPE_SITE, "protocol", "only"},
     {SCOPE_SITE, "replay_window", "replay-window"},
     {SCOPE_SITE, "type", "mode"},
@@ -1231,6 +1249,7 @@ void schema_set_defaults_of_site(struct config_site *site)
     site->ike_lifetime_ms = DEFAULT_IKE_LIFETIME_MS;
     site->child_lifetime_ms = DEFAULT_CHILD_LIFETIME_MS;
     site->dpd_ms = DEFAULT_DPD_MS;
+    site->reauthenticate_ms = NEVER_MS;
     site->replay_window = DEFAULT_REPLAY_WINDOW;
     site->fragmentation = true;
     site->fragment_bytes = DEFAULT_FRAGMENT_BYTES;

@@ -142,6 +142,10 @@ void write_ah(const struct schema_word *w, const struct shown *shown);
 void write_replay_window(const struct schema_word *w, const struct shown *shown);
 void write_fragmentation(const struct schema_word *w, const struct shown *shown);
 
+/* resilience_words.c */
+void take_reauthenticate(struct reading *r, const struct statement *s);
+void write_reauthenticate(const struct schema_word *w, const struct shown *shown);
+
 /* carriage_words.c: words that sites and manual blocks share */
 void take_mss(struct reading *r, const struct statement *s);
 void take_mtu(struct reading *r, const struct statement *s);

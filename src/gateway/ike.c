@@ -374,6 +374,9 @@ static void carry_out(struct ike *ike, const struct ikev2_action *action, struct
         remember_agreed(ike, action);
         g->ike_rekeys++;
         break;
+    case IKEV2_TELL_REAUTHENTICATE:
+        resilience_reauthenticate(ike, now_ms);
+        break;
     case IKEV2_TELL_INITIAL_CONTACT:
         duplicates_initial_contact(ike);
         break;

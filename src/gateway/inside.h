@@ -22,6 +22,7 @@
  *     duplicates.c  two IKE SAs with one peer
  *     mobility.c    addresses that change under a tunnel
  *     path.c        how large a packet the path carries, asked with packets
+ *     resilience.c  coming back, and proving again
  *     silence.c     a peer that is sent to and says nothing
  *     notes.c       what the data plane has to say
  *     drops.c       examples of packets that were dropped
@@ -635,6 +636,10 @@ void ike_order_close(struct ike *ike, enum ikev2_failure_reason why);
 void ike_obey(struct ike *ike, uint64_t now_ms);
 /* Nothing is said to the peer, nobody is told. */
 void ike_free(struct ike *ike);
+
+/* ---- resilience.c ---- */
+/* Another IKE SA with the same peer is to follow this one without a gap. */
+void resilience_reauthenticate(struct ike *ike, uint64_t now_ms);
 
 /* ---- children.c ---- */
 void children_install(struct ike *ike, const struct ikev2_child_info *info, uint64_t now_ms);

@@ -787,6 +787,8 @@ enum reason site_reason_of_failure(const struct ike *ike, const struct ikev2_fai
         return REASON_PEER_DELETED;
     case IKEV2_FAIL_PEER_DEAD:
         return REASON_PEER_DEAD;
+    case IKEV2_FAIL_NOT_PROVEN_AGAIN:
+        return REASON_NOT_PROVEN_AGAIN;
     case IKEV2_FAIL_ORDERED:
         return REASON_DOWN_BY_ORDER;
     case IKEV2_FAIL_HALF_OPEN_TIMEOUT:

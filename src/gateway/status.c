@@ -308,6 +308,7 @@ static void fill_ike(const struct ike *ike, struct status_ike *out)
     out->mobile = info.mobile;
     out->peer_address_count = ikev2_sa_peer_addresses(ike->machine, out->peer_addresses);
     out->rekey_ms = info.rekey_ms;
+    out->reauthenticate_ms = info.reauthenticate_ms;
     out->state = info.state;
     if (info.established) {
         ike_suite_title(&info, out->suite);

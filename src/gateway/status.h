@@ -78,6 +78,7 @@ struct status_ike {
     struct address peer_addresses[STATUS_ADDRESSES_MAX];
     char peer_identity[STATUS_IDENTITY_BYTES];
     uint64_t rekey_ms;
+    uint64_t reauthenticate_ms; /* NEVER_MS: not by us */
     const char *state; /* one word of the machine */
 };
 

@@ -181,6 +181,8 @@ static json_t *ike_of(const struct status_ike *ike, uint64_t now_ms)
     json_object_set_new(object, "state", json_string(ike->state == NULL ? "" : ike->state));
     json_object_set_new(object, "since_s", seconds_since(ike->since_ms, now_ms));
     json_object_set_new(object, "rekey_in_s", seconds_until(ike->rekey_ms, now_ms));
+    json_object_set_new(object, "reauthenticate_in_s",
+                        seconds_until(ike->reauthenticate_ms, now_ms));
     return object;
 }
 

@@ -848,6 +848,27 @@ static const struct reason_entry entries[REASON_COUNT] = {
                        "The peer was configured anew."},
             .steps = {"Look into the peer's log if it goes on."},
         },
+    [REASON_NOT_PROVEN_AGAIN] =
+        {
+            .reason = REASON_NOT_PROVEN_AGAIN,
+            .group = REASON_GROUP_LIFE,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-L013",
+            .sentence = "the peer did not prove again in time who it is",
+            .explanation =
+                "The line reauthenticate of site {site|NAME} says how long a proof is good, and no "
+                "new negotiation came to its end before that: the connection was closed.",
+            .causes =
+                {"The peer's certificate expired or was revoked, or its key was changed.",
+                 "The peer called us, knows nothing of such a limit (RFC 4478), and we cannot "
+                 "call it.",
+                 "The peer did not answer while the new negotiation was tried."},
+            .steps =
+                {"Run: sekisho explain {site|NAME}",
+                 "Take the line reauthenticate out if new keys are all that you want: lifetime "
+                 "renews them."},
+        },
     [REASON_HALF_OPEN] =
         {
             .reason = REASON_HALF_OPEN,

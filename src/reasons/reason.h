@@ -76,6 +76,7 @@ enum reason {
     REASON_HALF_OPEN, /* somebody began and did not go on */
     REASON_REKEY_REFUSED, /* detail */
     REASON_STOPPING,
+    REASON_NOT_PROVEN_AGAIN,
 
     REASON_NO_SECRET, /* detail */
     REASON_NO_CERTIFICATE, /* detail */

@@ -299,6 +299,10 @@ static void show_site(const struct command *command, const json_t *site)
             printf("    %-10sin %s\n", "rekey", show_duration(number_of(ike, "rekey_in_s"), since));
         }
         show_moves(command, site, ike);
+        if (json_is_number(json_object_get(ike, "reauthenticate_in_s"))) {
+            printf("    %-10sin %s\n", "proof",
+                   show_duration(number_of(ike, "reauthenticate_in_s"), since));
+        }
         if (command->verbose) {
             printf("    %-10s%s %s\n", "SPI", text_of(ike, "spi_i"), text_of(ike, "spi_r"));
         }

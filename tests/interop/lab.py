@@ -218,7 +218,9 @@ connections {{
     mobike = {mobike}
     dpd_delay = {dpd}
     rekey_time = {ike_rekey}
-    over_time = 60s
+    reauth_time = {reauth}
+    childless = {childless}
+    over_time = {over}
     rand_time = 0s
     unique = {unique}
     local {{
@@ -272,7 +274,8 @@ class Strongswan:
             "local": local, "remote": remote, "ike": "aes128-sha256-modp2048", "esp": "aes128-sha256",
             "encap": "no", "fragmentation": "yes", "dpd": "30s", "ike_rekey": "4h", "rekey": "1h", "unique": "replace",
             "local_id": local, "remote_id": remote, "key": KEY, "mode": "tunnel", "start": "none",
-            "dpd_action": "none", "extra": "", "mobike": "no", "protocol": "esp", "more": "", "connection": "peer",
+            "dpd_action": "none", "extra": "", "mobike": "no", "protocol": "esp",
+            "reauth": "0s", "childless": "allow", "over": "60s", "more": "", "connection": "peer",
             "routes": "yes", "local_auth": "auth = psk", "remote_auth": "auth = psk", **given}
         self.children = {"net": {"local_ts": local_ts, "remote_ts": remote_ts}}
         self.process = None

@@ -414,6 +414,9 @@ static bool take_action(struct ikev2_pair *pair, unsigned side, const struct ike
         s->rekeyed++;
         take_established(s, a);
         return false;
+    case IKEV2_TELL_REAUTHENTICATE:
+        s->reauthenticate++;
+        return false;
     case IKEV2_TELL_INITIAL_CONTACT:
         s->initial_contact++;
         return false;

@@ -79,6 +79,7 @@ struct pair_side {
     /* What was told; `failed` counts those with a reason. */
     unsigned established, rekeyed, failed, closed, child_failed, initial_contact, moved, traces;
     unsigned sends, retraced;
+    unsigned reauthenticate;
     unsigned probes; /* PROBE_DONE; what the newest said: */
     uint16_t probe_bytes;
     bool probe_passed;

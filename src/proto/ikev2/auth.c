@@ -164,6 +164,7 @@ static void establish(struct ikev2_turn *t, const struct ike_identity *peer_id)
     action->established.nat_local = sa->nat_local;
     action->established.nat_peer = sa->nat_peer;
     action->established.initiator = sa->initiator;
+    ikev2_reauthenticate_plan(t);
 }
 
 /* Not a child where any of the three is missing (RFC 7296 1.2). */
@@ -401,6 +402,10 @@ static void auth_accept_responder(struct ikev2_turn *t, struct ikev2_ike *ike,
     }
     ikev2_mobile_read_auth(sa, m);
     establish(t, peer_id);
+    if (sa->state == IKEV2_STATE_OVER) {
+        return;
+    }
+    ikev2_reauthenticate_read(t, m);
     if (h->child != NULL) {
         first = h->child->policy;
         auth_take_child(t, ike, m);
@@ -723,6 +728,10 @@ static void auth_respond(struct ikev2_turn *t)
     bool initial_contact = ikev2_message_notify(m, IKEV2_INITIAL_CONTACT) != NULL;
 
     establish(t, &h->peer_id);
+    if (sa->state == IKEV2_STATE_OVER) {
+        return;
+    }
+    ikev2_reauthenticate_out(sa->policy, &o);
     if (initial_contact) {
         ikev2_act(t, IKEV2_TELL_INITIAL_CONTACT);
     }

@@ -207,6 +207,7 @@ void ikev2_informational_request(struct ikev2_turn *t, struct ikev2_ike *ike,
     if (!ikev2_send_response(t, ike, &o)) {
         return;
     }
+    ikev2_reauthenticate_read(t, m);
     if (deleted.whole) {
         ikev2_rekey_deleted(t, ike);
     } else if (refused != NULL) {

@@ -19,6 +19,7 @@
  *     create.c         CREATE_CHILD_SA for children
  *     rekey.c          CREATE_CHILD_SA for IKE SAs: which of them is the current one
  *     informational.c  INFORMATIONAL
+ *     reauthenticate.c when both sides are to prove themselves anew
  *     extra.c          what only some features keep with a machine
  *     mobile.c         MOBIKE: other addresses for what is there
  *     failure.c        what is said when something goes wrong
@@ -580,9 +581,10 @@ struct ikev2_handshake {
  * of its own, zero means that it keeps nothing, and what it points to goes in ikev2_extra_end(). */
 struct ikev2_extra {
     /* Authentication anew (RFC 7296 2.8.3, RFC 4478). */
-    uint64_t reauthenticate_ms; /* when we begin it; 0 never */
     /* MOBIKE (RFC 4555). */
     struct ikev2_mobility *mobility; /* NULL: nobody moves, and the peer has one address */
+    uint64_t reauthenticate_ms; /* when it is begun; 0 never */
+    uint64_t proven_until_ms; /* then it is over; 0 never */
 };
 
 struct ikev2_pending {
@@ -703,6 +705,16 @@ void ikev2_auth_response(struct ikev2_turn *t, struct ikev2_ike *ike,
                          const struct ikev2_message *m);
 void ikev2_auth_answer_peer(struct ikev2_turn *t, const struct ikev2_policy *policy);
 void ikev2_auth_answer_proof(struct ikev2_turn *t, struct ikev2_proof *proof);
+
+/* ---- authentication anew ---- */
+
+/* Both sides are authenticated. */
+void ikev2_reauthenticate_plan(struct ikev2_turn *t);
+/* AUTH_LIFETIME, as the policy says. */
+void ikev2_reauthenticate_out(const struct ikev2_policy *policy, struct ikev2_outgoing *o);
+void ikev2_reauthenticate_read(struct ikev2_turn *t, const struct ikev2_message *m);
+void ikev2_reauthenticate_time(struct ikev2_turn *t);
+uint64_t ikev2_reauthenticate_deadline_ms(const struct ikev2_sa *sa);
 
 /* ---- certificates ---- */
 

@@ -579,6 +579,9 @@ void ikev2_sa_get_info(const struct ikev2_sa *sa, struct ikev2_sa_info *out)
     out->initiator = sa->initiator;
     out->state = state_name(sa);
     out->rekey_ms = NEVER_MS;
+    out->reauthenticate_ms = sa->extra != NULL && sa->extra->reauthenticate_ms != 0
+                                 ? sa->extra->reauthenticate_ms
+                                 : NEVER_MS;
     if (sa->current != NULL) {
         out->spi_i = sa->current->spi_i;
         out->spi_r = sa->current->spi_r;

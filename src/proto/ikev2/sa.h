@@ -84,6 +84,8 @@ struct ikev2_policy {
     const struct ikev2_certificates *certificates; /* NULL: both sides have the shared key; else it
                                                       is not used */
     uint64_t ike_lifetime_ms; /* rekeyed before this, with jitter; NEVER_MS never */
+    uint64_t reauthenticate_ms; /* both sides prove themselves anew before this, by another IKE SA;
+                                   0 never */
     uint64_t liveness_ms; /* silence after which the peer is asked; NEVER_MS off */
     uint64_t retransmit_first_ms; /* then grows by 1.8 up to retransmit_max_ms */
     uint64_t retransmit_max_ms;
@@ -133,6 +135,8 @@ enum ikev2_action_kind {
     IKEV2_TELL_SPI_REMOVED,
     IKEV2_TELL_ESTABLISHED, /* both sides are authenticated */
     IKEV2_TELL_REKEYED, /* the IKE SA was replaced: spi_i, spi_r, suite are the new ones */
+    IKEV2_TELL_REAUTHENTICATE, /* another IKE SA with this peer is to be begun now, and this one to
+                                  be closed when that one is there */
     IKEV2_TELL_INITIAL_CONTACT, /* the authenticated peer has no other SA with us */
     IKEV2_TELL_MOVED, /* either side has another address or port (NAT, MOBIKE): moved */
     IKEV2_CHILD_INSTALL, /* child: inbound at once; outbound is made but not used before
@@ -228,6 +232,7 @@ enum ikev2_failure_reason {
     IKEV2_FAIL_PEER_ERROR, /* another error notify, see notify */
     IKEV2_FAIL_PEER_DELETED,
     IKEV2_FAIL_PEER_DEAD, /* established, and then liveness unanswered */
+    IKEV2_FAIL_NOT_PROVEN_AGAIN, /* established, and then nobody authenticated anew in time */
     IKEV2_FAIL_ORDERED, /* we were told to close */
     IKEV2_FAIL_HALF_OPEN_TIMEOUT,
     IKEV2_FAIL_REPLACED, /* by INITIAL_CONTACT or another SA with the same peer */
@@ -428,6 +433,7 @@ struct ikev2_sa_info {
     bool mobile_initiator; /* and we decide when: we began the first IKE SA */
     struct ike_identity peer_id;
     uint64_t rekey_ms;
+    uint64_t reauthenticate_ms; /* NEVER_MS: never, or begun already */
     unsigned child_count;
     unsigned retransmissions; /* of the open request */
     uint8_t open_exchange; /* 0 when no request of ours is open */
