@@ -296,6 +296,7 @@ static const struct {
     {"dpd 30", "9:5", "30 is a number without a unit"},
     {"dpd 5y", "9:5", "the units are ms, s, m, h, d and w"},
     {"reauthenticate 1s", "9:16", "from 10s to 30d"},
+    {"resume 2d", "9:8", "from 10s to 1d"},
     {"reauthenticate often", "9:16", "often is not a time"},
     {"dpd never", "9:5", "never is not a time"},
     {"encapsulate alwyas", "9:13", "did you mean 'always' ?"},

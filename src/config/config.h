@@ -92,6 +92,8 @@ struct config_carriage {
 #define CONFIG_TRUSTS_MAX 8
 #define CONFIG_REVOCATION_URLS_MAX 4
 /* What a list of revoked certificates must say about the peer's. */
+enum config_resume_key { CONFIG_RESUME_KEY_MEMORY, CONFIG_RESUME_KEY_DISK };
+
 enum config_revocation {
     CONFIG_REVOCATION_NORMAL, /* not that it is revoked */
     CONFIG_REVOCATION_STRICT, /* that it is not */
@@ -146,6 +148,8 @@ struct config_site {
     uint64_t lifetime_bytes, lifetime_packets; /* 0: none */
     uint64_t dpd_ms; /* NEVER_MS: off */
     uint64_t reauthenticate_ms; /* NEVER_MS: off */
+    bool childless;
+    uint64_t resume_ms; /* NEVER_MS: off */
     enum config_encapsulate encapsulate;
     enum config_start start;
     uint32_t replay_window;
@@ -251,6 +255,7 @@ struct config {
     bool keep_keys; /* for captures that are to be read elsewhere */
     const char *device; /* name of the TUN device, sekisho0 */
     uint32_t workers; /* threads for packets; 0: by the processors */
+    enum config_resume_key resume_key;
     uint32_t cookie_threshold; /* half-open SAs from which cookies are wanted */
     uint32_t half_open_max;
     const struct config_site *const *by_name; /* the sites in the order of their names */

@@ -31,6 +31,7 @@ static const char *const guard_words[] = {"auto", "on", "off", NULL};
 static const char *const offload_words[] = {"all", "tun", "udp", "off", NULL};
 static const char *const revocation_words[] = {"normal", "strict", "off", NULL};
 static const char *const children_words[] = {"together", "per-pair", NULL};
+static const char *const resume_key_words[] = {"memory", "disk", NULL};
 static const char *const start_words[] = {"now", "on-traffic", "wait", NULL};
 
 static const struct schema_word schema[] = {
@@ -118,6 +119,20 @@ static const struct schema_word schema[] = {
          "tunnel can overtake each other on their way out, so the peer needs a large replay "
          "window. 'auto': as many as there are processors, at most 4, of which one takes "
          "those from inside. Takes effect after a restart."},
+    {.word = "resume-key",
+     AT_GATEWAY(resume_key),
+     .kind = KIND_CHOICE,
+     .choices = resume_key_words,
+     .least = 1,
+     .most = 1,
+     .arguments = "memory | disk",
+     .standard = "memory",
+     .example = "resume-key disk",
+     .meaning =
+         "Where the key is kept with which tickets (see 'resume') are sealed. 'disk': in the "
+         "daemon's run directory, for its user alone, so that tickets are good after it was killed "
+         "and started again; whoever can read it there can open the tickets of the last day. Takes "
+         "effect after a restart."},
     {.word = "cookie-threshold",
      AT_GATEWAY(cookie_threshold),
      .kind = KIND_NUMBER,
@@ -558,6 +573,37 @@ static const struct schema_word schema[] = {
          "lost. A peer that called us is told so (RFC 4478); what nobody proves again in time is "
          "closed. New keys alone need no such thing: see 'lifetime'. A change counts from the "
          "next negotiation on."},
+    {.word = "resume",
+     .scope = SCOPE_SITE,
+     .effect = EFFECT_NOW,
+     .least = 1,
+     .most = 1,
+     .take = take_resume,
+     .write = write_resume,
+     .arguments = "TIME | off",
+     .standard = "off",
+     .example = "resume 1h",
+     .meaning =
+         "After a break the negotiation goes on where it was, without a key exchange and without "
+         "proofs (RFC 5723), for so long after the last one in full: whoever calls keeps a ticket, "
+         "and whoever is called a key that opens it. Both sides need the line. A ticket is good "
+         "once, and not any more when anything of the site was changed. None are given where "
+         "'reauthenticate' is set, or to certificates that may be revoked ('revocation off' says "
+         "that they may not)."},
+    {.word = "childless",
+     AT_SITE(childless),
+     .kind = KIND_SWITCH,
+     .effect = EFFECT_NOW,
+     .least = 1,
+     .most = 1,
+     .arguments = "on | off",
+     .standard = "off",
+     .example = "childless on",
+     .meaning =
+         "When we call, the first negotiation makes no SA for data, where the peer can do without "
+         "(RFC 6023); the next message makes it, with a key exchange of its own. One round trip "
+         "more, and a peer that refuses our key exchanges for data (pfs) says so at once and not "
+         "when the keys are renewed. A peer that calls us may do either."},
     {.word = "encapsulate",
      AT_SITE(encapsulate),
      .kind = KIND_CHOICE,
@@ -1250,6 +1296,7 @@ void schema_set_defaults_of_site(struct config_site *site)
     site->child_lifetime_ms = DEFAULT_CHILD_LIFETIME_MS;
     site->dpd_ms = DEFAULT_DPD_MS;
     site->reauthenticate_ms = NEVER_MS;
+    site->resume_ms = NEVER_MS;
     site->replay_window = DEFAULT_REPLAY_WINDOW;
     site->fragmentation = true;
     site->fragment_bytes = DEFAULT_FRAGMENT_BYTES;

@@ -144,6 +144,8 @@ void write_fragmentation(const struct schema_word *w, const struct shown *shown)
 
 /* resilience_words.c */
 void take_reauthenticate(struct reading *r, const struct statement *s);
+void take_resume(struct reading *r, const struct statement *s);
+void write_resume(const struct schema_word *w, const struct shown *shown);
 void write_reauthenticate(const struct schema_word *w, const struct shown *shown);
 
 /* carriage_words.c: words that sites and manual blocks share */

@@ -290,6 +290,9 @@ static void change(struct site *site, const struct config *old_config, const str
         certificates_release(site->certificates);
         site->certificates = NULL;
     }
+    if (!same) {
+        resilience_forget_ticket(site);
+    }
     /* The name of a site is a string of its configuration. */
     site->config = c;
     site->name = c->name;

@@ -370,7 +370,12 @@ static void remove_child(struct child *child, uint64_t now_ms)
         use_another(ike->site, child, now_ms);
     }
     if (child->installed) {
-        dataplane_remove(g->dataplane, child->spi_in);
+        const struct child *used = *site_used_of(ike->site, child->part);
+
+        if (used == NULL || used->ike == ike ||
+            !resilience_linger(ike->site, child->spi_in, now_ms)) {
+            dataplane_remove(g->dataplane, child->spi_in);
+        }
     }
     while (*link != child) {
         link = &(*link)->next;

@@ -60,6 +60,7 @@ void dial_done(struct site *site)
 {
     site->dial = DIAL_IDLE;
     site->dialled = NULL;
+    site->try_in_full = false;
     dial_release_slot(site);
 }
 
@@ -106,7 +107,11 @@ void dial_failed(struct site *site)
         return;
     }
     site->dial_question = 0;
-    site->candidate++;
+    if (site->try_in_full) {
+        site->try_in_full = false;
+    } else {
+        site->candidate++;
+    }
     site->dial = DIAL_NEXT;
     site_think_later(site);
 }

@@ -41,6 +41,7 @@ struct gateway *gateway_new(const struct gateway_settings *settings, uint64_t no
     new_table(g, &g->half_open_by_address, 0);
     random_fill(g->random, g->identity_key, sizeof(g->identity_key));
     ikev2_gate_init(&g->gate, g->random, now_ms);
+    ikev2_tickets_init(&g->tickets, settings->ticket_key, g->random, now_ms);
     g->machine_actions = calloc(1, sizeof(*g->machine_actions));
     g->attempts = attempts_new();
     g->drops = drops_new();
@@ -57,6 +58,8 @@ void gateway_free(struct gateway *g)
         return;
     }
     apply_free(g);
+    resilience_linger_end(g, NULL);
+    ikev2_tickets_fini(&g->tickets);
     while (g->routes.count > 0) {
         routes_remove_all(g);
     }
@@ -139,6 +142,9 @@ static void timer_came(struct timer *timer, uint64_t now_ms)
         return;
     case TIMER_PATH:
         path_time(CONTAINER_OF(timer, struct ike, path.timer), now_ms);
+        return;
+    case TIMER_LINGER:
+        resilience_linger_over(timer);
         return;
     }
 }

@@ -20,6 +20,8 @@ struct gateway_settings {
     struct random_source *random; /* borrowed */
     struct log_sink *log; /* borrowed */
     size_t ike_sa_max; /* 0: 100,000 */
+    struct slice
+        ticket_key; /* what gateway_ticket_key() of an earlier one gave; empty: a new one */
 };
 
 enum gateway_action_kind {
@@ -99,7 +101,11 @@ struct gateway_action {
     };
 };
 
+#define GATEWAY_TICKET_KEY_BYTES 40
+
 MUST_USE struct gateway *gateway_new(const struct gateway_settings *settings, uint64_t now_ms);
+/* With which tickets of session resumption are sealed (RFC 5723): for a gateway after this one. */
+void gateway_ticket_key(const struct gateway *gateway, uint8_t out[GATEWAY_TICKET_KEY_BYTES]);
 /* Closes nothing on the wire: see gateway_shutdown(). */
 void gateway_free(struct gateway *gateway);
 

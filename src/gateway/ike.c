@@ -304,6 +304,8 @@ static void established(struct ike *ike, const struct ikev2_action *action, uint
     admission_end(ike);
     *(ike->initiator ? &g->initiated_ok : &g->answered_ok) += 1;
     ike_keep_alive(ike, now_ms);
+    ike->resuming = action->established.resumed;
+    g->resumed += action->established.resumed;
     assert(ike->site != NULL);
     hosts_established(ike);
     site_established(ike, now_ms);
@@ -373,6 +375,9 @@ static void carry_out(struct ike *ike, const struct ikev2_action *action, struct
     case IKEV2_TELL_REKEYED:
         remember_agreed(ike, action);
         g->ike_rekeys++;
+        break;
+    case IKEV2_TELL_TICKET:
+        resilience_keep_ticket(ike, action->ticket.session, action->ticket.bytes);
         break;
     case IKEV2_TELL_REAUTHENTICATE:
         resilience_reauthenticate(ike, now_ms);
@@ -519,6 +524,7 @@ struct ike *ike_dial(struct site *site, const struct endpoint *local, const stru
     }
     g->initiated++;
     site->dialled = ike;
+    resilience_resume(ike, now_ms);
     ikev2_sa_start(ike->machine, now_ms, fresh_actions(ike));
     return settle(ike, now_ms) && start_populated(ike, now_ms) ? ike : NULL;
 }
@@ -675,6 +681,10 @@ static void answer_peer(struct ike *ike, uint64_t now_ms)
         terms_release(ike->terms);
         ike->terms = terms_hold(site->terms);
         policy = &ike->terms->policy;
+        ikev2_sa_set_fingerprint(ike->machine, resilience_fingerprint(site));
+        if (site->used != NULL) {
+            ikev2_sa_set_beside(ike->machine);
+        }
     }
     uint32_t question = ike->peer_question;
 

@@ -77,6 +77,7 @@ enum timer_kind {
     TIMER_IKE,
     TIMER_KEEPALIVE,
     TIMER_PATH,
+    TIMER_LINGER,
 };
 
 struct timer {
@@ -217,7 +218,7 @@ struct ike {
     struct endpoint local, peer;
     uint64_t init_spi; /* of a responder: the initiator's, under which its IKE_SA_INIT is found */
     struct endpoint init_peer; /* and where that one is counted as half-open */
-    bool initiator, established, half_open, superseded, heard;
+    bool initiator, established, half_open, superseded, heard, resuming;
     uint32_t peer_question; /* open ASK_PEER, 0 none */
     struct ike_identity *said; /* what the peer says to be; on the heap until it is established */
     uint64_t created_ms, established_ms, heard_ms, sent_ms, hinted_ms;
@@ -260,6 +261,8 @@ struct selectors {
 };
 
 struct hosts;
+struct kept_ticket;
+struct linger;
 
 struct site {
     struct gateway *gateway;
@@ -316,11 +319,13 @@ struct site {
                                     that is there */
     struct child **used_more; /* of the parts behind the first two; NULL: there were never more */
     struct hosts *hosts; /* transport mode */
+    struct kept_ticket *ticket; /* NULL: none */
     uint64_t duplicates_ms; /* when it is decided which IKE SA stays */
     uint64_t supersede_ms; /* when superseded ones are closed, whatever happens */
     uint64_t silence_look_ms, silence_ask_ms, silence_wait_ms;
     bool
         child_lost; /* the last child was closed, and not by us: looked at when the event is over */
+    bool try_in_full; /* the same address again, without a ticket */
     bool silent; /* the peer does not answer our open request */
 
     /* For people. */
@@ -402,6 +407,8 @@ struct gateway {
     struct responder_terms *responder_terms;
     struct shared_proposals *proposals;
     struct ikev2_gate gate;
+    struct ikev2_tickets tickets;
+    struct linger *lingering;
     struct ikev2_actions *machine_actions;
     struct ike *ike_todo;
     struct site *site_todo;
@@ -421,6 +428,7 @@ struct gateway {
     uint64_t trace_number;
 
     uint64_t initiated, initiated_ok, initiated_failed, answered, answered_ok, answered_failed;
+    uint64_t resumed;
     uint64_t ike_rekeys, child_rekeys, cookies_sent, messages_in, messages_out;
     uint64_t refused_full, refused_busy;
     uint64_t gone_in_bytes, gone_in_packets, gone_out_bytes, gone_out_packets;
@@ -640,6 +648,21 @@ void ike_free(struct ike *ike);
 /* ---- resilience.c ---- */
 /* Another IKE SA with the same peer is to follow this one without a gap. */
 void resilience_reauthenticate(struct ike *ike, uint64_t now_ms);
+/* Another IKE SA carries the traffic: what is still on its way through this SA is let in. False: it
+ * is not kept. */
+MUST_USE bool resilience_linger(struct site *site, uint32_t spi_in, uint64_t now_ms);
+void resilience_linger_over(struct timer *timer);
+/* NULL: of all sites. */
+void resilience_linger_end(struct gateway *g, const struct site *site);
+/* Tickets of RFC 5723. */
+void resilience_keep_ticket(struct ike *ike, const struct ikev2_session *session,
+                            struct slice bytes);
+void resilience_forget_ticket(struct site *site);
+/* Before the machine starts: with the site's ticket, which is gone then, if it has a good one. */
+void resilience_resume(struct ike *ike, uint64_t now_ms);
+uint64_t resilience_fingerprint(const struct site *site);
+/* For how long tickets of this site are good; 0: there are none. */
+uint32_t resilience_ticket_s(const struct site *site);
 
 /* ---- children.c ---- */
 void children_install(struct ike *ike, const struct ikev2_child_info *info, uint64_t now_ms);

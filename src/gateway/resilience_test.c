@@ -93,3 +93,78 @@ TEST(a_proof_that_is_not_renewed_ends_the_tunnel)
     CHECK(!gateway_pair_passes(&pair, 0));
     gateway_pair_close(&pair);
 }
+
+TEST(without_a_child_in_the_first_negotiation_one_side_asks_for_it)
+{
+    for (unsigned who = 0; who < 2; who++) {
+        start(310 + who, who == 0 ? "childless on" : "start wait\n childless on",
+              who == 0 ? "start wait" : "");
+        CHECK(gateway_pair_passes(&pair, 0));
+        gateway_pair_run(&pair, 10000);
+        check_one();
+        gateway_pair_close(&pair);
+    }
+    start(315, "childless on", "childless on");
+    gateway_pair_run(&pair, 60000);
+    check_one();
+    pass_for(5);
+    gateway_pair_close(&pair);
+}
+
+static void crash_with_key(unsigned node, bool keeps)
+{
+    struct gateway_pair_node *n = &pair.nodes[node];
+
+    gateway_ticket_key(n->gateway, n->ticket_key);
+    n->keeps_ticket_key = keeps;
+    gateway_pair_crash(&pair, node);
+    gateway_pair_start(&pair, node);
+}
+
+TEST(after_a_crash_of_the_answering_side_a_ticket_brings_the_tunnel_back)
+{
+    for (unsigned keeps = 0; keeps < 2; keeps++) {
+        start(320 + keeps, "resume 1h", "start wait\n resume 1h");
+        gateway_pair_run(&pair, 2000);
+        unsigned before = pair.nodes[0].key_exchanges;
+        struct gateway *g = pair.nodes[0].gateway;
+
+        crash_with_key(1, keeps == 1);
+        for (unsigned i = 0; i < 150 && !gateway_pair_passes(&pair, 0); i++) {
+            gateway_pair_run(&pair, 100);
+        }
+        CHECK(gateway_pair_passes(&pair, 0));
+        CHECK_EQUAL(g->resumed, keeps);
+        CHECK((pair.nodes[0].key_exchanges == before) == (keeps == 1));
+        /* The next one goes on from there. */
+        if (keeps == 1) {
+            crash_with_key(1, true);
+            for (unsigned i = 0; i < 150 && !gateway_pair_passes(&pair, 0); i++) {
+                gateway_pair_run(&pair, 100);
+            }
+            CHECK_EQUAL(g->resumed, 2);
+        }
+        gateway_pair_close(&pair);
+    }
+}
+
+TEST(a_ticket_is_not_good_for_a_changed_site_or_key)
+{
+    for (unsigned what = 0; what < 2; what++) {
+        start(330 + what, "resume 1h", "start wait\n resume 1h");
+        gateway_pair_run(&pair, 2000);
+        if (what == 0) {
+            gateway_pair_write_config(&pair, 1, "start wait\n resume 1h\n dpd 47s");
+        } else {
+            pair.nodes[0].secret = pair.nodes[1].secret = "another key that is long enough";
+            gateway_pair_reload(&pair, 0);
+        }
+        crash_with_key(1, true);
+        for (unsigned i = 0; i < 300 && !gateway_pair_passes(&pair, 0); i++) {
+            gateway_pair_run(&pair, 100);
+        }
+        CHECK(gateway_pair_passes(&pair, 0));
+        CHECK_EQUAL(pair.nodes[0].gateway->resumed, 0);
+        gateway_pair_close(&pair);
+    }
+}

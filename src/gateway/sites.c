@@ -62,6 +62,7 @@ void site_free(struct site *site)
     while (site->ikes != NULL) {
         ike_free(site->ikes);
     }
+    resilience_linger_end(g, site);
     dial_cancel(site);
     forget_todo(site);
     hosts_free(site);
@@ -77,6 +78,7 @@ void site_free(struct site *site)
     terms_release(site->terms);
     policies_free_selectors(&site->selectors);
     free(site->used_more);
+    resilience_forget_ticket(site);
     free(site->expected);
     free(site->trouble);
     free(site->route_trouble);
@@ -345,16 +347,17 @@ void site_established(struct ike *ike, uint64_t now_ms)
     site->last_peer = ike->peer;
     site->child_backoff_ms = 0;
     site->own_refused_ms = 0;
-    /* Whoever began asks for all parts by himself. */
-    site->child_try_ms =
-        now_ms + (ike->initiator || site->selectors.parts == 1 ? 0 : 2 * BACKOFF_FIRST_MS);
+    /* Whoever began asks for all parts by himself, and for the first one too where IKE_AUTH made
+     * none (RFC 6023). */
+    site->child_try_ms = now_ms + (ike->initiator ? 0 : 2 * BACKOFF_FIRST_MS);
     site->reached = REASON_CHECK_NETWORKS;
     /* He speaks: the next silence is another one. */
     silence_begin(site, now_ms);
     suite_title(&ike->suite, suite, sizeof(suite));
     if (site_may_say(site, now_ms)) {
-        log_line(site->gateway->log, LOG_LEVEL_INFO, site->name, "IKE SA established with %s: %s%s",
-                 endpoint_format(&ike->peer, peer), suite,
+        log_line(site->gateway->log, LOG_LEVEL_INFO, site->name,
+                 "IKE SA established with %s: %s%s%s", endpoint_format(&ike->peer, peer), suite,
+                 ike->resuming ? ", resumed by a ticket" : "",
                  ike->nat_local || ike->nat_peer ? ", a NAT is between" : "");
     }
     if (site->dialled == ike) {
@@ -396,7 +399,7 @@ void site_ike_ended(struct ike *ike, const struct ikev2_failure *failure, uint64
         /* Somebody may just have changed the key. */
         site->secret_stale = true;
     }
-    if (by_us || ike->superseded) {
+    if (by_us || ike->superseded || (ike->resuming && !ike->established)) {
         return;
     }
     if (!ike->established) {
@@ -787,6 +790,8 @@ enum reason site_reason_of_failure(const struct ike *ike, const struct ikev2_fai
         return REASON_PEER_DELETED;
     case IKEV2_FAIL_PEER_DEAD:
         return REASON_PEER_DEAD;
+    case IKEV2_FAIL_NOT_RESUMED:
+        return REASON_AUTH_REFUSED;
     case IKEV2_FAIL_NOT_PROVEN_AGAIN:
         return REASON_NOT_PROVEN_AGAIN;
     case IKEV2_FAIL_ORDERED:

@@ -124,7 +124,8 @@ static bool fill(struct terms *t, const struct gateway *g, const struct site *si
     t->policy.post_quantum_required = c->post_quantum == CONFIG_POST_QUANTUM_REQUIRED;
     t->policy.strict_id_types = c->strict_identity;
     t->policy.ike_lifetime_ms = c->ike_lifetime_ms;
-    t->policy.reauthenticate_ms = c->reauthenticate_ms == NEVER_MS ? 0 : c->reauthenticate_ms;
+    t->policy.reauthenticate_s =
+        c->reauthenticate_ms == NEVER_MS ? 0 : (uint32_t)(c->reauthenticate_ms / 1000);
     t->policy.liveness_ms = c->dpd_ms;
     t->policy.retransmit_first_ms = RETRANSMIT_FIRST_MS;
     t->policy.retransmit_max_ms = RETRANSMIT_MAX_MS;
@@ -137,8 +138,10 @@ static bool fill(struct terms *t, const struct gateway *g, const struct site *si
     t->policy.addresses = &g->announced;
     t->policy.fragmentation = c->fragmentation;
     t->policy.fragment_bytes = c->fragment_bytes;
+    t->policy.childless = c->childless;
+    t->policy.resume_s = resilience_ticket_s(site);
     t->policy.children = t->children;
-    t->policy.child_count = s->parts;
+    t->policy.child_count = (uint32_t)s->parts;
     return true;
 }
 
@@ -363,6 +366,9 @@ static bool fill_responder(struct responder_terms *t, struct site *const *sites,
             continue;
         }
         t->policy.certificates = t->policy.certificates || certificates_are_wanted(c);
+        if (resilience_ticket_s(sites[i]) != 0) {
+            t->policy.tickets = &sites[i]->gateway->tickets;
+        }
         if (c->ike != newest && !is_known(t, c->ike) && !add_list(t, c->ike, &capacity)) {
             return false;
         }

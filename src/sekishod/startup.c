@@ -4,10 +4,12 @@
 #include "host/clock.h"
 #include "host/confine.h"
 #include "host/entropy.h"
+#include "host/files.h"
 #include "host/guard.h"
 #include "host/privileges.h"
 #include "host/processors.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -140,7 +142,38 @@ static bool open_sockets(struct daemon *daemon, const struct config *config, cha
     return true;
 }
 
-static bool make_rooms(struct daemon *daemon, char *why, size_t why_bytes)
+/* ---- the key of tickets (RFC 5723) ---- */
+
+static void ticket_key_path(const struct daemon *daemon, char *out, size_t bytes)
+{
+    snprintf(out, bytes, "%s/resume.key", daemon->options.run_directory);
+}
+
+/* NULL: there is none yet. */
+static char *read_ticket_key(const struct daemon *daemon, size_t *length)
+{
+    char path[PATH_MAX], why[160];
+
+    ticket_key_path(daemon, path, sizeof(path));
+    return files_read_private(path, length, why, sizeof(why));
+}
+
+static void write_ticket_key(const struct daemon *daemon)
+{
+    uint8_t key[GATEWAY_TICKET_KEY_BYTES];
+    char path[PATH_MAX], why[160];
+
+    ticket_key_path(daemon, path, sizeof(path));
+    gateway_ticket_key(daemon->gateway, key);
+    if (!files_write(path, SLICE_OF(key), 0600, why, sizeof(why))) {
+        log_line(daemon->log, LOG_LEVEL_WARNING, "resume-key",
+                 "the key of tickets stays in memory alone: %s", why);
+    }
+    wipe(key, sizeof(key));
+}
+
+static bool make_rooms(struct daemon *daemon, const struct config *config, char *why,
+                       size_t why_bytes)
 {
     struct dataplane_settings plane = {.worker_count = (uint32_t)daemon->workers_wanted,
                                        .sealer_count = (uint32_t)daemon->sealers,
@@ -155,9 +188,22 @@ static bool make_rooms(struct daemon *daemon, char *why, size_t why_bytes)
     }
     struct gateway_settings gateway = {
         .dataplane = daemon->dataplane, .random = &daemon->random, .log = daemon->log};
+    size_t length = 0;
+    char *key =
+        config->resume_key == CONFIG_RESUME_KEY_DISK ? read_ticket_key(daemon, &length) : NULL;
+
+    if (key != NULL) {
+        gateway.ticket_key = (struct slice){(const uint8_t *)key, length};
+    }
     daemon->gateway = gateway_new(&gateway, clock_now_ms());
+    if (key != NULL) {
+        wipe(key, length);
+        free(key);
+    }
     if (daemon->gateway == NULL) {
         snprintf(why, why_bytes, "no memory for the gateway");
+    } else if (config->resume_key == CONFIG_RESUME_KEY_DISK) {
+        write_ticket_key(daemon);
     }
     return daemon->gateway != NULL;
 }
@@ -259,7 +305,7 @@ bool daemon_start(struct daemon *daemon, const struct config *config, char *why,
     return start_loop(daemon, why, why_bytes) && open_device(daemon, config, why, why_bytes) &&
            open_sockets(daemon, config, why, why_bytes) && find_offloads(daemon) &&
            privileges_drop(why, why_bytes) && confine(daemon) &&
-           make_rooms(daemon, why, why_bytes) && start_threads(daemon, why, why_bytes);
+           make_rooms(daemon, config, why, why_bytes) && start_threads(daemon, why, why_bytes);
 }
 
 void daemon_stop(struct daemon *daemon)

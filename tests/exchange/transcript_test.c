@@ -6,7 +6,9 @@ static struct world w;
 
 #define NATD "N(NAT_DETECTION_SOURCE_IP), N(NAT_DETECTION_DESTINATION_IP)"
 #define INIT_REQUEST "SAi1, KEi, Ni, " NATD ", N(IKEV2_FRAGMENTATION_SUPPORTED), V"
-#define INIT_RESPONSE "HDR, SAr1, KEr, Nr, " NATD ", N(IKEV2_FRAGMENTATION_SUPPORTED)"
+#define INIT_RESPONSE                                                                              \
+    "HDR, SAr1, KEr, Nr, " NATD                                                                    \
+    ", N(IKEV2_FRAGMENTATION_SUPPORTED), N(CHILDLESS_IKEV2_SUPPORTED)"
 
 /* 1.2 */
 TEST(ike_sa_init_and_ike_auth)
@@ -20,6 +22,27 @@ TEST(ike_sa_init_and_ike_auth)
     CHECK_EQUAL(w.side[A].established, 0);
     world_expect(&w, B, "HDR, SK {IDr, AUTH, SAr2, TSi, TSr}");
     CHECK_EQUAL(w.side[A].established, 1);
+    CHECK_EQUAL(w.flight_count, 0);
+    world_settle(&w);
+    world_check_settled(&w, 1);
+    world_fini(&w);
+}
+
+/* RFC 6023 3 */
+TEST(an_ike_sa_is_made_without_a_child_and_the_child_has_keys_of_its_own)
+{
+    world_init(&w, 60);
+    w.side[A].policy.childless = true;
+    world_start(&w);
+    world_expect(&w, A, "HDR, " INIT_REQUEST);
+    world_expect(&w, B, INIT_RESPONSE);
+    world_expect(&w, A, "HDR, SK {IDi, IDr, AUTH}");
+    CHECK_EQUAL(w.side[B].established, 1);
+    world_expect(&w, B, "HDR, SK {IDr, AUTH}");
+    CHECK_EQUAL(w.side[A].established, 1);
+    CHECK_EQUAL(w.side[A].installs + w.side[B].installs, 0);
+    world_expect(&w, A, "HDR, SK {SA, Ni, KEi, TSi, TSr}");
+    world_expect(&w, B, "HDR, SK {SA, Nr, KEr, TSi, TSr}");
     CHECK_EQUAL(w.flight_count, 0);
     world_settle(&w);
     world_check_settled(&w, 1);

@@ -414,6 +414,7 @@ static bool side_acts(struct world *w, struct side *s, const struct ikev2_action
     case IKEV2_TELL_REKEYED:
         s->rekeyed++;
         return true;
+    case IKEV2_TELL_TICKET:
     case IKEV2_TELL_REAUTHENTICATE:
         return true; /* the gateway's business */
     case IKEV2_TELL_INITIAL_CONTACT:

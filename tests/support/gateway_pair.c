@@ -538,6 +538,9 @@ void gateway_pair_start(struct gateway_pair *p, unsigned node)
     struct gateway_settings settings = {
         .dataplane = n->dataplane, .random = &n->random, .log = &n->log};
 
+    if (n->keeps_ticket_key) {
+        settings.ticket_key = SLICE_OF(n->ticket_key);
+    }
     n->gateway = gateway_new(&settings, p->now_ms);
     need(n->gateway != NULL, "no gateway");
     n->route_count = 0;

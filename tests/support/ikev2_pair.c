@@ -179,6 +179,7 @@ void ikev2_pair_free(struct ikev2_pair *pair)
     }
     for (unsigned i = 0; i < 2; i++) {
         asks_drop(&pair->side[i]);
+        ikev2_session_fini(&pair->side[i].session);
         ikev2_sa_free(pair->side[i].sa);
         secret_wipe(&pair->side[i].policy.shared_key);
     }
@@ -414,6 +415,14 @@ static bool take_action(struct ikev2_pair *pair, unsigned side, const struct ike
         s->rekeyed++;
         take_established(s, a);
         return false;
+    case IKEV2_TELL_TICKET:
+        ikev2_session_fini(&s->session);
+        if (!ikev2_session_copy(&s->session, a->ticket.session)) {
+            abort();
+        }
+        s->ticket_bytes = a->ticket.bytes.length;
+        memcpy(s->ticket, a->ticket.bytes.data, a->ticket.bytes.length);
+        return false;
     case IKEV2_TELL_REAUTHENTICATE:
         s->reauthenticate++;
         return false;
@@ -505,6 +514,7 @@ static void answer(struct ikev2_pair *pair, unsigned side, bool ok)
         bool known = ok && !s->answers_nobody &&
                      ike_identity_matches(&s->policy.peer_id, &ask.peer_id, false);
 
+        ikev2_sa_set_fingerprint(s->sa, s->fingerprint);
         ikev2_sa_answer_peer(s->sa, ask.id, known ? &s->policy : NULL, pair->now_ms, pair->actions);
         return;
     }
@@ -554,6 +564,10 @@ void ikev2_pair_start(struct ikev2_pair *pair, unsigned side)
     }
     s->sa = ikev2_sa_new_initiator(&s->policy, &local, &peer, &s->random);
     assert(s->sa != NULL);
+    if (s->resumes &&
+        !ikev2_sa_resume(s->sa, &s->session, (struct slice){s->ticket, s->ticket_bytes})) {
+        abort();
+    }
     ikev2_sa_start(s->sa, pair->now_ms, pair->actions);
     settle(pair, side);
 }

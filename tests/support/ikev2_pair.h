@@ -80,6 +80,12 @@ struct pair_side {
     unsigned established, rekeyed, failed, closed, child_failed, initial_contact, moved, traces;
     unsigned sends, retraced;
     unsigned reauthenticate;
+    struct ikev2_tickets tickets; /* responder.tickets points here where the test wants it */
+    struct ikev2_session session; /* of the newest ticket, for whom it was given */
+    size_t ticket_bytes;
+    uint8_t ticket[IKEV2_TICKET_BYTES_MAX];
+    uint64_t fingerprint; /* of what is configured about the other */
+    bool resumes; /* the next IKE SA that this side begins does so with the ticket */
     unsigned probes; /* PROBE_DONE; what the newest said: */
     uint16_t probe_bytes;
     bool probe_passed;

@@ -73,7 +73,8 @@ static bool peer_auth_is_right(struct ikev2_sa *sa, const struct secret *shared_
 static bool own_proof_is_ready(struct ikev2_turn *t, const struct ikev2_policy *policy)
 {
     struct ikev2_auth_octets octets;
-    if (policy->certificates == NULL || t->sa->handshake->own_auth.length > 0) {
+    if (policy->certificates == NULL || t->sa->handshake->own_auth.length > 0 ||
+        t->sa->handshake->resume != NULL) {
         return true;
     }
     uint8_t int_auth[IKEV2_INT_AUTH_BYTES_MAX];
@@ -94,6 +95,12 @@ static bool out_own_auth(struct ikev2_sa *sa, const struct ikev2_policy *policy,
     uint8_t auth[PRF_OUTPUT_BYTES_MAX];
     size_t length;
 
+    if (h->resume != NULL) {
+        struct ikev2_auth_octets octets;
+        uint8_t int_auth[IKEV2_INT_AUTH_BYTES_MAX];
+
+        return own_octets(sa, policy, int_auth, &octets) && ikev2_resume_own_auth(sa, &octets, o);
+    }
     if (policy->certificates != NULL) {
         ikev2_out_auth(o, h->own_method, h->own_auth);
         return h->own_auth.length > 0;
@@ -149,7 +156,9 @@ static void establish(struct ikev2_turn *t, const struct ike_identity *peer_id)
     sa->state = IKEV2_STATE_UP;
     sa->established = true;
     /* RFC 7296 2.18: keys of later rekeyings have those before in them. */
-    sa->post_quantum = ikev2_intermediate_post_quantum(sa->handshake);
+    sa->post_quantum = sa->handshake->resume != NULL
+                           ? sa->handshake->resume->session.post_quantum
+                           : ikev2_intermediate_post_quantum(sa->handshake);
     sa->heard_ms = t->now_ms;
     ike->phase = IKEV2_IKE_LIVE;
     ikev2_ike_is_known(ike);
@@ -164,6 +173,7 @@ static void establish(struct ikev2_turn *t, const struct ike_identity *peer_id)
     action->established.nat_local = sa->nat_local;
     action->established.nat_peer = sa->nat_peer;
     action->established.initiator = sa->initiator;
+    action->established.resumed = sa->handshake->resume != NULL;
     ikev2_reauthenticate_plan(t);
 }
 
@@ -193,6 +203,10 @@ void ikev2_auth_begin(struct ikev2_turn *t)
     struct ikev2_packet packet = {0};
 
     sa->state = IKEV2_STATE_AUTH;
+    if (sa->policy->childless && h->peer_childless) {
+        ikev2_auth_continue(t, true);
+        return;
+    }
     /* What waits for a packet already is the most urgent, and his selectors lead (RFC 7296 2.9). */
     for (size_t i = 0; i < sa->pending_count; i++) {
         if (ikev2_packet_is_set(&sa->pending[i].packet)) {
@@ -232,14 +246,17 @@ static void auth_send(struct ikev2_turn *t)
     h->auth_message_id = sa->current->request_id;
     ikev2_out_begin(&o);
     ikev2_out_id(&o, IKEV2_IDI, &policy->local_id);
-    if (policy->certificates != NULL) {
+    if (policy->certificates != NULL && h->resume == NULL) {
         ikev2_certify_out_certificates(&o, policy->certificates);
     }
     if (policy->initial_contact) {
         ikev2_out_notify(&o, IKEV2_INITIAL_CONTACT, (struct slice){NULL, 0});
     }
-    if (policy->certificates != NULL) {
+    if (policy->certificates != NULL && h->resume == NULL) {
         ikev2_certify_out_request(&o, policy->certificates);
+    }
+    if (policy->resume_s != 0) {
+        ikev2_out_notify(&o, IKEV2_TICKET_REQUEST, (struct slice){NULL, 0});
     }
     if (policy->peer_id.type != 0) {
         ikev2_out_id(&o, IKEV2_IDR, &policy->peer_id);
@@ -281,7 +298,10 @@ static void auth_refused(struct ikev2_turn *t, const struct ikev2_message *m)
     if (error->type == IKEV2_AUTHENTICATION_FAILED) {
         struct ikev2_failure failure;
 
-        ikev2_failure_set(&failure, IKEV2_FAIL_AUTH_REFUSED, IKEV2_IKE_AUTH, error->type, "");
+        ikev2_failure_set(&failure,
+                          t->sa->handshake->resume != NULL ? IKEV2_FAIL_NOT_RESUMED
+                                                           : IKEV2_FAIL_AUTH_REFUSED,
+                          IKEV2_IKE_AUTH, error->type, "");
         ikev2_failure_identities(&failure, &t->sa->policy->local_id, NULL);
         ikev2_over(t, &failure);
         return;
@@ -313,6 +333,22 @@ static void ask_about_responder(struct ikev2_turn *t, const struct ikev2_message
     }
 }
 
+/* RFC 5723 4.3.3: both sides are those of the IKE SA before, under the same names. */
+static bool resumed_peer_is_right(struct ikev2_sa *sa, struct slice id_whole,
+                                  const struct ikev2_auth_payload *auth,
+                                  const struct ike_identity *said)
+{
+    const struct ike_identity *known = &sa->handshake->resume->session.peer_id;
+    struct ikev2_auth_octets octets;
+    uint8_t int_auth[IKEV2_INT_AUTH_BYTES_MAX];
+
+    return said->type == known->type &&
+           slice_equal((struct slice){said->data, said->length},
+                       (struct slice){known->data, known->length}) &&
+           peer_octets(sa, id_whole, int_auth, &octets) &&
+           ikev2_resume_auth_is_right(sa, &octets, auth);
+}
+
 /* True when the responder is who he must be; else it is over, or that is asked. */
 static bool auth_check_responder(struct ikev2_turn *t, const struct ikev2_message *m,
                                  struct ike_identity *peer_id)
@@ -332,6 +368,15 @@ static bool auth_check_responder(struct ikev2_turn *t, const struct ikev2_messag
     }
     bool by_signature = ikev2_certify_is_signature(auth.method);
 
+    if (sa->handshake->resume != NULL) {
+        if (!resumed_peer_is_right(sa, id.whole, &auth, peer_id)) {
+            ikev2_failure_set(&failure, IKEV2_FAIL_NOT_RESUMED, IKEV2_IKE_AUTH,
+                              IKEV2_AUTHENTICATION_FAILED, "");
+            auth_reject(t, &failure);
+            return false;
+        }
+        return true;
+    }
     if (by_signature != (sa->policy->certificates != NULL) ||
         (!by_signature && auth.method != IKEV2_AUTH_SHARED_KEY)) {
         ikev2_failure_set(&failure, IKEV2_FAIL_AUTH_METHOD, IKEV2_IKE_AUTH, 0,
@@ -406,6 +451,7 @@ static void auth_accept_responder(struct ikev2_turn *t, struct ikev2_ike *ike,
         return;
     }
     ikev2_reauthenticate_read(t, m);
+    ikev2_resume_take_ticket(t, m, peer_id);
     if (h->child != NULL) {
         first = h->child->policy;
         auth_take_child(t, ike, m);
@@ -648,7 +694,17 @@ void ikev2_auth_answer_peer(struct ikev2_turn *t, const struct ikev2_policy *pol
     }
     bool by_signature = ikev2_certify_is_signature(auth.method);
 
-    if (policy != NULL && by_signature != (policy->certificates != NULL)) {
+    if (h->resume != NULL) {
+        struct ikev2_id_payload id;
+
+        if (ikev2_read_id(m->body[IKEV2_IDI], &id) && ikev2_resume_fits(h, policy) &&
+            resumed_peer_is_right(sa, id.whole, &auth, &h->peer_id)) {
+            ikev2_tickets_use(h->tickets, h->resume->session.number);
+            accept_initiator(t, policy, m);
+        } else {
+            refuse_for(t, sa->current, IKEV2_AUTHENTICATION_FAILED, IKEV2_FAIL_NOT_RESUMED, "");
+        }
+    } else if (policy != NULL && by_signature != (policy->certificates != NULL)) {
         refuse_for(t, sa->current, IKEV2_AUTHENTICATION_FAILED, IKEV2_FAIL_AUTH_METHOD,
                    by_signature ? "the peer authenticates by certificate, and a shared key is "
                                   "configured"
@@ -715,7 +771,7 @@ static void auth_respond(struct ikev2_turn *t)
 
     ikev2_out_begin(&o);
     ikev2_out_id(&o, IKEV2_IDR, &sa->policy->local_id);
-    if (sa->policy->certificates != NULL) {
+    if (sa->policy->certificates != NULL && h->resume == NULL) {
         ikev2_certify_out_certificates(&o, sa->policy->certificates);
     }
     if (m == NULL || !out_own_auth(sa, sa->policy, &o)) {
@@ -732,6 +788,7 @@ static void auth_respond(struct ikev2_turn *t)
         return;
     }
     ikev2_reauthenticate_out(sa->policy, &o);
+    ikev2_resume_out_ticket(t, m, &o);
     if (initial_contact) {
         ikev2_act(t, IKEV2_TELL_INITIAL_CONTACT);
     }
@@ -744,7 +801,13 @@ static void auth_respond(struct ikev2_turn *t)
     }
     ikev2_mobile_out_auth(sa, &o);
     if (sa->state != IKEV2_STATE_OVER && ikev2_send_response(t, ike, &o) && child != NULL) {
-        ikev2_child_use(t, child);
+        /* Beside another IKE SA, which carries the traffic: what is sent through this one before
+         * the peer has our answer would be lost. */
+        if (!h->beside) {
+            ikev2_child_use(t, child);
+        } else {
+            child->use_ms = ikev2_after(t->now_ms, IKEV2_FIRST_USE_MS);
+        }
     }
     ikev2_handshake_end(t);
 }

@@ -93,11 +93,13 @@ static bool cookie_is_good(const struct ikev2_gate *gate, struct slice cookie, u
 struct init_request {
     struct slice nonce;
     struct slice cookie; /* empty when there is none */
-    bool has_sa, has_ke;
+    bool has_sa, has_ke, has_ticket;
 };
 
-/* RFC 7296 1.2: SA, KE and Ni, each once; the rest is for the machine to judge. */
-static bool read_init_request(struct reader *r, uint8_t next, struct init_request *out)
+/* RFC 7296 1.2: SA, KE and Ni, each once; RFC 5723 4.3.2: Ni and a ticket. The rest is for the
+ * machine to judge. */
+static bool read_init_request(struct reader *r, uint8_t next, bool resumes,
+                              struct init_request *out)
 {
     struct ikev2_payload payload;
 
@@ -131,6 +133,7 @@ static bool read_init_request(struct reader *r, uint8_t next, struct init_reques
             if (notify.type == IKEV2_COOKIE && notify.data.length <= COOKIE_BYTES_MAX) {
                 out->cookie = notify.data;
             }
+            out->has_ticket = out->has_ticket || notify.type == IKEV2_TICKET_OPAQUE;
             break;
         case IKEV2_SK:
         case IKEV2_SKF:
@@ -139,7 +142,7 @@ static bool read_init_request(struct reader *r, uint8_t next, struct init_reques
             break;
         }
     }
-    return reader_done(r) && out->has_sa && out->has_ke &&
+    return reader_done(r) && (resumes ? out->has_ticket : out->has_sa && out->has_ke) &&
            out->nonce.length >= IKEV2_NONCE_BYTES_MIN && out->nonce.length <= IKEV2_NONCE_BYTES_MAX;
 }
 
@@ -205,7 +208,8 @@ static enum ikev2_gate_verdict admit_init(const struct ikev2_gate *gate,
     }
     if ((header->flags & IKEV2_FLAG_INITIATOR) == 0 || header->message_id != 0 ||
         header->spi_i == 0 || header->spi_r != 0 ||
-        !read_init_request(r, header->next_payload, &request)) {
+        !read_init_request(r, header->next_payload, header->exchange == IKEV2_IKE_SESSION_RESUME,
+                           &request)) {
         return IKEV2_GATE_DROP;
     }
     if (!cookies_wanted ||
@@ -242,7 +246,7 @@ enum ikev2_gate_verdict ikev2_gate_admit(struct ikev2_gate *gate, struct slice m
     if (major < MAJOR_VERSION) {
         return IKEV2_GATE_DROP;
     }
-    if (header.exchange == IKEV2_IKE_SA_INIT) {
+    if (header.exchange == IKEV2_IKE_SA_INIT || header.exchange == IKEV2_IKE_SESSION_RESUME) {
         return admit_init(gate, &header, message, &r, peer, cookies_wanted, reply);
     }
     if (header.spi_i == 0 || header.spi_r == 0 || !take_error_token(gate, now_ms)) {

@@ -74,24 +74,30 @@ static void init_sa_ke_nonce(struct init_message *out, const struct ikev2_sa_pay
 
 /* RFC 7296 2.23. A source hash that fits nothing makes the peer take us for somebody behind a NAT,
  * and encapsulate. */
+void ikev2_init_natd_hashes(struct ikev2_sa *sa, uint64_t spi_i, uint64_t spi_r, bool force,
+                            uint8_t source[NATD_HASH_BYTES], uint8_t destination[NATD_HASH_BYTES])
+{
+    if (force) {
+        random_fill(sa->random, source, NATD_HASH_BYTES);
+    } else {
+        natd_hash(spi_i, spi_r, &sa->local, source);
+    }
+    natd_hash(spi_i, spi_r, &sa->peer, destination);
+}
+
 static void init_natd(struct ikev2_sa *sa, struct init_message *out, uint64_t spi_i, uint64_t spi_r,
                       bool force)
 {
     uint8_t source[NATD_HASH_BYTES];
     uint8_t destination[NATD_HASH_BYTES];
 
-    if (force) {
-        random_fill(sa->random, source, sizeof(source));
-    } else {
-        natd_hash(spi_i, spi_r, &sa->local, source);
-    }
-    natd_hash(spi_i, spi_r, &sa->peer, destination);
+    ikev2_init_natd_hashes(sa, spi_i, spi_r, force, source, destination);
     init_notify(out, IKEV2_NAT_DETECTION_SOURCE_IP, SLICE_OF(source));
     init_notify(out, IKEV2_NAT_DETECTION_DESTINATION_IP, SLICE_OF(destination));
 }
 
-static void init_read_natd(struct natd *natd, const struct ikev2_message *m,
-                           const struct endpoint *local, const struct endpoint *peer)
+void ikev2_init_read_natd(struct natd *natd, const struct ikev2_message *m,
+                          const struct endpoint *local, const struct endpoint *peer)
 {
     memset(natd, 0, sizeof(*natd));
     for (size_t i = 0; i < m->notify_count; i++) {
@@ -105,7 +111,7 @@ static void init_read_natd(struct natd *natd, const struct ikev2_message *m,
     }
 }
 
-static void take_natd(struct ikev2_sa *sa)
+void ikev2_init_take_natd(struct ikev2_sa *sa)
 {
     const struct ikev2_handshake *h = sa->handshake;
     const struct natd *natd = &h->natd;
@@ -148,6 +154,11 @@ static void init_hashes(struct init_message *out, bool legacy)
                 (struct slice){hashes, ikev2_certify_hashes(legacy, hashes)});
 }
 
+struct slice ikev2_init_prefers_udp(void)
+{
+    return SLICE_OF(prefers_udp);
+}
+
 /* ---- initiator ---- */
 
 /* What whoever answers says in clear is believed when nothing better came by then. */
@@ -186,7 +197,7 @@ static void init_not_post_quantum(struct ikev2_turn *t, uint16_t notify, const s
 }
 
 /* There is a port to float to: a peer at a port of its own has only that one. */
-static bool init_can_float(const struct ikev2_sa *sa)
+bool ikev2_init_can_float(const struct ikev2_sa *sa)
 {
     return sa->peer.port == IKEV2_PORT || sa->peer.port == IKEV2_NAT_PORT;
 }
@@ -203,6 +214,10 @@ void ikev2_init_start(struct ikev2_turn *t)
         return;
     }
     ikev2_nonce_make(sa->random, &h->nonce_i);
+    if (h->resume != NULL) {
+        ikev2_resume_send(t);
+        return;
+    }
     h->group = proposal_first_group(sa->policy->ike);
     if (h->group == KEY_EXCHANGE_NONE) {
         ikev2_over_for(t, IKEV2_FAIL_NO_PROPOSAL, IKEV2_IKE_SA_INIT, 0,
@@ -268,7 +283,7 @@ static void init_send(struct ikev2_turn *t)
         init_hashes(&out, sa->policy->certificates->legacy);
     }
     h->prefers_udp =
-        sa->policy->allow_encapsulation && !sa->policy->no_vendor_ids && init_can_float(sa);
+        sa->policy->allow_encapsulation && !sa->policy->no_vendor_ids && ikev2_init_can_float(sa);
     if (h->prefers_udp) {
         ikev2_write_payload(&out.chain, IKEV2_VENDOR_ID, SLICE_OF(prefers_udp));
     }
@@ -380,8 +395,9 @@ static void init_take_response(struct ikev2_turn *t, const struct ikev2_message 
         return;
     }
     sa->current->spi_r = m->header.spi_r;
-    init_read_natd(&h->natd, m, local, peer);
+    ikev2_init_read_natd(&h->natd, m, local, peer);
     h->peer_fragments = ikev2_message_notify(m, IKEV2_FRAGMENTATION_SUPPORTED) != NULL;
+    h->peer_childless = ikev2_message_notify(m, IKEV2_CHILDLESS_SUPPORTED) != NULL;
     h->peer_prefers_udp = ikev2_message_vendor(m, SLICE_OF(prefers_udp));
     h->peer_hashes = 0;
     h->peer_schemes = 0;
@@ -418,7 +434,7 @@ static void init_response(struct ikev2_turn *t, struct ikev2_message *m, struct 
 }
 
 /* RFC 7296 2.23: with a NAT on the way all goes through port 4500 from here on. */
-static void init_float(struct ikev2_sa *sa)
+void ikev2_init_float(struct ikev2_sa *sa)
 {
     /* RFC 4555 3.3: who may move goes there from the beginning. */
     if (!sa->nat_local && !sa->nat_peer && !sa->udp_agreed && !sa->policy->force_encapsulation &&
@@ -482,8 +498,8 @@ static void initiator_answered(struct ikev2_turn *t, bool ok, struct key_pair *p
     h->has_pair = false;
     h->refused = false;
     ikev2_request_done(t, sa->current);
-    take_natd(sa);
-    init_float(sa);
+    ikev2_init_take_natd(sa);
+    ikev2_init_float(sa);
     sa->fragmentation = sa->policy->fragmentation && h->peer_fragments;
     ikev2_intermediate_begin(t);
 }
@@ -643,10 +659,14 @@ static void init_request(struct ikev2_turn *t, struct ikev2_message *m, struct s
                        IKEV2_UNSUPPORTED_CRITICAL_PAYLOAD, "");
         return;
     }
-    init_read_natd(&h->natd, m, local, peer);
+    ikev2_init_read_natd(&h->natd, m, local, peer);
     h->peer_prefers_udp = ikev2_message_vendor(m, SLICE_OF(prefers_udp));
     h->prefers_udp = sa->responder->prefer_encapsulation;
-    init_choose(t, m);
+    if (m->header.exchange == IKEV2_IKE_SESSION_RESUME) {
+        ikev2_resume_request(t, m);
+    } else {
+        init_choose(t, m);
+    }
 }
 
 /* RFC 7296 1.2: whom we believe is said before we know who asks. The hashes and methods only to
@@ -684,6 +704,8 @@ static void init_respond(struct ikev2_turn *t, const struct key_pair *pair)
     if (h->choice.additional_count > 0) {
         init_notify(&out, IKEV2_INTERMEDIATE_EXCHANGE_SUPPORTED, (struct slice){NULL, 0});
     }
+    /* RFC 6023 3: said by who answers, whatever the initiator is going to do. */
+    init_notify(&out, IKEV2_CHILDLESS_SUPPORTED, (struct slice){NULL, 0});
     if (sa->responder->certificates) {
         init_certify(sa, &out);
     }
@@ -716,7 +738,7 @@ static void responder_answered(struct ikev2_turn *t, bool ok, struct key_pair *p
         ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_IKE_SA_INIT, 0, "no keys were derived");
         return;
     }
-    take_natd(sa);
+    ikev2_init_take_natd(sa);
     sa->fragmentation = sa->responder->fragmentation && h->peer_fragments;
     init_respond(t, pair);
 }
@@ -761,7 +783,13 @@ void ikev2_init_receive(struct ikev2_turn *t, const struct ikev2_header *header,
     m->chain = (struct slice){message.data + IKEV2_HEAD_BYTES, message.length - IKEV2_HEAD_BYTES};
     if (response) {
         if (sa->state == IKEV2_STATE_INIT && header->spi_i == sa->current->spi_i) {
-            init_response(t, m, message, local, peer);
+            bool resumes = header->exchange == IKEV2_IKE_SESSION_RESUME;
+
+            if (resumes && sa->handshake->resume != NULL) {
+                ikev2_resume_response(t, m, message, local, peer);
+            } else if (!resumes && sa->handshake->resume == NULL) {
+                init_response(t, m, message, local, peer);
+            }
         }
         return;
     }

@@ -150,6 +150,23 @@ bool ikev2_keys_rekey(const struct ikev2_keys *old, const struct suite *suite, s
     return ok;
 }
 
+bool ikev2_keys_resume(const struct suite *suite, const struct secret *old_sk_d,
+                       struct slice nonce_i, struct slice nonce_r, uint64_t spi_i, uint64_t spi_r,
+                       struct ikev2_keys *out)
+{
+    uint8_t skeyseed[PRF_OUTPUT_BYTES_MAX];
+    const struct slice parts[] = {SLICE_TEXT("Resumption"), nonce_i, nonce_r};
+
+    ikev2_keys_fini(out);
+    bool ok = suite_has_keys(suite) && old_sk_d->length > 0 &&
+              prf(suite->prf, secret_slice(old_sk_d), parts, ARRAY_LENGTH(parts), skeyseed) &&
+              expand(suite, (struct slice){skeyseed, prf_output_bytes(suite->prf)}, nonce_i,
+                     nonce_r, spi_i, spi_r, out);
+
+    wipe(skeyseed, sizeof(skeyseed));
+    return ok;
+}
+
 void ikev2_keys_fini(struct ikev2_keys *keys)
 {
     secret_wipe(&keys->sk_d);
@@ -273,6 +290,22 @@ bool ikev2_auth_shared_key(const struct ikev2_keys *keys, const struct secret *s
         *length = prf_bytes;
     }
     return ok;
+}
+
+bool ikev2_auth_resumed(const struct ikev2_keys *keys, bool initiator,
+                        const struct ikev2_auth_octets *octets, uint8_t out[PRF_OUTPUT_BYTES_MAX],
+                        size_t *length)
+{
+    const struct secret *sk_p = initiator ? &keys->sk_pi : &keys->sk_pr;
+    const struct slice parts[] = {
+        octets->message,
+        octets->nonce,
+        {octets->maced_id, octets->maced_id_bytes},
+    };
+
+    *length = prf_output_bytes(keys->suite.prf);
+    return sk_p->length > 0 && octets->maced_id_bytes > 0 &&
+           prf(keys->suite.prf, secret_slice(sk_p), parts, ARRAY_LENGTH(parts), out);
 }
 
 bool ikev2_auth_verify_shared_key(const struct ikev2_keys *keys, const struct secret *shared_key,

@@ -33,6 +33,10 @@ MUST_USE bool ikev2_keys_derive(const struct suite *suite, struct slice shared,
 MUST_USE bool ikev2_keys_rekey(const struct ikev2_keys *old, const struct suite *suite,
                                struct slice shared, struct slice nonce_i, struct slice nonce_r,
                                uint64_t spi_i, uint64_t spi_r, struct ikev2_keys *out);
+/* RFC 5723 5.1: SKEYSEED = prf(SK_d (old), "Resumption" | Ni | Nr), the suite is the old one. */
+MUST_USE bool ikev2_keys_resume(const struct suite *suite, const struct secret *old_sk_d,
+                                struct slice nonce_i, struct slice nonce_r, uint64_t spi_i,
+                                uint64_t spi_r, struct ikev2_keys *out);
 /* Wipes; may be called twice. */
 void ikev2_keys_fini(struct ikev2_keys *keys);
 /* Moves ownership: `from` is empty afterwards, what `to` held is wiped. */
@@ -76,6 +80,10 @@ MUST_USE bool ikev2_int_auth(const struct ikev2_keys *keys, bool initiator, stru
 MUST_USE bool ikev2_auth_shared_key(const struct ikev2_keys *keys, const struct secret *shared_key,
                                     const struct ikev2_auth_octets *octets,
                                     uint8_t out[PRF_OUTPUT_BYTES_MAX], size_t *length);
+/* RFC 5723 4.3.3: AUTH = prf(SK_px, octets). */
+MUST_USE bool ikev2_auth_resumed(const struct ikev2_keys *keys, bool initiator,
+                                 const struct ikev2_auth_octets *octets,
+                                 uint8_t out[PRF_OUTPUT_BYTES_MAX], size_t *length);
 /* In constant time; false as well when the length is wrong or anything fails. */
 MUST_USE bool ikev2_auth_verify_shared_key(const struct ikev2_keys *keys,
                                            const struct secret *shared_key,

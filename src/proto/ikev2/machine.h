@@ -7,6 +7,8 @@
  *     exchange.c       one IKE SA's two windows: sealing, fragments, sending again, receiving
  *     message.c        a chain of payloads as one value; a chain being written
  *     init.c           IKE_SA_INIT
+ *     resume.c         IKE_SESSION_RESUME, and tickets in IKE_AUTH
+ *     tickets.c        tickets by value
  *     intermediate.c   IKE_INTERMEDIATE: additional key exchanges
  *     auth.c           IKE_AUTH
  *     certify.c        certificates and signatures in its messages
@@ -48,6 +50,7 @@
 #define IKEV2_NONCE_BYTES 32 /* at least half of the longest PRF key (RFC 7296 2.10) */
 
 #define IKEV2_ASK_MS 30000 /* a question that nobody answers ends its exchange */
+#define IKEV2_FIRST_USE_MS 1000 /* until a peer that began beside another IKE SA has our answer */
 #define IKEV2_LINGER_MS 30000 /* how long the answer to a Delete can be had again */
 #define IKEV2_DROP_MS 90000 /* how long we wait for the peer to delete what is his to delete */
 #define IKEV2_CONFIRM_MS                                                                           \
@@ -529,6 +532,13 @@ enum ikev2_state {
     IKEV2_STATE_OVER,
 };
 
+/* What the handshake goes on with, instead of a key exchange and proofs. */
+struct ikev2_resume {
+    struct ikev2_session session;
+    uint16_t ticket_bytes;
+    uint8_t ticket[IKEV2_TICKET_BYTES_MAX];
+};
+
 /* Only until both sides are authenticated. */
 struct ikev2_handshake {
     uint64_t deadline_ms; /* it must be over by then */
@@ -547,6 +557,11 @@ struct ikev2_handshake {
     struct proposal_choice choice;
     struct natd natd;
     bool floated; /* to port 4500 */
+    struct ikev2_resume *resume; /* a block; NULL: a full handshake */
+    struct ikev2_tickets *tickets; /* the gateway's; NULL: none are given */
+    bool beside; /* responder: another IKE SA carries the traffic */
+    uint64_t fingerprint; /* responder: of what is configured about the peer */
+    bool peer_childless; /* IKE_AUTH need not make a child (RFC 6023) */
     bool peer_fragments; /* he can put fragments together */
     bool prefers_udp, peer_prefers_udp; /* ESP in UDP even without a NAT: said by us, by him */
     /* RFC 9242, RFC 9370 */
@@ -678,6 +693,40 @@ void ikev2_init_receive(struct ikev2_turn *t, const struct ikev2_header *header,
 void ikev2_init_answer(struct ikev2_turn *t, bool ok, struct key_pair *pair, struct secret *shared);
 /* The request was given up, or a refusal was not contradicted in time. */
 void ikev2_init_give_up(struct ikev2_turn *t);
+
+/* What RFC 7296 2.23 wants hashed of our endpoints. */
+void ikev2_init_natd_hashes(struct ikev2_sa *sa, uint64_t spi_i, uint64_t spi_r, bool force,
+                            uint8_t source[NATD_HASH_BYTES], uint8_t destination[NATD_HASH_BYTES]);
+void ikev2_init_read_natd(struct natd *natd, const struct ikev2_message *m,
+                          const struct endpoint *local, const struct endpoint *peer);
+void ikev2_init_take_natd(struct ikev2_sa *sa);
+void ikev2_init_float(struct ikev2_sa *sa);
+/* There is a port to float to: a peer at a port of its own has only that one. */
+MUST_USE bool ikev2_init_can_float(const struct ikev2_sa *sa);
+struct slice ikev2_init_prefers_udp(void);
+
+/* ---- resumption ---- */
+
+/* Initiator, in the place of IKE_SA_INIT. */
+void ikev2_resume_send(struct ikev2_turn *t);
+void ikev2_resume_response(struct ikev2_turn *t, struct ikev2_message *m, struct slice message,
+                           const struct endpoint *local, const struct endpoint *peer);
+/* Responder: the first message, of which NAT detection was read already. */
+void ikev2_resume_request(struct ikev2_turn *t, const struct ikev2_message *m);
+/* IKE_AUTH: our AUTH, and the peer's. */
+MUST_USE bool ikev2_resume_own_auth(struct ikev2_sa *sa, const struct ikev2_auth_octets *octets,
+                                    struct ikev2_outgoing *o);
+MUST_USE bool ikev2_resume_auth_is_right(struct ikev2_sa *sa,
+                                         const struct ikev2_auth_octets *octets,
+                                         const struct ikev2_auth_payload *auth);
+/* Whether the ticket is for this peer, as he is configured now. */
+MUST_USE bool ikev2_resume_fits(const struct ikev2_handshake *h, const struct ikev2_policy *policy);
+/* A ticket for who asks for one; the answer for who gets none. */
+void ikev2_resume_out_ticket(struct ikev2_turn *t, const struct ikev2_message *m,
+                             struct ikev2_outgoing *o);
+void ikev2_resume_take_ticket(struct ikev2_turn *t, const struct ikev2_message *m,
+                              const struct ike_identity *peer_id);
+void ikev2_resume_end(struct ikev2_turn *t, struct ikev2_handshake *h);
 
 /* Initiator: the keys of IKE_SA_INIT are there; what else was agreed about keys comes before
  * IKE_AUTH. */

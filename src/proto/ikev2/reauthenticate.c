@@ -20,7 +20,7 @@ static void sooner(uint64_t *at_ms, uint64_t other_ms)
 void ikev2_reauthenticate_plan(struct ikev2_turn *t)
 {
     struct ikev2_sa *sa = t->sa;
-    uint64_t every_ms = sa->policy->reauthenticate_ms;
+    uint64_t every_ms = UINT64_C(1000) * sa->policy->reauthenticate_s;
 
     if (every_ms == 0) {
         return;
@@ -37,11 +37,10 @@ void ikev2_reauthenticate_plan(struct ikev2_turn *t)
 
 void ikev2_reauthenticate_out(const struct ikev2_policy *policy, struct ikev2_outgoing *o)
 {
-    uint64_t seconds = policy->reauthenticate_ms / 1000;
     uint8_t lifetime[LIFETIME_BYTES];
 
-    if (policy->reauthenticate_ms != 0) {
-        put_u32(lifetime, seconds < UINT32_MAX ? (uint32_t)seconds : UINT32_MAX);
+    if (policy->reauthenticate_s != 0) {
+        put_u32(lifetime, policy->reauthenticate_s);
         ikev2_out_notify(o, IKEV2_AUTH_LIFETIME, SLICE_OF(lifetime));
     }
 }

@@ -3,14 +3,15 @@
 #include "tests/support/ikev2_pair.h"
 #include "tests/support/test.h"
 
+#define HOUR_S 3600
 #define HOUR_MS UINT64_C(3600000)
 
-static struct ikev2_pair *up(uint64_t seed, uint64_t first_ms, uint64_t second_ms)
+static struct ikev2_pair *up(uint64_t seed, uint32_t first_s, uint32_t second_s)
 {
     struct ikev2_pair *p = ikev2_pair_new(seed);
 
-    p->side[0].policy.reauthenticate_ms = first_ms;
-    p->side[1].policy.reauthenticate_ms = second_ms;
+    p->side[0].policy.reauthenticate_s = first_s;
+    p->side[1].policy.reauthenticate_s = second_s;
     ikev2_pair_start(p, 0);
     CHECK(ikev2_pair_run(p));
     CHECK(p->side[0].established == 1 && p->side[1].established == 1);
@@ -28,7 +29,7 @@ static uint64_t planned(const struct ikev2_pair *p, unsigned side)
 TEST(who_has_the_limit_begins_in_time_and_ends_it_when_nothing_comes)
 {
     for (uint64_t seed = 1; seed < 30; seed++) {
-        struct ikev2_pair *p = up(seed, HOUR_MS, 0);
+        struct ikev2_pair *p = up(seed, HOUR_S, 0);
 
         CHECK(planned(p, 0) >= HOUR_MS / 100 * 80 && planned(p, 0) < HOUR_MS / 100 * 88);
         CHECK(p->side[1].sa->extra == NULL);
@@ -49,7 +50,7 @@ TEST(who_has_the_limit_begins_in_time_and_ends_it_when_nothing_comes)
 TEST(a_responder_says_how_long_and_the_initiator_begins_before_him)
 {
     for (uint64_t seed = 1; seed < 30; seed++) {
-        struct ikev2_pair *p = up(seed, 0, HOUR_MS);
+        struct ikev2_pair *p = up(seed, 0, HOUR_S);
 
         CHECK(planned(p, 0) >= HOUR_MS / 100 * 80 && planned(p, 0) < HOUR_MS / 100 * 88);
         CHECK(planned(p, 1) >= HOUR_MS / 100 * 88 && planned(p, 1) < HOUR_MS / 100 * 96);
@@ -66,7 +67,7 @@ TEST(a_responder_says_how_long_and_the_initiator_begins_before_him)
 
 TEST(the_shorter_limit_of_both_counts_and_rekeying_does_not_change_it)
 {
-    struct ikev2_pair *p = up(7, 2 * HOUR_MS, HOUR_MS);
+    struct ikev2_pair *p = up(7, 2 * HOUR_S, HOUR_S);
     uint64_t before_ms = planned(p, 0);
 
     CHECK(before_ms < HOUR_MS);

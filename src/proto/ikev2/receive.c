@@ -180,7 +180,7 @@ void ikev2_sa_receive(struct ikev2_sa *sa, struct slice message, const struct en
         header.version >> 4 != IKEV2_VERSION_2_0 >> 4) {
         return;
     }
-    if (header.exchange == IKEV2_IKE_SA_INIT) {
+    if (header.exchange == IKEV2_IKE_SA_INIT || header.exchange == IKEV2_IKE_SESSION_RESUME) {
         ikev2_init_receive(&t, &header, message, local, peer);
         return;
     }

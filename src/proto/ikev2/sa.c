@@ -74,6 +74,7 @@ struct ikev2_sa *ikev2_sa_new_responder(const struct ikev2_responder_policy *pol
 
     if (sa != NULL) {
         sa->responder = policy;
+        sa->handshake->tickets = policy->tickets;
         sa->fragment_bytes = policy->fragment_bytes;
     }
     return sa;
@@ -95,6 +96,7 @@ void ikev2_handshake_end(struct ikev2_turn *t)
     ikev2_block_drop(sa, &h->request_chain);
     ikev2_block_drop(sa, &h->own_auth);
     ikev2_work_end(t, &h->child);
+    ikev2_resume_end(t, h);
     ikev2_block_bury(sa, h);
     if (sa->current != NULL) {
         ikev2_keys_forget_auth(&sa->current->keys);
@@ -302,6 +304,13 @@ void ikev2_sa_answer_peer(struct ikev2_sa *sa, uint32_t id, const struct ikev2_p
     if (id != 0 && sa->handshake != NULL && sa->handshake->ask_peer == id) {
         ikev2_auth_answer_peer(&t, policy);
         ikev2_turn_finish(&t);
+    }
+}
+
+void ikev2_sa_set_beside(struct ikev2_sa *sa)
+{
+    if (sa->handshake != NULL) {
+        sa->handshake->beside = true;
     }
 }
 

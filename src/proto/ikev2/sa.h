@@ -17,6 +17,7 @@
 #include "crypto/key_exchange.h"
 #include "proto/ike/identity.h"
 #include "proto/ikev2/proof.h"
+#include "proto/ikev2/tickets.h"
 #include "wire/ikev2.h"
 
 #define IKEV2_CHILD_SELECTORS_MAX 64
@@ -84,12 +85,12 @@ struct ikev2_policy {
     const struct ikev2_certificates *certificates; /* NULL: both sides have the shared key; else it
                                                       is not used */
     uint64_t ike_lifetime_ms; /* rekeyed before this, with jitter; NEVER_MS never */
-    uint64_t reauthenticate_ms; /* both sides prove themselves anew before this, by another IKE SA;
-                                   0 never */
     uint64_t liveness_ms; /* silence after which the peer is asked; NEVER_MS off */
     uint64_t retransmit_first_ms; /* then grows by 1.8 up to retransmit_max_ms */
     uint64_t retransmit_max_ms;
     unsigned retransmit_tries;
+    uint32_t reauthenticate_s; /* both sides prove themselves anew before this, by another IKE SA;
+                                  0 never */
     uint64_t grace_ms; /* how long an old inbound SA is kept after its replacement */
     bool force_encapsulation; /* UDP even without a NAT: our NAT_DETECTION_SOURCE_IP is made to
                                  differ */
@@ -100,11 +101,14 @@ struct ikev2_policy {
     bool fragmentation;
     bool strict_id_types; /* else identities are matched by value across types */
     uint16_t fragment_bytes; /* of the IP packet; 1280 by default */
+    bool childless; /* as initiator: IKE_AUTH makes no child where the peer can do without (RFC
+                       6023); CREATE_CHILD_SA makes all */
     bool initial_contact; /* we have no other SA with this peer */
     bool no_vendor_ids; /* an initiator says nothing of what it is */
     bool post_quantum_required; /* no peer is let in without a key exchange of that kind */
     const struct ikev2_child_policy *children;
-    size_t child_count;
+    uint32_t child_count;
+    uint32_t resume_s; /* tickets (RFC 5723) are asked for and given for so long; 0: none */
 };
 
 /* What a responder knows before the peer said who he is: any of these proposals would do. */
@@ -120,6 +124,7 @@ struct ikev2_responder_policy {
     bool certificates; /* some site proves itself by one */
     bool post_quantum_required; /* by all sites */
     struct slice authorities; /* for CERTREQ: of all those sites (ikev2_certify_authorities()) */
+    struct ikev2_tickets *tickets; /* NULL: none are taken */
     uint64_t half_open_ms; /* the IKE SA is given up when it is not authenticated by then */
 };
 
@@ -135,6 +140,7 @@ enum ikev2_action_kind {
     IKEV2_TELL_SPI_REMOVED,
     IKEV2_TELL_ESTABLISHED, /* both sides are authenticated */
     IKEV2_TELL_REKEYED, /* the IKE SA was replaced: spi_i, spi_r, suite are the new ones */
+    IKEV2_TELL_TICKET, /* ticket: with which the next IKE SA can go on where this one was */
     IKEV2_TELL_REAUTHENTICATE, /* another IKE SA with this peer is to be begun now, and this one to
                                   be closed when that one is there */
     IKEV2_TELL_INITIAL_CONTACT, /* the authenticated peer has no other SA with us */
@@ -232,6 +238,7 @@ enum ikev2_failure_reason {
     IKEV2_FAIL_PEER_ERROR, /* another error notify, see notify */
     IKEV2_FAIL_PEER_DELETED,
     IKEV2_FAIL_PEER_DEAD, /* established, and then liveness unanswered */
+    IKEV2_FAIL_NOT_RESUMED, /* the peer does not go on with our ticket: a full try may do */
     IKEV2_FAIL_NOT_PROVEN_AGAIN, /* established, and then nobody authenticated anew in time */
     IKEV2_FAIL_ORDERED, /* we were told to close */
     IKEV2_FAIL_HALF_OPEN_TIMEOUT,
@@ -280,6 +287,7 @@ struct ikev2_action {
             struct ike_identity peer_id; /* proven */
             bool nat_local, nat_peer; /* who is behind a NAT */
             bool initiator;
+            bool resumed; /* by a ticket */
         } established; /* ESTABLISHED and REKEYED */
         struct {
             struct endpoint local, peer;
@@ -288,6 +296,10 @@ struct ikev2_action {
                             */
             bool refused; /* the peer wants us to stay where we were, and here we are again */
         } moved;
+        struct {
+            const struct ikev2_session *session; /* borrowed until the next event */
+            struct slice bytes; /* likewise */
+        } ticket;
         struct ikev2_child_info child;
         struct {
             uint16_t bytes; /* of the IP packet that was sent */
@@ -324,6 +336,10 @@ MUST_USE struct ikev2_sa *ikev2_sa_new_initiator(const struct ikev2_policy *poli
                                                  const struct endpoint *local,
                                                  const struct endpoint *peer,
                                                  struct random_source *random);
+/* Before it starts: it goes on where another one was (RFC 5723), or begins anew when the peer does
+ * not take the ticket. False: no memory, or a ticket that is too long. */
+MUST_USE bool ikev2_sa_resume(struct ikev2_sa *sa, const struct ikev2_session *session,
+                              struct slice ticket);
 /* A responder is made after ikev2_gate_admit() let an IKE_SA_INIT request pass; that message then
  * goes into ikev2_sa_receive(). `policy` is read during the first exchange only. */
 MUST_USE struct ikev2_sa *ikev2_sa_new_responder(const struct ikev2_responder_policy *policy,
@@ -350,6 +366,12 @@ void ikev2_sa_answer_key_exchange(struct ikev2_sa *sa, uint32_t id, bool ok, str
 /* spi 0: none is free. */
 void ikev2_sa_answer_spi(struct ikev2_sa *sa, uint32_t id, uint32_t spi, uint64_t now_ms,
                          struct ikev2_actions *actions);
+/* Before ikev2_sa_answer_peer(): what is configured about that peer, in a number that is another
+ * one when anything of it changes. A ticket is good while it is the same. */
+void ikev2_sa_set_fingerprint(struct ikev2_sa *sa, uint64_t fingerprint);
+/* Likewise: another IKE SA with this peer carries the traffic. The first child is not used before
+ * the peer surely has it. */
+void ikev2_sa_set_beside(struct ikev2_sa *sa);
 /* NULL policy: nobody of that name; answered like a wrong key, in the same time (SECURITY: no user
  * enumeration). */
 void ikev2_sa_answer_peer(struct ikev2_sa *sa, uint32_t id, const struct ikev2_policy *policy,
