@@ -147,9 +147,8 @@ struct config_site {
     uint64_t ike_lifetime_ms, child_lifetime_ms;
     uint64_t lifetime_bytes, lifetime_packets; /* 0: none */
     uint64_t dpd_ms; /* NEVER_MS: off */
-    uint64_t reauthenticate_ms; /* NEVER_MS: off */
     bool childless;
-    uint64_t resume_ms; /* NEVER_MS: off */
+    uint32_t reauthenticate_s, resume_s; /* 0: off */
     enum config_encapsulate encapsulate;
     enum config_start start;
     uint32_t replay_window;

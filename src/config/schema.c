@@ -1295,8 +1295,6 @@ void schema_set_defaults_of_site(struct config_site *site)
     site->ike_lifetime_ms = DEFAULT_IKE_LIFETIME_MS;
     site->child_lifetime_ms = DEFAULT_CHILD_LIFETIME_MS;
     site->dpd_ms = DEFAULT_DPD_MS;
-    site->reauthenticate_ms = NEVER_MS;
-    site->resume_ms = NEVER_MS;
     site->replay_window = DEFAULT_REPLAY_WINDOW;
     site->fragmentation = true;
     site->fragment_bytes = DEFAULT_FRAGMENT_BYTES;

@@ -111,11 +111,11 @@ uint32_t resilience_ticket_s(const struct site *site)
 {
     const struct config_site *c = site->config;
 
-    if (c->resume_ms == NEVER_MS || c->reauthenticate_ms != NEVER_MS ||
+    if (c->reauthenticate_s != 0 ||
         (certificates_are_wanted(c) && c->revocation != CONFIG_REVOCATION_OFF)) {
         return 0;
     }
-    return (uint32_t)(c->resume_ms / 1000);
+    return c->resume_s;
 }
 
 uint64_t resilience_fingerprint(const struct site *site)

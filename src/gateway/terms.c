@@ -124,8 +124,7 @@ static bool fill(struct terms *t, const struct gateway *g, const struct site *si
     t->policy.post_quantum_required = c->post_quantum == CONFIG_POST_QUANTUM_REQUIRED;
     t->policy.strict_id_types = c->strict_identity;
     t->policy.ike_lifetime_ms = c->ike_lifetime_ms;
-    t->policy.reauthenticate_s =
-        c->reauthenticate_ms == NEVER_MS ? 0 : (uint32_t)(c->reauthenticate_ms / 1000);
+    t->policy.reauthenticate_s = c->reauthenticate_s;
     t->policy.liveness_ms = c->dpd_ms;
     t->policy.retransmit_first_ms = RETRANSMIT_FIRST_MS;
     t->policy.retransmit_max_ms = RETRANSMIT_MAX_MS;

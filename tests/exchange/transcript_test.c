@@ -7,8 +7,7 @@ static struct world w;
 #define NATD "N(NAT_DETECTION_SOURCE_IP), N(NAT_DETECTION_DESTINATION_IP)"
 #define INIT_REQUEST "SAi1, KEi, Ni, " NATD ", N(IKEV2_FRAGMENTATION_SUPPORTED), V"
 #define INIT_RESPONSE                                                                              \
-    "HDR, SAr1, KEr, Nr, " NATD                                                                    \
-    ", N(IKEV2_FRAGMENTATION_SUPPORTED), N(CHILDLESS_IKEV2_SUPPORTED)"
+    "HDR, SAr1, KEr, Nr, " NATD ", N(IKEV2_FRAGMENTATION_SUPPORTED), N(CHILDLESS_IKEV2_SUPPORTED)"
 
 /* 1.2 */
 TEST(ike_sa_init_and_ike_auth)

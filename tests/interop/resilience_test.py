@@ -29,7 +29,8 @@ def again(lab, hosts):
                 time.sleep(4)
             lab.check(f"proof anew, {name}: it came", came, pair.ours.log()[-600:] if not came else "")
             lab.check(f"proof anew, {name}: nothing lost outbound", there.lost == 0, there.told())
-            lab.check(f"proof anew, {name}: nothing lost inbound", back.lost == 0, back.told())
+            lab.check(f"proof anew, {name}: nothing lost inbound", back.lost == 0, back.told() + (
+                pair.ours.command("drops", check=False).stdout if back.lost else ""))
 
 
 def childless(lab, hosts):
