@@ -101,9 +101,9 @@ struct ikev2_policy {
     bool fragmentation;
     bool strict_id_types; /* else identities are matched by value across types */
     uint16_t fragment_bytes; /* of the IP packet; 1280 by default */
-    bool childless; /* as initiator: IKE_AUTH makes no child where the peer can do without (RFC
+    bool childless : 1; /* as initiator: IKE_AUTH makes no child where the peer can do without (RFC
                        6023); CREATE_CHILD_SA makes all */
-    bool initial_contact; /* we have no other SA with this peer */
+    bool initial_contact : 1; /* we have no other SA with this peer */
     bool no_vendor_ids; /* an initiator says nothing of what it is */
     bool post_quantum_required; /* no peer is let in without a key exchange of that kind */
     const struct ikev2_child_policy *children;
