@@ -595,9 +595,9 @@ struct ikev2_handshake {
  * something to keep, so that a plain IKE SA pays for a pointer alone; each feature has a paragraph
  * of its own, zero means that it keeps nothing, and what it points to goes in ikev2_extra_end(). */
 struct ikev2_extra {
-    /* Authentication anew (RFC 7296 2.8.3, RFC 4478). */
     /* MOBIKE (RFC 4555). */
     struct ikev2_mobility *mobility; /* NULL: nobody moves, and the peer has one address */
+    /* Authentication anew (RFC 7296 2.8.3, RFC 4478). */
     uint64_t reauthenticate_ms; /* when it is begun; 0 never */
     uint64_t proven_until_ms; /* then it is over; 0 never */
 };
