@@ -10,6 +10,7 @@
 #define CERT_X509 4
 #define CERT_HASH_AND_URL 12
 #define CERT_BUNDLE_HASH_AND_URL 13
+#define CERT_OCSP 14 /* RFC 4806 */
 #define CERT_RAW_KEY 15
 #define CERTREQ_AUTHORITIES_MAX 20
 
@@ -237,6 +238,14 @@ static const char *read_certificates(const struct ikev2_message *m, struct ikev2
         if (cert.encoding == CERT_HASH_AND_URL || cert.encoding == CERT_BUNDLE_HASH_AND_URL) {
             return "a certificate by its address only: nothing is fetched for strangers";
         }
+        if (cert.encoding == CERT_OCSP) {
+            /* More than there may be are passed over: what is not known can be asked. */
+            if (proof->response_count < TRUST_RESPONSES_MAX &&
+                cert.data.length <= REVOCATION_RESPONSE_BYTES_MAX) {
+                proof->responses[proof->response_count++] = ikev2_proof_keep(proof, cert.data);
+            }
+            continue;
+        }
         if (cert.encoding == CERT_RAW_KEY && proof->certificate_count == 0) {
             proof->raw_key = true;
         } else if (cert.encoding != CERT_X509 || proof->raw_key) {
@@ -251,11 +260,10 @@ static const char *read_certificates(const struct ikev2_message *m, struct ikev2
     return NULL;
 }
 
-const char *ikev2_certify_ask_verify(struct ikev2_turn *t, const struct ikev2_policy *policy,
-                                     const struct ikev2_message *m,
-                                     const struct ikev2_auth_octets *octets,
-                                     const struct ikev2_auth_payload *auth,
-                                     const struct ike_identity *said)
+const char *ikev2_certify_question(const struct ikev2_policy *policy, const struct ikev2_message *m,
+                                   const struct ikev2_auth_octets *octets,
+                                   const struct ikev2_auth_payload *auth,
+                                   const struct ike_identity *said, struct ikev2_proof **out)
 {
     const struct ikev2_certificates *c = policy == NULL ? NULL : policy->certificates;
     struct ikev2_proof *proof =
@@ -284,8 +292,23 @@ const char *ikev2_certify_ask_verify(struct ikev2_turn *t, const struct ikev2_po
         proof->expected = policy->peer_id;
         memcpy(proof->pattern, c->pattern, sizeof(proof->pattern));
     }
-    ask(t, proof);
+    *out = proof;
     return NULL;
+}
+
+const char *ikev2_certify_ask_verify(struct ikev2_turn *t, const struct ikev2_policy *policy,
+                                     const struct ikev2_message *m,
+                                     const struct ikev2_auth_octets *octets,
+                                     const struct ikev2_auth_payload *auth,
+                                     const struct ike_identity *said)
+{
+    struct ikev2_proof *proof = NULL;
+    const char *wrong = ikev2_certify_question(policy, m, octets, auth, said, &proof);
+
+    if (wrong == NULL) {
+        ask(t, proof);
+    }
+    return wrong;
 }
 
 void ikev2_certify_failure(const struct ikev2_proof *proof, struct ikev2_failure *failure)
@@ -354,14 +377,20 @@ size_t ikev2_certify_authorities(const struct trust *trust, uint8_t *out, size_t
     return length;
 }
 
-void ikev2_certify_write_request(struct ikev2_chain *chain, struct writer *w,
-                                 struct slice authorities)
+static void write_request(struct ikev2_chain *chain, struct writer *w, uint8_t encoding,
+                          struct slice data)
 {
-    struct ikev2_cert_payload request = {.encoding = CERT_X509, .data = authorities};
+    struct ikev2_cert_payload request = {.encoding = encoding, .data = data};
 
     ikev2_begin_payload(chain, IKEV2_CERTREQ, false);
     ikev2_write_cert(w, &request);
     ikev2_end_payload(chain);
+}
+
+void ikev2_certify_write_request(struct ikev2_chain *chain, struct writer *w,
+                                 struct slice authorities)
+{
+    write_request(chain, w, CERT_X509, authorities);
 }
 
 void ikev2_certify_out_request(struct ikev2_outgoing *o, const struct ikev2_certificates *c)
@@ -371,6 +400,11 @@ void ikev2_certify_out_request(struct ikev2_outgoing *o, const struct ikev2_cert
     size_t length = ikev2_certify_authorities(c->trust, hashes, sizeof(hashes));
 
     ikev2_certify_write_request(&o->chain, &o->w, (struct slice){hashes, length});
+    if (c->revocation == REVOCATION_STRICT) {
+        /* RFC 4806 3.1, with no responder of our own; who does not know it passes it over. Only
+         * where it must be known, because there are peers that stumble. */
+        write_request(&o->chain, &o->w, CERT_OCSP, (struct slice){NULL, 0});
+    }
     ikev2_out_notify(o, IKEV2_SUPPORTED_AUTH_METHODS,
                      (struct slice){methods, ikev2_certify_methods(false, methods)});
 }

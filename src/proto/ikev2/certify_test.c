@@ -365,6 +365,171 @@ TEST(no_changed_bit_and_no_foreign_key_is_believed)
     ikev2_proof_free(proof);
 }
 
+/* With which schemes each kind of key signs. */
+static const struct {
+    enum signature_scheme scheme;
+    size_t kind;
+} schemes[] = {
+    {SIGNATURE_RSA_SHA256, 0},   {SIGNATURE_RSA_SHA384, 0},   {SIGNATURE_RSA_SHA512, 0},
+    {SIGNATURE_PSS_SHA256, 0},   {SIGNATURE_PSS_SHA384, 0},   {SIGNATURE_PSS_SHA512, 0},
+    {SIGNATURE_ECDSA_SHA256, 1}, {SIGNATURE_ECDSA_SHA384, 2}, {SIGNATURE_ECDSA_SHA512, 3},
+    {SIGNATURE_RAW_P256, 1},     {SIGNATURE_RAW_P384, 2},     {SIGNATURE_RAW_P521, 3},
+    {SIGNATURE_ED25519, 4},      {SIGNATURE_ED448, 5},
+};
+
+static struct ikev2_proof *proof_with(size_t kind, enum signature_scheme scheme,
+                                      const struct private_key *key, enum signature_scheme signs,
+                                      const char *signed_octets)
+{
+    const struct cast *cast = cast_of(kind);
+    uint8_t made[SIGNATURE_BYTES_MAX];
+    struct writer w = writer_over(made, sizeof(made));
+    struct ikev2_proof *proof = ikev2_proof_new(8192);
+
+    CHECK(proof != NULL);
+    CHECK(signature_make(key, signs, slice_of_text(signed_octets), &w));
+    proof->method = IKEV2_AUTH_DIGITAL_SIGNATURE;
+    proof->scheme = scheme;
+    proof->octets = ikev2_proof_keep(proof, SLICE_TEXT("message, nonce, identity"));
+    proof->signature = ikev2_proof_keep(proof, writer_written(&w));
+    proof->certificates[0] = ikev2_proof_keep(proof, certificate_der(cast->certificate[0]));
+    proof->certificate_count = 1;
+    proof->trust = testbed_trust(cast->root);
+    CHECK(ike_identity_parse(SLICE_TEXT("left.example"), &proof->said));
+    proof->expected = proof->said;
+    return proof;
+}
+
+static void attack_signature(struct ikev2_proof *proof)
+{
+    uint8_t *bytes = proof->bytes + (proof->signature.data - proof->bytes);
+    struct slice whole = proof->signature;
+
+    for (size_t bit = 0; bit<whole.length * 8; bit += whole.length> 150 ? 5 : 1) {
+        bytes[bit / 8] ^= (uint8_t)(1U << bit % 8);
+        CHECK_EQUAL(result_of(proof), IKEV2_PROOF_SIGNATURE);
+        bytes[bit / 8] ^= (uint8_t)(1U << bit % 8);
+    }
+    for (size_t length = 0; length < whole.length; length += length < 4 ? 1 : 7) {
+        proof->signature.length = length;
+        CHECK_EQUAL(result_of(proof), IKEV2_PROOF_SIGNATURE);
+    }
+    proof->signature.length = whole.length + 1; /* with the first octet of the certificate */
+    CHECK_EQUAL(result_of(proof), IKEV2_PROOF_SIGNATURE);
+    proof->signature = whole;
+    memset(bytes, 0, whole.length);
+    CHECK_EQUAL(result_of(proof), IKEV2_PROOF_SIGNATURE);
+    memset(bytes, 0xff, whole.length);
+    CHECK_EQUAL(result_of(proof), IKEV2_PROOF_SIGNATURE);
+}
+
+TEST(for_every_method_nothing_but_the_one_right_signature_is_believed)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(schemes); i++) {
+        const enum signature_scheme scheme = schemes[i].scheme;
+        const size_t kind = schemes[i].kind;
+        const struct cast *cast = cast_of(kind);
+        static const char right[] = "message, nonce, identity";
+        struct ikev2_proof *proof = proof_with(kind, scheme, cast->key[0], scheme, right);
+
+        CHECK_EQUAL(result_of(proof), IKEV2_PROOF_GOOD);
+        attack_signature(proof);
+        ikev2_proof_free(proof);
+        /* A key that is not that of the certificate. */
+        proof = proof_with(kind, scheme, cast->key[1], scheme, right);
+        CHECK_EQUAL(result_of(proof), IKEV2_PROOF_SIGNATURE);
+        ikev2_proof_free(proof);
+        /* What was signed for another nonce, played back. */
+        proof = proof_with(kind, scheme, cast->key[0], scheme, "message, ponce, identity");
+        CHECK_EQUAL(result_of(proof), IKEV2_PROOF_SIGNATURE);
+        ikev2_proof_free(proof);
+        /* Somebody else's name in a certificate that is good. */
+        proof = proof_with(kind, scheme, cast->key[0], scheme, right);
+        CHECK(ike_identity_parse(SLICE_TEXT("right.example"), &proof->expected));
+        CHECK_EQUAL(result_of(proof), IKEV2_PROOF_CERTIFICATE);
+        CHECK_EQUAL(proof->verdict.problem, CERTIFICATE_WRONG_NAME);
+        ikev2_proof_free(proof);
+        /* Signed in another way than is said: another hash, another padding, another form. */
+        for (size_t j = 0; j < ARRAY_LENGTH(schemes); j++) {
+            if (j == i || schemes[j].kind != kind) {
+                continue;
+            }
+            proof = proof_with(kind, scheme, cast->key[0], schemes[j].scheme, right);
+            CHECK_EQUAL(result_of(proof), IKEV2_PROOF_SIGNATURE);
+            ikev2_proof_free(proof);
+        }
+    }
+}
+
+/* The answer of a responder that the peer sent along (RFC 4806). */
+TEST(a_response_that_comes_along_decides)
+{
+    const struct cast *cast = cast_of(1);
+    uint8_t bytes[2][2048];
+
+    for (size_t i = 0; i < 2; i++) {
+        struct ikev2_proof *proof = good_proof(cast);
+        struct slice response = testbed_ocsp(
+            bytes[i], sizeof(bytes[i]), i == 0 ? TESTBED_OCSP_GOOD : TESTBED_OCSP_REVOKED,
+            cast->certificate[0], cast->root, cast->root, cast->root_key,
+            TESTBED_NOW_S - TESTBED_DAY_S, TESTBED_NOW_S + TESTBED_DAY_S, (struct slice){NULL, 0});
+
+        proof->revocation = REVOCATION_STRICT;
+        CHECK_EQUAL(result_of(proof), IKEV2_PROOF_CERTIFICATE);
+        CHECK_EQUAL(proof->verdict.problem, CERTIFICATE_REVOCATION_UNKNOWN);
+        proof->responses[0] = response;
+        proof->response_count = 1;
+        CHECK_EQUAL(result_of(proof), i == 0 ? IKEV2_PROOF_GOOD : IKEV2_PROOF_CERTIFICATE);
+        proof->revocation = REVOCATION_NORMAL;
+        CHECK_EQUAL(result_of(proof), i == 0 ? IKEV2_PROOF_GOOD : IKEV2_PROOF_CERTIFICATE);
+        ikev2_proof_free(proof);
+    }
+}
+
+/* Certificates of strangers make nobody ask anything. */
+TEST(only_who_would_get_in_otherwise_is_asked_about)
+{
+    const struct cast *cast = cast_of(1);
+    struct testbed_order order = orders[0];
+    struct seeded_random seeded;
+    struct random_source random = seeded_random_source(&seeded);
+
+    seeded_random_init(&seeded, 7);
+    order.lists = "URI:http://ca.example/a.crl";
+    struct certificate *named = testbed_issue(&order, cast->key[0], cast->root, cast->root_key);
+    struct ikev2_proof *proof = good_proof(cast);
+
+    proof->store = revocation_store_new(&random);
+    CHECK(proof->store != NULL);
+    proof->certificates[0] = ikev2_proof_keep(proof, certificate_der(named));
+    CHECK_EQUAL(result_of(proof), IKEV2_PROOF_WAITS);
+    CHECK(proof->wishes != NULL && proof->wishes->count == 1);
+    proof->was_asked = true;
+    CHECK_EQUAL(result_of(proof), IKEV2_PROOF_GOOD);
+    proof->revocation = REVOCATION_STRICT;
+    CHECK_EQUAL(result_of(proof), IKEV2_PROOF_CERTIFICATE);
+    proof->was_asked = false;
+    CHECK_EQUAL(result_of(proof), IKEV2_PROOF_WAITS);
+    /* Another name, no trust, a wrong signature. */
+    struct ike_identity left = proof->expected;
+
+    CHECK(ike_identity_parse(SLICE_TEXT("right.example"), &proof->expected));
+    CHECK_EQUAL(result_of(proof), IKEV2_PROOF_CERTIFICATE);
+    CHECK(proof->wishes == NULL);
+    proof->expected = left;
+    proof->bytes[proof->signature.data - proof->bytes + 10] ^= 1;
+    CHECK_EQUAL(result_of(proof), IKEV2_PROOF_SIGNATURE);
+    CHECK(proof->wishes == NULL);
+    proof->bytes[proof->signature.data - proof->bytes + 10] ^= 1;
+    trust_free(proof->trust);
+    proof->trust = NULL;
+    CHECK_EQUAL(result_of(proof), IKEV2_PROOF_CERTIFICATE);
+    CHECK(proof->wishes == NULL);
+    revocation_store_free(proof->store);
+    ikev2_proof_free(proof);
+    certificate_free(named);
+}
+
 TEST(a_good_certificate_of_somebody_else_with_a_key_of_ones_own_is_nothing)
 {
     const struct cast *cast = cast_of(1);

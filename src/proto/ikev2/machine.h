@@ -783,6 +783,13 @@ MUST_USE bool ikev2_certify_ask_sign(struct ikev2_turn *t, const struct ikev2_po
 MUST_USE bool ikev2_certify_take_signature(struct ikev2_turn *t, const struct ikev2_proof *proof);
 /* NULL: it was asked; else what is wrong with the message. `policy` NULL: nobody is known, and it
  * is asked all the same. */
+/* The question alone, owned by the caller; a sentence when it cannot be put. */
+MUST_USE const char *ikev2_certify_question(const struct ikev2_policy *policy,
+                                            const struct ikev2_message *m,
+                                            const struct ikev2_auth_octets *octets,
+                                            const struct ikev2_auth_payload *auth,
+                                            const struct ike_identity *said,
+                                            struct ikev2_proof **out);
 MUST_USE const char *ikev2_certify_ask_verify(struct ikev2_turn *t,
                                               const struct ikev2_policy *policy,
                                               const struct ikev2_message *m,

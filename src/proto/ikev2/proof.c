@@ -217,9 +217,11 @@ static void verify_path(struct ikev2_proof *proof, const struct certificate *con
     struct trust_rules rules = {.now_s = now_s,
                                 .legacy = proof->legacy,
                                 .revocation = proof->revocation,
+                                .response_count = proof->response_count,
                                 .store = proof->store};
     const struct public_key *key = certificate_key(list[0]);
 
+    memcpy(rules.responses, proof->responses, sizeof(rules.responses));
     if (key == NULL) {
         refuse(proof, CERTIFICATE_KEY_UNSUPPORTED);
         return;

@@ -52,6 +52,8 @@ struct ikev2_proof {
     struct slice signature;
     size_t certificate_count;
     struct slice certificates[CERTIFICATES_MAX]; /* DER; the first is the peer's own */
+    size_t response_count; /* of OCSP, that came with them (RFC 4806) */
+    struct slice responses[TRUST_RESPONSES_MAX];
     bool raw_key; /* the first is a SubjectPublicKeyInfo (RFC 7670) */
     struct revocation_store *store; /* of who runs it; NULL: nothing is fetched */
     bool was_asked; /* what could be fetched was: what is not known now stays unknown */
