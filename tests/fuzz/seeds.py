@@ -486,6 +486,40 @@ def compressed():
     put("deflate", "plain", bytes([8]) + words)
 
 
+def certificates():
+    def read(name):
+        return (HERE.parent / "vectors" / "x509" / name).read_bytes()
+
+    def record(kind, data):
+        return struct.pack(">BH", kind, len(data)) + data
+
+    def payload(following, encoding, data):
+        return struct.pack(">BBHB", following, 0, 5 + len(data), encoding) + data
+
+    anchor, presented, crl, response, bag = range(5)
+    chain = record(anchor, read("root.der")) + record(presented, read("leaf.der")) + record(presented, read("middle.der"))
+    put("x509_chain", "good", b"\0" + chain)
+    put("x509_chain", "strict", b"\2" + chain)
+    put("x509_chain", "listed", b"\2" + chain + record(crl, read("none.crl")))
+    put("x509_chain", "revoked", b"\0" + chain + record(crl, read("some.crl")))
+    put("x509_chain", "response", b"\2" + chain + record(response, read("good.ocsp")))
+    put("x509_chain", "itself", b"\0" + record(anchor, read("leaf.der")) + record(presented, read("leaf.der")))
+    put("x509_chain", "pem", b"\0" + record(bag, read("root.pem")) + record(presented, read("middle.der")))
+    put("x509_chain", "alone", b"\1" + record(presented, read("root.der")))
+
+    cert, auth_digital, x509, raw, ocsp = 37, 14, 4, 15, 14
+    root = struct.pack(">H", len(read("root.der"))) + read("root.der")
+    auth = bytes([7]) + bytes.fromhex("300506032b6570") + read("leaf.sig")
+    auth = bytes([auth_digital]) + struct.pack(">H", len(auth)) + auth
+    both = payload(cert, x509, read("leaf.der")) + payload(0, x509, read("middle.der"))
+    for name, flags in (("good", 0), ("strict", 2), ("unknown", 4), ("pattern", 8), ("expected", 16)):
+        put("ike_cert", name, bytes([flags]) + root + auth + bytes([cert]) + both)
+    put("ike_cert", "response", b"\2" + root + auth + bytes([cert]) + payload(cert, ocsp, read("good.ocsp")) + both)
+    put("ike_cert", "raw", b"\0" + root + auth + bytes([cert]) + payload(0, raw, read("leaf.spki")))
+    put("ike_cert", "url", b"\0" + root + auth + bytes([cert]) + payload(0, 12, bytes(20) + b"http://a/b"))
+    put("ike_cert", "old", b"\1" + root + bytes([1, 0, 64]) + read("leaf.sig") + bytes([cert]) + both)
+
+
 packets()
 fragments()
 compressed()
@@ -502,3 +536,4 @@ machines()
 choices()
 texts_of_configuration()
 tunnels()
+certificates()
