@@ -92,3 +92,18 @@ bool certificates_identity(const struct ikev2_certificates *c, struct ike_identi
     return certificate_has_name(own, kind, value) ||
            ike_identity_set(id, IKEV2_ID_DER_ASN1_DN, certificate_subject(own));
 }
+
+void gateway_each_certificates(const struct gateway *g,
+                               void (*visit)(void *context, const char *site,
+                                             const struct credential *own,
+                                             const struct trust *trust),
+                               void *context)
+{
+    for (size_t i = 0; i < g->site_count; i++) {
+        const struct site *site = g->sites[i];
+
+        if (site->certificates != NULL && certificates_are_wanted(site->config)) {
+            visit(context, site->name, site->certificates->own, site->certificates->trust);
+        }
+    }
+}

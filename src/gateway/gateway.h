@@ -116,6 +116,12 @@ void gateway_configure(struct gateway *gateway, struct config *config, uint64_t 
 void gateway_datagram(struct gateway *gateway, const struct endpoint *local,
                       const struct endpoint *peer, struct slice message, uint64_t now_ms);
 void gateway_time(struct gateway *gateway, uint64_t now_ms);
+/* Of every site that proves itself by certificates and has read them. */
+void gateway_each_certificates(const struct gateway *gateway,
+                               void (*visit)(void *context, const char *site,
+                                             const struct credential *own,
+                                             const struct trust *trust),
+                               void *context);
 uint64_t gateway_deadline_ms(const struct gateway *gateway);
 /* Takes the notes of the data plane. */
 void gateway_notes(struct gateway *gateway, uint64_t now_ms);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #define PROTOCOL_UDP 17
+#define EXPIRY_SOON_MS 1000 /* certificates that were read are looked at */
 
 /* ---- key exchange, in a job thread ---- */
 
@@ -287,6 +288,10 @@ static void read_certificates(struct daemon *daemon, const struct gateway_action
         own = NULL;
     }
     gateway_certificates(daemon->gateway, action->certificates.question, own, trust, why, now_ms);
+    /* Soon, but not for each of many sites. */
+    if (daemon->expiry_due_ms > now_ms + EXPIRY_SOON_MS) {
+        daemon->expiry_due_ms = now_ms + EXPIRY_SOON_MS;
+    }
     credential_free(own);
     trust_free(trust);
 }

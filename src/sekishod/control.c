@@ -19,6 +19,7 @@
 /* Memory that was taken out of the tables is freed when workers have passed by: looked at so often.
  */
 #define COLLECT_MS 1000
+#define EXPIRY_LOOK_MS (3600u * 1000)
 
 /* ---- management ---- */
 
@@ -96,8 +97,17 @@ static bool host_problem(void *context, size_t index, const char **sentence, con
         *next = "'guard off' in the configuration, when that is as you want it";
         return true;
     }
-    if (index >= daemon->problem_count) {
-        return false;
+    size_t of_machine = daemon->problem_count + (daemon->guard_trouble[0] != '\0' ? 1 : 0);
+
+    if (index >= of_machine) {
+        size_t place = index - of_machine;
+
+        if (place >= daemon->expiry.count) {
+            return false;
+        }
+        *sentence = daemon->expiry.entries[place].sentence;
+        *next = daemon->expiry.entries[place].next;
+        return true;
     }
     *sentence = daemon->problems[index].sentence;
     *next = daemon->problems[index].next;
@@ -256,6 +266,36 @@ static void look_at_device(struct daemon *daemon, const struct worker *worker)
     }
 }
 
+/* ---- certificates that end ---- */
+
+struct expiry_look {
+    struct expiry *expiry;
+    int64_t now_s;
+};
+
+static void look_at_certificates(void *context, const char *site, const struct credential *own,
+                                 const struct trust *trust)
+{
+    const struct expiry_look *look = context;
+
+    expiry_add(look->expiry, site, own, trust, look->now_s);
+}
+
+static void watch_expiry(struct daemon *daemon, uint64_t now_ms)
+{
+    static struct expiry last; /* too large for a stack, and only looked at here */
+    struct expiry_look look = {&daemon->expiry, (int64_t)(clock_date_ms() / 1000)};
+
+    if (now_ms < daemon->expiry_due_ms) {
+        return;
+    }
+    daemon->expiry_due_ms = now_ms + EXPIRY_LOOK_MS;
+    last = daemon->expiry;
+    expiry_begin(&daemon->expiry);
+    gateway_each_certificates(daemon->gateway, look_at_certificates, &look);
+    expiry_end(&daemon->expiry, &last, daemon->log, look.now_s);
+}
+
 /* Returns true when something was left for the next turn. */
 static bool run_turn(struct daemon *daemon)
 {
@@ -277,6 +317,7 @@ static bool run_turn(struct daemon *daemon)
     actions_run(daemon, now_ms);
     more = capture_run(daemon) || more;
     supers_watch(daemon);
+    watch_expiry(daemon, now_ms);
     if (daemon->guard_is_stale) {
         protection_guard(daemon);
     }

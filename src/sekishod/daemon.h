@@ -12,6 +12,7 @@
 #include "host/run_directory.h"
 #include "host/tun.h"
 #include "management/management.h"
+#include "sekishod/expiry.h"
 #include "sekishod/journal.h"
 #include "loader/loader.h"
 #include "sekishod/options.h"
@@ -87,6 +88,9 @@ struct daemon {
     uint16_t link_mtu; /* the narrowest way out so far; 0: unknown */
     struct daemon_problem problems[DAEMON_PROBLEMS_MAX];
     size_t problem_count;
+
+    struct expiry expiry; /* of certificates, as it was looked at last */
+    uint64_t expiry_due_ms;
 
     bool guard_is_stale; /* sites or pairs changed since it was set */
     char guard_trouble[256]; /* a sentence when it could not be set */

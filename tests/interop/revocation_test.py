@@ -229,6 +229,9 @@ def responders(bed):
 def main():
     with Lab("revocation") as lab:
         bed = Bed(lab)
+        wait_for(lambda: "expires in 29 days" in bed.ours.command("status", check=False).stdout, 5)
+        told = bed.ours.command("status", check=False).stdout
+        lab.check("status tells that our own certificate ends within a month, and what to do", "CN=ga (site peer)" in told and "renew" in told)
         lists(bed)
         responders(bed)
         bed.ours.stop()
