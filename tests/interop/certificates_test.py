@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Certificates against strongSwan, both roles: every kind of key, intermediates, the methods before RFC 7427, and what is
 refused: expired, another name, an unknown authority, revoked. And two of ours with each other."""
+import shutil
 import time
 from datetime import datetime, timedelta, timezone
 
@@ -86,7 +87,6 @@ class Pair:
         for side in (self.ours, self.peer):
             if side.process and side.process.poll() is None:
                 side.kill()
-        import shutil
         for folder in (self.ours.folder, self.peer.folder):
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -129,6 +129,39 @@ site peer {{
   network {network}
 }}
 """
+
+
+def loads_elsewhere(lab, side, file, secret, form):
+    """PKCS#12 of ours in NSS (Libreswan, Firefox) and in strongSwan."""
+    store = lab.folder / f"nss-{form}"
+    store.mkdir()
+    call("certutil", "-N", "-d", f"sql:{store}", "--empty-password")
+    done = call("pk12util", "-i", file, "-d", f"sql:{store}", "-W", secret, check=False)
+    listed = call("certutil", "-L", "-d", f"sql:{store}").stdout + call("certutil", "-K", "-d", f"sql:{store}", check=False).stdout
+    lab.check(f"NSS imports PKCS#12 in the {form} form, with its key", done.returncode == 0 and "tokyo.example" in listed and
+              listed.count("\n< 0>") == 1, done.stdout + done.stderr + listed)
+    told = call("certutil", "-V", "-u", "V", "-d", f"sql:{store}", "-n", nickname(store), check=False)
+    lab.check(f"NSS takes the {form} one for a TLS server once its authority is trusted", "certificate is valid" in told.stdout,
+              told.stdout + told.stderr + listed)
+    peer = Strongswan(side.host, "203.0.113.2", "203.0.113.1", "10.2.0.0/16", "10.1.0.0/16")
+    peer.start()
+    (peer.folder / "pkcs12" / "own.p12").write_bytes(file.read_bytes())
+    with open(peer.folder / "swanctl.conf", "a") as conf:
+        conf.write(f'secrets {{\n  pkcs12-own {{\n    file = own.p12\n    secret = "{secret}"\n  }}\n}}\n')
+    peer.swanctl("--load-creds", "--noprompt")
+    told = peer.swanctl("--list-certs").stdout
+    lab.check(f"strongSwan loads PKCS#12 in the {form} form, with its key", "tokyo.example" in told and "has private key" in told, told)
+    peer.kill()
+    shutil.rmtree(peer.folder)
+
+
+def nickname(store):
+    """The gateway's, after the authority was trusted."""
+    names = [line.rsplit(None, 1) for line in call("certutil", "-L", "-d", f"sql:{store}").stdout.splitlines()[4:] if line.strip()]
+    for name, trust in names:
+        if "u" not in trust:
+            call("certutil", "-M", "-n", name.strip(), "-t", "CT,C,C", "-d", f"sql:{store}")
+    return next(name.strip() for name, trust in names if "u" in trust)
 
 
 def own_authority(lab, hosts):
@@ -182,6 +215,7 @@ def own_authority(lab, hosts):
                   "PRIVATE KEY" in done.stdout, done.stderr)
         told = call("openssl", "pkcs12", "-in", file, "-info", "-noout", "-passin", f"pass:{secret}", check=False).stderr
         lab.check(f"the {form} form has the {form} ciphers", ("TripleDES" in told and "MAC: sha1" in told) == (form == "old"), told)
+        loads_elsewhere(lab, osaka, file, secret, form)
     done = call("pki", "--verify", "--in", here / "tokyo.example.pem", "--cacert", tokyo.folder / "ca" / "ca.pem", check=False)
     lab.check("strongSwan's pki believes it", done.returncode == 0, done.stdout + done.stderr)
     done = call("pki", "--print", "--type", "x509", "--in", here / "tokyo.example.pem", check=False).stdout
