@@ -235,7 +235,7 @@ TEST(a_site_without_a_key_proves_itself_by_certificates)
     CHECK(config_site_identity(&configs[0]->sites[0]) != NULL);
     CHECK(config_site_identity(&configs[5]->sites[0]) == NULL);
     CHECK_EQUAL(configs[6]->sites[0].revocation, CONFIG_REVOCATION_STRICT);
-    CHECK_EQUAL(configs[9]->sites[0].responder_count, 3);
+    CHECK_EQUAL(configs[9]->sites[0].asked->responder_count, 3);
     for (size_t i = 0; i < ARRAY_LENGTH(words); i++) {
         config_free(configs[i]);
     }

@@ -100,6 +100,14 @@ enum config_revocation {
     CONFIG_REVOCATION_OFF,
 };
 
+/* Places of the web, with http. */
+struct config_asked {
+    const char *crls[CONFIG_REVOCATION_URLS_MAX];
+    size_t crl_count;
+    const char *responders[CONFIG_REVOCATION_URLS_MAX];
+    size_t responder_count;
+};
+
 struct config_site {
     struct config_place place;
     const char *name;
@@ -122,10 +130,7 @@ struct config_site {
     const char *subject; /* what the subject of the peer's certificate must be; NULL: see
                             config_site_identity() */
     enum config_revocation revocation;
-    const char *crls[CONFIG_REVOCATION_URLS_MAX]; /* http URLs */
-    size_t crl_count;
-    const char *responders[CONFIG_REVOCATION_URLS_MAX];
-    size_t responder_count;
+    const struct config_asked *asked; /* about revocation; NULL: what certificates name */
     const char *say; /* our identity towards this peer; NULL: the gateway's name */
     const char *identity; /* what the peer must prove; NULL: see config_site_identity() */
     bool identity_any;

@@ -573,24 +573,49 @@ static void write_urls(const struct schema_word *w, const struct shown *shown,
     sheet_add(shown->out, "\n");
 }
 
+/* What the site has of it, to be added to. NULL: no memory, which the reading finds out. */
+static struct config_asked *asked_of(struct reading *r)
+{
+    struct config_asked *asked = arena_take(r->arena, sizeof(*asked));
+
+    if (asked != NULL) {
+        *asked = r->site.asked != NULL ? *r->site.asked : (struct config_asked){0};
+        r->site.asked = asked;
+    }
+    return asked;
+}
+
 void take_crl(struct reading *r, const struct statement *s)
 {
-    (void)take_urls(r, s, r->site.crls, &r->site.crl_count);
+    struct config_asked *asked = asked_of(r);
+
+    if (asked != NULL) {
+        (void)take_urls(r, s, asked->crls, &asked->crl_count);
+    }
 }
 
 void write_crl(const struct schema_word *w, const struct shown *shown)
 {
-    write_urls(w, shown, shown->site->crls, shown->site->crl_count);
+    const struct config_asked *asked = shown->site->asked;
+
+    write_urls(w, shown, asked == NULL ? NULL : asked->crls, asked == NULL ? 0 : asked->crl_count);
 }
 
 void take_ocsp(struct reading *r, const struct statement *s)
 {
-    (void)take_urls(r, s, r->site.responders, &r->site.responder_count);
+    struct config_asked *asked = asked_of(r);
+
+    if (asked != NULL) {
+        (void)take_urls(r, s, asked->responders, &asked->responder_count);
+    }
 }
 
 void write_ocsp(const struct schema_word *w, const struct shown *shown)
 {
-    write_urls(w, shown, shown->site->responders, shown->site->responder_count);
+    const struct config_asked *asked = shown->site->asked;
+
+    write_urls(w, shown, asked == NULL ? NULL : asked->responders,
+               asked == NULL ? 0 : asked->responder_count);
 }
 
 void take_name(struct reading *r, const struct statement *s)

@@ -138,24 +138,34 @@ static bool carried_alike(const struct config_carriage *a, const struct config_c
            a->iptfs.bits_per_second == b->iptfs.bits_per_second;
 }
 
-static bool same_certificates(const struct config_site *a, const struct config_site *b)
+static bool same_asked(const struct config_asked *a, const struct config_asked *b)
 {
-    bool same = same_text(a->certificate, b->certificate) &&
-                same_text(a->certificate_key, b->certificate_key) &&
-                same_text(a->subject, b->subject) && same_text(a->legacy, b->legacy) &&
-                a->trust_count == b->trust_count && a->revocation == b->revocation &&
-                a->crl_count == b->crl_count && a->responder_count == b->responder_count;
+    static const struct config_asked nobody;
 
-    for (size_t i = 0; same && i < a->trust_count; i++) {
-        same = same_text(a->trusts[i], b->trusts[i]);
-    }
+    a = a != NULL ? a : &nobody;
+    b = b != NULL ? b : &nobody;
+    bool same = a->crl_count == b->crl_count && a->responder_count == b->responder_count;
+
     for (size_t i = 0; same && i < a->crl_count; i++) {
         same = same_text(a->crls[i], b->crls[i]);
     }
     for (size_t i = 0; same && i < a->responder_count; i++) {
         same = same_text(a->responders[i], b->responders[i]);
     }
-    return same || a->key.name != NULL;
+    return same;
+}
+
+static bool same_certificates(const struct config_site *a, const struct config_site *b)
+{
+    bool same = same_text(a->certificate, b->certificate) &&
+                same_text(a->certificate_key, b->certificate_key) &&
+                same_text(a->subject, b->subject) && same_text(a->legacy, b->legacy) &&
+                a->trust_count == b->trust_count && a->revocation == b->revocation;
+
+    for (size_t i = 0; same && i < a->trust_count; i++) {
+        same = same_text(a->trusts[i], b->trusts[i]);
+    }
+    return (same && same_asked(a->asked, b->asked)) || a->key.name != NULL;
 }
 
 /* Whether what was agreed under the one would be agreed under the other. */

@@ -99,11 +99,13 @@ static struct trust *load_trust(const char *secrets_directory, const struct conf
         good = place(secrets_directory, "", site->trusts[i], "", path) &&
                add_trust(trust, path, why, why_bytes);
     }
-    for (size_t i = 0; good && i < site->responder_count; i++) {
-        good = trust_add_source(trust, REVOCATION_SOURCE_RESPONDER, site->responders[i]);
+    const struct config_asked *asked = site->asked;
+
+    for (size_t i = 0; good && asked != NULL && i < asked->responder_count; i++) {
+        good = trust_add_source(trust, REVOCATION_SOURCE_RESPONDER, asked->responders[i]);
     }
-    for (size_t i = 0; good && i < site->crl_count; i++) {
-        good = trust_add_source(trust, REVOCATION_SOURCE_LIST, site->crls[i]);
+    for (size_t i = 0; good && asked != NULL && i < asked->crl_count; i++) {
+        good = trust_add_source(trust, REVOCATION_SOURCE_LIST, asked->crls[i]);
     }
     if (!good) {
         trust_free(trust);
