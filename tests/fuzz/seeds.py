@@ -77,6 +77,16 @@ def esp():
     put("natt", "ike", bytes(4) + b"0123456789")
     put("natt", "esp", bytes.fromhex("c0ffee0100000001") + b"0123456789")
     put("natt", "runt", bytes(4))
+    message = lambda body: (2 + len(body)).to_bytes(2, "big") + body
+    ike = message(bytes(4) + b"0123456789")
+    esp = message(bytes.fromhex("c0ffee0100000001") + b"0123456789")
+    # The first octet says whether a prefix is due, the second how the stream is cut.
+    put("tcp_stream", "originator", b"\x01\x07IKETCP" + ike + esp + message(b"\xff") + message(b"") + esp)
+    put("tcp_stream", "responder", b"\x00\x01" + ike + esp)
+    put("tcp_stream", "zero", b"\x00\x03" + ike + bytes(2) + esp)
+    put("tcp_stream", "one", b"\x01\x03IKETCP" + esp + b"\x00\x01")
+    put("tcp_stream", "huge", b"\x00\x10" + esp + b"\xff\xff" + bytes(40))
+    put("tcp_stream", "http", b"\x01\x05GET / HTTP/1.1\r\n")
 
 
 def ah():
