@@ -387,17 +387,17 @@ const char *address_format(const struct address *a, char text[ADDRESS_TEXT_BYTES
 
 bool endpoint_equal(const struct endpoint *a, const struct endpoint *b)
 {
-    return a->port == b->port && address_equal(&a->address, &b->address);
+    return a->port == b->port && a->tcp == b->tcp && address_equal(&a->address, &b->address);
 }
 
-static bool parse_port(struct slice text, uint16_t *out)
+static bool parse_port(struct slice text, struct endpoint *out)
 {
     uint32_t port = 0;
 
     if (!parse_decimal(text, UINT16_MAX, &port)) {
         return false;
     }
-    *out = (uint16_t)port;
+    out->port = (uint16_t)port;
     return true;
 }
 
@@ -415,7 +415,7 @@ static bool parse_bracketed(struct slice text, uint16_t default_port, struct end
     if (text.length > 0) {
         struct slice port = {text.data + 1, text.length - 1};
 
-        if (text.data[0] != ':' || !parse_port(port, &e.port)) {
+        if (text.data[0] != ':' || !parse_port(port, &e)) {
             return false;
         }
     }
@@ -437,7 +437,7 @@ bool endpoint_parse(struct slice text, uint16_t default_port, struct endpoint *o
         return true;
     }
     if (!cut_at_first(&port, ':', &host) || !address_parse(host, &e.address) ||
-        !parse_port(port, &e.port)) {
+        !parse_port(port, &e)) {
         return false;
     }
     *out = e;

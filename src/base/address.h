@@ -22,9 +22,11 @@ struct address {
     uint8_t bytes[16];
 };
 
-struct endpoint {
+/* Without holes: an IKE SA has many of them. */
+struct __attribute__((packed, aligned(2))) endpoint {
     struct address address;
     uint16_t port;
+    bool tcp; /* the end of a TCP connection, else of datagrams */
 };
 
 /* Host bits are zero. */

@@ -752,6 +752,14 @@ void ikev2_pair_ask_liveness(struct ikev2_pair *pair, unsigned side)
     settle(pair, side);
 }
 
+void ikev2_pair_carry(struct ikev2_pair *pair, unsigned side, const struct endpoint *local,
+                      const struct endpoint *peer)
+{
+    if (ikev2_sa_carry(pair->side[side].sa, local, peer, pair->now_ms, pair->actions)) {
+        settle(pair, side);
+    }
+}
+
 /* ---- what was recorded ---- */
 
 struct pair_child *ikev2_pair_child(struct ikev2_pair *pair, unsigned side, uint32_t spi_in)

@@ -176,6 +176,9 @@ void ikev2_pair_start_child_for(struct ikev2_pair *pair, unsigned side, unsigned
 void ikev2_pair_close_child(struct ikev2_pair *pair, unsigned side, uint32_t spi_in);
 void ikev2_pair_probe_path(struct ikev2_pair *pair, unsigned side, uint16_t bytes);
 void ikev2_pair_ask_liveness(struct ikev2_pair *pair, unsigned side);
+/* Its TCP connection is one between these now. */
+void ikev2_pair_carry(struct ikev2_pair *pair, unsigned side, const struct endpoint *local,
+                      const struct endpoint *peer);
 /* A packet goes through the child that the sender uses under a policy name: false when the sender
  * has none or the other side cannot open it. The receiver's machine hears of it. */
 bool ikev2_pair_packet(struct ikev2_pair *pair, unsigned from, const char *child_name);

@@ -133,7 +133,8 @@ static void set_no_proposal(struct ikev2_failure *failure, const struct ikev2_ch
 /* AH covers the outer addresses, and a NAT changes them (RFC 4302 3.3.3, RFC 3715 2.1). */
 static bool cannot_pass_nat(const struct ikev2_sa *sa, const struct ikev2_work *work)
 {
-    return work->choice.protocol == PROTOCOL_AH && (sa->nat_local || sa->nat_peer);
+    /* RFC 9329 3: nor through a TCP connection. */
+    return work->choice.protocol == PROTOCOL_AH && (sa->nat_local || sa->nat_peer || sa->peer.tcp);
 }
 
 /* How well a child policy fits; the best so far is in `work`. */
@@ -467,12 +468,15 @@ static bool install_keys(struct ikev2_turn *t, const struct ikev2_ike *ike,
 }
 
 /* On port 500 there is no ESP in UDP (RFC 3948 2): the peer did not find out, and does not want it
- * either. */
+ * either. With IKE over TCP, ESP goes there as well (RFC 9329 5). */
 bool ikev2_child_is_encapsulated(const struct ikev2_sa *sa, uint8_t protocol)
 {
     bool wanted =
         sa->nat_local || sa->nat_peer || sa->udp_agreed || sa->policy->force_encapsulation;
 
+    if (sa->peer.tcp) {
+        return protocol == PROTOCOL_ESP;
+    }
     return protocol == PROTOCOL_ESP && wanted && sa->policy->allow_encapsulation &&
            sa->nat_supported && sa->local.port != IKEV2_PORT;
 }

@@ -367,7 +367,8 @@ static struct ikev2_sent *seal(struct ikev2_turn *t, struct ikev2_ike *ike,
     size_t room = ikev2_sk_room(&ike->keys.suite, limit, true);
     size_t count = 1;
 
-    if (sa->fragmentation && !o->probe && whole > limit && room > 0) {
+    /* RFC 9329 7.5: a stream cuts by itself. */
+    if (sa->fragmentation && !sa->peer.tcp && !o->probe && whole > limit && room > 0) {
         count = fragments_count(chain.length, room);
         /* Too long even for fragments: the network may still carry it whole. */
         count = count == 0 ? 1 : count;
@@ -521,6 +522,10 @@ bool ikev2_ike_time(struct ikev2_turn *t, struct ikev2_ike *ike)
     case RETRANSMIT_WAIT:
         return true;
     case RETRANSMIT_SEND:
+        /* RFC 9329 6.2: only over a new connection (ikev2_stream_resend()). */
+        if (t->sa->peer.tcp) {
+            return true;
+        }
         ikev2_init_sink(t->sa, ike->retransmit.again);
         trace_again(t, ike);
         ikev2_resend(t, ike->request, &t->sa->local, &t->sa->peer);
@@ -599,8 +604,9 @@ static void follow(struct ikev2_turn *t, const struct endpoint *local, const str
     if (endpoint_equal(&sa->peer, peer) && endpoint_equal(&sa->local, local)) {
         return;
     }
-    /* RFC 4555 3.8: who is mobile says so when he moves, and may ask from anywhere. */
-    if (sa->established && (!sa->nat_peer || sa->mobile)) {
+    /* RFC 4555 3.8: who is mobile says so when he moves, and may ask from anywhere; through another
+     * connection he comes all the same (RFC 9329 6.1). */
+    if (sa->established && (!sa->nat_peer || sa->mobile) && !ikev2_stream_may_follow(sa, peer)) {
         return;
     }
     bool moved = !endpoint_equal(&sa->peer, peer);
@@ -609,6 +615,9 @@ static void follow(struct ikev2_turn *t, const struct endpoint *local, const str
     sa->local = *local;
     if (moved && sa->established) {
         ikev2_tell_moved(t, true);
+    }
+    if (moved && peer->tcp) {
+        ikev2_stream_resend(t);
     }
 }
 

@@ -68,7 +68,8 @@ static bool cookie_mac(const uint8_t secret[32], uint64_t spi_i, struct slice no
     put_u64(fixed, spi_i);
     fixed[8] = peer->address.family;
     memcpy(fixed + 9, peer->address.bytes, 16);
-    put_u16(fixed + 25, peer->port);
+    /* RFC 9329 6.3: it may come back through another connection, which has another port. */
+    put_u16(fixed + 25, peer->tcp ? 0 : peer->port);
 
     const struct slice parts[] = {SLICE_OF(fixed), nonce};
 

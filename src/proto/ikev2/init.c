@@ -168,7 +168,10 @@ static void init_refused(struct ikev2_turn *t, const struct ikev2_failure *failu
 
     if (!h->refused) {
         h->refused = true;
-        h->refused_ms = ikev2_after(t->now_ms, 2 * t->sa->policy->retransmit_first_ms);
+        /* RFC 9329 6.4: on a TCP connection no better answer will come. */
+        h->refused_ms = t->sa->peer.tcp
+                            ? t->now_ms
+                            : ikev2_after(t->now_ms, 2 * t->sa->policy->retransmit_first_ms);
     }
     h->refusal = *failure;
 }
@@ -199,7 +202,7 @@ static void init_not_post_quantum(struct ikev2_turn *t, uint16_t notify, const s
 /* There is a port to float to: a peer at a port of its own has only that one. */
 bool ikev2_init_can_float(const struct ikev2_sa *sa)
 {
-    return sa->peer.port == IKEV2_PORT || sa->peer.port == IKEV2_NAT_PORT;
+    return !sa->peer.tcp && (sa->peer.port == IKEV2_PORT || sa->peer.port == IKEV2_NAT_PORT);
 }
 
 void ikev2_init_start(struct ikev2_turn *t)
@@ -271,7 +274,8 @@ static void init_send(struct ikev2_turn *t)
     }
     init_sa_ke_nonce(&out, &offer, h->group, &h->pair, &h->nonce_i);
     if (sa->policy->allow_encapsulation) {
-        init_natd(sa, &out, sa->current->spi_i, 0, sa->policy->force_encapsulation);
+        init_natd(sa, &out, sa->current->spi_i, 0,
+                  sa->policy->force_encapsulation && !sa->peer.tcp);
     }
     if (sa->policy->fragmentation) {
         init_notify(&out, IKEV2_FRAGMENTATION_SUPPORTED, (struct slice){NULL, 0});
@@ -441,7 +445,7 @@ void ikev2_init_float(struct ikev2_sa *sa)
         !sa->policy->mobile) {
         return;
     }
-    if (!sa->nat_supported) {
+    if (!sa->nat_supported || sa->peer.tcp) {
         return;
     }
     if (sa->local.port == IKEV2_PORT) {
@@ -661,7 +665,7 @@ static void init_request(struct ikev2_turn *t, struct ikev2_message *m, struct s
     }
     ikev2_init_read_natd(&h->natd, m, local, peer);
     h->peer_prefers_udp = ikev2_message_vendor(m, SLICE_OF(prefers_udp));
-    h->prefers_udp = sa->responder->prefer_encapsulation;
+    h->prefers_udp = sa->responder->prefer_encapsulation && !peer->tcp;
     if (m->header.exchange == IKEV2_IKE_SESSION_RESUME) {
         ikev2_resume_request(t, m);
     } else {
@@ -696,7 +700,7 @@ static void init_respond(struct ikev2_turn *t, const struct key_pair *pair)
     init_sa_ke_nonce(&out, &answer, h->group, pair, &h->nonce_r);
     if (natd_is_supported(&h->natd)) {
         init_natd(sa, &out, ike->spi_i, ike->spi_r,
-                  sa->responder->force_encapsulation && !sa->udp_agreed);
+                  sa->responder->force_encapsulation && !sa->udp_agreed && !sa->peer.tcp);
     }
     if (sa->fragmentation) {
         init_notify(&out, IKEV2_FRAGMENTATION_SUPPORTED, (struct slice){NULL, 0});

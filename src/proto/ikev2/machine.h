@@ -225,6 +225,15 @@ void ikev2_request_again(struct ikev2_turn *t, struct ikev2_ike *ike, bool anew)
 void ikev2_request_done(struct ikev2_turn *t, struct ikev2_ike *ike);
 void ikev2_resend(struct ikev2_turn *t, const struct ikev2_sent *sent, const struct endpoint *local,
                   const struct endpoint *peer);
+
+/* ---- stream.c ---- */
+
+/* The peer opened another TCP connection for the IKE SA that has one, as an authentic message out
+ * of it says. */
+MUST_USE bool ikev2_stream_may_follow(const struct ikev2_sa *sa, const struct endpoint *peer);
+/* The connection is a new one: what was asked through the old one is asked again (RFC 9329 6.2). */
+void ikev2_stream_resend(struct ikev2_turn *t);
+
 void ikev2_trace(struct ikev2_turn *t, bool sent, bool again, const struct ikev2_header *header,
                  uint8_t first, struct slice chain);
 /* Opened and complete: m->chain lives as long as the turn. False: nothing to do. */

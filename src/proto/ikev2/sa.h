@@ -443,6 +443,15 @@ void ikev2_sa_addresses_changed(struct ikev2_sa *sa, uint64_t now_ms,
 /* Where else the peer said he can be reached. */
 size_t ikev2_sa_peer_addresses(const struct ikev2_sa *sa, struct address out[IKEV2_ADDRESSES_MAX]);
 
+/* RFC 9329 6.1: the IKE SA, whose messages go over TCP, has another connection from now on. Who
+ * opened it says so when it is there, and the machine tells the peer by asking something; the other
+ * side when an authentic ESP packet came out of it (an IKE message it follows by itself). What was
+ * asked and not answered is asked again. No TELL_MOVED follows. False, and nothing: the IKE SA is
+ * not one over TCP, or over. */
+MUST_USE bool ikev2_sa_carry(struct ikev2_sa *sa, const struct endpoint *local,
+                             const struct endpoint *peer, uint64_t now_ms,
+                             struct ikev2_actions *actions);
+
 /* For status. */
 struct ikev2_sa_info {
     uint64_t spi_i, spi_r;
