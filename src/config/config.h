@@ -13,6 +13,7 @@
 
 #define CONFIG_NAME_BYTES 64
 #define CONFIG_DEFAULT_MS UINT64_MAX
+#define CONFIG_TCP_PORTS_MAX 4
 
 struct config_place {
     uint32_t file; /* index in diagnostics' file list */
@@ -36,6 +37,8 @@ struct config_secret_name {
 };
 
 enum config_encapsulate { ENCAPSULATE_AUTO, ENCAPSULATE_ALWAYS, ENCAPSULATE_NEVER };
+/* How a peer is called: by TCP, or when UDP is silent (RFC 9329). */
+enum config_transport { TRANSPORT_UDP, TRANSPORT_AUTO, TRANSPORT_TCP };
 enum config_start { START_NOW, START_ON_TRAFFIC, START_WAIT };
 /* What several networks on a side become: one child, or one for each pair of them. */
 enum config_children { CHILDREN_TOGETHER, CHILDREN_PER_PAIR };
@@ -167,6 +170,8 @@ struct config_site {
     enum config_children children;
     const char *like; /* the preset; NULL: none */
     uint16_t like_lines; /* which of its lines were taken */
+    uint16_t tcp_port; /* of the peer */
+    uint8_t transport; /* enum config_transport */
     bool uses_legacy; /* something weak is allowed by the word */
     const char *legacy; /* those words, with a space between; NULL: none */
     uint64_t hash; /* of all that matters: equal means nothing to do */
@@ -245,6 +250,9 @@ struct config {
     struct address listen[8]; /* empty: all addresses */
     size_t listen_count;
     uint16_t port, nat_port; /* 500 and 4500 */
+    uint16_t
+        tcp_ports[CONFIG_TCP_PORTS_MAX]; /* on which peers may call by TCP; none: they may not */
+    size_t tcp_port_count;
     const struct network *lans;
     size_t lan_count;
     const struct config_site *sites;

@@ -77,6 +77,19 @@ static const struct schema_word schema[] = {
      .standard = "500 nat 4500",
      .example = "port 500 nat 4500",
      .meaning = "The UDP ports of IKE, without and with NAT traversal."},
+    {.word = "tcp-port",
+     .scope = SCOPE_GATEWAY,
+     .least = 1,
+     .most = CONFIG_TCP_PORTS_MAX,
+     .take = take_tcp_port,
+     .write = write_tcp_port,
+     .arguments = "PORT... | off",
+     .standard = "off",
+     .example = "tcp-port 4500 443",
+     .meaning = "The TCP ports on which peers may call whose networks let no UDP through (RFC "
+                "9329), at most four: IKE and ESP then go over one connection. 4500 is the usual "
+                "one; 443 passes most firewalls. Every site may be called so. UDP is faster and "
+                "stays what peers should try first. Takes effect after a restart."},
     {.word = "device",
      .scope = SCOPE_GATEWAY,
      .least = 1,
@@ -629,6 +642,21 @@ static const struct schema_word schema[] = {
      .meaning = "When an address of either side changes, the tunnel moves there and stays what it "
                 "is (RFC 4555), if the peer can; it then uses port 4500 from the beginning. 'off': "
                 "a new one is made. In transport mode always off."},
+    {.word = "transport",
+     .scope = SCOPE_SITE,
+     .effect = EFFECT_NEGOTIATE,
+     .least = 1,
+     .most = 2,
+     .take = take_transport,
+     .write = write_transport,
+     .arguments = "udp | auto [PORT] | tcp [PORT]",
+     .standard = "udp",
+     .example = "transport auto 443",
+     .meaning = "How the peer is called. 'auto': by UDP, and by TCP (RFC 9329) when UDP stays "
+                "silent for 4 seconds; 'tcp': by TCP at once. PORT is the peer's TCP port, 4500 "
+                "when nothing is said; the peer must listen there. IKE and ESP share the "
+                "connection, and a broken one is replaced without a new handshake. Not with 'ah', "
+                "'mode transport' and 'encapsulate never'."},
     {.word = "start",
      AT_SITE(start),
      .kind = KIND_CHOICE,
@@ -1295,6 +1323,7 @@ void schema_set_defaults_of_site(struct config_site *site)
     site->ike_lifetime_ms = DEFAULT_IKE_LIFETIME_MS;
     site->child_lifetime_ms = DEFAULT_CHILD_LIFETIME_MS;
     site->dpd_ms = DEFAULT_DPD_MS;
+    site->tcp_port = DEFAULT_NAT_PORT;
     site->replay_window = DEFAULT_REPLAY_WINDOW;
     site->fragmentation = true;
     site->fragment_bytes = DEFAULT_FRAGMENT_BYTES;

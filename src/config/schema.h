@@ -162,6 +162,14 @@ void write_per_worker_sas(const struct schema_word *w, const struct shown *shown
 /* A number of octets; false when it was told that it is none. */
 bool take_bytes(struct reading *r, const struct word *word, uint64_t least, uint16_t *out);
 
+/* tcp_words.c */
+void take_tcp_port(struct reading *r, const struct statement *s);
+void take_transport(struct reading *r, const struct statement *s);
+void write_tcp_port(const struct schema_word *w, const struct shown *shown);
+void write_transport(const struct schema_word *w, const struct shown *shown);
+/* At the end of a site. */
+void check_tcp(struct reading *r);
+
 /* manual_words.c */
 void take_outer(struct reading *r, const struct statement *s);
 void take_inner(struct reading *r, const struct statement *s);

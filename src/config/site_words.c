@@ -214,6 +214,7 @@ void site_end(struct reading *r)
     }
     site_take_proposals(r);
     check_ah(r);
+    check_tcp(r);
     check_children(r);
     r->scope = SCOPE_GATEWAY;
     if (r->site_count == SITES_MAX) {

@@ -150,6 +150,44 @@ static const struct reason_entry entries[REASON_COUNT] = {
                       "Allow UDP 500 and 4500 towards this machine."},
         },
 
+    [REASON_TCP_REFUSED] =
+        {
+            .reason = REASON_TCP_REFUSED,
+            .group = REASON_GROUP_REACH,
+            .check = REASON_CHECK_REACH,
+            .trouble = true,
+            .code = "SEK-R008",
+            .sentence = "no TCP connection to {peer|the peer}: {detail|it is refused}",
+            .explanation = "The peer is called by TCP (RFC 9329), because the line transport says "
+                           "so or because UDP is silent. That connection is not to be had, or "
+                           "whoever takes it closes it before he answers.",
+            .causes = {"The peer does not listen for IKE on this TCP port.",
+                       "Another service has the port: a web server on 443 closes what is no TLS.",
+                       "A firewall in between refuses or drops the connection."},
+            .steps = {"On the peer, say on which ports it is called by TCP: tcp-port 4500.",
+                      "Compare the port in the line transport of site {site|NAME} with it.",
+                      "Ask who runs the firewall in between for this TCP port, or for UDP 500 and "
+                      "4500."},
+        },
+    [REASON_TCP_SILENT] =
+        {
+            .reason = REASON_TCP_SILENT,
+            .group = REASON_GROUP_REACH,
+            .check = REASON_CHECK_REACH,
+            .trouble = true,
+            .code = "SEK-R009",
+            .sentence = "{peer|the peer} takes the TCP connection and does not answer",
+            .explanation = "The connection is there, our message went into it, and nothing came "
+                           "back.",
+            .causes = {"Another service has the port, and waits.",
+                       "The peer does not know our address and ignores strangers.",
+                       "A proxy in between takes every connection and lets only TLS or HTTP "
+                       "through."},
+            .steps = {"Look into the peer's log for this moment.",
+                      "Try another TCP port: transport tcp PORT in site {site|NAME}, tcp-port PORT "
+                      "on the peer."},
+        },
+
     /* ---- offer ---- */
     [REASON_NO_PROPOSAL] =
         {

@@ -22,6 +22,8 @@ enum reason {
     REASON_FRAGMENTS_LOST, /* IKE_SA_INIT is answered, large IKE_AUTH is not */
     REASON_PORT_TAKEN, /* detail: which */
     REASON_PEER_ANY_SILENT, /* answers only, and nobody has called yet */
+    REASON_TCP_REFUSED, /* no connection, or it is closed again and again; peer, detail */
+    REASON_TCP_SILENT, /* a connection, and no answer in it; peer */
 
     REASON_NO_PROPOSAL, /* IKE; ours, theirs */
     REASON_NO_CHILD_PROPOSAL, /* ESP; ours, theirs */
