@@ -25,7 +25,7 @@ void dataplane_count_drop(struct dataplane_worker *worker, enum drop_reason reas
                          worker->example_due_ms[reason]) {
         example_keep(worker, NULL, NULL, reason);
     }
-    if (reason == DROP_SEND_FAILED) {
+    if (reason == DROP_SEND_FAILED || reason == DROP_NO_STREAM || reason == DROP_STREAM_FULL) {
         take_back(worker, &doors->to_wire, count);
     } else if (reason == DROP_TUN_FAILED) {
         take_back(worker, &doors->to_tun, count);

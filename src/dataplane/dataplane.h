@@ -240,7 +240,7 @@ struct sa_counters {
     uint64_t compressed_from, compressed_to; /* octets sent, before and after (RFC 3173) */
     uint64_t last_in_ms, last_out_ms; /* 0: never */
     uint64_t out_sequence;
-    uint16_t outer_mtu, inner_mtu;
+    uint16_t outer_mtu, inner_mtu; /* outer 0: over TCP, whose packets are none of ours */
     uint16_t overhead_bytes;
 };
 MUST_USE bool dataplane_sa_counters(const struct dataplane *dp, uint32_t spi_in,
@@ -353,9 +353,9 @@ uint32_t dataplane_sealers(const struct dataplane *dp);
 uint32_t dataplane_openers(const struct dataplane *dp);
 /* How many packets were not authentic so far, of this worker. */
 uint64_t dataplane_forged(const struct dataplane_worker *worker);
-/* What the caller lost: SEND_FAILED, TUN_FAILED and CONTROL_FULL of packets that had gone through
- * those doors; MALFORMED_OUTER and MALFORMED_INNER of what could not be read in whole and was never
- * handed in. */
+/* What the caller lost: SEND_FAILED, NO_STREAM, STREAM_FULL, TUN_FAILED and CONTROL_FULL of packets
+ * that had gone through those doors; MALFORMED_OUTER and MALFORMED_INNER of what could not be read
+ * in whole and was never handed in. */
 void dataplane_count_drop(struct dataplane_worker *worker, enum drop_reason reason, uint32_t count);
 /* The worker has notes or examples for the control thread. */
 MUST_USE bool dataplane_has_notes(const struct dataplane_worker *worker);

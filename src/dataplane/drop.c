@@ -72,6 +72,12 @@ static const struct drop_words words[DROP_REASON_COUNT] = {
                           "its numbers on both sides"},
     [DROP_AGGREGATION] = {"aggregation", "contents of a constant-rate tunnel that make no packet: "
                                          "a lost piece, or a faulty peer"},
+    [DROP_NO_STREAM] = {"no-stream",
+                        "the TCP connection to the peer is broken: another one is being "
+                        "opened by whoever opened this one"},
+    [DROP_STREAM_FULL] = {"stream-full",
+                          "the TCP connection to the peer takes no more now: the line "
+                          "is slower than what is sent"},
     [DROP_QUEUE_FULL] = {"queue-full", "waited for the tunnel or for its turn: too many, or too "
                                        "long"},
 };

@@ -34,6 +34,8 @@ enum drop_reason {
     DROP_REASSEMBLY, /* fragments that never became whole, or contradict each other */
     DROP_COMPRESSION, /* IPComp that cannot be undone */
     DROP_AGGREGATION, /* IP-TFS: payloads that say nonsense, or lost pieces */
+    DROP_NO_STREAM, /* counted by the caller: the TCP connection to the peer is not there */
+    DROP_STREAM_FULL, /* the same: it is there and takes no more now */
     DROP_QUEUE_FULL, /* waited for an SA or for its turn, too long or too many */
     DROP_REASON_COUNT,
 };

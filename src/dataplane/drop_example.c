@@ -62,7 +62,8 @@ static void tell_from_wire(const struct dataplane *dp, const struct packet *pack
 
     e->protocol = packet->outer_protocol;
     if ((!is_ah && packet->outer_protocol != IP_PROTOCOL_ESP &&
-         (packet->outer_protocol != IP_PROTOCOL_UDP || packet->local.port == dp->ike_port)) ||
+         (packet->outer_protocol != IP_PROTOCOL_UDP ||
+          (packet->local.port == dp->ike_port && !packet->local.tcp))) ||
         packet->length < spi_at + ESP_HEAD_BYTES) {
         return;
     }

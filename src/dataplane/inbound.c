@@ -32,7 +32,7 @@ static bool classify(struct dataplane_worker *worker, struct packet *packet)
         worker_drop(worker, packet, DROP_WRONG_ENCAPSULATION);
         return false;
     }
-    if (packet->local.port == worker->dp->ike_port) {
+    if (packet->local.port == worker->dp->ike_port && !packet->local.tcp) {
         /* RFC 3948 2: no ESP on this port. */
         to_control(worker, packet);
         return false;
@@ -129,7 +129,8 @@ static uint64_t endpoint_hash(const struct endpoint *e)
 {
     uint64_t hash = get_u64(e->address.bytes) ^ get_u64(e->address.bytes + 8) * 31;
 
-    hash = (hash ^ (uint64_t)e->port << 32 ^ e->address.family) * UINT64_C(0x9e3779b97f4a7c15);
+    hash = (hash ^ (uint64_t)e->port << 32 ^ (uint64_t)e->tcp << 48 ^ e->address.family) *
+           UINT64_C(0x9e3779b97f4a7c15);
     return hash | 1;
 }
 

@@ -28,6 +28,15 @@ uint16_t path_mtu_of(struct dataplane *dp, const struct address *local, const st
     return learnt == NULL || learnt->mtu > dp->link_mtu ? dp->link_mtu : learnt->mtu;
 }
 
+/* A stream cuts by itself, so its path is no limit: packets inside may be as long as our device
+ * takes them. At a fixed rate the length is one of packets on the path all the same. */
+#define STREAM_INNER_MTU 1500
+
+static bool is_in_stream(const struct sa *sa, const struct sa_path *path)
+{
+    return path->peer.tcp && (sa->more == NULL || sa->more->aggfrag == NULL);
+}
+
 static void refresh_one(struct dataplane *dp, struct sa *sa)
 {
     const struct sa_path *path = atomic_load(&sa->path);
@@ -38,12 +47,18 @@ static void refresh_one(struct dataplane *dp, struct sa *sa)
     if (around != NULL) {
         /* What leaves this SA goes into that one. */
         outer = atomic_load_explicit(&around->inner_mtu, memory_order_relaxed);
+    } else if (is_in_stream(sa, path)) {
+        outer = UINT16_MAX;
     } else if (learnt != NULL && learnt->mtu < outer) {
         outer = learnt->mtu;
     }
     atomic_store_explicit(&sa->outer_mtu, outer, memory_order_relaxed);
     uint16_t inner = sa_inner_mtu(&sa->shape, path->peer.address.family, path->encapsulated, outer);
 
+    if (is_in_stream(sa, path)) {
+        atomic_store_explicit(&sa->outer_mtu, 0, memory_order_relaxed);
+        inner = inner < STREAM_INNER_MTU ? inner : STREAM_INNER_MTU;
+    }
     if (sa->more != NULL && sa->more->aggfrag != NULL) {
         inner = pacing_inner_mtu(sa, inner);
     }
@@ -141,7 +156,8 @@ bool dataplane_sa_overhead(const struct dataplane *dp, uint32_t spi_in, struct s
     unsigned whole = (unsigned)atomic_load_explicit(&sa->outer_mtu, memory_order_relaxed) -
                      atomic_load_explicit(&sa->inner_mtu, memory_order_relaxed);
 
-    out->padding = whole > parts ? (uint16_t)(whole - parts) : 0;
+    /* In a stream there is no packet to be filled. */
+    out->padding = whole > parts && whole <= UINT16_MAX ? (uint16_t)(whole - parts) : 0;
     return true;
 }
 

@@ -147,7 +147,8 @@ static const struct sa *sa_of_datagram(const struct dataplane *dp, const struct 
 
     if (packet->length < ESP_HEAD_BYTES ||
         (!is_ah && packet->outer_protocol != IP_PROTOCOL_ESP &&
-         (packet->outer_protocol != IP_PROTOCOL_UDP || packet->local.port == dp->ike_port))) {
+         (packet->outer_protocol != IP_PROTOCOL_UDP ||
+          (packet->local.port == dp->ike_port && !packet->local.tcp)))) {
         return NULL;
     }
     const struct sa *sa = sad_find(dp, get_u32(packet_data(packet) + spi_at));

@@ -67,9 +67,12 @@ bool gateway_policy_id(const struct gateway *g, const char *name, uint32_t *poli
 
 /* ---- words ---- */
 
-static const char *protocol_words(uint8_t protocol)
+static const char *protocol_words(const struct drop_example *e)
 {
-    return protocol == IP_PROTOCOL_AH ? " AH" : protocol == IP_PROTOCOL_UDP ? " UDP" : " ESP";
+    if (e->peer.tcp) {
+        return " TCP";
+    }
+    return e->protocol == IP_PROTOCOL_AH ? " AH" : e->protocol == IP_PROTOCOL_UDP ? " UDP" : " ESP";
 }
 
 static void describe_outer(const struct drop_example *e, struct text *out)
@@ -80,9 +83,9 @@ static void describe_outer(const struct drop_example *e, struct text *out)
     const struct endpoint *destination = e->inbound ? &e->local : &e->peer;
 
     if (e->spi != 0) {
-        text_addf(out, "%s SPI %08x", protocol_words(e->protocol), e->spi);
+        text_addf(out, "%s SPI %08x", protocol_words(e), e->spi);
     } else if (e->protocol != 0) {
-        text_add(out, protocol_words(e->protocol));
+        text_add(out, protocol_words(e));
     }
     if (e->has_sequence) {
         text_addf(out, " sequence %llu", (unsigned long long)e->sequence);
@@ -155,6 +158,8 @@ static enum log_level level_of(enum drop_reason reason)
     case DROP_REASSEMBLY:
     case DROP_COMPRESSION:
     case DROP_AGGREGATION:
+    case DROP_NO_STREAM:
+    case DROP_STREAM_FULL:
     case DROP_QUEUE_FULL:
         return LOG_LEVEL_NOTICE;
     case DROP_NONE:
