@@ -43,26 +43,26 @@ void actions_copy_words(char *out, size_t capacity, const char *words)
     text_add(&text, words == NULL ? "" : words);
 }
 
-uint16_t actions_socket_port(const struct gateway *g, uint16_t port)
+uint16_t actions_socket_port(const struct gateway *g, const struct endpoint *machine)
 {
-    if (g->config == NULL) {
-        return port;
+    if (g->config == NULL || machine->tcp) {
+        return machine->port;
     }
-    if (port == IKE_PORT) {
+    if (machine->port == IKE_PORT) {
         return g->config->port;
     }
-    return port == IKE_NAT_PORT ? g->config->nat_port : port;
+    return machine->port == IKE_NAT_PORT ? g->config->nat_port : machine->port;
 }
 
-uint16_t actions_machine_port(const struct gateway *g, uint16_t port)
+uint16_t actions_machine_port(const struct gateway *g, const struct endpoint *socket)
 {
-    if (g->config == NULL) {
-        return port;
+    if (g->config == NULL || socket->tcp) {
+        return socket->port;
     }
-    if (port == g->config->port) {
+    if (socket->port == g->config->port) {
         return IKE_PORT;
     }
-    return port == g->config->nat_port ? IKE_NAT_PORT : port;
+    return socket->port == g->config->nat_port ? IKE_NAT_PORT : socket->port;
 }
 
 static void send_bytes(struct gateway *g, const struct endpoint *local, const struct endpoint *peer,
@@ -78,7 +78,7 @@ static void send_bytes(struct gateway *g, const struct endpoint *local, const st
     }
     memcpy(queued->bytes + marker, bytes.data, bytes.length);
     queued->action.send.local = *local;
-    queued->action.send.local.port = actions_socket_port(g, local->port);
+    queued->action.send.local.port = actions_socket_port(g, local);
     queued->action.send.peer = *peer;
     queued->action.send.bytes = (struct slice){queued->bytes, queued->length};
     queued->action.send.dont_fragment = size == SEND_WHOLE;
@@ -87,11 +87,12 @@ static void send_bytes(struct gateway *g, const struct endpoint *local, const st
     g->messages_out++;
 }
 
-/* RFC 3948 2.2: on port 4500 four octets of zeros stand where ESP has its SPI. */
+/* RFC 3948 2.2, RFC 9329 3.1: on port 4500 and over TCP four octets of zeros stand where ESP has
+ * its SPI. */
 void actions_send(struct gateway *g, const struct endpoint *local, const struct endpoint *peer,
                   struct slice bytes, enum send_size size)
 {
-    send_bytes(g, local, peer, local->port == IKE_PORT ? 0 : 4, bytes, size);
+    send_bytes(g, local, peer, local->port == IKE_PORT && !local->tcp ? 0 : 4, bytes, size);
 }
 
 /* RFC 3948 2.3. */

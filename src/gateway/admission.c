@@ -134,7 +134,8 @@ void admission_datagram(struct gateway *g, const struct endpoint *local,
 {
     uint8_t bytes[REPLY_BYTES];
     struct writer reply = writer_over(bytes, sizeof(bytes));
-    bool cookies = admission_wants_cookies(g, &peer->address);
+    /* RFC 9329 6.3: a connection proves the address, and the host counts connections. */
+    bool cookies = !peer->tcp && admission_wants_cookies(g, &peer->address);
     struct reader r = reader_over(message);
     struct ikev2_header header;
 

@@ -108,7 +108,7 @@ static bool install(struct ike *ike, const struct ikev2_child_info *info)
         .aggfrag = aggfrag_of(carriage, info),
     };
 
-    sa.local.port = actions_socket_port(g, sa.local.port);
+    sa.local.port = actions_socket_port(g, &sa.local);
     return dataplane_install(g->dataplane, &sa);
 }
 
@@ -410,7 +410,7 @@ void children_move(struct ike *ike, const struct endpoint *local, const struct e
 {
     struct endpoint socket = *local;
 
-    socket.port = actions_socket_port(ike->gateway, local->port);
+    socket.port = actions_socket_port(ike->gateway, local);
     for (const struct child *c = ike->children; c != NULL; c = c->next) {
         if (c->installed) {
             dataplane_move(ike->gateway->dataplane, c->spi_in, &socket, peer);

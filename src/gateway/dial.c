@@ -112,6 +112,7 @@ void dial_failed(struct site *site)
     } else {
         site->candidate++;
     }
+    site->by_tcp = false;
     site->dial = DIAL_NEXT;
     site_think_later(site);
 }
@@ -126,6 +127,21 @@ static void ask(struct site *site, enum dial_step step, uint64_t question, uint6
 
 /* ---- the steps, each when the one before is done ---- */
 
+static void begin(struct site *site, const struct endpoint *from, const struct endpoint *peer,
+                  uint64_t now_ms)
+{
+    site->dial = DIAL_GOING;
+    site->last_peer = *peer;
+    site->reached = REASON_CHECK_REACH;
+    free(site->icmp_why);
+    site->icmp_why = NULL;
+    if (ike_dial(site, from, peer, now_ms) == NULL && site->dial == DIAL_GOING) {
+        site_trouble(site, REASON_RESOURCES, peer, "no more IKE SAs", now_ms);
+        round_over(site, now_ms);
+    }
+    site_think_later(site);
+}
+
 static void go(struct site *site, const struct address *local, uint64_t now_ms)
 {
     const struct endpoint *peer = &site->candidates[site->candidate];
@@ -134,16 +150,18 @@ static void go(struct site *site, const struct address *local, uint64_t now_ms)
         .port = peer->port == IKE_NAT_PORT ? IKE_NAT_PORT : IKE_PORT,
     };
 
-    site->dial = DIAL_GOING;
-    site->last_peer = *peer;
-    site->reached = REASON_CHECK_REACH;
-    free(site->icmp_why);
-    site->icmp_why = NULL;
-    if (ike_dial(site, &from, peer, now_ms) == NULL && site->dial == DIAL_GOING) {
-        site_trouble(site, REASON_RESOURCES, peer, "no more IKE SAs", now_ms);
-        round_over(site, now_ms);
+    if (transport_wants_tcp(site)) {
+        transport_open(site, local, now_ms);
+        return;
     }
-    site_think_later(site);
+    transport_dialled(site);
+    begin(site, &from, peer, now_ms);
+}
+
+void dial_by_connection(struct site *site, const struct endpoint *local,
+                        const struct endpoint *peer, uint64_t now_ms)
+{
+    begin(site, local, peer, now_ms);
 }
 
 /* Whether peers of this family can be reached from what we listen on. `out` is the address when
@@ -260,6 +278,7 @@ static void start(struct site *site, uint64_t now_ms)
     site->host = 0;
     site->candidate = 0;
     site->candidate_count = 0;
+    site->by_tcp = false;
     site->reached = REASON_CHECK_NAME;
     if (site->secret_known && !site->secret_stale && site->terms != NULL) {
         next_host(site, now_ms);
@@ -293,7 +312,7 @@ void dial_unanswered(struct site *site, uint64_t now_ms)
     enum dial_step step = site->dial;
 
     if (now_ms < site->question_until_ms ||
-        (step != DIAL_SECRET && step != DIAL_RESOLVE && step != DIAL_SOURCE)) {
+        (step != DIAL_SECRET && step != DIAL_RESOLVE && step != DIAL_SOURCE && step != DIAL_TCP)) {
         return;
     }
     site_trouble(site, REASON_RESOURCES, NULL, "no answer to a question", now_ms);

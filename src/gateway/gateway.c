@@ -146,6 +146,9 @@ static void timer_came(struct timer *timer, uint64_t now_ms)
     case TIMER_LINGER:
         resilience_linger_over(timer);
         return;
+    case TIMER_CARRIER:
+        transport_time(timer, now_ms);
+        return;
     }
 }
 
@@ -196,7 +199,7 @@ void gateway_datagram(struct gateway *g, const struct endpoint *local, const str
     if (g->config == NULL || !ikev2_read_header(&r, &header)) {
         return;
     }
-    from.port = actions_machine_port(g, local->port);
+    from.port = actions_machine_port(g, local);
     struct ike *ike = header.version >> 4 == 2 ? ike_find(g, &header, peer) : NULL;
 
     if (ike != NULL) {

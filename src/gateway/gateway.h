@@ -35,6 +35,9 @@ enum gateway_action_kind {
     GATEWAY_ROUTE_REMOVE, /* the same value again */
     GATEWAY_SITE_CHANGED, /* for those who watch: name and state */
     GATEWAY_FIND_SOURCE, /* the address of ours from which the peer is reached; gateway_source() */
+    GATEWAY_TCP_OPEN, /* tcp_open: a connection; gateway_tcp_opened() */
+    GATEWAY_TCP_KEEP, /* tcp: an established IKE SA goes through this one */
+    GATEWAY_TCP_RELEASE, /* tcp: none does any more. Who opened it closes it, after what was sent */
 };
 
 #define GATEWAY_DATAGRAM_BYTES 65536
@@ -57,9 +60,10 @@ struct gateway_action {
         struct {
             struct endpoint
                 local; /* address unset: let routing choose; port 500 or 4500 says which socket */
-            struct endpoint peer;
-            struct slice bytes; /* borrowed until the next action is taken; on port 4500 the non-ESP
-                                   marker is part of it (or it is a keepalive of one octet 0xff) */
+            struct endpoint peer; /* of TCP: by the connection between the two */
+            struct slice bytes; /* borrowed until the next action is taken; on port 4500 and over
+                                   TCP the non-ESP marker is part of it (or it is a keepalive of
+                                   one octet 0xff) */
             bool dont_fragment; /* it asks for the path MTU: neither routers nor this system may
                                    cut it */
             bool cut; /* that one again, which must arrive: in pieces that pass everywhere */
@@ -93,6 +97,14 @@ struct gateway_action {
             uint64_t question;
             struct address peer;
         } source;
+        struct {
+            uint64_t question;
+            struct address local; /* unset: let routing choose */
+            struct endpoint peer;
+        } tcp_open;
+        struct {
+            struct endpoint local, peer;
+        } tcp;
         struct gateway_route route;
         struct {
             char name[CONFIG_NAME_BYTES];
@@ -143,6 +155,12 @@ void gateway_certificates(struct gateway *gateway, uint64_t question, struct cre
  * first message. */
 void gateway_source(struct gateway *gateway, uint64_t question, const struct address *local,
                     const char *why, uint64_t now_ms);
+/* The connection is there, between these endpoints; `local` NULL: it is not, `why` a sentence. */
+void gateway_tcp_opened(struct gateway *gateway, uint64_t question, const struct endpoint *local,
+                        const struct endpoint *peer, const char *why, uint64_t now_ms);
+/* One that was there is gone. */
+void gateway_tcp_lost(struct gateway *gateway, const struct endpoint *local,
+                      const struct endpoint *peer, const char *why, uint64_t now_ms);
 /* A route could not be set; shown as a problem of the site. */
 void gateway_route_failed(struct gateway *gateway, const struct network *network, const char *why);
 /* ICMP said that a peer cannot be reached or a packet is too big (checked to be about a datagram of

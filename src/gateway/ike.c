@@ -25,7 +25,7 @@ static struct slice spi_key(const uint64_t *spi)
     return (struct slice){(const uint8_t *)spi, sizeof(*spi)};
 }
 
-#define INIT_KEY_BYTES 27
+#define INIT_KEY_BYTES 28
 
 static struct slice init_key(uint64_t spi_i, const struct endpoint *peer,
                              uint8_t key[INIT_KEY_BYTES])
@@ -34,6 +34,7 @@ static struct slice init_key(uint64_t spi_i, const struct endpoint *peer,
     put_u16(key + 8, peer->port);
     key[10] = peer->address.family;
     memcpy(key + 11, peer->address.bytes, sizeof(peer->address.bytes));
+    key[27] = peer->tcp;
     return (struct slice){key, INIT_KEY_BYTES};
 }
 
@@ -148,6 +149,7 @@ void ike_free(struct ike *ike)
     deadlines_remove(&g->deadlines, &ike->path.timer.deadline);
     questions_forget(g, &ike->questions);
     trace_forget_ike(ike);
+    transport_ended(ike);
     site_leave(ike);
     ikev2_sa_free(ike->machine);
     terms_release(ike->terms);
@@ -306,6 +308,7 @@ static void established(struct ike *ike, const struct ikev2_action *action, uint
     ike_keep_alive(ike, now_ms);
     ike->resuming = action->established.resumed;
     g->resumed += action->established.resumed;
+    transport_established(ike);
     assert(ike->site != NULL);
     hosts_established(ike);
     site_established(ike, now_ms);
@@ -386,7 +389,11 @@ static void carry_out(struct ike *ike, const struct ikev2_action *action, struct
         duplicates_initial_contact(ike);
         break;
     case IKEV2_TELL_MOVED:
-        mobility_moved(ike, action, now_ms);
+        if (action->moved.peer.tcp) {
+            transport_followed(ike);
+        } else {
+            mobility_moved(ike, action, now_ms);
+        }
         break;
     case IKEV2_CHILD_INSTALL:
         children_install(ike, &action->child, now_ms);
@@ -516,6 +523,10 @@ struct ike *ike_dial(struct site *site, const struct endpoint *local, const stru
     ike->initiator = true;
     ike->terms = terms_hold(site->terms);
     site_join(site, ike);
+    if (peer->tcp && !transport_began(ike)) {
+        ike_free(ike);
+        return NULL;
+    }
     terms_refresh_initial_contact(site);
     ike->machine = ikev2_sa_new_initiator(&ike->terms->policy, local, peer, g->random);
     if (ike->machine == NULL) {
@@ -586,7 +597,10 @@ void ike_keepalive(struct ike *ike, uint64_t now_ms)
         last_ms = ike->sent_ms;
     }
     if (now_ms >= last_ms + KEEPALIVE_MS) {
-        actions_send_keepalive(ike->gateway, &ike->local, &ike->peer);
+        /* RFC 9329 6.6: not over TCP. */
+        if (!ike->peer.tcp) {
+            actions_send_keepalive(ike->gateway, &ike->local, &ike->peer);
+        }
         ike->sent_ms = now_ms;
         last_ms = now_ms;
     }
@@ -631,6 +645,25 @@ void ike_test_way(struct ike *ike, const struct endpoint *local, const struct en
                   uint64_t now_ms)
 {
     ikev2_sa_test_way(ike->machine, local, peer, now_ms, fresh_actions(ike));
+    (void)settle(ike, now_ms);
+}
+
+void ike_carry(struct ike *ike, uint64_t now_ms)
+{
+    if (ikev2_sa_carry(ike->machine, &ike->local, &ike->peer, now_ms, fresh_actions(ike))) {
+        (void)settle(ike, now_ms);
+    }
+}
+
+void ike_child_followed(struct ike *ike, const struct endpoint *local, const struct endpoint *peer,
+                        uint64_t now_ms)
+{
+    /* RFC 9329 1.2: who opened the connection stays with it. */
+    if (ike->initiator || !ike->peer.tcp ||
+        !ikev2_sa_carry(ike->machine, local, peer, now_ms, fresh_actions(ike))) {
+        return;
+    }
+    transport_followed(ike);
     (void)settle(ike, now_ms);
 }
 

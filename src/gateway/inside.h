@@ -24,6 +24,7 @@
  *     path.c        how large a packet the path carries, asked with packets
  *     resilience.c  coming back, and proving again
  *     silence.c     a peer that is sent to and says nothing
+ *     transport.c   TCP connections for sites, and what happens when one is lost
  *     notes.c       what the data plane has to say
  *     drops.c       examples of packets that were dropped
  *     hearsay.c     what those say about a site who proved nothing
@@ -78,6 +79,7 @@ enum timer_kind {
     TIMER_KEEPALIVE,
     TIMER_PATH,
     TIMER_LINGER,
+    TIMER_CARRIER,
 };
 
 struct timer {
@@ -98,6 +100,7 @@ enum question_kind {
     QUESTION_SOURCE_HOST, /* of the traffic in transport mode */
     QUESTION_KEY_EXCHANGE,
     QUESTION_PROOF,
+    QUESTION_TCP,
 };
 
 struct question {
@@ -236,6 +239,7 @@ enum dial_step {
     DIAL_SECRET,
     DIAL_RESOLVE,
     DIAL_SOURCE,
+    DIAL_TCP, /* a connection is being opened */
     DIAL_GOING,
     DIAL_NEXT, /* the next address or host, as soon as nothing else is going on */
 };
@@ -296,6 +300,8 @@ struct site {
     enum dial_step dial;
     struct site *next_queued;
     bool has_slot;
+    bool by_tcp; /* this candidate is called by TCP, because UDP is silent */
+    bool tcp_helped; /* the last time */
     uint64_t slot_until_ms;
     uint64_t dial_question; /* open; an older one is not ours any more */
     uint64_t question_until_ms;
@@ -305,6 +311,7 @@ struct site {
     struct ike *dialled; /* the IKE SA that we began and that is not established yet */
     char *icmp_why; /* what ICMP said during this try */
     unsigned tries;
+    uint32_t fallback_after_ms; /* UDP is given up, and TCP tried; 0: not */
     uint64_t backoff_ms, next_try_ms, last_try_ms;
     uint64_t child_backoff_ms, child_try_ms;
 
@@ -404,6 +411,7 @@ struct gateway {
     struct address host_addresses[HOST_ADDRESSES_MAX];
     size_t host_address_count;
     struct ikev2_addresses announced; /* borrowed by the terms */
+    struct carrier *carriers; /* of the IKE SAs over TCP that we began */
     struct responder_terms *responder_terms;
     struct shared_proposals *proposals;
     struct ikev2_gate gate;
@@ -476,9 +484,10 @@ void actions_send_keepalive(struct gateway *g, const struct endpoint *local,
 /* What is too long is cut; NULL is empty. */
 void actions_copy_words(char *out, size_t capacity, const char *words);
 void actions_fini(struct gateway *g);
-/* The machine speaks of ports 500 and 4500, the sockets of those of the configuration. */
-uint16_t actions_socket_port(const struct gateway *g, uint16_t port);
-uint16_t actions_machine_port(const struct gateway *g, uint16_t port);
+/* The machine speaks of ports 500 and 4500, the sockets of those of the configuration; the ports of
+ * TCP are what they are. */
+uint16_t actions_socket_port(const struct gateway *g, const struct endpoint *machine);
+uint16_t actions_machine_port(const struct gateway *g, const struct endpoint *socket);
 
 /* ---- questions.c ---- */
 /* 0 when there is no memory. */
@@ -636,6 +645,11 @@ void ike_test_way(struct ike *ike, const struct endpoint *local, const struct en
                   uint64_t now_ms);
 /* Who is behind a NAT keeps its mapping alive. */
 void ike_keep_alive(struct ike *ike, uint64_t now_ms);
+/* The same through a TCP connection. */
+void ike_child_followed(struct ike *ike, const struct endpoint *local, const struct endpoint *peer,
+                        uint64_t now_ms);
+/* Its TCP connection is the one between ike->local and ike->peer now. */
+void ike_carry(struct ike *ike, uint64_t now_ms);
 void ike_rekey_child(struct ike *ike, uint32_t spi_in, uint64_t now_ms);
 void ike_close_child(struct ike *ike, uint32_t spi_in, uint64_t now_ms);
 /* Done by gateway_settle(). */
@@ -800,6 +814,29 @@ void mobility_look(struct ike *ike, uint64_t now_ms);
 void mobility_best_found(struct ike *ike, const struct address *local, uint64_t now_ms);
 void mobility_way_found(struct ike *ike, uint32_t index, const struct address *local,
                         uint64_t now_ms);
+
+/* An IKE SA through a connection that was opened for the site. */
+void dial_by_connection(struct site *site, const struct endpoint *local,
+                        const struct endpoint *peer, uint64_t now_ms);
+
+/* ---- transport.c ---- */
+MUST_USE bool transport_wants_tcp(const struct site *site);
+/* Where a candidate is called by TCP. */
+struct endpoint transport_peer(const struct site *site, const struct endpoint *candidate);
+/* The present candidate gets a connection, from our address if it is set. */
+void transport_open(struct site *site, const struct address *local, uint64_t now_ms);
+/* The present candidate is called by UDP: TCP comes when it stays silent. */
+void transport_dialled(struct site *site);
+/* When that is; NEVER_MS: not now. */
+uint64_t transport_fallback_ms(const struct site *site);
+void transport_fall_back(struct site *site, uint64_t now_ms);
+/* An IKE SA of ours goes over a connection from its first message. False: no memory. */
+MUST_USE bool transport_began(struct ike *ike);
+void transport_established(struct ike *ike);
+/* Its machine followed the peer to another connection: so do we. */
+void transport_followed(struct ike *ike);
+void transport_ended(struct ike *ike);
+void transport_time(struct timer *timer, uint64_t now_ms);
 
 /* ---- path.c ---- */
 /* It is another one now: nothing is known about it. */

@@ -18,7 +18,8 @@
 static bool is_mobile(const struct ike *ike, struct ikev2_sa_info *info)
 {
     ikev2_sa_get_info(ike->machine, info);
-    return info->established && info->mobile;
+    /* Over TCP another connection is enough (transport.c). */
+    return info->established && info->mobile && !ike->peer.tcp;
 }
 
 /* ---- what moved ---- */

@@ -94,7 +94,9 @@ static void take(struct gateway *g, const struct dataplane_note *note, uint64_t 
         }
         break;
     case NOTE_PEER_MOVED:
-        if (child != NULL) {
+        if (child != NULL && note->peer.tcp) {
+            ike_child_followed(child->ike, &note->local, &note->peer, now_ms);
+        } else if (child != NULL) {
             ike_child_moved(child->ike, note->spi_in, &note->peer, now_ms);
         }
         break;
@@ -127,13 +129,15 @@ void notes_take(struct gateway *g, uint64_t now_ms)
 /* ---- our own addresses ---- */
 
 /* What can move does (mobility.c). Without MOBIKE an IKE SA stays at its address: where ours is
- * another one now, a new IKE SA is made from there. */
+ * another one now, a new IKE SA is made from there. One over TCP only needs another connection when
+ * the one that it has breaks. */
 void notes_source_again(struct ike *ike, const struct address *local, uint64_t now_ms)
 {
     struct site *site = ike->site;
 
     if (site == NULL || !ike->established || local == NULL || address_is_unset(local) ||
-        address_equal(local, &ike->local.address) || mobility_source_again(ike, local, now_ms)) {
+        address_equal(local, &ike->local.address) || ike->peer.tcp ||
+        mobility_source_again(ike, local, now_ms)) {
         return;
     }
     ike->superseded = true;

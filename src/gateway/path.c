@@ -21,7 +21,8 @@
 
 static bool is_wanted(const struct ike *ike)
 {
-    return ike->established && !ike->superseded && ike->site != NULL &&
+    /* A stream cuts by itself (RFC 9329 7.5). */
+    return ike->established && !ike->superseded && ike->site != NULL && !ike->peer.tcp &&
            ike->site->config->mtu_probe && ike->children != NULL;
 }
 

@@ -135,6 +135,9 @@ static void answer_all(struct alone *a, struct seen *seen)
             seen->routes_removed++;
             break;
         case GATEWAY_SITE_CHANGED:
+        case GATEWAY_TCP_OPEN:
+        case GATEWAY_TCP_KEEP:
+        case GATEWAY_TCP_RELEASE:
             break;
         case GATEWAY_FIND_SOURCE:
             seen->sources++;

@@ -250,7 +250,9 @@ static void arm(struct site *site, bool waits_to_dial, bool waits_for_child)
     if (site->has_slot) {
         sooner(&at_ms, site->slot_until_ms);
     }
-    if (site->dial == DIAL_SECRET || site->dial == DIAL_RESOLVE || site->dial == DIAL_SOURCE) {
+    sooner(&at_ms, transport_fallback_ms(site));
+    if (site->dial == DIAL_SECRET || site->dial == DIAL_RESOLVE || site->dial == DIAL_SOURCE ||
+        site->dial == DIAL_TCP) {
         sooner(&at_ms, site->question_until_ms);
     }
     sooner(&at_ms, site->duplicates_ms);
@@ -299,6 +301,9 @@ void site_time(struct site *site, uint64_t now_ms)
         dial_release_slot(site);
     }
     dial_unanswered(site, now_ms);
+    if (transport_fallback_ms(site) <= now_ms) {
+        transport_fall_back(site, now_ms);
+    }
     if (site->silence_look_ms <= now_ms) {
         silence_look(site, now_ms);
     }
@@ -361,6 +366,7 @@ void site_established(struct ike *ike, uint64_t now_ms)
                  ike->nat_local || ike->nat_peer ? ", a NAT is between" : "");
     }
     if (site->dialled == ike) {
+        site->tcp_helped = site->by_tcp;
         dial_done(site);
     } else if (site->dial != DIAL_IDLE && (site->dialled == NULL || !site->dialled->heard) &&
                !ike->superseded) {
@@ -681,7 +687,13 @@ static enum reason reason_of_silence(const struct ike *ike, const struct ikev2_f
         struct ikev2_sa_info info;
 
         ikev2_sa_get_info(ike->machine, &info);
+        if (info.peer.tcp) {
+            return REASON_TCP_SILENT;
+        }
         return info.local.port == IKE_PORT ? REASON_FRAGMENTS_LOST : REASON_NO_ANSWER_4500;
+    }
+    if (!ike->established && ike->peer.tcp) {
+        return REASON_TCP_SILENT;
     }
     return ike->established ? REASON_PEER_DEAD : REASON_NO_ANSWER;
 }

@@ -44,6 +44,20 @@ struct management_offloads {
     size_t single_count;
 };
 
+#define MANAGEMENT_TCP_ENDS_MAX 16
+struct management_tcp {
+    uint16_t ports[CONFIG_TCP_PORTS_MAX]; /* on which peers may call */
+    size_t port_count;
+    size_t connections, strangers, opened_by_us; /* now; a stranger's IKE SA is not established */
+    uint64_t accepted, opened; /* since the start */
+    size_t queued_bytes;
+    struct {
+        const char *name; /* why those of others were refused or closed */
+        uint64_t count;
+    } ends[MANAGEMENT_TCP_ENDS_MAX];
+    size_t end_count;
+};
+
 /* What management cannot do itself: the daemon's side. Everything here is borrowed for life. */
 struct management {
     struct gateway *gateway;
@@ -60,6 +74,8 @@ struct management {
     bool (*host_problem)(void *context, size_t index, const char **sentence, const char **next);
     /* What the system does for us with many packets in one piece. */
     void (*host_offloads)(void *context, struct management_offloads *out);
+    /* Connections of RFC 9329. NULL: nothing is said of them. */
+    void (*host_tcp)(void *context, struct management_tcp *out);
     /* Begins to send packets behind the answer to who is asking. False with a sentence. */
     bool (*capture)(void *context, const struct management_capture *order, char *why,
                     size_t why_bytes);

@@ -107,6 +107,7 @@ static json_t *child_of(const struct status_child *child, uint64_t now_ms)
                         json_string(child->transport_mode ? "transport" : "tunnel"));
     json_object_set_new(object, "protocol", json_string(status_protocol_name(child->protocol)));
     json_object_set_new(object, "encapsulated", json_boolean(child->encapsulated));
+    json_object_set_new(object, "tcp", json_boolean(child->peer.tcp));
     json_object_set_new(object, "suite", json_string(child->suite));
     json_object_set_new(object, "weak", json_boolean(child->legacy));
     json_object_set_new(object, "in_use", json_boolean(child->in_use));
@@ -173,6 +174,7 @@ static json_t *ike_of(const struct status_ike *ike, uint64_t now_ms)
     json_object_set_new(object, "spi_i", json_sprintf("%016llx", (unsigned long long)ike->spi_i));
     json_object_set_new(object, "spi_r", json_sprintf("%016llx", (unsigned long long)ike->spi_r));
     json_object_set_new(object, "nat", json_string(nat_words(ike)));
+    json_object_set_new(object, "transport", json_string(ike->peer.tcp ? "tcp" : "udp"));
     json_object_set_new(object, "local", endpoint_of(&ike->local));
     json_object_set_new(object, "peer", endpoint_of(&ike->peer));
     json_object_set_new(object, "mobile", json_boolean(ike->mobile));
@@ -383,6 +385,34 @@ static json_t *offload_of(const struct management *management)
                      single);
 }
 
+static json_t *tcp_of(const struct management *management)
+{
+    struct management_tcp tcp = {0};
+    json_t *ports = json_array();
+    json_t *ends = json_object();
+
+    if (management->host_tcp != NULL) {
+        management->host_tcp(management->context, &tcp);
+    }
+    for (size_t i = 0; i < tcp.port_count; i++) {
+        json_array_append_new(ports, json_integer(tcp.ports[i]));
+    }
+    for (size_t i = 0; i < tcp.end_count; i++) {
+        if (tcp.ends[i].count > 0) {
+            json_object_set_new(ends, tcp.ends[i].name, count_of(tcp.ends[i].count));
+        }
+    }
+    json_t *object = json_pack("{s:o, s:o}", "ports", ports, "refused", ends);
+
+    json_object_set_new(object, "connections", count_of(tcp.connections));
+    json_object_set_new(object, "strangers", count_of(tcp.strangers));
+    json_object_set_new(object, "opened_by_us", count_of(tcp.opened_by_us));
+    json_object_set_new(object, "accepted", count_of(tcp.accepted));
+    json_object_set_new(object, "opened", count_of(tcp.opened));
+    json_object_set_new(object, "queued_bytes", count_of(tcp.queued_bytes));
+    return object;
+}
+
 json_t *reply_no_such_site(const struct question *question, const char *name)
 {
     struct status_site site;
@@ -433,6 +463,7 @@ static void add_whole(const struct question *question, json_t *answer)
     json_object_set_new(answer, "workers", workers_of(question->management->gateway));
     json_object_set_new(answer, "crypto", crypto_of());
     json_object_set_new(answer, "offload", offload_of(question->management));
+    json_object_set_new(answer, "tcp", tcp_of(question->management));
     json_object_set_new(answer, "problems", problems_of(question));
 }
 

@@ -46,6 +46,36 @@ static void show_head(const json_t *answer)
 }
 
 /* What is in use, and of the rest what nobody switched off. */
+/* Of TCP only where there is some. */
+static void show_tcp(const json_t *answer)
+{
+    const json_t *tcp = json_object_get(answer, "tcp");
+    size_t index;
+    json_t *port;
+    const char *end;
+    json_t *count;
+
+    if (json_array_size(json_object_get(tcp, "ports")) == 0 && number_of(tcp, "connections") == 0 &&
+        number_of(tcp, "opened") == 0) {
+        return;
+    }
+    printf("tcp: ");
+    json_array_foreach(json_object_get(tcp, "ports"), index, port)
+    {
+        printf("%s%lld", index == 0 ? "ports " : " ", (long long)json_integer_value(port));
+    }
+    printf("%s%.0f connections", json_array_size(json_object_get(tcp, "ports")) == 0 ? "" : ", ",
+           number_of(tcp, "connections"));
+    if (number_of(tcp, "strangers") > 0) {
+        printf(", %.0f of strangers", number_of(tcp, "strangers"));
+    }
+    putchar('\n');
+    json_object_foreach(json_object_get(tcp, "refused"), end, count)
+    {
+        printf("     refused or closed, %s: %lld\n", end, (long long)json_integer_value(count));
+    }
+}
+
 static void show_offload(const json_t *answer)
 {
     const json_t *offload = json_object_get(answer, "offload");
@@ -169,6 +199,11 @@ static void show_size(const json_t *child)
     const json_t *overhead = json_object_get(child, "overhead");
     const char *between = "";
 
+    if (is_true(child, "tcp")) {
+        printf("    %-10sinner %.0f, whatever the path carries: the connection cuts by itself\n",
+               "MTU", number_of(child, "inner_mtu"));
+        return;
+    }
     if (number_of(child, "inner_mtu") > number_of(child, "outer_mtu")) {
         printf("    %-10souter %.0f (%s), packets inside of any length, in pieces\n", "MTU",
                number_of(child, "outer_mtu"), text_of(child, "mtu_source"));
@@ -218,6 +253,14 @@ static void show_carriage(const json_t *child)
     }
 }
 
+static const char *carried_in(const json_t *child)
+{
+    if (is_true(child, "tcp")) {
+        return " in TCP";
+    }
+    return is_true(child, "encapsulated") ? " in UDP" : "";
+}
+
 static void show_child(const struct command *command, const json_t *child)
 {
     char in[32];
@@ -225,8 +268,8 @@ static void show_child(const struct command *command, const json_t *child)
     char rekey[32];
 
     printf("  child %s   %s %s%s   %s%s\n", text_of(child, "name"), text_of(child, "protocol"),
-           text_of(child, "mode"), is_true(child, "encapsulated") ? " in UDP" : "",
-           text_of(child, "suite"), is_true(child, "weak") ? "   WEAK (legacy)" : "");
+           text_of(child, "mode"), carried_in(child), text_of(child, "suite"),
+           is_true(child, "weak") ? "   WEAK (legacy)" : "");
     show_list("ours", json_object_get(child, "local"));
     show_list("theirs", json_object_get(child, "remote"));
     if (json_is_number(json_object_get(child, "worker"))) {
@@ -364,6 +407,7 @@ int verb_status(const struct command *command)
     }
     show_head(answer);
     show_offload(answer);
+    show_tcp(answer);
     show_problems(command, answer);
     json_array_foreach(sites, index, site)
     {
@@ -447,8 +491,10 @@ int verb_sas(const struct command *command)
         printf("%-*s %-10s %-10s %-8s %-7s %-10s %-7s %-7s %-9s %-9s %s\n", width,
                text_of(sa, "site"), text_of(sa, "spi_in"), text_of(sa, "spi_out"),
                text_of(sa, "origin"), text_of(sa, "protocol"), text_of(sa, "mode"),
-               is_true(sa, "encapsulated") ? "yes" : "no", worker,
-               show_bytes(number_of(sa, "in_bytes"), in),
+               is_true(sa, "tcp")            ? "TCP"
+               : is_true(sa, "encapsulated") ? "yes"
+                                             : "no",
+               worker, show_bytes(number_of(sa, "in_bytes"), in),
                show_bytes(number_of(sa, "out_bytes"), out), text_of(sa, "suite"));
     }
     json_decref(reply);

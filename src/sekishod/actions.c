@@ -180,6 +180,11 @@ static void send_message(struct daemon *daemon, const struct gateway_action *act
 {
     const struct endpoint *local = &action->send.local;
     const struct endpoint *peer = &action->send.peer;
+    if (peer->tcp) {
+        /* Over a new connection the machine sends it again. */
+        (void)streams_send_ike(daemon->streams, local, peer, action->send.bytes);
+        return;
+    }
     struct datagram_socket *s = sockets_find(&daemon->sockets, PROTOCOL_UDP, local, peer);
 
     if (s == NULL) {
@@ -424,6 +429,16 @@ static void run_action(struct daemon *daemon, struct gateway_action *action, uin
         break;
     case GATEWAY_RESOLVE:
         ask_resolver(daemon, action, now_ms);
+        break;
+    case GATEWAY_TCP_OPEN:
+        streams_open(daemon->streams, action->tcp_open.question, &action->tcp_open.local,
+                     &action->tcp_open.peer, now_ms);
+        break;
+    case GATEWAY_TCP_KEEP:
+        streams_keep(daemon->streams, &action->tcp.local, &action->tcp.peer);
+        break;
+    case GATEWAY_TCP_RELEASE:
+        streams_release(daemon->streams, &action->tcp.local, &action->tcp.peer, now_ms);
         break;
     case GATEWAY_READ_SECRET:
         read_secret(daemon, action, now_ms);

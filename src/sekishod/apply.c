@@ -57,7 +57,9 @@ static bool has_family(const struct config *config, enum family family)
 static bool listens_as_before(const struct daemon *daemon, const struct config *config)
 {
     bool same = config->listen_count == daemon->listen_count && config->port == daemon->port &&
-                config->nat_port == daemon->nat_port;
+                config->nat_port == daemon->nat_port &&
+                config->tcp_port_count == daemon->tcp_port_count &&
+                memcmp(config->tcp_ports, daemon->tcp_ports, sizeof(daemon->tcp_ports)) == 0;
 
     for (size_t i = 0; same && i < config->listen_count; i++) {
         same = address_equal(&config->listen[i], &daemon->listen[i]);
@@ -94,7 +96,8 @@ static void find_problems(struct daemon *daemon)
         config->offload != daemon->offload || config->workers != daemon->workers_said) {
         add_problem(
             daemon, "systemctl restart sekisho",
-            "'listen', 'port', 'device', 'workers' and 'offload' take effect after a restart");
+            "'listen', 'port', 'tcp-port', 'device', 'workers' and 'offload' take effect after a "
+            "restart");
     }
 }
 

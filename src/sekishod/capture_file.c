@@ -11,6 +11,7 @@
 #include "wire/pcapng.h"
 #include "wire/udp.h"
 
+#define NAT_PORT 4500
 #define OUTER_TTL 64
 #define MILLISECONDS 3
 
@@ -129,6 +130,19 @@ static void write_udp(const struct tap_record *record, struct writer *w)
     }
 }
 
+/* What goes over TCP is shown as the datagram that it would be, to the port where readers look for
+ * ESP: packets of the connection itself begin and end anywhere. */
+static struct tap_record as_datagram(const struct tap_record *record)
+{
+    struct tap_record r = *record;
+
+    if (r.peer.tcp) {
+        r.local.port = NAT_PORT;
+        r.peer.port = NAT_PORT;
+    }
+    return r;
+}
+
 /* The whole packet, and how long it is without its end cut off. */
 static struct slice whole_packet(struct capture_file *f, const struct tap_record *record,
                                  uint32_t *original_bytes)
@@ -164,6 +178,10 @@ bool capture_file_add(struct capture_file *f, const struct tap_record *record, s
         text_addf(&text, "dropped %s: %s", drop_name(record->reason),
                   drop_sentence(record->reason));
     }
+    if (!record->inner && record->peer.tcp) {
+        text_addf(&text, "; in TCP between our port %u and port %u of the peer",
+                  (unsigned)record->local.port, (unsigned)record->peer.port);
+    }
     struct pcapng_packet packet = {
         .interface = (uint32_t)interface_of(f, record, w, &is_new),
         .time = record->at_ms + f->date_ms,
@@ -171,7 +189,9 @@ bool capture_file_add(struct capture_file *f, const struct tap_record *record, s
         .comments = {slice_of_text(words)},
         .comment_count = 1,
     };
-    packet.data = whole_packet(f, record, &packet.original_bytes);
+    const struct tap_record shown = as_datagram(record);
+
+    packet.data = whole_packet(f, &shown, &packet.original_bytes);
     pcapng_write_packet(w, &packet);
     return is_new;
 }

@@ -137,6 +137,27 @@ TEST(whole_and_clear_packets_stay_as_they_are_and_the_longest_fits)
     CHECK_EQUAL(block.packet.data.length, sizeof(longest) + CAPTURE_HEADS_BYTES);
 }
 
+TEST(what_goes_over_tcp_is_shown_where_readers_look_for_esp_and_says_so)
+{
+    struct writer w = writer_over(bytes, sizeof(bytes));
+    struct tap_record record = outer(IP_PROTOCOL_UDP);
+    struct pcapng_block block;
+    struct ip_head head;
+
+    record.local.tcp = record.peer.tcp = true;
+    record.local.port = 443;
+    record.peer.port = 40001;
+    capture_file_begin(&file, "osaka", 0, &w);
+    CHECK(capture_file_add(&file, &record, &w));
+    struct pcapng_reader r = written(&w);
+
+    CHECK(pcapng_read_block(&r, &block) && pcapng_read_block(&r, &block));
+    CHECK(ip_read(block.packet.data, &head));
+    CHECK(head.port_source == 4500 && head.port_destination == 4500);
+    check_text(block.packet.comments[0],
+               "passed; in TCP between our port 443 and port 40001 of the peer");
+}
+
 TEST(sas_without_end_share_the_last_interface)
 {
     struct tap_record record = outer(IP_PROTOCOL_ESP);

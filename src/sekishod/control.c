@@ -128,6 +128,7 @@ bool daemon_open_control(struct daemon *daemon, char *why, size_t why_bytes)
         .log_lines = log_lines,
         .host_problem = host_problem,
         .host_offloads = supers_tell,
+        .host_tcp = tcp_tell,
         .capture = capture_begin,
     };
     snprintf(path, sizeof(path), "%s/control.sock", daemon->options.run_directory);
@@ -309,6 +310,7 @@ static bool run_turn(struct daemon *daemon)
         take_errors(daemon, daemon->workers[i], now_ms);
         look_at_device(daemon, daemon->workers[i]);
     }
+    tcp_take_events(daemon, now_ms);
     actions_take_answers(daemon, now_ms);
     gateway_notes(daemon->gateway, now_ms);
     if (gateway_deadline_ms(daemon->gateway) <= now_ms) {
@@ -318,6 +320,7 @@ static bool run_turn(struct daemon *daemon)
     more = capture_run(daemon) || more;
     supers_watch(daemon);
     watch_expiry(daemon, now_ms);
+    tcp_watch(daemon, now_ms);
     if (daemon->guard_is_stale) {
         protection_guard(daemon);
     }

@@ -18,6 +18,7 @@
 #include "sekishod/options.h"
 #include "sekishod/revocation.h"
 #include "sekishod/sockets.h"
+#include "sekishod/streams.h"
 #include "sekishod/worker.h"
 
 #define DAEMON_WORKERS_MAX CONFIG_WORKERS_MAX
@@ -48,6 +49,9 @@ struct daemon {
     struct loop_source addresses;
 
     struct sockets sockets;
+    struct streams *streams; /* TCP */
+    uint64_t streams_told_ms; /* in the log */
+    uint64_t streams_told[STREAM_ENDS];
     struct sockets *beside; /* of the workers behind the first; NULL: they share the first ones */
     struct offloads offloads; /* in use */
     enum offload_state offloads_told[OFFLOAD_PARTS]; /* in the log */
@@ -79,6 +83,8 @@ struct daemon {
     struct address listen[8];
     size_t listen_count;
     uint16_t port, nat_port;
+    uint16_t tcp_ports[CONFIG_TCP_PORTS_MAX];
+    size_t tcp_port_count;
     char device[TUN_NAME_BYTES];
     enum config_offload offload;
     uint32_t workers_said;
@@ -145,6 +151,18 @@ void actions_drop_job(void *job);
 void actions_queue_again(struct daemon *daemon, struct exchange *exchange);
 /* What never got to a job thread; after those are gone. */
 void actions_drop_late(struct daemon *daemon);
+
+/* ---- tcp.c ---- */
+
+/* The connections, and the ports on which the configuration lets peers call. False with a sentence.
+ */
+MUST_USE bool tcp_start(struct daemon *daemon, const struct config *config, char *why,
+                        size_t why_bytes);
+/* What became of connections goes to the gateway. */
+void tcp_take_events(struct daemon *daemon, uint64_t now_ms);
+/* Tells the log of those that were refused or closed, not often. */
+void tcp_watch(struct daemon *daemon, uint64_t now_ms);
+void tcp_tell(void *context, struct management_tcp *out);
 
 /* ---- protection.c ---- */
 

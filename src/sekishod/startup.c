@@ -224,6 +224,7 @@ static bool start_worker(struct daemon *daemon)
         .sockets = &daemon->sockets,
         .own = index == 0 || daemon->beside == NULL ? NULL : &daemon->beside[index - 1],
         .reads_shared = index == 0,
+        .streams = daemon->streams,
         .tun = &daemon->queues[queue],
         .queues = daemon->queues,
         .queue_count = daemon->queue_count,
@@ -303,7 +304,8 @@ bool daemon_start(struct daemon *daemon, const struct config *config, char *why,
     /* Rights belong to threads, so they are given up before there are others. */
     count_workers(daemon, config);
     return start_loop(daemon, why, why_bytes) && open_device(daemon, config, why, why_bytes) &&
-           open_sockets(daemon, config, why, why_bytes) && find_offloads(daemon) &&
+           open_sockets(daemon, config, why, why_bytes) &&
+           tcp_start(daemon, config, why, why_bytes) && find_offloads(daemon) &&
            privileges_drop(why, why_bytes) && confine(daemon) &&
            make_rooms(daemon, config, why, why_bytes) && start_threads(daemon, why, why_bytes);
 }
@@ -331,6 +333,7 @@ void daemon_stop(struct daemon *daemon)
         sockets_close(&daemon->beside[i]);
     }
     free(daemon->beside);
+    streams_free(daemon->streams);
     sockets_close(&daemon->sockets);
     if (daemon->device[0] != '\0') {
         (void)netlink_pairs_clean(&daemon->netlink);

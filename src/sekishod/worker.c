@@ -112,6 +112,29 @@ static struct datagram_socket *socket_for(const struct worker *worker, const str
     return own != NULL ? own : sockets_for(worker->settings.sockets, packet);
 }
 
+/* RFC 9329: those of one connection leave in one call. Returns where the others begin. */
+static size_t send_through_stream(struct worker *worker, struct packet *const *packets,
+                                  size_t count)
+{
+    const struct packet *head = packets[0];
+    struct streams_refused refused;
+    size_t end = 1;
+
+    while (end < count && end < CONNECTION_PARTS_MAX &&
+           endpoint_equal(&packets[end]->peer, &head->peer) &&
+           endpoint_equal(&packets[end]->local, &head->local)) {
+        end++;
+    }
+    streams_send(worker->settings.streams, packets, end, &refused);
+    if (refused.no_stream > 0) {
+        dataplane_count_drop(worker->plane, DROP_NO_STREAM, (uint32_t)refused.no_stream);
+    }
+    if (refused.full > 0) {
+        dataplane_count_drop(worker->plane, DROP_STREAM_FULL, (uint32_t)refused.full);
+    }
+    return end;
+}
+
 static void flush_to_wire(struct worker *worker)
 {
     const struct dataplane_output *out = &worker->out;
@@ -119,6 +142,11 @@ static void flush_to_wire(struct worker *worker)
 
     while (first < out->to_wire_count) {
         const struct packet *head = out->to_wire[first];
+
+        if (head->peer.tcp) {
+            first += send_through_stream(worker, &out->to_wire[first], out->to_wire_count - first);
+            continue;
+        }
         struct datagram_socket *s = socket_for(worker, head);
         size_t end = first + 1;
 
@@ -127,7 +155,7 @@ static void flush_to_wire(struct worker *worker)
 
             if (next->outer_protocol != head->outer_protocol ||
                 next->has_outer_head != head->has_outer_head ||
-                next->local.port != head->local.port ||
+                next->local.port != head->local.port || next->peer.tcp ||
                 !address_equal(&next->local.address, &head->local.address) ||
                 next->peer.address.family != head->peer.address.family) {
                 break;
@@ -411,6 +439,25 @@ static void socket_ready(void *context, unsigned events)
     }
 }
 
+/* A TCP connection was read. */
+static void stream_ready(void *context)
+{
+    struct worker *worker = context;
+    size_t count;
+
+    while (fill_stock(worker, DATAPLANE_SEGMENTS_MAX) > 0 &&
+           (count = streams_take(worker->settings.streams, worker->stock, worker->stock_count)) >
+               0) {
+        dataplane_inbound(worker->plane, worker->stock, count, clock_now_ms(), &worker->out);
+        streams_judge(worker->settings.streams, count,
+                      worker->out.to_tun_count + worker->out.to_control_count +
+                              worker->out.to_consumer_count >
+                          0);
+        use_stock(worker, count);
+        flush(worker);
+    }
+}
+
 static void wake_ready(void *context, unsigned events)
 {
     struct worker *worker = context;
@@ -471,6 +518,11 @@ static uint64_t tick(struct worker *worker)
     return wait_us < IDLE_MS * 1000 ? wait_us : IDLE_MS * 1000;
 }
 
+static bool reads_streams(const struct worker_settings *settings)
+{
+    return settings->reads_shared && settings->streams != NULL;
+}
+
 static void *worker_run(void *context)
 {
     struct worker *worker = context;
@@ -486,6 +538,9 @@ static void *worker_run(void *context)
         }
         if (loop_turn_us(&worker->loop, wait_us) > 0) {
             looks = LOOKS;
+        }
+        if (reads_streams(&worker->settings)) {
+            streams_time(worker->settings.streams, clock_now_ms());
         }
         dataplane_quiet(worker->plane);
         if (worker->has_news || dataplane_has_notes(worker->plane)) {
@@ -526,6 +581,7 @@ static bool add_sources(struct worker *worker)
     return loop_add(&worker->loop, &worker->wake.source, LOOP_READ) &&
            (!seals || loop_add(&worker->loop, &worker->tun, LOOP_READ)) &&
            (!s->reads_shared || add_sockets(worker, s->sockets, LOOP_READ)) &&
+           (!reads_streams(s) || streams_attach(s->streams, &worker->loop, stream_ready, worker)) &&
            (s->own == NULL || add_sockets(worker, s->own, events));
 }
 

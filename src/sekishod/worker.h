@@ -13,6 +13,7 @@
 #include "host/tun.h"
 #include "sekishod/datagrams.h"
 #include "sekishod/sockets.h"
+#include "sekishod/streams.h"
 
 struct worker;
 
@@ -33,6 +34,8 @@ struct worker_settings {
     struct sockets *sockets;
     struct sockets *own;
     bool reads_shared;
+    struct streams *streams; /* everybody sends by them; who reads the shared sockets reads them;
+                                NULL: no SA goes over TCP */
     const struct tun *tun; /* the queue to read */
     const struct tun *queues; /* those to write, each for its flows */
     size_t queue_count;

@@ -431,6 +431,9 @@ static void take_actions(struct simulation *sim, uint8_t index)
             gateway_source(node->gateway, action.source.question, &node->outer, NULL, sim->now_ms);
             break;
         case GATEWAY_SITE_CHANGED:
+        case GATEWAY_TCP_OPEN: /* no site says transport */
+        case GATEWAY_TCP_KEEP:
+        case GATEWAY_TCP_RELEASE:
             break;
         }
     }

@@ -123,6 +123,9 @@ static void act(struct crowd_node *n, struct gateway_action *action)
         gateway_source(n->gateway, action->source.question, &own, "", c->now_ms);
         return;
     }
+    case GATEWAY_TCP_OPEN: /* no site says transport */
+    case GATEWAY_TCP_KEEP:
+    case GATEWAY_TCP_RELEASE:
     case GATEWAY_RESOLVE:
     case GATEWAY_READ_CERTIFICATES:
     case GATEWAY_PROOF: /* there are only shared keys */

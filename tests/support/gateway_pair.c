@@ -7,6 +7,7 @@
 
 #include "wire/ip.h"
 
+#define PROTOCOL_TCP 6
 #define PROTOCOL_UDP 17
 
 static void need(bool condition, const char *what)
@@ -73,12 +74,103 @@ static struct gateway_pair_datagram *post(struct gateway_pair *p, uint8_t protoc
     };
     need(d->bytes != NULL, "no memory");
     memcpy(d->bytes, bytes.data, bytes.length);
+    if (p->udp_is_blocked && protocol != PROTOCOL_TCP) {
+        free(d->bytes);
+        return NULL;
+    }
     if (p->lose != NULL && p->lose(p->context, d)) {
         free(d->bytes);
         return NULL;
     }
     p->queued++;
     return d;
+}
+
+/* ---- connections ---- */
+
+static struct gateway_pair_connection *connection_between(struct gateway_pair *p, unsigned from,
+                                                          const struct endpoint *local,
+                                                          const struct endpoint *peer)
+{
+    for (size_t i = 0; i < p->connection_count; i++) {
+        struct gateway_pair_connection *c = &p->connections[i];
+
+        if (endpoint_equal(&c->ends[from], local) && endpoint_equal(&c->ends[1 - from], peer)) {
+            return c;
+        }
+    }
+    return NULL;
+}
+
+static void send_through(struct gateway_pair *p, unsigned from, const struct endpoint *local,
+                         const struct endpoint *peer, struct slice bytes)
+{
+    const struct gateway_pair_connection *c = connection_between(p, from, local, peer);
+
+    if (c != NULL && c->open && !c->released) {
+        (void)post(p, PROTOCOL_TCP, local, peer, bytes, false, false);
+    }
+}
+
+static void open_connection(struct gateway_pair_node *n, const struct gateway_action *action)
+{
+    struct gateway_pair *p = n->pair;
+    const struct gateway_pair_node *other = &p->nodes[1 - n->index];
+    uint64_t question = action->tcp_open.question;
+    struct endpoint peer = action->tcp_open.peer;
+
+    need(peer.tcp, "a connection to where datagrams go");
+    n->tcp_opens++;
+    if (p->tcp_is_blocked || other->gateway == NULL || other->tcp_port != peer.port ||
+        !address_equal(&other->outer, &peer.address)) {
+        gateway_tcp_opened(n->gateway, question, NULL, &peer, "nobody takes it", p->now_ms);
+        return;
+    }
+    need(p->connection_count < GATEWAY_PAIR_CONNECTIONS_MAX, "too many connections");
+    struct gateway_pair_connection *c = &p->connections[p->connection_count++];
+
+    *c = (struct gateway_pair_connection){.opener = n->index, .open = true};
+    c->ends[n->index] = (struct endpoint){
+        .address = n->outer, .port = (uint16_t)(40000 + p->connection_count), .tcp = true};
+    c->ends[1 - n->index] = peer;
+    gateway_tcp_opened(n->gateway, question, &c->ends[n->index], &peer, NULL, p->now_ms);
+}
+
+static void release_connection(struct gateway_pair_node *n, const struct gateway_action *action)
+{
+    struct gateway_pair_connection *c =
+        connection_between(n->pair, n->index, &action->tcp.local, &action->tcp.peer);
+
+    n->tcp_releases++;
+    if (c != NULL && c->opener == n->index) {
+        c->released = true;
+    }
+}
+
+static void drop_connections(struct gateway_pair *p)
+{
+    size_t left = 0;
+
+    for (size_t i = 0; i < p->queued; i++) {
+        if (p->queue[i].protocol == PROTOCOL_TCP) {
+            free(p->queue[i].bytes);
+        } else {
+            p->queue[left++] = p->queue[i];
+        }
+    }
+    p->queued = left;
+    for (size_t i = 0; i < p->connection_count; i++) {
+        struct gateway_pair_connection *c = &p->connections[i];
+
+        for (unsigned node = 0; c->open && node < 2; node++) {
+            if (p->nodes[node].gateway != NULL) {
+                p->nodes[node].tcp_lost++;
+                gateway_tcp_lost(p->nodes[node].gateway, &c->ends[node], &c->ends[1 - node],
+                                 "connection reset", p->now_ms);
+            }
+        }
+        c->open = false;
+    }
 }
 
 /* With its IPv4 header, as from a raw socket. */
@@ -142,6 +234,8 @@ static void take_output(struct gateway_pair_node *n, struct dataplane_output *ou
         /* From an address that is not there any more nothing leaves. */
         if (packet->has_outer_head) {
             post_whole(p, packet);
+        } else if (packet->peer.tcp) {
+            send_through(p, n->index, &packet->local, &packet->peer, packet_slice(packet));
         } else if (sends_from(n, &from.address)) {
             from = shown_as(n, &from);
             (void)post(p, packet->outer_protocol, &from, &packet->peer, packet_slice(packet),
@@ -254,6 +348,10 @@ static void act(struct gateway_pair_node *n, const struct gateway_action *action
         } else {
             n->sends++;
         }
+        if (from.tcp) {
+            send_through(p, n->index, &from, &action->send.peer, action->send.bytes);
+            return;
+        }
         /* The system refuses to send from an address that is not there any more. */
         if (sends_from(n, &from.address)) {
             from = shown_as(n, &from);
@@ -272,6 +370,15 @@ static void act(struct gateway_pair_node *n, const struct gateway_action *action
         return;
     case GATEWAY_RESOLVE:
         resolve(n, action);
+        return;
+    case GATEWAY_TCP_OPEN:
+        open_connection(n, action);
+        return;
+    case GATEWAY_TCP_KEEP:
+        n->tcp_keeps++;
+        return;
+    case GATEWAY_TCP_RELEASE:
+        release_connection(n, action);
         return;
     case GATEWAY_READ_SECRET:
         give_secret(n, action->secret.question);
@@ -333,6 +440,10 @@ static void deliver(struct gateway_pair *p)
     struct gateway_pair_datagram d = p->queue[place];
     struct gateway_pair_node *n = node_at(p, &d.to);
 
+    if (d.protocol == PROTOCOL_TCP && (++p->tcp_messages == p->cut_before || p->cut_always)) {
+        gateway_pair_cut(p);
+        return;
+    }
     p->queue[place] = p->queue[--p->queued];
     if (n != NULL && listens(n, &d)) {
         struct packet *packet = dataplane_take_packet(n->worker);
@@ -346,12 +457,20 @@ static void deliver(struct gateway_pair *p)
         packet->outer_head_bytes = d.head_bytes;
         packet->local = d.to;
         packet->peer = d.from;
-        packet->outer_protocol = d.protocol;
+        packet->outer_protocol = d.protocol == PROTOCOL_TCP ? PROTOCOL_UDP : d.protocol;
         dataplane_inbound(n->worker, &packet, 1, p->now_ms, &out);
         take_output(n, &out);
         end_turn(n);
     }
     free(d.bytes);
+}
+
+void gateway_pair_cut(struct gateway_pair *p)
+{
+    drop_connections(p);
+    for (unsigned i = 0; i < 2; i++) {
+        end_turn(&p->nodes[i]);
+    }
 }
 
 /* ---- time ---- */

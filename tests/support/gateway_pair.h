@@ -54,6 +54,8 @@ struct gateway_pair_node {
     size_t route_count;
     struct gateway_route routes[GATEWAY_PAIR_ROUTES_MAX];
     unsigned sends, keepalives, secrets_read, resolves;
+    uint16_t tcp_port; /* takes connections; 0: none */
+    unsigned tcp_opens, tcp_keeps, tcp_releases, tcp_lost;
     unsigned key_exchanges, log_lines;
     uint64_t delivered; /* packets that came out at the TUN device */
     char last_log[LOG_LINE_BYTES];
@@ -72,6 +74,16 @@ struct gateway_pair_datagram {
 
 #define GATEWAY_PAIR_QUEUE_MAX 4096
 
+/* A TCP connection: what goes through it arrives in order, or never. */
+struct gateway_pair_connection {
+    unsigned opener;
+    struct endpoint ends[2]; /* by node */
+    bool open;
+    bool released; /* by who opened it: what is under way still arrives */
+};
+
+#define GATEWAY_PAIR_CONNECTIONS_MAX 256
+
 struct gateway_pair {
     uint64_t now_ms;
     struct gateway_pair_node nodes[2];
@@ -81,6 +93,13 @@ struct gateway_pair {
     /* True: the datagram is lost. NULL: none is. */
     bool (*lose)(void *context, const struct gateway_pair_datagram *datagram);
     void *context;
+
+    bool udp_is_blocked, tcp_is_blocked; /* by a firewall that says nothing, and one that refuses */
+    size_t connection_count;
+    struct gateway_pair_connection connections[GATEWAY_PAIR_CONNECTIONS_MAX];
+    unsigned tcp_messages; /* delivered */
+    unsigned cut_before; /* this one, counted from 1, is lost with its connection; 0: none */
+    bool cut_always; /* every one is */
 };
 
 /* Both with a configuration that joins 10.1.0.0/16 and 10.2.0.0/16 by a shared key; nothing runs
@@ -118,6 +137,8 @@ MUST_USE bool gateway_pair_passes_clear(struct gateway_pair *p, unsigned node,
 /* A datagram from anywhere. */
 void gateway_pair_inject(struct gateway_pair *p, const struct endpoint *from,
                          const struct endpoint *to, struct slice bytes);
+/* All TCP connections break, with what is under way in them, and both sides hear of it. */
+void gateway_pair_cut(struct gateway_pair *p);
 struct status_site gateway_pair_site(const struct gateway_pair *p, unsigned node);
 uint64_t gateway_pair_dropped(const struct gateway_pair *p, unsigned node, enum drop_reason reason);
 MUST_USE bool gateway_pair_has_route(const struct gateway_pair *p, unsigned node,
