@@ -413,7 +413,8 @@ static void remove_exchanges(struct proposal *p)
     uint8_t kept = 0;
 
     for (size_t i = 0; i < p->count; i++) {
-        if (p->transforms[i].type != TRANSFORM_KEY_EXCHANGE) {
+        if (p->transforms[i].type != TRANSFORM_KEY_EXCHANGE &&
+            !transform_is_additional(p->transforms[i].type)) {
             p->transforms[kept++] = p->transforms[i];
         }
     }

@@ -344,6 +344,18 @@ TEST(post_quantum_says_what_is_left_of_the_proposals)
     config_free(c);
 }
 
+TEST(esp_may_have_additional_key_exchanges_unless_pfs_is_off)
+{
+    struct config *c =
+        testbed_good(GATEWAY SITE("a", "10.2.0.0/16", "esp aes256gcm16-x25519-ke1_mlkem768") SITE(
+            "b", "10.3.0.0/16", "esp aes256gcm16-ke1_mlkem768; ike aes256gcm16-sha384-ecp256"));
+
+    CHECK(offers(c->sites[0].esp, TRANSFORM_ADDITIONAL_FIRST, KEY_EXCHANGE_ML_KEM_768));
+    CHECK(offers(c->sites[1].esp, TRANSFORM_ADDITIONAL_FIRST, KEY_EXCHANGE_ML_KEM_768));
+    CHECK(offers(c->sites[1].esp, TRANSFORM_KEY_EXCHANGE, KEY_EXCHANGE_ECP_256));
+    config_free(c);
+}
+
 TEST(null_encryption_is_offered_when_it_is_asked_for_by_both_words)
 {
     struct config *c =

@@ -531,7 +531,7 @@ static const struct schema_word schema[] = {
      .example = "esp aes256gcm16-x25519",
      .meaning =
          "What may protect the traffic. A key exchange in it is used for each new key unless "
-         "pfs is off; without one, those of ike are."},
+         "pfs is off; without one, those of ike are. ke1_mlkem768 makes ML-KEM a part of each."},
     {.word = "pfs",
      AT_SITE(pfs),
      .kind = KIND_CHOICE,

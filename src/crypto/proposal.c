@@ -372,7 +372,7 @@ static const char *protocol_name(uint8_t protocol)
 static const char *protocol_objection(uint8_t protocol, const struct transform *t)
 {
     if (transform_is_additional(t->type)) {
-        return protocol == PROTOCOL_IKE ? NULL : "belongs to the IKE proposal";
+        return NULL;
     }
     if (protocol == PROTOCOL_IKE && t->type == TRANSFORM_ESN) {
         return "belongs to the ESP proposal, IKE has no such sequence numbers";

@@ -32,7 +32,8 @@ static void add_without_exchange(struct proposals *list)
 
         *without = (struct proposal){.protocol = with->protocol};
         for (size_t j = 0; j < with->count; j++) {
-            if (with->transforms[j].type != TRANSFORM_KEY_EXCHANGE) {
+            if (with->transforms[j].type != TRANSFORM_KEY_EXCHANGE &&
+                !transform_is_additional(with->transforms[j].type)) {
                 without->transforms[without->count++] = with->transforms[j];
             }
         }

@@ -28,6 +28,7 @@ struct collision {
     size_t children_min, children_max; /* in the end */
     bool gone; /* in the end nothing is left */
     bool own; /* there is a child for the first resource of both */
+    bool follows; /* each new child and IKE SA takes additional key exchanges (RFC 9370 2.2.4) */
     bool traffic; /* nobody is ever without a child to send through */
 };
 
@@ -87,9 +88,28 @@ static bool walk_next(struct walk *walk)
 static struct world w;
 static struct selector second[2];
 
-static void begin(uint64_t seed, bool answers_wait, bool own)
+static void add_key_exchanges(struct proposals *list, uint8_t protocol)
 {
+    const bool ike = protocol == PROTOCOL_IKE;
+    char why[256];
+
+    CHECK(proposal_parse(protocol,
+                         slice_of_text(ike ? "aes128gcm16-sha256-x25519-ke1_ecp256"
+                                           : "aes128gcm16-x25519-ke1_ecp256-ke3_ecp384"),
+                         &list->list[0], why, sizeof(why)));
+}
+
+static void begin(uint64_t seed, bool answers_wait, const struct collision *c)
+{
+    bool own = c->own;
+
     world_init(&w, seed);
+    for (size_t i = 0; i < 2 && c->follows; i++) {
+        add_key_exchanges(&w.side[i].ike_proposals, PROTOCOL_IKE);
+        for (size_t j = 0; j < 3; j++) {
+            add_key_exchanges(&w.side[i].child_proposals[j], PROTOCOL_ESP);
+        }
+    }
     for (size_t i = 0; i < 2; i++) {
         struct network n;
 
@@ -190,7 +210,7 @@ static unsigned every_order(const struct collision *c, bool answers_wait, unsign
         unsigned of_seed = 0;
 
         do {
-            begin(seed, answers_wait, c->own);
+            begin(seed, answers_wait, c);
             collide(c);
             while (w.flight_count > 0) {
                 world_deliver(&w, walk_choose(&walk, w.flight_count));
@@ -215,7 +235,7 @@ static void any_order_with_faults(const struct collision *c, unsigned runs)
         seeded_random_init(&seeded, seed * 7919);
         struct random_source random = seeded_random_source(&seeded);
 
-        begin(seed, random_below(&random, 2) == 0, c->own);
+        begin(seed, random_below(&random, 2) == 0, c);
         collide(c);
         for (unsigned step = 0; step < 400; step++) {
             if (w.flight_count == 0) {
@@ -255,10 +275,10 @@ static void any_order_with_faults(const struct collision *c, unsigned runs)
 /* Each message lost once, in the order of sending. */
 static void each_message_lost(const struct collision *c)
 {
-    for (unsigned lost = 0; lost < 14; lost++) {
+    for (unsigned lost = 0; lost < (c->follows ? 28 : 14); lost++) {
         unsigned count = 0;
 
-        begin(lost + 1, false, c->own);
+        begin(lost + 1, false, c);
         collide(c);
         while (w.flight_count > 0) {
             if (count++ == lost) {
@@ -369,3 +389,25 @@ COLLISION(everything_own_at_once, {.a = {REKEY_OWN, NEW_OWN},
                                    .children_min = 3,
                                    .children_max = 4,
                                    OWN})
+
+/* RFC 9370 2.2.4: who has the smallest nonce stops, and nothing is there to be deleted. */
+#define FOLLOWS .follows = true, .traffic = true
+COLLISION(long_child_rekey_meets_long_child_rekey,
+          {.a = {REKEY_CHILD}, .b = {REKEY_CHILD}, .children_min = 1, .children_max = 1, FOLLOWS})
+COLLISION(long_ike_rekey_meets_long_ike_rekey,
+          {.a = {REKEY_IKE}, .b = {REKEY_IKE}, .children_min = 1, .children_max = 1, FOLLOWS})
+COLLISION(long_ike_rekey_meets_long_child_rekey,
+          {.a = {REKEY_IKE}, .b = {REKEY_CHILD}, .children_min = 1, .children_max = 1, FOLLOWS})
+COLLISION(long_child_rekey_meets_new_child,
+          {.a = {REKEY_CHILD}, .b = {NEW_CHILD}, .children_min = 2, .children_max = 2, FOLLOWS})
+COLLISION(new_child_meets_long_ike_rekey,
+          {.a = {NEW_CHILD}, .b = {REKEY_IKE}, .children_min = 2, .children_max = 2, FOLLOWS})
+COLLISION(long_child_rekey_meets_child_delete,
+          {.a = {REKEY_CHILD}, .b = {DELETE_CHILD}, .children_max = 1, .follows = true})
+COLLISION(long_child_rekey_meets_ike_delete,
+          {.a = {REKEY_CHILD}, .b = {DELETE_IKE}, .gone = true, .follows = true})
+COLLISION(both_rekey_everything_at_length, {.a = {REKEY_CHILD, REKEY_IKE},
+                                            .b = {REKEY_IKE, REKEY_CHILD},
+                                            .children_min = 1,
+                                            .children_max = 1,
+                                            FOLLOWS})

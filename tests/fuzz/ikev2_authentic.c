@@ -6,7 +6,8 @@
  *
  * First byte: how many datagrams are delivered before (0 to 7); the algorithms of one recorded
  * conversation (0) or of the other (8), so that its proposals are agreed to; AH (16); all that is
- * agreed by notifies is wanted (32), and transport mode where it can be (64).
+ * agreed by notifies is wanted (32), and transport mode where it can be (64); additional key
+ * exchanges for all (128).
  */
 #include <string.h>
 
@@ -113,7 +114,8 @@ static void forge(struct ikev2_pair *pair, unsigned from, struct reader *r)
 {
     static const uint8_t exchanges[] = {IKEV2_CREATE_CHILD_SA,  IKEV2_INFORMATIONAL,
                                         IKEV2_IKE_AUTH,         IKEV2_IKE_SA_INIT,
-                                        IKEV2_IKE_INTERMEDIATE, 99};
+                                        IKEV2_IKE_INTERMEDIATE, 99,
+                                        IKEV2_IKE_FOLLOWUP_KE};
     static uint8_t chain[CHAIN_BYTES_MAX];
     uint8_t choice = read_u8(r);
     uint8_t kind = read_u8(r);
@@ -225,6 +227,10 @@ FUZZ(ikev2_authentic, 150)
     for (unsigned i = 0; i < 2; i++) {
         ikev2_pair_set_ike(pair, i, cbc ? "aes128-sha256-modp2048" : "aes256gcm16-sha384-ecp384");
         ikev2_pair_set_esp(pair, i, cbc ? "aes128-sha256-modp2048" : "aes256gcm16-ecp384");
+        if ((how & 128) != 0) {
+            ikev2_pair_set_ike(pair, i, "aes256gcm16-sha384-x25519-ke1_ecp256");
+            ikev2_pair_set_esp(pair, i, "aes256gcm16-x25519-ke1_ecp256-ke2_ecp384");
+        }
         if ((how & 16) != 0) {
             ikev2_pair_set_ah(pair, i, "sha256-x25519");
         }

@@ -282,6 +282,17 @@ def machines():
             for side in (0, 0x80) if stage == 4 else (0x80 if response else 0,):
                 put("ikev2_authentic", f"forge-{label}-{stage}-{side >> 7}", bytes([stage + cbc, side, 0x80, kind,
                     message["first_payload"]]) + struct.pack(">H", len(chain)) + chain)
+    # RFC 9370: both are up after six datagrams; a rekeying (96 the IKE SA, 97 the child), some of it delivered, and then
+    # what is under way changed, or a key exchange of a series forged.
+    link = struct.pack(">BBHBBH", 34, 0, 16, 0, 0, 16441) + bytes(8)
+    value = struct.pack(">BBHHH", 0, 0, 8 + 64, 19, 0) + bytes(range(64))
+    for ordered in (96, 97):
+        for delivered in range(4):
+            before = bytes([128 + 6, ordered]) + bytes([112]) * delivered
+            put("ikev2_authentic", f"series-{ordered}-{delivered}", before + bytes([112]) * 12)
+            put("ikev2_authentic", f"series-changed-{ordered}-{delivered}", before + bytes([48, 1, 0, 9, 1]) + bytes([112]) * 8)
+            put("ikev2_authentic", f"series-forged-{ordered}-{delivered}", before + bytes([0, 0x80, 12, 41]) +
+                struct.pack(">H", len(link + value)) + link + value + bytes([112]) * 8)
     init = bytes.fromhex(next(conversation())[1]["raw"])
     put("ikev2_gate", "version", b"\0" + init[:17] + b"\x30" + init[18:])
     put("ikev2_gate", "unknown-spi", b"\0" + bytes(range(1, 17)) + bytes.fromhex("2e202508000000010000001c"))

@@ -492,12 +492,13 @@ static struct config *make_config(struct simulation *sim, uint8_t index)
              "lan 10.%d.0.0/16 fd0%d::/64\n"
              "site %s {\n  peer %s\n  network 10.%d.0.0/16 fd0%d::/64\n  key @k\n  identity "
              "node%d.example\n"
-             "  lifetime ike 100s child 30s\n  dpd 20s\n  encapsulate %s\n}\n",
+             "  lifetime ike 100s child 30s\n  dpd 20s\n  encapsulate %s\n%s}\n",
              index, index + 1, index + 1, sim->nodes[index].site,
              peer->behind_nat ? "any"
              : sim->by_name   ? "peer.example"
                               : address,
-             2 - index, 2 - index, 1 - index, sim->native ? "never" : "auto");
+             2 - index, 2 - index, 1 - index, sim->native ? "never" : "auto",
+             sim->seed % 3 == 0 ? "  esp aes256gcm16-x25519-ke1_mlkem768-ke2_ecp256\n" : "");
     struct config_result *result = config_read("sim.conf", &loader);
 
     if (result->config == NULL) {

@@ -47,7 +47,7 @@ static bool type_belongs(uint8_t protocol, enum proposal_use use, uint8_t type)
     case TRANSFORM_ESN:
         return !protocol_is_ike(protocol);
     default:
-        return use == PROPOSAL_WITH_ADDITIONAL && transform_is_additional(type);
+        return use != PROPOSAL_WITH_KE && transform_is_additional(type);
     }
 }
 
@@ -377,7 +377,8 @@ static bool choose_additional(const struct ikev2_sa_payload *offer,
             choice->additional[choice->additional_count++] = group;
         }
     }
-    return true;
+    /* There must be one to be additional to. */
+    return choice->additional_count == 0 || choice->suite.key_exchange != KEY_EXCHANGE_NONE;
 }
 
 /* RFC 7296 3.3.2 and RFC 8247 2.1: an IKE SA is always encrypted, whatever a policy says. AH never
@@ -667,7 +668,7 @@ static bool transform_is_offered(const struct transform *t, uint8_t protocol, bo
         return false;
     }
     if (transform_is_additional(t->type)) {
-        return true;
+        return use == PROPOSAL_WITH_ADDITIONAL;
     }
     switch ((enum transform_type)t->type) {
     case TRANSFORM_ENCRYPTION:
@@ -873,7 +874,7 @@ static bool choice_take_additional(struct proposal_choice *choice,
             choice->additional[choice->additional_count++] = t->id;
         }
     }
-    return true;
+    return choice->additional_count == 0 || choice->suite.key_exchange != KEY_EXCHANGE_NONE;
 }
 
 /* A type that was offered and is not in the answer: only ESN has a meaning when it is left out, and

@@ -28,9 +28,10 @@
  * transforms have no place in the child's proposal (RFC 7296 1.2): they are left out of what
  * we build, and ignored in what is offered. */
 enum proposal_use {
-    PROPOSAL_WITH_KE, /* IKE SAs, and children in CREATE_CHILD_SA */
+    PROPOSAL_WITH_KE, /* IKE SAs, and children in CREATE_CHILD_SA, without RFC 9370 */
     PROPOSAL_WITHOUT_KE, /* the child in IKE_AUTH */
-    PROPOSAL_WITH_ADDITIONAL, /* IKE_SA_INIT, where both sides know IKE_INTERMEDIATE (RFC 9370) */
+    PROPOSAL_WITH_ADDITIONAL, /* IKE_SA_INIT where both sides know IKE_INTERMEDIATE, and
+                                 CREATE_CHILD_SA (RFC 9370) */
 };
 
 enum proposal_verdict {

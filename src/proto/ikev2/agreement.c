@@ -399,7 +399,7 @@ bool ikev2_child_write_request(const struct ikev2_sa *sa, struct ikev2_outgoing 
     }
     ikev2_terms_write(sa, o, work, &work->wanted);
     ikev2_out_sa(o, &offer);
-    if (use == PROPOSAL_WITH_KE) {
+    if (use != PROPOSAL_WITHOUT_KE) {
         ikev2_out_nonce(o, &work->nonce_i);
         if (work->has_pair) {
             ikev2_out_ke(o, work->group, &work->pair);
@@ -420,7 +420,7 @@ void ikev2_child_write_response(const struct ikev2_sa *sa, struct ikev2_outgoing
     proposal_answer(&work->choice, SLICE_OF(spi), &answer);
     ikev2_terms_write(sa, o, work, &work->agreed);
     ikev2_out_sa(o, &answer);
-    if (use == PROPOSAL_WITH_KE) {
+    if (use != PROPOSAL_WITHOUT_KE) {
         ikev2_out_nonce(o, &work->nonce_r);
         if (work->has_pair) {
             ikev2_out_ke(o, work->group, &work->pair);
@@ -442,7 +442,7 @@ static bool install_keys(struct ikev2_turn *t, const struct ikev2_ike *ike,
     struct secret from_responder = {0};
     bool ok = ikev2_keys_child(&ike->keys, &work->choice.suite, secret_slice(&work->shared),
                                ikev2_nonce_slice(nonce_i), ikev2_nonce_slice(nonce_r),
-                               &from_initiator, &from_responder) &&
+                               secret_slice(&work->more), &from_initiator, &from_responder) &&
               ikev2_block_copy(secret_slice(&from_initiator), key_in) &&
               ikev2_block_copy(secret_slice(&from_responder), key_out);
 

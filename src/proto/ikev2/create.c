@@ -118,7 +118,7 @@ void ikev2_child_send(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev2_
         ikev2_out_notify_child(&o, IKEV2_REKEY_SA, old->protocol, old->spi_in);
     }
     ikev2_nonce_make(sa->random, &work->nonce_i);
-    if (!ok || !ikev2_child_write_request(sa, &o, work, PROPOSAL_WITH_KE)) {
+    if (!ok || !ikev2_child_write_request(sa, &o, work, PROPOSAL_WITH_ADDITIONAL)) {
         ikev2_tell_child_failed_for(t, work->policy, IKEV2_FAIL_RESOURCES, 0,
                                     "no SPI, no key pair or nothing to offer");
         if (old != NULL) {
@@ -136,6 +136,13 @@ static void child_leave_to_rival(struct ikev2_turn *t, struct ikev2_work *work)
     struct ikev2_child *old = ikev2_child_by_spi_in(t->sa, work->old_spi_in);
     struct ikev2_child *rival = ikev2_child_by_spi_in(t->sa, work->rival_spi_in);
 
+    if (work->rival_follows) {
+        /* Until his is there the old one serves; should it not come, we try again. */
+        if (old != NULL) {
+            old->rekey_ms = ikev2_after(t->now_ms, IKEV2_RETRY_MAX_MS);
+        }
+        return;
+    }
     if (old != NULL) {
         ikev2_child_replaced(t, old);
     }
@@ -150,7 +157,7 @@ static bool child_try_group(struct ikev2_turn *t, struct ikev2_work *work,
 {
     uint16_t group;
 
-    if (error->type != IKEV2_INVALID_KE_PAYLOAD ||
+    if (error->type != IKEV2_INVALID_KE_PAYLOAD || work->following ||
         !ikev2_group_may_be_tried(error, work->policy->proposals, work->tried, &work->tried_count,
                                   &group)) {
         return false;
@@ -181,7 +188,7 @@ static void child_not_made(struct ikev2_turn *t, struct ikev2_ike *ike, struct i
     }
     if (work->collided) {
         child_leave_to_rival(t, work);
-    } else if (type == IKEV2_TEMPORARY_FAILURE &&
+    } else if ((type == IKEV2_TEMPORARY_FAILURE || type == IKEV2_STATE_NOT_FOUND) &&
                !(resource_can_wait(work) && work->retries >= RESOURCE_RETRIES_MAX)) {
         if (work->retries >= IKEV2_RETRIES_MAX) {
             ikev2_failure_set(&failure, IKEV2_FAIL_PEER_ERROR, IKEV2_CREATE_CHILD_SA, type,
@@ -230,6 +237,26 @@ static void child_disown(struct ikev2_turn *t, struct ikev2_ike *ike, struct ike
     ikev2_informational_disown(t, ike, protocol, spi_in);
 }
 
+/* A response to IKE_FOLLOWUP_KE. */
+static void child_followed(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev2_work *work,
+                           const struct ikev2_message *m)
+{
+    struct ikev2_failure failure;
+
+    switch (ikev2_followup_response(t, work, m)) {
+    case IKEV2_FOLLOWUP_GOES_ON:
+        return;
+    case IKEV2_FOLLOWUP_REFUSED:
+        child_not_made(t, ike, work, ikev2_message_error(m));
+        return;
+    case IKEV2_FOLLOWUP_MALFORMED:
+        ikev2_failure_set(&failure, IKEV2_FAIL_SYNTAX, IKEV2_IKE_FOLLOWUP_KE, 0,
+                          "the response has not the key exchange that was agreed");
+        child_disown(t, ike, work, &failure);
+        return;
+    }
+}
+
 void ikev2_child_response(struct ikev2_turn *t, struct ikev2_ike *ike,
                           const struct ikev2_message *m)
 {
@@ -238,17 +265,22 @@ void ikev2_child_response(struct ikev2_turn *t, struct ikev2_ike *ike,
     struct ikev2_ke_payload ke;
 
     work->answered = true;
+    if (work->following) {
+        child_followed(t, ike, work, m);
+        return;
+    }
     if (!m->has[IKEV2_SA]) {
         child_not_made(t, ike, work, ikev2_message_error(m));
         return;
     }
-    if (!ikev2_child_verify(t->sa, m, PROPOSAL_WITH_KE, work, &failure)) {
+    if (!ikev2_child_verify(t->sa, m, PROPOSAL_WITH_ADDITIONAL, work, &failure)) {
         child_disown(t, ike, work, &failure);
         return;
     }
     ikev2_failure_set(&failure, IKEV2_FAIL_SYNTAX, IKEV2_CREATE_CHILD_SA, 0,
                       "a child without the nonce or key exchange that belongs to it");
-    if (!ikev2_message_nonce(m, &work->nonce_r)) {
+    if (!ikev2_message_nonce(m, &work->nonce_r) ||
+        (!ikev2_followup_is_done(work) && !ikev2_followup_take_link(t->sa, work, m))) {
         child_disown(t, ike, work, &failure);
         return;
     }
@@ -291,6 +323,17 @@ void ikev2_child_agreed(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev
         child_disown(t, ike, work, &failure);
         return;
     }
+    if (!ikev2_followup_is_done(work)) {
+        if (child_wins(work)) {
+            ikev2_followup_won(t, ike, work);
+            ikev2_followup_begin(t, work);
+        } else {
+            /* RFC 9370 2.2.4: there is nothing to delete yet. */
+            child_leave_to_rival(t, work);
+            ikev2_work_end(t, &ike->asking);
+        }
+        return;
+    }
     /* Somebody ordered the old one to be closed while it was being replaced. */
     bool unwanted = old != NULL && old->phase == IKEV2_CHILD_CLOSING && !old->has_successor;
     struct ikev2_child *child = ikev2_child_install(t, ike, work, &work->nonce_i, &work->nonce_r);
@@ -301,6 +344,7 @@ void ikev2_child_agreed(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev
     if (unwanted) {
         ikev2_child_close(t, child);
     } else if (child_wins(work)) {
+        ikev2_followup_won(t, ike, work);
         ikev2_child_use(t, child);
         if (old != NULL) {
             old->has_successor = true;
@@ -342,6 +386,13 @@ static void child_reject(struct ikev2_turn *t, struct ikev2_ike *ike, struct ike
     }
 }
 
+/* RFC 9370 2.2.4: our series for the same child goes on, and nonces do not stop it any more. */
+static bool we_follow(const struct ikev2_ike *ike, const struct ikev2_child *old)
+{
+    return ike->asking != NULL && ike->asking->kind == IKEV2_WORK_REKEY_CHILD &&
+           ike->asking->following && ike->asking->old_spi_in == old->spi_in;
+}
+
 /* RFC 7296 2.25: reasons not to begin at all; 0 none. `old` is the child that is to be replaced. */
 static uint16_t child_refusal(const struct ikev2_sa *sa, const struct ikev2_ike *ike,
                               const struct ikev2_notify_payload *rekey,
@@ -358,6 +409,9 @@ static uint16_t child_refusal(const struct ikev2_sa *sa, const struct ikev2_ike 
     }
     if (old == NULL) {
         return IKEV2_CHILD_SA_NOT_FOUND;
+    }
+    if (we_follow(ike, old)) {
+        return IKEV2_TEMPORARY_FAILURE;
     }
     return old->phase == IKEV2_CHILD_UP ? 0 : IKEV2_TEMPORARY_FAILURE;
 }
@@ -400,8 +454,8 @@ void ikev2_child_request(struct ikev2_turn *t, struct ikev2_ike *ike, const stru
         return;
     }
     ike->answering = work;
-    refusal = ikev2_child_match(sa, m, PROPOSAL_WITH_KE, old != NULL ? old->policy : NULL, work,
-                                &failure);
+    refusal = ikev2_child_match(sa, m, PROPOSAL_WITH_ADDITIONAL, old != NULL ? old->policy : NULL,
+                                work, &failure);
     if (refusal == 0 && !ikev2_message_nonce(m, &work->nonce_i)) {
         ikev2_failure_set(&failure, IKEV2_FAIL_SYNTAX, IKEV2_CREATE_CHILD_SA, IKEV2_INVALID_SYNTAX,
                           "a nonce of a forbidden length");
@@ -426,23 +480,69 @@ void ikev2_child_request(struct ikev2_turn *t, struct ikev2_ike *ike, const stru
     }
 }
 
+/* Our own rekeying of the same child, on its way (RFC 7296 2.8.1): which of the two stays is known
+ * when our answer is here. NULL: there is none. */
+static struct ikev2_work *child_rival_work(const struct ikev2_ike *ike,
+                                           const struct ikev2_child *old)
+{
+    struct ikev2_work *own = ike->asking;
+    bool same = own != NULL && own->kind == IKEV2_WORK_REKEY_CHILD &&
+                own->old_spi_in == old->spi_in && !own->following;
+
+    return same && (ike->request != NULL || own->answered) ? own : NULL;
+}
+
 /* The old child has a successor made by the peer. */
 static void child_replaced_by_peer(struct ikev2_turn *t, struct ikev2_ike *ike,
                                    const struct ikev2_work *work, struct ikev2_child *old,
                                    struct ikev2_child *child)
 {
-    struct ikev2_work *own = ike->asking;
+    struct ikev2_work *own = child_rival_work(ike, old);
 
-    if (own != NULL && own->kind == IKEV2_WORK_REKEY_CHILD && own->old_spi_in == old->spi_in &&
-        (ike->request != NULL || own->answered)) {
-        /* RFC 7296 2.8.1: which of the two stays is known when our own answer is here. */
+    if (own != NULL) {
         own->collided = true;
+        own->rival_follows = false;
         own->rival_spi_in = child->spi_in;
         own->rival_lowest = *ikev2_nonce_lower(&work->nonce_i, &work->nonce_r);
         return;
     }
     ikev2_child_replaced(t, old);
     child->use_ms = ikev2_after(t->now_ms, t->sa->policy->grace_ms);
+}
+
+/* Why no child comes of it; 0: one will. */
+static uint16_t child_answer_refusal(const struct ikev2_work *work, bool ok,
+                                     struct ikev2_failure *failure)
+{
+    bool resource = work->packet.resource != 0;
+
+    if (ok) {
+        return 0;
+    }
+    if (work->bad_public) {
+        /* RFC 6989 2.5 */
+        ikev2_failure_set(failure, IKEV2_FAIL_BAD_PUBLIC_VALUE, IKEV2_CREATE_CHILD_SA,
+                          IKEV2_INVALID_SYNTAX, "");
+        return IKEV2_INVALID_SYNTAX;
+    }
+    /* RFC 9611 6: the other one would speak of children with other selectors as well. */
+    uint16_t refusal = resource ? IKEV2_TS_MAX_QUEUE : IKEV2_NO_ADDITIONAL_SAS;
+
+    ikev2_failure_set(failure, resource ? IKEV2_FAIL_CHILD_RESOURCE : IKEV2_FAIL_RESOURCES,
+                      IKEV2_CREATE_CHILD_SA, refusal, "no SPI is free");
+    return refusal;
+}
+
+/* There is more to exchange before there is a child. */
+static void child_answer_and_wait(struct ikev2_turn *t, struct ikev2_ike *ike,
+                                  struct ikev2_work *work, const struct ikev2_child *old,
+                                  struct ikev2_outgoing *o)
+{
+    struct ikev2_work *own = old != NULL ? child_rival_work(ike, old) : NULL;
+
+    if (ikev2_followup_answer(t, ike, work, o) && own != NULL) {
+        ikev2_followup_collides(own, work);
+    }
 }
 
 void ikev2_child_answer(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev2_work *work,
@@ -452,32 +552,30 @@ void ikev2_child_answer(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev
     struct ikev2_child *old = child_to_replace(sa, work);
     struct ikev2_outgoing o NOT_ZEROED;
     struct ikev2_failure failure;
-    uint16_t refusal = 0;
+    uint16_t refusal = child_answer_refusal(work, ok, &failure);
 
-    if (!ok && work->bad_public) {
-        refusal = IKEV2_INVALID_SYNTAX; /* RFC 6989 2.5 */
-        ikev2_failure_set(&failure, IKEV2_FAIL_BAD_PUBLIC_VALUE, IKEV2_CREATE_CHILD_SA, refusal,
-                          "");
-    } else if (!ok) {
-        /* RFC 9611 6: the other one would speak of children with other selectors as well. */
-        refusal = work->packet.resource != 0 ? IKEV2_TS_MAX_QUEUE : IKEV2_NO_ADDITIONAL_SAS;
-        ikev2_failure_set(
-            &failure, work->packet.resource != 0 ? IKEV2_FAIL_CHILD_RESOURCE : IKEV2_FAIL_RESOURCES,
-            IKEV2_CREATE_CHILD_SA, refusal, "no SPI is free");
-    }
     if (refusal != 0) {
         child_reject(t, ike, work, refusal, &failure);
         ikev2_work_end(t, &ike->answering);
         return;
     }
-    if ((work->kind == IKEV2_WORK_REKEY_CHILD && old == NULL) || ike->phase != IKEV2_IKE_LIVE) {
+    if ((work->kind == IKEV2_WORK_REKEY_CHILD && old == NULL) || ike->phase != IKEV2_IKE_LIVE ||
+        (old != NULL && we_follow(ike, old))) {
         child_send_refusal(t, ike, IKEV2_TEMPORARY_FAILURE, NULL);
         ikev2_work_end(t, &ike->answering);
         return;
     }
-    ikev2_nonce_make(sa->random, &work->nonce_r);
     ikev2_out_begin(&o);
-    ikev2_child_write_response(sa, &o, work, PROPOSAL_WITH_KE);
+    if (work->following) {
+        ikev2_followup_write_response(&o, work);
+    } else {
+        ikev2_nonce_make(sa->random, &work->nonce_r);
+        ikev2_child_write_response(sa, &o, work, PROPOSAL_WITH_ADDITIONAL);
+    }
+    if (!ikev2_followup_is_done(work)) {
+        child_answer_and_wait(t, ike, work, old, &o);
+        return;
+    }
     /* RFC 7296 2.8: we must be able to receive before the peer hears that he may send. */
     struct ikev2_child *child = ikev2_child_install(t, ike, work, &work->nonce_i, &work->nonce_r);
 

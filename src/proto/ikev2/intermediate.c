@@ -73,7 +73,7 @@ static bool next_keys(struct ikev2_sa *sa, const struct secret *shared)
 
     if (!ikev2_keys_rekey(&ike->keys, &h->choice.suite, secret_slice(shared),
                           ikev2_nonce_slice(&h->nonce_i), ikev2_nonce_slice(&h->nonce_r),
-                          ike->spi_i, ike->spi_r, &keys)) {
+                          (struct slice){NULL, 0}, ike->spi_i, ike->spi_r, &keys)) {
         return false;
     }
     ikev2_keys_move(&h->before, &ike->keys);

@@ -154,8 +154,8 @@ static void derive_all(struct session *s)
         if (s->key_sets == 0) {
             CHECK(ikev2_keys_derive(&s->suite, octets_slice(&shared), ni, nr, spi_i, spi_r, keys));
         } else {
-            CHECK(ikev2_keys_rekey(keys - 1, &s->suite, octets_slice(&shared), ni, nr, spi_i, spi_r,
-                                   keys));
+            CHECK(ikev2_keys_rekey(keys - 1, &s->suite, octets_slice(&shared), ni, nr,
+                                   (struct slice){0}, spi_i, spi_r, keys));
         }
         check_keys(json_array_get(sets, s->key_sets), keys);
         s->key_sets++;
@@ -284,7 +284,8 @@ static void check_children(struct session *s)
         struct slice ni = {seed.data + shared.length, 32};
         struct slice nr = {ni.data + 32, 32};
 
-        CHECK(ikev2_keys_child(&s->keys[0], &s->child, shared, ni, nr, &from_i, &from_r));
+        CHECK(ikev2_keys_child(&s->keys[0], &s->child, shared, ni, nr, (struct slice){0}, &from_i,
+                               &from_r));
         check_child_key(json_array_get(children, child), "initiator", &s->child, &from_i);
         check_child_key(json_array_get(children, child), "responder", &s->child, &from_r);
         secret_wipe(&from_i);

@@ -131,11 +131,11 @@ bool ikev2_keys_derive(const struct suite *suite, struct slice shared, struct sl
 }
 
 bool ikev2_keys_rekey(const struct ikev2_keys *old, const struct suite *suite, struct slice shared,
-                      struct slice nonce_i, struct slice nonce_r, uint64_t spi_i, uint64_t spi_r,
-                      struct ikev2_keys *out)
+                      struct slice nonce_i, struct slice nonce_r, struct slice more, uint64_t spi_i,
+                      uint64_t spi_r, struct ikev2_keys *out)
 {
     uint8_t skeyseed[PRF_OUTPUT_BYTES_MAX];
-    const struct slice parts[] = {shared, nonce_i, nonce_r};
+    const struct slice parts[] = {shared, nonce_i, nonce_r, more};
 
     assert(out != old);
     ikev2_keys_fini(out);
@@ -197,11 +197,11 @@ void ikev2_keys_move(struct ikev2_keys *to, struct ikev2_keys *from)
 }
 
 bool ikev2_keys_child(const struct ikev2_keys *keys, const struct suite *child, struct slice shared,
-                      struct slice nonce_i, struct slice nonce_r, struct secret *from_initiator,
-                      struct secret *from_responder)
+                      struct slice nonce_i, struct slice nonce_r, struct slice more,
+                      struct secret *from_initiator, struct secret *from_responder)
 {
     size_t each = suite_encryption_key_bytes(child) + suite_integrity_key_bytes(child);
-    const struct slice seed[] = {shared, nonce_i, nonce_r};
+    const struct slice seed[] = {shared, nonce_i, nonce_r, more};
     struct secret material = {0};
 
     secret_wipe(from_initiator);

@@ -27,12 +27,13 @@ struct ikev2_keys {
 MUST_USE bool ikev2_keys_derive(const struct suite *suite, struct slice shared,
                                 struct slice nonce_i, struct slice nonce_r, uint64_t spi_i,
                                 uint64_t spi_r, struct ikev2_keys *out);
-/* SKEYSEED = prf(SK_d (old), g^ir (new) | Ni | Nr) with the PRF of the old SA; all else with
+/* SKEYSEED = prf(SK_d (old), g^ir (new) | Ni | Nr | more) with the PRF of the old SA; all else with
  * that of the new one, nonces and SPIs of the CREATE_CHILD_SA exchange (2.18). `out` may not
  * be `old`. */
 MUST_USE bool ikev2_keys_rekey(const struct ikev2_keys *old, const struct suite *suite,
                                struct slice shared, struct slice nonce_i, struct slice nonce_r,
-                               uint64_t spi_i, uint64_t spi_r, struct ikev2_keys *out);
+                               struct slice more, uint64_t spi_i, uint64_t spi_r,
+                               struct ikev2_keys *out);
 /* RFC 5723 5.1: SKEYSEED = prf(SK_d (old), "Resumption" | Ni | Nr), the suite is the old one. */
 MUST_USE bool ikev2_keys_resume(const struct suite *suite, const struct secret *old_sk_d,
                                 struct slice nonce_i, struct slice nonce_r, uint64_t spi_i,
@@ -44,13 +45,14 @@ void ikev2_keys_move(struct ikev2_keys *to, struct ikev2_keys *from);
 /* SK_pi and SK_pr are of no use once both sides are authenticated. */
 void ikev2_keys_forget_auth(struct ikev2_keys *keys);
 
-/* KEYMAT = prf+(SK_d, [g^ir (new) |] Ni | Nr): cipher key with salt, then integrity key, first
- * for what the initiator of the *exchange* sends (2.17). With AH the integrity key alone. `shared`
- * is empty without key exchange of its own. Nonces: those of IKE_SA_INIT for the child of IKE_AUTH,
- * else those of CREATE_CHILD_SA. */
+/* KEYMAT = prf+(SK_d, [g^ir (new) |] Ni | Nr | more): cipher key with salt, then integrity key,
+ * first for what the initiator of the *exchange* sends (2.17). With AH the integrity key alone.
+ * `shared` is empty without key exchange of its own. Nonces: those of IKE_SA_INIT for the child of
+ * IKE_AUTH, else those of CREATE_CHILD_SA. */
 MUST_USE bool ikev2_keys_child(const struct ikev2_keys *keys, const struct suite *child,
                                struct slice shared, struct slice nonce_i, struct slice nonce_r,
-                               struct secret *from_initiator, struct secret *from_responder);
+                               struct slice more, struct secret *from_initiator,
+                               struct secret *from_responder);
 
 /*
  * 2.15. The octets that one side signs: message | nonce of the other | prf(SK_p, ID payload

@@ -86,7 +86,7 @@ static void check_child(const struct ikev2_keys *keys, struct slice shared,
         uint8_t both[VALUE_BYTES_MAX];
 
         CHECK(ikev2_keys_child(keys, &children[i], shared, value_slice(&fields[NI]),
-                               value_slice(&fields[NR]), &from_i, &from_r));
+                               value_slice(&fields[NR]), (struct slice){0}, &from_i, &from_r));
         CHECK_EQUAL(from_i.length, suite_encryption_key_bytes(&children[i]) +
                                        suite_integrity_key_bytes(&children[i]));
         CHECK_EQUAL(from_r.length, from_i.length);
@@ -127,7 +127,7 @@ static void check_count(uint16_t prf_id, const struct value fields[FIELDS])
                                  SLICE_OF(spis)};
 
     CHECK(ikev2_keys_rekey(&keys, &suite, value_slice(&fields[GIR_NEW]), value_slice(&fields[NI]),
-                           value_slice(&fields[NR]), spi_i, spi_r, &rekeyed));
+                           value_slice(&fields[NR]), (struct slice){0}, spi_i, spi_r, &rekeyed));
     size_t length = keys_join(&rekeyed, joined);
 
     CHECK(prf_plus(prf_id, value_slice(&fields[REKEY]), seed, ARRAY_LENGTH(seed), expected.data,
@@ -250,8 +250,8 @@ static void check_nss_rekey(uint16_t prf_id, const struct value *sk_d, const str
     /* The old PRF makes SKEYSEED, the new one all else. */
     old.suite.prf = prf_id;
     CHECK(secret_set(&old.sk_d, value_slice(sk_d)));
-    CHECK(ikev2_keys_rekey(&old, &suite, value_slice(shared), value_slice(ni), value_slice(nr), 1,
-                           2, &keys));
+    CHECK(ikev2_keys_rekey(&old, &suite, value_slice(shared), value_slice(ni), value_slice(nr),
+                           (struct slice){0}, 1, 2, &keys));
     size_t length = keys_join(&keys, joined);
 
     CHECK(
@@ -371,10 +371,11 @@ TEST(what_cannot_be_derived_is_refused)
     s.encryption = 99;
     CHECK(!ikev2_keys_derive(&s, nonce, nonce, nonce, 1, 2, &keys));
     CHECK_EQUAL(keys.sk_d.length, 0);
-    CHECK(!ikev2_keys_rekey(&keys, &good, nonce, nonce, nonce, 1, 2, &next));
-    CHECK(!ikev2_keys_child(&keys, &good, (struct slice){0}, nonce, nonce, &a, &b));
+    CHECK(!ikev2_keys_rekey(&keys, &good, nonce, nonce, nonce, (struct slice){0}, 1, 2, &next));
+    CHECK(!ikev2_keys_child(&keys, &good, (struct slice){0}, nonce, nonce, (struct slice){0}, &a,
+                            &b));
     CHECK(ikev2_keys_derive(&good, nonce, nonce, nonce, 1, 2, &keys));
-    CHECK(!ikev2_keys_child(&keys, &s, (struct slice){0}, nonce, nonce, &a, &b));
+    CHECK(!ikev2_keys_child(&keys, &s, (struct slice){0}, nonce, nonce, (struct slice){0}, &a, &b));
     CHECK_EQUAL(a.length, 0);
     ikev2_keys_move(&next, &keys);
     CHECK_EQUAL(keys.sk_d.length, 0);

@@ -20,6 +20,7 @@
  *     resources.c      children with equal selectors, each for one resource
  *     create.c         CREATE_CHILD_SA for children
  *     rekey.c          CREATE_CHILD_SA for IKE SAs: which of them is the current one
+ *     followup.c       IKE_FOLLOWUP_KE: additional key exchanges behind CREATE_CHILD_SA
  *     informational.c  INFORMATIONAL
  *     reauthenticate.c when both sides are to prove themselves anew
  *     extra.c          what only some features keep with a machine
@@ -352,6 +353,12 @@ struct ikev2_work {
     bool forgotten; /* the peer made our request pointless: whatever comes back is not used */
     struct key_pair pair;
     struct secret shared;
+    /* RFC 9370 2.2.4. What is said about `answered` is said about each exchange of the series. */
+    bool following; /* CREATE_CHILD_SA is answered, the series goes on */
+    uint8_t additional_done; /* of choice.additional */
+    uint8_t own_link[8]; /* by the peer: what we want to hear again in his next request */
+    struct slice link; /* by us (a block): what he wants to hear again */
+    struct secret more; /* of the additional key exchanges, one behind the other */
     struct ikev2_nonce nonce_i, nonce_r;
     uint32_t ask_key_exchange, ask_spi; /* open questions; 0 none */
     uint64_t deadline_ms; /* of the open questions; NEVER_MS */
@@ -360,6 +367,7 @@ struct ikev2_work {
     uint32_t rival_spi_in; /* his child */
     uint64_t rival_ike_spi; /* our SPI of his IKE SA */
     struct ikev2_nonce rival_lowest;
+    bool rival_follows; /* there will be such a one when his series is over */
     /* Selectors after narrowing. */
     size_t local_count, remote_count;
     struct selector local[SELECTORS_MAX], remote[SELECTORS_MAX];
@@ -476,6 +484,41 @@ void ikev2_child_response(struct ikev2_turn *t, struct ikev2_ike *ike,
                           const struct ikev2_message *m);
 void ikev2_child_agreed(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev2_work *work,
                         bool ok);
+
+/* ---- followup.c ---- */
+
+/* All additional key exchanges of the work are done. */
+MUST_USE bool ikev2_followup_is_done(const struct ikev2_work *work);
+/* The strongest of those that were done which is post-quantum; 0. */
+uint16_t ikev2_followup_post_quantum(const struct ikev2_work *work);
+/* One more is done; false: no memory. */
+MUST_USE bool ikev2_followup_take(struct ikev2_work *work, const struct secret *shared);
+/* By us: what the response says about the next request; false: nothing. */
+MUST_USE bool ikev2_followup_take_link(struct ikev2_sa *sa, struct ikev2_work *work,
+                                       const struct ikev2_message *m);
+void ikev2_followup_begin(struct ikev2_turn *t, struct ikev2_work *work); /* the next of them */
+void ikev2_followup_send(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev2_work *work);
+enum ikev2_followup_verdict {
+    IKEV2_FOLLOWUP_GOES_ON, /* it was asked what comes of it */
+    IKEV2_FOLLOWUP_REFUSED, /* with a notify */
+    IKEV2_FOLLOWUP_MALFORMED,
+};
+MUST_USE enum ikev2_followup_verdict ikev2_followup_response(struct ikev2_turn *t,
+                                                             struct ikev2_work *work,
+                                                             const struct ikev2_message *m);
+/* Both sides rekey the same, and ours stays: the peer stops his series. */
+void ikev2_followup_won(struct ikev2_turn *t, struct ikev2_ike *ike, const struct ikev2_work *work);
+/* By the peer: the next request of a series may come. */
+MUST_USE bool ikev2_followup_is_awaited(const struct ikev2_ike *ike);
+void ikev2_followup_abandon(struct ikev2_turn *t, struct ikev2_ike *ike);
+void ikev2_followup_request(struct ikev2_turn *t, struct ikev2_ike *ike,
+                            const struct ikev2_message *m);
+void ikev2_followup_write_response(struct ikev2_outgoing *o, const struct ikev2_work *work);
+/* Sends the response, which asks for the next request; false: it is over. */
+bool ikev2_followup_answer(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev2_work *work,
+                           struct ikev2_outgoing *o);
+/* Both sides rekey the same, and what the peer makes is not there yet. */
+void ikev2_followup_collides(struct ikev2_work *own, const struct ikev2_work *his);
 
 void ikev2_rekey_begin(struct ikev2_turn *t, struct ikev2_ike *ike);
 void ikev2_rekey_send(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev2_work *work,

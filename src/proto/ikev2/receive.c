@@ -25,6 +25,8 @@ static bool is_about_ike(const struct ikev2_message *m)
 static void create_request(struct ikev2_turn *t, struct ikev2_ike *ike,
                            const struct ikev2_message *m)
 {
+    /* Whoever begins anew has given up what he began before. */
+    ikev2_followup_abandon(t, ike);
     if (!m->has[IKEV2_SA] || !m->has[IKEV2_NONCE]) {
         answer_malformed(t, ike, "CREATE_CHILD_SA without a proposal or nonce");
     } else if (is_about_ike(m)) {
@@ -64,6 +66,9 @@ static void take_request(struct ikev2_turn *t, struct ikev2_ike *ike, struct ike
     switch (m->header.exchange) {
     case IKEV2_CREATE_CHILD_SA:
         create_request(t, ike, m);
+        return;
+    case IKEV2_IKE_FOLLOWUP_KE:
+        ikev2_followup_request(t, ike, m);
         return;
     case IKEV2_INFORMATIONAL:
         ikev2_informational_request(t, ike, m);

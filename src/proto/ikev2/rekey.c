@@ -71,13 +71,16 @@ static struct ikev2_ike *make(struct ikev2_turn *t, struct ikev2_ike *old, struc
     }
     if (!ikev2_keys_rekey(&old->keys, &work->choice.suite, secret_slice(&work->shared),
                           ikev2_nonce_slice(&work->nonce_i), ikev2_nonce_slice(&work->nonce_r),
-                          ike->spi_i, ike->spi_r, &ike->keys)) {
+                          secret_slice(&work->more), ike->spi_i, ike->spi_r, &ike->keys)) {
         ikev2_ike_forget(t, ike);
         return NULL;
     }
     ikev2_keys_forget_auth(&ike->keys);
     ike->phase = IKEV2_IKE_LIVE;
     ike->generation = (uint8_t)(old->generation + 1);
+    uint16_t post_quantum = ikev2_followup_post_quantum(work);
+
+    t->sa->post_quantum = post_quantum != KEY_EXCHANGE_NONE ? post_quantum : t->sa->post_quantum;
     return ike;
 }
 
@@ -158,7 +161,7 @@ void ikev2_rekey_send(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev2_
     }
     put_u64(spi, work->own_ike_spi);
     if (!ok || !proposal_offer(with_same_prf(sa->policy->ike, ike->keys.suite.prf, &same_prf),
-                               PROTOCOL_IKE, SLICE_OF(spi), PROPOSAL_WITH_KE, &offer)) {
+                               PROTOCOL_IKE, SLICE_OF(spi), PROPOSAL_WITH_ADDITIONAL, &offer)) {
         rekey_later(t, ike, ikev2_after(t->now_ms, IKEV2_RETRY_MAX_MS));
         return;
     }
@@ -190,7 +193,7 @@ static void not_rekeyed(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev
     uint16_t type = error != NULL ? error->type : 0;
     uint16_t group;
 
-    if (type == IKEV2_INVALID_KE_PAYLOAD &&
+    if (type == IKEV2_INVALID_KE_PAYLOAD && !work->following &&
         ikev2_group_may_be_tried(error, sa->policy->ike, work->tried, &work->tried_count, &group)) {
         work->group = group;
         key_pair_wipe(&work->pair);
@@ -203,7 +206,7 @@ static void not_rekeyed(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev
         ikev2_work_end(t, &ike->asking);
         return;
     }
-    if (type != IKEV2_TEMPORARY_FAILURE) {
+    if (type != IKEV2_TEMPORARY_FAILURE && type != IKEV2_STATE_NOT_FOUND) {
         rekey_later(t, ike, ikev2_after(t->now_ms, IKEV2_RETRY_MAX_MS));
         return;
     }
@@ -218,6 +221,32 @@ static void not_rekeyed(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev
     rekey_later(t, ike, ikev2_retry_ms(sa, t->now_ms, sa->rekey_retries++));
 }
 
+/* The peer has an IKE SA that we cannot have: nobody knows what is true any more. */
+static void does_not_fit(struct ikev2_turn *t)
+{
+    struct ikev2_failure failure;
+
+    ikev2_failure_set(&failure, IKEV2_FAIL_SYNTAX, IKEV2_CREATE_CHILD_SA, 0,
+                      "a response to the rekeying of the IKE SA that does not fit");
+    ikev2_over_with_delete(t, &failure);
+}
+
+/* A response to IKE_FOLLOWUP_KE. */
+static void rekey_followed(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev2_work *work,
+                           const struct ikev2_message *m)
+{
+    switch (ikev2_followup_response(t, work, m)) {
+    case IKEV2_FOLLOWUP_GOES_ON:
+        return;
+    case IKEV2_FOLLOWUP_REFUSED:
+        not_rekeyed(t, ike, work, ikev2_message_error(m));
+        return;
+    case IKEV2_FOLLOWUP_MALFORMED:
+        does_not_fit(t);
+        return;
+    }
+}
+
 void ikev2_rekey_response(struct ikev2_turn *t, struct ikev2_ike *ike,
                           const struct ikev2_message *m)
 {
@@ -227,21 +256,21 @@ void ikev2_rekey_response(struct ikev2_turn *t, struct ikev2_ike *ike,
     struct ikev2_ke_payload ke;
 
     work->answered = true;
+    if (work->following) {
+        rekey_followed(t, ike, work, m);
+        return;
+    }
     if (!m->has[IKEV2_SA]) {
         not_rekeyed(t, ike, work, ikev2_message_error(m));
         return;
     }
     if (!ikev2_read_sa(m->body[IKEV2_SA], &answer) ||
         !proposal_verify(&answer, with_same_prf(t->sa->policy->ike, ike->keys.suite.prf, &same_prf),
-                         PROTOCOL_IKE, 8, PROPOSAL_WITH_KE, &work->choice) ||
+                         PROTOCOL_IKE, 8, PROPOSAL_WITH_ADDITIONAL, &work->choice) ||
         !ikev2_message_nonce(m, &work->nonce_r) || !m->has[IKEV2_KE] || !ikev2_message_ke(m, &ke) ||
-        ke.group != work->group || work->choice.suite.key_exchange != work->group) {
-        struct ikev2_failure failure;
-
-        /* The peer has an IKE SA that we cannot have: nobody knows what is true any more. */
-        ikev2_failure_set(&failure, IKEV2_FAIL_SYNTAX, IKEV2_CREATE_CHILD_SA, 0,
-                          "a response to the rekeying of the IKE SA that does not fit");
-        ikev2_over_with_delete(t, &failure);
+        ke.group != work->group || work->choice.suite.key_exchange != work->group ||
+        (!ikev2_followup_is_done(work) && !ikev2_followup_take_link(t->sa, work, m))) {
+        does_not_fit(t);
         return;
     }
     ikev2_work_ask_key_exchange(t, work, ke.value);
@@ -254,9 +283,27 @@ static bool wins(const struct ikev2_work *work)
     return !work->collided || !ikev2_nonce_is_lower(lowest, &work->rival_lowest);
 }
 
+/* RFC 9370 2.2.4: there is nothing to delete yet, so who loses just stops. */
+static void rekey_follow(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev2_work *work)
+{
+    if (wins(work)) {
+        ikev2_followup_won(t, ike, work);
+        ikev2_followup_begin(t, work);
+    } else if (yield_to_rival(t, ike, work)) {
+        ikev2_work_end(t, &ike->asking);
+    } else {
+        /* His is not there yet; should it not come, we try again. */
+        rekey_later(t, ike, ikev2_after(t->now_ms, IKEV2_RETRY_MAX_MS));
+    }
+}
+
 void ikev2_rekey_agreed(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev2_work *work,
                         bool ok)
 {
+    if (ok && !ikev2_followup_is_done(work)) {
+        rekey_follow(t, ike, work);
+        return;
+    }
     struct ikev2_ike *made = ok ? make(t, ike, work) : NULL;
 
     if (made == NULL) {
@@ -272,6 +319,7 @@ void ikev2_rekey_agreed(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev
         struct ikev2_ike *rival =
             work->collided ? ikev2_ike_by_own_spi(t->sa, work->rival_ike_spi) : NULL;
 
+        ikev2_followup_won(t, ike, work);
         become_current(t, made);
         close_ike(t, ike);
         if (rival != NULL) {
@@ -279,6 +327,9 @@ void ikev2_rekey_agreed(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev
         }
     } else if (yield_to_rival(t, ike, work)) {
         close_ike(t, made);
+    } else if (work->rival_follows) {
+        close_ike(t, made);
+        ike->rekey_ms = ikev2_after(t->now_ms, IKEV2_RETRY_MAX_MS);
     } else {
         /* The peer has deleted his already: then ours must be the one. */
         become_current(t, made);
@@ -333,12 +384,12 @@ static void rekey_choose(struct ikev2_turn *t, struct ikev2_ike *ike, struct ike
         invalid_syntax(t, ike, IKEV2_FAIL_SYNTAX, "a malformed rekeying of the IKE SA");
         return;
     }
-    enum proposal_verdict verdict = proposal_choose(&offer, &first, 1, PROTOCOL_IKE, 8,
-                                                    PROPOSAL_WITH_KE, ke.group, &work->choice);
+    enum proposal_verdict verdict = proposal_choose(
+        &offer, &first, 1, PROTOCOL_IKE, 8, PROPOSAL_WITH_ADDITIONAL, ke.group, &work->choice);
 
     if (verdict == PROPOSAL_NONE && first != ours) {
-        verdict = proposal_choose(&offer, &ours, 1, PROTOCOL_IKE, 8, PROPOSAL_WITH_KE, ke.group,
-                                  &work->choice);
+        verdict = proposal_choose(&offer, &ours, 1, PROTOCOL_IKE, 8, PROPOSAL_WITH_ADDITIONAL,
+                                  ke.group, &work->choice);
     }
     switch (verdict) {
     case PROPOSAL_NONE:
@@ -362,7 +413,7 @@ void ikev2_rekey_request(struct ikev2_turn *t, struct ikev2_ike *ike, const stru
     struct ikev2_sa *sa = t->sa;
 
     if (ike != sa->current || ike->phase != IKEV2_IKE_LIVE ||
-        (ike->asking != NULL && is_about_children(ike->asking))) {
+        (ike->asking != NULL && (is_about_children(ike->asking) || ike->asking->following))) {
         temporary_failure(t, ike);
         return;
     }
@@ -377,16 +428,25 @@ void ikev2_rekey_request(struct ikev2_turn *t, struct ikev2_ike *ike, const stru
     rekey_choose(t, ike, work, m);
 }
 
+/* Our own rekeying, on its way (RFC 7296 2.8.2): which of the two stays is known when our answer is
+ * here. NULL: there is none. */
+static struct ikev2_work *rival_work(const struct ikev2_ike *ike)
+{
+    struct ikev2_work *own = ike->asking;
+    bool same = own != NULL && own->kind == IKEV2_WORK_REKEY_IKE && !own->following;
+
+    return same && (ike->request != NULL || own->answered) ? own : NULL;
+}
+
 /* The response is on its way; which IKE SA is the current one now? */
 static void rekeyed_by_peer(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev2_work *work,
                             struct ikev2_ike *made)
 {
-    struct ikev2_work *own = ike->asking;
+    struct ikev2_work *own = rival_work(ike);
 
-    if (own != NULL && own->kind == IKEV2_WORK_REKEY_IKE &&
-        (ike->request != NULL || own->answered)) {
-        /* RFC 7296 2.8.2: known when our own answer is here. */
+    if (own != NULL) {
         own->collided = true;
+        own->rival_follows = false;
         own->rival_ike_spi = work->own_ike_spi;
         own->rival_lowest = *ikev2_nonce_lower(&work->nonce_i, &work->nonce_r);
         made->hold_ms = ikev2_after(t->now_ms, IKEV2_DROP_MS);
@@ -398,13 +458,27 @@ static void rekeyed_by_peer(struct ikev2_turn *t, struct ikev2_ike *ike, struct 
     leave_to_peer(t, ike);
 }
 
+static void rekey_write_answer(const struct ikev2_work *work, struct ikev2_outgoing *o)
+{
+    struct ikev2_sa_payload answer NOT_ZEROED;
+    uint8_t spi[8];
+
+    ikev2_out_begin(o);
+    if (work->following) {
+        ikev2_followup_write_response(o, work);
+        return;
+    }
+    put_u64(spi, work->own_ike_spi);
+    proposal_answer(&work->choice, SLICE_OF(spi), &answer);
+    write_payloads(o, &answer, &work->nonce_r, work);
+}
+
 void ikev2_rekey_answer(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev2_work *work,
                         bool ok)
 {
     struct ikev2_sa *sa = t->sa;
-    struct ikev2_sa_payload answer NOT_ZEROED;
     struct ikev2_outgoing o NOT_ZEROED;
-    uint8_t spi[8];
+    bool follows = !ikev2_followup_is_done(work);
 
     if (!ok && work->bad_public) {
         invalid_syntax(t, ike, IKEV2_FAIL_BAD_PUBLIC_VALUE, ""); /* RFC 6989 2.5 */
@@ -412,19 +486,28 @@ void ikev2_rekey_answer(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev
     }
     struct ikev2_ike *made = NULL;
 
-    ikev2_nonce_make(sa->random, &work->nonce_r);
-    if (ok && ike == sa->current && ike->phase == IKEV2_IKE_LIVE) {
+    if (!work->following) {
+        ikev2_nonce_make(sa->random, &work->nonce_r);
+    }
+    ok = ok && ike == sa->current && ike->phase == IKEV2_IKE_LIVE &&
+         (ike->asking == NULL || !ike->asking->following);
+    if (ok && !follows) {
         made = make(t, ike, work);
     }
-    if (made == NULL) {
+    if (!ok || (!follows && made == NULL)) {
         temporary_failure(t, ike);
         ikev2_work_end(t, &ike->answering);
         return;
     }
-    put_u64(spi, work->own_ike_spi);
-    proposal_answer(&work->choice, SLICE_OF(spi), &answer);
-    ikev2_out_begin(&o);
-    write_payloads(&o, &answer, &work->nonce_r, work);
+    rekey_write_answer(work, &o);
+    if (follows) {
+        struct ikev2_work *own = rival_work(ike);
+
+        if (ikev2_followup_answer(t, ike, work, &o) && own != NULL) {
+            ikev2_followup_collides(own, work);
+        }
+        return;
+    }
     if (!ikev2_send_response(t, ike, &o)) {
         return;
     }

@@ -140,6 +140,149 @@ TEST(all_is_rekeyed_with_ml_kem_alone)
     ikev2_pair_free(p);
 }
 
+/* ---- additional key exchanges (RFC 9370 2.2.4) ---- */
+
+static struct ikev2_pair *long_pair(uint64_t seed)
+{
+    struct ikev2_pair *p = ikev2_pair_new(seed);
+
+    for (unsigned side = 0; side < 2; side++) {
+        ikev2_pair_set_ike(p, side, "aes256gcm16-sha384-x25519-ke1_mlkem768");
+        ikev2_pair_set_esp(p, side, "aes256gcm16-x25519-ke1_mlkem768-ke2_ecp256");
+    }
+    ikev2_pair_start(p, 0);
+    CHECK(ikev2_pair_run(p));
+    return p;
+}
+
+TEST(all_is_rekeyed_with_additional_key_exchanges)
+{
+    struct ikev2_pair *p = long_pair(9370);
+
+    for (unsigned i = 0; i < 4; i++) {
+        struct ikev2_ike *ike = p->side[i % 2].sa->current;
+        uint32_t asked = ike->request_id;
+        struct ikev2_sa_info info;
+
+        ikev2_pair_rekey_child(p, i % 2, net_spi(p, i % 2));
+        CHECK(ikev2_pair_run(p));
+        /* CREATE_CHILD_SA, two of IKE_FOLLOWUP_KE, Delete. */
+        CHECK_EQUAL(ike->request_id, asked + 4);
+        ikev2_pair_advance(p, 20000);
+        check_settled(p, 1);
+        ikev2_pair_rekey(p, i % 2);
+        CHECK(ikev2_pair_run(p));
+        CHECK_EQUAL(p->side[0].rekeyed, i + 1);
+        ikev2_sa_get_info(p->side[1].sa, &info);
+        CHECK_EQUAL(info.suite.key_exchange, KEY_EXCHANGE_X25519);
+        CHECK_EQUAL(info.post_quantum, KEY_EXCHANGE_ML_KEM_768);
+        ikev2_pair_advance(p, 120000);
+        check_settled(p, 1);
+    }
+    ikev2_pair_free(p);
+}
+
+TEST(a_rekeying_may_bring_ml_kem_to_an_ike_sa_without)
+{
+    struct ikev2_pair *p = ikev2_pair_new(9371);
+    struct ikev2_sa_info info;
+
+    ikev2_pair_start(p, 0);
+    CHECK(ikev2_pair_run(p));
+    ikev2_sa_get_info(p->side[0].sa, &info);
+    CHECK_EQUAL(info.post_quantum, KEY_EXCHANGE_NONE);
+    for (unsigned side = 0; side < 2; side++) {
+        proposals_default(PROTOCOL_IKE, &p->side[side].ike_proposals);
+    }
+    ikev2_pair_rekey(p, 0);
+    CHECK(ikev2_pair_run(p));
+    for (unsigned side = 0; side < 2; side++) {
+        ikev2_sa_get_info(p->side[side].sa, &info);
+        CHECK_EQUAL(info.post_quantum, KEY_EXCHANGE_ML_KEM_768);
+    }
+    ikev2_pair_advance(p, 120000);
+    check_settled(p, 1);
+    ikev2_pair_free(p);
+}
+
+/* Begins a rekeying of the child, and takes so long for the first additional key exchange. */
+static struct ikev2_pair *slow_rekey(uint64_t seed, uint64_t wait_ms)
+{
+    struct ikev2_pair *p = long_pair(seed);
+
+    ikev2_pair_rekey_child(p, 0, net_spi(p, 0));
+    CHECK(ikev2_pair_deliver_to(p, 1));
+    p->side[0].holds_asks = true;
+    while (ikev2_pair_deliver_to(p, 0)) {
+    }
+    /* What comes of the first, then the pair for the next. */
+    ikev2_pair_answer(p, 0, true);
+    CHECK_EQUAL(p->side[0].ask_count, 1);
+    CHECK(p->side[0].sa->current->asking->following);
+    CHECK(p->side[1].sa->current->answering->following);
+    ikev2_pair_advance(p, wait_ms);
+    return p;
+}
+
+TEST(who_waits_too_long_for_the_next_key_exchange_forgets_and_says_so)
+{
+    struct ikev2_pair *p = slow_rekey(9372, 21000);
+    uint32_t old = net_spi(p, 0);
+
+    CHECK(p->side[1].sa->current->answering == NULL);
+    p->side[0].holds_asks = false;
+    ikev2_pair_answer(p, 0, true);
+    CHECK(ikev2_pair_run(p));
+    /* STATE_NOT_FOUND: nothing is lost, and the same is tried again. */
+    CHECK_EQUAL(net_spi(p, 0), old);
+    ikev2_pair_advance(p, 20000);
+    CHECK(net_spi(p, 0) != old);
+    check_settled(p, 1);
+    ikev2_pair_free(p);
+}
+
+TEST(a_key_exchange_without_the_link_belongs_to_no_series)
+{
+    struct ikev2_pair *p = slow_rekey(9373, 1000);
+    struct ikev2_work *work = p->side[0].sa->current->asking;
+
+    ((uint8_t *)(uintptr_t)work->link.data)[3] ^= 1;
+    p->side[0].holds_asks = false;
+    ikev2_pair_answer(p, 0, true);
+    CHECK(ikev2_pair_run(p));
+    CHECK(p->side[0].sa->current->asking == NULL);
+    ikev2_pair_advance(p, 40000);
+    check_settled(p, 1);
+    ikev2_pair_free(p);
+}
+
+TEST(a_key_exchange_that_was_not_agreed_ends_a_series_and_the_ike_sa)
+{
+    struct ikev2_pair *p = slow_rekey(9374, 1000);
+
+    p->side[1].sa->current->answering->choice.additional[0] = KEY_EXCHANGE_ML_KEM_512;
+    p->side[0].holds_asks = false;
+    ikev2_pair_answer(p, 0, true);
+    CHECK(ikev2_pair_run(p));
+    CHECK_EQUAL(p->side[1].closed, 1);
+    CHECK_EQUAL(p->side[1].failure.reason, IKEV2_FAIL_SYNTAX);
+    CHECK_EQUAL(p->side[0].closed, 1);
+    ikev2_pair_free(p);
+}
+
+TEST(who_does_not_go_on_is_forgotten)
+{
+    struct ikev2_pair *p = slow_rekey(9375, 1000);
+    unsigned given = p->side[1].esp_spis_given, unused = p->side[1].esp_spis_unused;
+
+    p->side[0].deaf = true;
+    CHECK_EQUAL(given - unused, p->side[1].child_count + 1);
+    ikev2_pair_advance(p, 21000);
+    CHECK(p->side[1].sa->current->answering == NULL);
+    CHECK_EQUAL(p->side[1].esp_spis_unused, unused + 1);
+    ikev2_pair_free(p);
+}
+
 TEST(the_ike_sa_is_rekeyed_by_either_side_and_children_stay)
 {
     for (unsigned by = 0; by < 2; by++) {

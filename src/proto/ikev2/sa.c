@@ -242,7 +242,9 @@ static void work_take_key_exchange(struct ikev2_turn *t, struct ikev2_ike *ike,
     }
     if (ok && !pair_only) {
         ok = shared != NULL;
-        if (ok) {
+        if (ok && work->following) {
+            ok = ikev2_followup_take(work, shared);
+        } else if (ok) {
             secret_move(&work->shared, shared);
         }
     }

@@ -179,10 +179,17 @@ static bool is_idle(const struct ikev2_ike *ike)
     return ike->asking == NULL && ike->request == NULL;
 }
 
-/* While the peer rekeys the IKE SA nothing new is begun about its children (RFC 7296 2.25.2). */
+/* While the peer rekeys the IKE SA nothing new is begun about its children (RFC 7296 2.25.2), and
+ * none while he goes on with a series of key exchanges: he would refuse it (RFC 9370 2.2.4). */
 static bool peer_rekeys(const struct ikev2_ike *ike)
 {
-    return ike->answering != NULL && ike->answering->kind == IKEV2_WORK_REKEY_IKE;
+    return ike->answering != NULL &&
+           (ike->answering->kind == IKEV2_WORK_REKEY_IKE || ikev2_followup_is_awaited(ike));
+}
+
+static bool may_be_rekeyed(const struct ikev2_ike *ike)
+{
+    return !ike->busy && !ikev2_followup_is_awaited(ike);
 }
 
 static uint64_t liveness_deadline_ms(const struct ikev2_sa *sa)
@@ -226,7 +233,7 @@ static void begin_next(struct ikev2_turn *t, struct ikev2_ike *ike)
         ikev2_informational_begin(t, ike, IKEV2_WORK_LIVENESS, 0);
         return;
     }
-    if (ike->rekey_ms <= t->now_ms && !ike->busy) {
+    if (ike->rekey_ms <= t->now_ms && may_be_rekeyed(ike)) {
         ikev2_rekey_begin(t, ike);
         return;
     }
@@ -393,7 +400,7 @@ static uint64_t idle_deadline_ms(const struct ikev2_sa *sa, const struct ikev2_i
 {
     uint64_t at_ms = ikev2_earlier(liveness_deadline_ms(sa), ikev2_mobile_due_ms(sa));
 
-    if (!ike->busy) {
+    if (may_be_rekeyed(ike)) {
         at_ms = ikev2_earlier(at_ms, ike->rekey_ms);
     }
     for (const struct ikev2_child *child = sa->children; child != NULL && !peer_rekeys(ike);

@@ -42,6 +42,8 @@ void ikev2_work_end(struct ikev2_turn *t, struct ikev2_work **where)
     }
     key_pair_wipe(&work->pair);
     secret_wipe(&work->shared);
+    secret_wipe(&work->more);
+    ikev2_block_drop(t->sa, &work->link);
     ikev2_block_bury(t->sa, work);
 }
 
@@ -81,6 +83,11 @@ void ikev2_work_continue(struct ikev2_turn *t, struct ikev2_ike *ike, struct ike
 
     if (t->sa->handshake != NULL) {
         ikev2_auth_continue(t, ok);
+    } else if (!work->initiator && !ike->busy) {
+        /* The next request of the series did not come in time. */
+        ikev2_followup_abandon(t, ike);
+    } else if (work->initiator && work->following && !work->answered && ok) {
+        ikev2_followup_send(t, ike, work);
     } else if (!work->initiator) {
         (rekey_ike ? ikev2_rekey_answer : ikev2_child_answer)(t, ike, work, ok);
     } else if (work->answered) {
