@@ -210,3 +210,31 @@ TEST(two_copies_in_one_batch_are_delivered_once)
     CHECK_EQUAL(testbed_dropped(&t.b, DROP_REPLAYED), 1);
     testbed_close(&t);
 }
+
+/* A peer that errs about the NAT sends in UDP to who does not, or the other way round. */
+TEST(what_comes_in_udp_and_without_is_taken_on_one_sa)
+{
+    for (int udp = 0; udp < 2; udp++) {
+        struct testbed t;
+        struct tunnel tunnel = plain;
+
+        testbed_open(&t, 77);
+        tunnel.encapsulated = udp == 0;
+        CHECK(testbed_join(&t, &tunnel));
+        struct packet *packet = dataplane_take_packet(t.a.worker);
+        uint8_t clear[300];
+
+        testbed_fill(&t, packet, true, FAMILY_IPV4, sizeof(clear), false);
+        memcpy(clear, packet_data(packet), sizeof(clear));
+        dataplane_give_packet(t.a.worker, packet);
+        CHECK(testbed_outbound(&t, &t.a, SLICE_OF(clear)));
+        CHECK_EQUAL(t.a.out.to_wire_count, 1);
+        testbed_inbound(&t, &t.b, udp != 0 ? IP_PROTOCOL_UDP : IP_PROTOCOL_ESP, 4500, 0,
+                        packet_slice(t.a.out.to_wire[0]));
+        CHECK_EQUAL(t.b.out.to_tun_count, 1);
+        testbed_give(&t.a);
+        testbed_give(&t.b);
+        CHECK(testbed_doors_add_up(&t.b));
+        testbed_close(&t);
+    }
+}

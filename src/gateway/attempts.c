@@ -66,6 +66,8 @@ void attempts_add(const struct ike *ike, const struct site *site, enum reason re
     char peer[ENDPOINT_TEXT_BYTES];
     struct text identity = text_over(attempt.identity, sizeof(attempt.identity));
     struct text sentence = text_over(attempt.sentence, sizeof(attempt.sentence));
+    char theirs_bytes[STATUS_WORDS_BYTES];
+    struct text theirs = text_over(theirs_bytes, sizeof(theirs_bytes));
 
     if (ike->said != NULL) {
         ike_identity_describe(ike->said, &identity);
@@ -73,11 +75,15 @@ void attempts_add(const struct ike *ike, const struct site *site, enum reason re
     if (site != NULL) {
         actions_copy_words(attempt.site, sizeof(attempt.site), site->name);
     }
+    text_add(&theirs, failure->theirs[0] != '\0' ? failure->theirs : attempt.identity);
+    if (reason == REASON_NO_PROPOSAL) {
+        persona_add(ike, &theirs);
+    }
     struct reason_words words = {
         .site = attempt.site,
         .peer = address_format(&ike->peer.address, peer),
         .ours = failure->ours,
-        .theirs = failure->theirs[0] != '\0' ? failure->theirs : attempt.identity,
+        .theirs = theirs_bytes,
         .detail = failure->detail,
     };
 

@@ -98,6 +98,7 @@ static void say_networks(const struct gateway *g, const struct site *site, struc
     }
     if (child.narrowed) {
         text_addf(out, ", which is only a part of ours (%s)", reason_code(REASON_NARROWED));
+        persona_say_pairs(site, out);
     }
 }
 

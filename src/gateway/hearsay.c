@@ -103,6 +103,9 @@ static void tell(struct site *site, enum reason reason, const struct ike *ike,
             proposal_describe_policy(site->config->ike, PROTOCOL_IKE, &ours);
         }
         text_add(&theirs, failure->theirs);
+        if (reason == REASON_NO_PROPOSAL) {
+            persona_add(ike, &theirs);
+        }
         actions_copy_words(t->detail, sizeof(t->detail), failure->detail);
     }
     site_trouble_log(site, now_ms);

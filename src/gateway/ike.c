@@ -310,6 +310,7 @@ static void established(struct ike *ike, const struct ikev2_action *action, uint
     g->resumed += action->established.resumed;
     transport_established(ike);
     assert(ike->site != NULL);
+    persona_apply(ike);
     hosts_established(ike);
     site_established(ike, now_ms);
     duplicates_established(ike, now_ms);
@@ -423,6 +424,7 @@ static void carry_out(struct ike *ike, const struct ikev2_action *action, struct
         path_probed(ike, action->probe.bytes, action->probe.passed, now_ms);
         break;
     case IKEV2_TRACE:
+        persona_look(ike, action);
         trace_add(ike, action, now_ms);
         break;
     }

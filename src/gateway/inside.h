@@ -22,6 +22,7 @@
  *     duplicates.c  two IKE SAs with one peer
  *     mobility.c    addresses that change under a tunnel
  *     path.c        how large a packet the path carries, asked with packets
+ *     persona.c     what follows from whom a peer looks like
  *     resilience.c  coming back, and proving again
  *     silence.c     a peer that is sent to and says nothing
  *     transport.c   TCP connections for sites, and what happens when one is lost
@@ -222,6 +223,8 @@ struct ike {
     uint64_t init_spi; /* of a responder: the initiator's, under which its IKE_SA_INIT is found */
     struct endpoint init_peer; /* and where that one is counted as half-open */
     bool initiator, established, half_open, superseded, heard, resuming;
+    uint8_t persona; /* enum persona */
+    bool persona_said; /* by a vendor ID; else its offer looks so */
     uint32_t peer_question; /* open ASK_PEER, 0 none */
     struct ike_identity *said; /* what the peer says to be; on the heap until it is established */
     uint64_t created_ms, established_ms, heard_ms, sent_ms, hinted_ms;
@@ -850,6 +853,16 @@ void path_probed(struct ike *ike, uint16_t bytes, bool passed, uint64_t now_ms);
 /* How a message of the machine must go. */
 enum send_size path_send_size(const struct ike *ike, size_t message_bytes, bool dont_fragment);
 enum status_mtu path_source(const struct ike *ike);
+
+/* ---- persona.c ---- */
+/* At each message that the machine shows. */
+void persona_look(struct ike *ike, const struct ikev2_action *trace);
+/* When it is established. */
+void persona_apply(struct ike *ike);
+const char *persona_of_ike(const struct ike *ike);
+/* " (this is how FortiGate looks)", or nothing. */
+void persona_add(const struct ike *ike, struct text *out);
+void persona_say_pairs(const struct site *site, struct text *out);
 
 /* ---- duplicates.c ---- */
 void duplicates_established(struct ike *ike, uint64_t now_ms);

@@ -310,6 +310,8 @@ static void fill_ike(const struct ike *ike, struct status_ike *out)
     out->rekey_ms = info.rekey_ms;
     out->reauthenticate_ms = info.reauthenticate_ms;
     out->state = info.state;
+    out->looks_like = persona_of_ike(ike);
+    out->looks_like_said = ike->persona_said;
     if (info.established) {
         ike_suite_title(&info, out->suite);
         out->post_quantum = info.post_quantum != KEY_EXCHANGE_NONE;

@@ -77,6 +77,8 @@ struct status_ike {
     size_t peer_address_count; /* where else the peer said he can be reached */
     struct address peer_addresses[STATUS_ADDRESSES_MAX];
     char peer_identity[STATUS_IDENTITY_BYTES];
+    const char *looks_like; /* a product; "" when it is not known */
+    bool looks_like_said; /* by a vendor ID; else only its offer looks so */
     uint64_t rekey_ms;
     uint64_t reauthenticate_ms; /* NEVER_MS: not by us */
     const char *state; /* one word of the machine */

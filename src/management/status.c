@@ -180,6 +180,12 @@ static json_t *ike_of(const struct status_ike *ike, uint64_t now_ms)
     json_object_set_new(object, "mobile", json_boolean(ike->mobile));
     json_object_set_new(object, "peer_addresses", peer_addresses_of(ike));
     json_object_set_new(object, "peer_identity", json_string(ike->peer_identity));
+    json_object_set_new(object, "looks_like",
+                        json_string(ike->looks_like == NULL ? "" : ike->looks_like));
+    json_object_set_new(object, "looks_like_by",
+                        json_string(ike->looks_like == NULL || ike->looks_like[0] == '\0' ? ""
+                                    : ike->looks_like_said ? "vendor-id"
+                                                           : "offer"));
     json_object_set_new(object, "state", json_string(ike->state == NULL ? "" : ike->state));
     json_object_set_new(object, "since_s", seconds_since(ike->since_ms, now_ms));
     json_object_set_new(object, "rekey_in_s", seconds_until(ike->rekey_ms, now_ms));

@@ -338,6 +338,10 @@ static void show_site(const struct command *command, const json_t *site)
                is_true(site, "weak") && is_true(ike, "established") ? "   WEAK (legacy)" : "",
                post_quantum_of(site),
                text_of(ike, "nat")[0] == '\0' ? "" : "   NAT: ", text_of(ike, "nat"));
+        if (text_of(ike, "looks_like")[0] != '\0') {
+            printf("    %-10slooks like %s%s\n", "peer", text_of(ike, "looks_like"),
+                   strcmp(text_of(ike, "looks_like_by"), "offer") == 0 ? ", by its offer" : "");
+        }
         if (json_is_number(json_object_get(ike, "rekey_in_s"))) {
             printf("    %-10sin %s\n", "rekey", show_duration(number_of(ike, "rekey_in_s"), since));
         }

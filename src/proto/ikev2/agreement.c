@@ -340,7 +340,8 @@ bool ikev2_child_verify(struct ikev2_sa *sa, const struct ikev2_message *m, enum
         return false;
     }
     if (!proposal_verify(&answer, work->policy->proposals,
-                         ikev2_child_policy_protocol(work->policy), 4, use, &work->choice)) {
+                         ikev2_child_policy_protocol(work->policy), 4,
+                         work->without_group ? PROPOSAL_WITHOUT_KE : use, &work->choice)) {
         set_no_proposal(failure, work->policy, &answer, m->header.exchange, 0,
                         "the responder chose what was not offered");
         return false;
@@ -394,7 +395,7 @@ bool ikev2_child_write_request(const struct ikev2_sa *sa, struct ikev2_outgoing 
 
     put_u32(spi, work->spi_in);
     if (!proposal_offer(work->policy->proposals, ikev2_child_policy_protocol(work->policy),
-                        SLICE_OF(spi), use, &offer)) {
+                        SLICE_OF(spi), work->without_group ? PROPOSAL_WITHOUT_KE : use, &offer)) {
         return false;
     }
     ikev2_terms_write(sa, o, work, &work->wanted);
@@ -512,7 +513,8 @@ struct ikev2_child *ikev2_child_install(struct ikev2_turn *t, struct ikev2_ike *
     child->terms.resources = work->agreed.resources || work->peer_has_resources;
     child->encapsulated = ikev2_child_is_encapsulated(sa, child->protocol);
     child->replaces_spi_in = work->old_spi_in;
-    child->rekey_ms = ikev2_jittered(sa, t->now_ms, work->policy->lifetime_ms, work->initiator);
+    child->rekey_ms = ikev2_quirk_rekey_ms(
+        sa, ikev2_jittered(sa, t->now_ms, work->policy->lifetime_ms, work->initiator));
     child->expire_ms = ikev2_after(t->now_ms, work->policy->lifetime_ms);
     child->use_ms = NEVER_MS;
     child->remove_ms = NEVER_MS;

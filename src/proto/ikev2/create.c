@@ -58,9 +58,10 @@ void ikev2_child_begin(struct ikev2_turn *t, struct ikev2_ike *ike,
     if (old == NULL && work->packet.resource != 0) {
         work->resource_id = ikev2_resources_fresh_id(t->sa);
     }
-    work->group = proposal_first_group(policy->proposals);
+    work->without_group = ikev2_quirk_without_group(t->sa, policy);
+    work->group = work->without_group ? KEY_EXCHANGE_NONE : proposal_first_group(policy->proposals);
     /* What was agreed before saves a round of INVALID_KE_PAYLOAD. */
-    if (old != NULL && old->suite.key_exchange != KEY_EXCHANGE_NONE &&
+    if (old != NULL && !work->without_group && old->suite.key_exchange != KEY_EXCHANGE_NONE &&
         proposal_has_group(policy->proposals, old->suite.key_exchange)) {
         work->group = old->suite.key_exchange;
     }

@@ -25,6 +25,7 @@
  *     reauthenticate.c when both sides are to prove themselves anew
  *     extra.c          what only some features keep with a machine
  *     mobile.c         MOBIKE: other addresses for what is there
+ *     quirks.c         what is left out towards some peers
  *     failure.c        what is said when something goes wrong
  *
  * A `struct ikev2_turn` is one event: every function that may act gets it.
@@ -346,6 +347,7 @@ struct ikev2_work {
     uint8_t tried_count;
     uint16_t tried[IKEV2_GROUPS_TRIED_MAX];
     bool has_pair;
+    bool without_group; /* the child is asked for without a key exchange */
     bool bad_public; /* the peer's key exchange value was refused */
     bool answered; /* the response to our request is here */
     uint16_t probe_bytes; /* of the IP packet that asks for the path MTU */
@@ -680,6 +682,7 @@ struct ikev2_sa {
     /* Proven. Kept in a block of its length: most are far shorter than the longest allowed. */
     uint8_t peer_id_type;
     uint8_t rekey_retries;
+    uint8_t quirks; /* enum ikev2_quirk */
     struct slice peer_id_data;
     struct ikev2_handshake *handshake;
     struct ikev2_extra *extra; /* NULL until something is to be kept; see ikev2_extra() */
@@ -697,6 +700,11 @@ struct ikev2_sa {
 
 /* Type 0 before it is proven. */
 struct ike_identity ikev2_peer_id(const struct ikev2_sa *sa);
+
+/* Whether a child is asked for without a key exchange of its own, though the policy has some. */
+MUST_USE bool ikev2_quirk_without_group(const struct ikev2_sa *sa,
+                                        const struct ikev2_child_policy *policy);
+uint64_t ikev2_quirk_rekey_ms(const struct ikev2_sa *sa, uint64_t rekey_ms);
 
 /* The beginning and the end of every event. */
 struct ikev2_turn ikev2_turn_begin(struct ikev2_sa *sa, uint64_t now_ms,

@@ -383,6 +383,14 @@ void ikev2_sa_answer_proof(struct ikev2_sa *sa, uint32_t id, struct ikev2_proof 
 /* SHA-1 hashes of the keys of authorities, as CERTREQ has them; gives their length. */
 size_t ikev2_certify_authorities(const struct trust *trust, uint8_t *out, size_t capacity);
 
+/* What an established peer is known to stumble over. */
+enum ikev2_quirk {
+    IKEV2_QUIRK_NO_CHILD_GROUP = 1, /* where the policy allows it, a child is asked for without a
+                                       key exchange of its own */
+    IKEV2_QUIRK_NO_CHILD_REKEY = 2, /* the peer renews children, and not we */
+};
+void ikev2_sa_set_quirks(struct ikev2_sa *sa, unsigned quirks);
+
 /* Orders. Those that cannot be obeyed in the present state are remembered or have no effect, as
  * their names say. */
 void ikev2_sa_close(
