@@ -37,6 +37,9 @@ struct command {
     /* ca */
     const char *output_path, *passphrase_path, *days, *key_kind;
     bool compatible;
+    /* export-peer */
+    const char *product;
+    bool with_secret;
 };
 
 struct verb {
@@ -83,6 +86,7 @@ int verb_check(const struct command *command);
 int verb_fmt(const struct command *command);
 int verb_secret(const struct command *command);
 int verb_ca(const struct command *command);
+int verb_export_peer(const struct command *command);
 int verb_help(const struct command *command);
 
 /* Tells a failure: a sentence on standard error, and with --json the same as JSON on standard

@@ -24,6 +24,7 @@ static const struct option_word flags[] = {
     {{"--stdin"}, offsetof(struct command, from_stdin)},
     {{"--plain"}, offsetof(struct command, plain)},
     {{"--both"}, offsetof(struct command, both)},
+    {{"--with-secret"}, offsetof(struct command, with_secret)},
     {{"--compat"}, offsetof(struct command, compatible)},
 };
 
@@ -37,6 +38,7 @@ static const struct {
     {"--passphrase", offsetof(struct command, passphrase_path)},
     {"--days", offsetof(struct command, days)},
     {"--key", offsetof(struct command, key_kind)},
+    {"--for", offsetof(struct command, product)},
     {"--count", offsetof(struct command, count)},
     {"--seconds", offsetof(struct command, seconds)},
 };

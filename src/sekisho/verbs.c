@@ -23,6 +23,8 @@ static const struct verb verbs[] = {
      "makes a shared key, takes one from the standard input, compares", 2, 2, verb_secret},
     {"ca", "init|issue|renew|revoke|list|export|crl|install [NAME...] [-o FILE]",
      "a certificate authority of your own: sekisho help ca", 1, 8, verb_ca},
+    {"export-peer", "SITE --for PRODUCT [--with-secret] [-o FILE]",
+     "the other side's configuration of a site, for its product", 1, 1, verb_export_peer},
     {"trace", "NAME [--follow]", "the negotiation message by message, in clear, keys never shown",
      1, 1, verb_trace},
     {"sas", "[NAME]", "every security association with its SPIs and traffic", 0, 1, verb_sas},

@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+"""What partners are told and what is known about them: the exported configuration of the other side in strongSwan and in
+another of ours, presets, a child for each pair of networks, and who the peer looks like."""
+from lab import KEY, Lab, Sekisho, Strongswan, call, two_sites
+
+CONFIG = """gateway ga.example
+listen  203.0.113.1
+lan     10.1.0.0/16 10.5.0.0/16
+site peer {{
+  peer     203.0.113.2
+  identity gb.example
+  network  10.2.0.0/16
+  key      @peer
+  start    wait
+  {more}
+}}
+"""
+
+
+class Exported(Strongswan):
+    """strongSwan with a configuration that we wrote."""
+
+    def __init__(self, text, *given, **more):
+        super().__init__(*given, **more)
+        self.text = text
+
+    def write(self):
+        super().write()
+        (self.folder / "swanctl.conf").write_text(self.text)
+
+
+def export(lab, ours, product, *words):
+    return call(ours.build / "sekisho", "-c", ours.config, "export-peer", "peer", "--for", product, *words).stdout
+
+
+def to_strongswan(lab, hosts, more, children):
+    a, ga, _, gb, b = hosts
+    ours = Sekisho(ga, CONFIG.format(more=more), {"peer": KEY}, name=f"for-{children}")
+    quiet = export(lab, ours, "strongswan")
+    lab.check("no key is exported without its word", KEY not in quiet and KEY.encode().hex() not in quiet and "secret" in quiet)
+    text = export(lab, ours, "strongswan", "--with-secret")
+    lab.check("the key is exported with its word", KEY.encode().hex() in text)
+    ours.start()
+    peer = Exported(text, gb, "203.0.113.2", "203.0.113.1", "", "", extra="send_vendor_id = yes")
+    peer.start()
+    up = ours.wait_up("peer")
+    lab.check(f"strongSwan comes up with what was exported ({more})", up, "" if up else ours.explain("peer") + text + peer.log()[-2000:])
+    if children > 1:
+        # Those that are not begun yet come with their first packet.
+        b.ping("10.1.0.2")
+        ga.address("lan", "10.5.0.1/16")
+        b.ping("10.5.0.1")
+    lab.check("traffic both ways", a.pings("10.2.0.2") and b.pings("10.1.0.2"))
+    site = ours.site("peer")
+    kept = len(site.get("children", []))
+    lab.check(f"{children} pairs of SAs", kept == children, kept)
+    lab.check("nothing is narrowed", not any(c["narrowed"] for c in site.get("children", [])))
+    told = ours.command("status", "peer", check=False).stdout
+    lab.check("the peer looks like strongSwan", site.get("ike", {}).get("looks_like") == "strongSwan" and
+              "looks like strongSwan" in told, told)
+    lab.check("explain says what the preset gave", "like strongswan" not in more or
+              "like strongswan (strongSwan)" in ours.explain("peer"), ours.explain("peer"))
+    peer.kill()
+    ours.kill()
+
+
+def to_ourselves(lab, hosts):
+    a, ga, _, gb, b = hosts
+    ours = Sekisho(ga, CONFIG.format(more="like sekisho\n  ike aes128gcm16-prfsha256-ecp256\n  lifetime child 20m"), {"peer": KEY},
+                   name="exporting")
+    text = export(lab, ours, "sekisho", "--with-secret")
+    lab.check("the key stands in a remark", f"# {KEY}" in text)
+    theirs = Sekisho(gb, text, {"ga": KEY}, name="exported")
+    lab.check("what was exported is good", theirs_is_good(theirs), text)
+    ours.start()
+    theirs.start()
+    up = ours.wait_up("peer") and theirs.wait_up("ga")
+    lab.check("two of ours come up with what was exported", up, text + ours.explain("peer") + theirs.explain("ga"))
+    lab.check("traffic of two of ours", a.pings("10.2.0.2") and b.pings("10.1.0.2"))
+    lab.check("what was said is used", "AES-128-GCM" in ours.site("peer").get("ike", {}).get("suite", ""))
+    lab.check("ours looks like ours", theirs.site("ga").get("ike", {}).get("looks_like") == "Sekisho")
+    shown = ours.command("show", "config", "--all").stdout
+    lab.check("what came from the preset is marked", any(
+        line.split()[:1] == ["children"] and line.endswith("# like sekisho") for line in shown.splitlines()), shown)
+    lab.check("what was said is not", not any(
+        line.split()[:1] == ["ike"] and "# like" in line for line in shown.splitlines()))
+    ours.kill()
+    theirs.kill()
+
+
+def theirs_is_good(gateway):
+    return call(gateway.build / "sekisho", "check", gateway.config, check=False).returncode == 0
+
+
+def to_others(lab, hosts):
+    """Products that are not here: what must stand in their words."""
+    ours = Sekisho(hosts[1], CONFIG.format(more="children per-pair\n  lifetime ike 8h child 30m"), {"peer": KEY}, name="others")
+    must = {
+        "cisco-ios": ("crypto ikev2 proposal ga", " pre-shared-key", "permit ip 10.2.0.0 0.0.255.255 10.1.0.0 0.0.255.255",
+                      "set security-association lifetime seconds 1800"),
+        "cisco-asa": ("tunnel-group 203.0.113.1 type ipsec-l2l", "permit ip 10.2.0.0 255.255.0.0 10.5.0.0 255.255.0.0"),
+        "fortigate": ("set remote-gw 203.0.113.1", "set keylife 28800", "set dst-subnet 10.5.0.0/16"),
+        "mikrotik": ("/ip ipsec peer add name=ga address=203.0.113.1 exchange-mode=ike2", "dst-address=10.1.0.0/16"),
+        "opnsense": ("remote_addrs = 203.0.113.1", "/usr/local/etc/swanctl/conf.d/ga.conf"),
+        "libreswan": ("conn ga-1-2", "rightsubnet=10.5.0.0/16", "ikev2=insist"),
+    }
+    for product, words in must.items():
+        text = export(lab, ours, product, "--with-secret")
+        missing = [w for w in words if w not in text]
+        lab.check(f"{product} gets its words", not missing, f"{missing}\n{text}")
+        lab.check(f"{product} gets the key only when told", KEY in text or KEY.encode().hex() in text)
+        quiet = export(lab, ours, product)
+        lab.check(f"{product} gets no key else", KEY not in quiet and KEY.encode().hex() not in quiet)
+    done = call(ours.build / "sekisho", "-c", ours.config, "export-peer", "peer", "--for", "toaster", check=False)
+    lab.check("an unknown product is told with those that are known", done.returncode == 2 and "strongswan" in done.stderr)
+
+
+def main():
+    with Lab("personas") as lab:
+        hosts = two_sites(lab)
+        to_others(lab, hosts)
+        to_strongswan(lab, hosts, "like strongswan", 1)
+        to_strongswan(lab, hosts, "children per-pair", 2)
+        to_ourselves(lab, hosts)
+
+
+if __name__ == "__main__":
+    main()
