@@ -49,6 +49,8 @@ enum config_post_quantum {
     CONFIG_POST_QUANTUM_REQUIRED, /* or not at all */
     CONFIG_POST_QUANTUM_OFF,
 };
+/* Whether a renewal of keys is tried at once: AUTO where both sides could differ in PFS. */
+enum config_verify_rekey { VERIFY_REKEY_AUTO, VERIFY_REKEY_ON, VERIFY_REKEY_OFF };
 enum config_pfs { PFS_PREFER, PFS_ON, PFS_OFF };
 
 /* The protocol around the traffic of a site. RFC 7296 negotiates no bundles of both. */
@@ -152,6 +154,7 @@ struct config_site {
     bool mtu_probe;
     bool mobike;
     enum config_pfs pfs;
+    enum config_verify_rekey verify_rekey;
     uint64_t ike_lifetime_ms, child_lifetime_ms;
     uint64_t lifetime_bytes, lifetime_packets; /* 0: none */
     uint64_t dpd_ms; /* NEVER_MS: off */

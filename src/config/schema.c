@@ -19,6 +19,7 @@
 static const char *const on_off[] = {"on", "off", NULL};
 static const char *const pfs_words[] = {"prefer", "on", "off", NULL};
 static const char *const post_quantum_words[] = {"prefer", "required", "off", NULL};
+static const char *const verify_words[] = {"auto", "on", "off", NULL};
 static const char *const encapsulate_words[] = {"auto", "always", "never", NULL};
 static const char *const mode_words[] = {"tunnel", "transport", NULL};
 static const char *const df_words[] = {"set", "copy", "clear", NULL};
@@ -545,6 +546,19 @@ static const struct schema_word schema[] = {
      .meaning = "Each new key of the traffic comes from a key exchange of its own, so that one "
                 "stolen key opens no older traffic. 'prefer': when the peer can (many clients and "
                 "gateways cannot, or are configured without); 'on': or not at all."},
+    {.word = "verify-rekey",
+     AT_SITE(verify_rekey),
+     .kind = KIND_CHOICE,
+     .choices = verify_words,
+     .effect = EFFECT_NOW,
+     .least = 1,
+     .most = 1,
+     .arguments = "auto | on | off",
+     .standard = "auto",
+     .example = "verify-rekey on",
+     .meaning = "Whether the keys of the traffic are renewed once right after we connected. What "
+                "two sides want of PFS shows only then, which would else be after an hour. 'auto': "
+                "where it can differ, that is with 'pfs on' and 'pfs off'."},
     {.word = "lifetime",
      .scope = SCOPE_SITE,
      .effect = EFFECT_NOW,
@@ -1449,7 +1463,7 @@ static void take_choice(struct reading *r, const struct schema_word *w, const st
         size_t used = strlen(advice);
         snprintf(advice + used, sizeof(advice) - used, " %s", w->choices[count]);
     }
-    if (w->choices == on_off || w->choices == pfs_words) {
+    if (w->choices == on_off || w->choices == pfs_words || w->choices == verify_words) {
         struct complaint c;
         bool value;
         if (!value_switch(word->text, &value, &c) && c.advice[0] != '\0') {

@@ -158,6 +158,7 @@ void children_install(struct ike *ike, const struct ikev2_child_info *info, uint
     if (info->replaces_spi_in != 0) {
         g->child_rekeys++;
         ike->site->rekeys++;
+        verify_renewed(ike->site);
     } else if (child->resource == 0) {
         duplicates_child(child, now_ms);
     }

@@ -31,6 +31,7 @@
  *     hearsay.c     what those say about a site who proved nothing
  *     orders.c      what the administrator wants
  *     attempts.c    failures of strangers
+ *     verify.c      whether keys can be renewed, tried at once
  *     trace.c       the last messages of each site
  *     status.c      snapshots
  *     explain.c     why a site is not up
@@ -289,12 +290,16 @@ struct site {
     bool gone; /* not in the new configuration */
     bool ordered_up, ordered_down;
     bool wanted_by_traffic;
+    bool has_slot; /* for dialling */
+    bool silent; /* the peer does not answer our open request */
+    bool verifying; /* a renewal is being tried */
+    bool child_lost; /* the last one was closed, and not by us: looked at when the event is over */
     uint8_t ways_tried; /* to a peer who is silent */
     bool astray; /* one of those is in use */
+    bool secret_known, secret_asked, secret_stale; /* or the certificates */
 
     /* The key. */
     struct secret secret;
-    bool secret_known, secret_asked, secret_stale; /* or the certificates */
     const struct ikev2_certificates *certificates; /* NULL: a shared key, or not known yet */
     uint64_t secret_read_ms;
     struct terms *terms; /* NULL until the secret is known */
@@ -302,7 +307,6 @@ struct site {
     /* Dialling. */
     enum dial_step dial;
     struct site *next_queued;
-    bool has_slot;
     bool by_tcp; /* this candidate is called by TCP, because UDP is silent */
     bool tcp_helped; /* the last time */
     uint64_t slot_until_ms;
@@ -333,10 +337,7 @@ struct site {
     uint64_t duplicates_ms; /* when it is decided which IKE SA stays */
     uint64_t supersede_ms; /* when superseded ones are closed, whatever happens */
     uint64_t silence_look_ms, silence_ask_ms, silence_wait_ms;
-    bool
-        child_lost; /* the last child was closed, and not by us: looked at when the event is over */
     bool try_in_full; /* the same address again, without a ticket */
-    bool silent; /* the peer does not answer our open request */
 
     /* For people. */
     struct trouble *trouble;
@@ -351,6 +352,7 @@ struct site {
     uint64_t rekeys;
     uint64_t better_way_ms; /* when the best way is tested again */
     uint64_t moves, moved_ms; /* how often a tunnel went to other addresses, and when last */
+    uint64_t verify_ms; /* when a renewal is tried */
     enum reason logged;
     uint64_t logged_ms;
     unsigned unlogged;
@@ -863,6 +865,16 @@ const char *persona_of_ike(const struct ike *ike);
 /* " (this is how FortiGate looks)", or nothing. */
 void persona_add(const struct ike *ike, struct text *out);
 void persona_say_pairs(const struct site *site, struct text *out);
+
+MUST_USE bool persona_renews_alone(const struct ike *ike);
+
+/* ---- verify.c ---- */
+void verify_up(struct site *site, uint64_t now_ms);
+void verify_time(struct site *site, uint64_t now_ms);
+/* A child has new keys. */
+void verify_renewed(struct site *site);
+/* New keys were refused; true when that was told. */
+MUST_USE bool verify_failed(struct ike *ike, const struct ikev2_failure *failure, uint64_t now_ms);
 
 /* ---- duplicates.c ---- */
 void duplicates_established(struct ike *ike, uint64_t now_ms);

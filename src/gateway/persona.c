@@ -29,6 +29,12 @@ void persona_apply(struct ike *ike)
     ikev2_sa_set_quirks(ike->machine, quirks);
 }
 
+bool persona_renews_alone(const struct ike *ike)
+{
+    return ike->nat_peer &&
+           (persona_traits((enum persona)ike->persona) & PERSONA_NO_CHILD_REKEY) != 0;
+}
+
 const char *persona_of_ike(const struct ike *ike)
 {
     return persona_name((enum persona)ike->persona);

@@ -37,6 +37,7 @@ struct site *site_new(struct gateway *g, const struct config_site *config, uint3
     site->supersede_ms = NEVER_MS;
     site->silence_look_ms = NEVER_MS;
     site->own_look_ms = NEVER_MS;
+    site->verify_ms = NEVER_MS;
     site->changed_ms = g->now_ms;
     return site;
 }
@@ -259,6 +260,7 @@ static void arm(struct site *site, bool waits_to_dial, bool waits_for_child)
     sooner(&at_ms, site->supersede_ms);
     sooner(&at_ms, site->silence_look_ms);
     sooner(&at_ms, site->own_look_ms);
+    sooner(&at_ms, site->verify_ms);
     gateway_set_timer(site->gateway, &site->timer, at_ms);
 }
 
@@ -307,6 +309,7 @@ void site_time(struct site *site, uint64_t now_ms)
     if (site->silence_look_ms <= now_ms) {
         silence_look(site, now_ms);
     }
+    verify_time(site, now_ms);
     if (site->own_look_ms <= now_ms) {
         populate_look(site, now_ms);
     }
@@ -448,7 +451,9 @@ void site_child_failed(struct ike *ike, const char *child, const struct ikev2_fa
     if (has_usable_part(site, part_named(ike, child))) {
         struct ikev2_failure refused = *failure;
 
-        site_trouble(site, REASON_REKEY_REFUSED, &ike->peer, refused.detail, now_ms);
+        if (!verify_failed(ike, failure, now_ms)) {
+            site_trouble(site, REASON_REKEY_REFUSED, &ike->peer, refused.detail, now_ms);
+        }
         return;
     }
     site_trouble_of_failure(site, ike, failure, now_ms);
@@ -494,6 +499,7 @@ void site_used_changed(struct site *site, uint64_t now_ms)
         silence_begin(site, now_ms);
         site_trouble_clear(site);
         site->logged = REASON_NONE;
+        verify_up(site, now_ms);
         if (site_may_say(site, now_ms)) {
             log_line(site->gateway->log, LOG_LEVEL_NOTICE, site->name, "up");
         }

@@ -945,6 +945,24 @@ static const struct reason_entry entries[REASON_COUNT] = {
             .sentence = "the gateway is being stopped",
             .explanation = "Connections are closed and routes taken back.",
         },
+    [REASON_RENEWAL_FAILS] =
+        {
+            .reason = REASON_RENEWAL_FAILS,
+            .group = REASON_GROUP_LIFE,
+            .check = REASON_CHECK_NONE,
+            .trouble = true,
+            .code = "SEK-L013",
+            .sentence = "the keys of the traffic cannot be renewed: we have {ours|another pfs}; "
+                        "the peer {theirs|refuses}",
+            .explanation = "The connection works until its keys are too old, and breaks then. It "
+                           "shows already because a renewal is tried right after connecting "
+                           "(verify-rekey). In the first keys no key exchange of their own takes "
+                           "part, so both sides agree on them whatever they want of PFS.",
+            .causes = {"Perfect forward secrecy (PFS) is configured differently.",
+                       "Both have PFS, and no group in common for it."},
+            .steps = {"Here: pfs off, or pfs prefer, which takes what the peer has.",
+                      "On the peer: switch PFS on, with one of the groups of esp here."},
+        },
 
     /* ---- local ---- */
     [REASON_NO_SECRET] =

@@ -79,6 +79,7 @@ enum reason {
     REASON_REKEY_REFUSED, /* detail */
     REASON_STOPPING,
     REASON_NOT_PROVEN_AGAIN,
+    REASON_RENEWAL_FAILS, /* ours, theirs */
 
     REASON_NO_SECRET, /* detail */
     REASON_NO_CERTIFICATE, /* detail */
