@@ -88,6 +88,7 @@ void attempts_add(const struct ike *ike, const struct site *site, enum reason re
     };
 
     reason_sentence(reason, &words, &sentence);
+    negotiations_failed(ike, &attempt);
     /* Who began and did not go on may have been the slower one of two that began at once. */
     if (!ike->initiator && reason != REASON_HALF_OPEN) {
         log_stranger(g, &attempt, now_ms);

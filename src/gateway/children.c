@@ -150,6 +150,7 @@ void children_install(struct ike *ike, const struct ikev2_child_info *info, uint
         dataplane_release_spi(g->dataplane, child->spi_in);
         ike_order_close(ike, IKEV2_FAIL_RESOURCES);
     }
+    negotiations_child(ike, info, now_ms);
     if (child->resource == 0) {
         path_begin(ike, now_ms);
     } else {

@@ -44,6 +44,7 @@ struct gateway *gateway_new(const struct gateway_settings *settings, uint64_t no
     ikev2_tickets_init(&g->tickets, settings->ticket_key, g->random, now_ms);
     g->machine_actions = calloc(1, sizeof(*g->machine_actions));
     g->attempts = attempts_new();
+    g->negotiations = negotiations_new();
     g->drops = drops_new();
     if (g->machine_actions == NULL || g->attempts == NULL || g->drops == NULL) {
         gateway_free(g);
@@ -66,6 +67,7 @@ void gateway_free(struct gateway *g)
     actions_fini(g);
     trace_fini(g);
     attempts_free(g->attempts);
+    negotiations_free(g->negotiations);
     drops_free(g->drops);
     free(g->machine_actions);
     deadlines_fini(&g->deadlines);

@@ -311,6 +311,7 @@ static void established(struct ike *ike, const struct ikev2_action *action, uint
     transport_established(ike);
     assert(ike->site != NULL);
     persona_apply(ike);
+    negotiations_established(ike, now_ms);
     hosts_established(ike);
     site_established(ike, now_ms);
     duplicates_established(ike, now_ms);
@@ -335,6 +336,9 @@ static void ended(struct ike *ike, const struct ikev2_failure *failure, uint64_t
             attempts_add(ike, hearsay_failure(ike, reason, failure, now_ms), reason, failure,
                          now_ms);
         }
+    }
+    if (ike->site != NULL && ike->established) {
+        negotiations_closed(ike, failure, now_ms);
     }
     if (ike->site != NULL) {
         site_ike_ended(ike, failure, now_ms);
@@ -379,6 +383,7 @@ static void carry_out(struct ike *ike, const struct ikev2_action *action, struct
     case IKEV2_TELL_REKEYED:
         remember_agreed(ike, action);
         g->ike_rekeys++;
+        negotiations_rekeyed(ike, now_ms);
         break;
     case IKEV2_TELL_TICKET:
         resilience_keep_ticket(ike, action->ticket.session, action->ticket.bytes);
@@ -413,6 +418,7 @@ static void carry_out(struct ike *ike, const struct ikev2_action *action, struct
         break;
     case IKEV2_TELL_CHILD_FAILED:
         if (ike->site != NULL) {
+            negotiations_child_failed(ike, &action->failed.failure, now_ms);
             site_child_failed(ike, action->failed.child_name, &action->failed.failure, now_ms);
         }
         break;

@@ -31,6 +31,7 @@
  *     hearsay.c     what those say about a site who proved nothing
  *     orders.c      what the administrator wants
  *     attempts.c    failures of strangers
+ *     negotiations.c  the last negotiations and what came of them
  *     verify.c      whether keys can be renewed, tried at once
  *     trace.c       the last messages of each site
  *     status.c      snapshots
@@ -366,6 +367,7 @@ struct site {
 
 struct queued_action;
 struct attempts;
+struct negotiations;
 struct drops;
 struct manual;
 
@@ -434,6 +436,7 @@ struct gateway {
     unsigned strangers_unlogged;
 
     struct attempts *attempts;
+    struct negotiations *negotiations;
     struct drops *drops;
     struct trace_entry *trace_oldest, *trace_newest;
     struct trace_entry *stranger_first, *stranger_last;
@@ -913,6 +916,20 @@ void attempts_free(struct attempts *a);
 /* `site`: whom it is about, NULL when that is not known. */
 void attempts_add(const struct ike *ike, const struct site *site, enum reason reason,
                   const struct ikev2_failure *failure, uint64_t now_ms);
+
+/* ---- negotiations.c ---- */
+MUST_USE struct negotiations *negotiations_new(void);
+void negotiations_free(struct negotiations *n);
+void negotiations_established(const struct ike *ike, uint64_t now_ms);
+/* One that did not get so far; the attempt has its words. */
+void negotiations_failed(const struct ike *ike, const struct status_attempt *attempt);
+void negotiations_rekeyed(const struct ike *ike, uint64_t now_ms);
+void negotiations_child(const struct ike *ike, const struct ikev2_child_info *info,
+                        uint64_t now_ms);
+void negotiations_child_failed(const struct ike *ike, const struct ikev2_failure *failure,
+                               uint64_t now_ms);
+void negotiations_closed(const struct ike *ike, const struct ikev2_failure *failure,
+                         uint64_t now_ms);
 
 /* ---- trace.c ---- */
 void trace_add(struct ike *ike, const struct ikev2_action *action, uint64_t now_ms);

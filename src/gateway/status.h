@@ -207,10 +207,42 @@ void status_describe_drop(const struct drop_example *example, char out[STATUS_DR
 /* What is inside alone; "" when it is not known. */
 void status_describe_inside(const struct drop_example *example, char out[STATUS_DROP_BYTES]);
 
+/* ---- negotiations: the last ones, newest first ---- */
+
+enum status_negotiation_kind {
+    STATUS_NEGOTIATION_CONNECT,
+    STATUS_NEGOTIATION_CHILD,
+    STATUS_NEGOTIATION_REKEY_CHILD,
+    STATUS_NEGOTIATION_REKEY_IKE,
+    STATUS_NEGOTIATION_CLOSE,
+};
+const char *status_negotiation_name(enum status_negotiation_kind kind); /* connect, rekey-ike ... */
+
+#define STATUS_NEGOTIATION_BYTES 256
+
+struct status_negotiation {
+    uint64_t number; /* grows */
+    uint64_t began_ms, at_ms;
+    enum status_negotiation_kind kind;
+    bool initiator; /* we began */
+    bool good; /* it came to what was wanted */
+    enum reason reason; /* else */
+    struct endpoint peer;
+    uint64_t spi_i;
+    const char *looks_like; /* a product; "" when it is not known */
+    char site[CONFIG_NAME_BYTES]; /* "": a stranger's */
+    char identity[96]; /* what the peer said to be, when it failed */
+    char words[STATUS_NEGOTIATION_BYTES]; /* what was agreed, or why it failed */
+};
+/* `site` NULL: all, strangers too. False behind the last. */
+MUST_USE bool gateway_negotiation_at(const struct gateway *gateway, const char *site, size_t index,
+                                     struct status_negotiation *out);
+
 /* ---- trace: the last messages of a site, decoded ---- */
 
 struct status_trace {
     uint64_t at_ms;
+    uint64_t spi_i; /* of its IKE SA */
     uint64_t number; /* grows; for --follow: show what is greater than the last one shown */
     bool sent;
     struct endpoint peer;

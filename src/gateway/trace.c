@@ -239,6 +239,7 @@ static void show(const struct trace_entry *e, struct text *words,
     }
     struct status_trace trace = {
         .at_ms = e->at_ms,
+        .spi_i = e->header.spi_i,
         .number = e->number,
         .sent = e->sent,
         .peer = e->peer,

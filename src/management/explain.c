@@ -211,6 +211,110 @@ static void add_trace(void *context, const struct status_trace *trace)
                                     text == NULL ? json_string("") : text));
 }
 
+/* ---- the last negotiations ---- */
+
+#define NEGOTIATIONS_ANSWERED_MAX 1000
+#define NEGOTIATIONS_WITH_MESSAGES_MAX 100 /* an answer must fit */
+
+struct messages {
+    const struct status_negotiation *of;
+    json_t *list;
+    uint64_t now_ms;
+};
+
+static void add_message(void *context, const struct status_trace *trace)
+{
+    struct messages *m = context;
+    /* A connection has all of its messages; what follows those of the moment. */
+    uint64_t from_ms = m->of->kind == STATUS_NEGOTIATION_CONNECT ? m->of->began_ms
+                       : m->of->at_ms > 2000                     ? m->of->at_ms - 2000
+                                                                 : 0;
+
+    if (trace->at_ms < from_ms || trace->at_ms > m->of->at_ms ||
+        (m->of->spi_i != 0 && trace->spi_i != m->of->spi_i)) {
+        return;
+    }
+    json_array_append_new(m->list, json_pack("{s:I, s:b, s:f, s:o}", "number",
+                                             (json_int_t)trace->number, "sent", (int)trace->sent,
+                                             "ago_s", (double)(m->now_ms - trace->at_ms) / 1000,
+                                             "text", words_of(trace->words)));
+}
+
+static bool is_sent(const json_t *message)
+{
+    return json_is_true(json_object_get(message, "sent"));
+}
+
+static json_t *negotiation_of(const struct question *question, const struct status_negotiation *n,
+                              bool with_messages)
+{
+    struct gateway *gateway = question->management->gateway;
+    struct messages messages = {.of = n, .list = json_array(), .now_ms = question->now_ms};
+    uint64_t ago = n->at_ms > question->now_ms ? 0 : question->now_ms - n->at_ms;
+    char peer[ENDPOINT_TEXT_BYTES];
+    json_t *object = json_object();
+    size_t index;
+    json_t *message;
+
+    if (with_messages) {
+        gateway_trace(gateway, n->site[0] == '\0' ? NULL : n->site, add_message, &messages);
+    }
+    endpoint_format(&n->peer, peer);
+    char head[STATUS_NEGOTIATION_BYTES + 256];
+    struct text text = text_over(head, sizeof(head));
+
+    text_addf(&text, "%llu.%03llu s ago  %s%s%s %s %s  %s%s%s%s%s", (unsigned long long)ago / 1000,
+              (unsigned long long)ago % 1000, n->site, n->site[0] == '\0' ? "" : "  ",
+              status_negotiation_name(n->kind), n->initiator ? "to" : "from", peer,
+              n->good ? "ok: " : "FAILED: ", n->good ? "" : reason_code(n->reason),
+              n->good ? "" : " ", n->words, n->looks_like[0] == '\0' ? "" : "; looks like ");
+    text_add(&text, n->looks_like);
+    json_t *whole = json_string(head);
+
+    json_array_foreach(messages.list, index, message)
+    {
+        json_t *longer = json_sprintf("%s\n  %s %s", json_string_value(whole),
+                                      is_sent(message) ? "to  " : "from",
+                                      json_string_value(json_object_get(message, "text")));
+
+        if (longer != NULL) {
+            json_decref(whole);
+            whole = longer;
+        }
+    }
+    json_object_set_new(object, "number", json_integer((json_int_t)n->number));
+    json_object_set_new(object, "site", words_of(n->site));
+    json_object_set_new(object, "kind", json_string(status_negotiation_name(n->kind)));
+    json_object_set_new(object, "initiator", json_boolean(n->initiator));
+    json_object_set_new(object, "good", json_boolean(n->good));
+    json_object_set_new(object, "code", json_string(n->good ? "" : reason_code(n->reason)));
+    json_object_set_new(object, "peer", json_string(peer));
+    json_object_set_new(object, "identity", words_of(n->identity));
+    json_object_set_new(object, "looks_like", json_string(n->looks_like));
+    json_object_set_new(object, "ago_s", json_real((double)ago / 1000));
+    json_object_set_new(object, "took_ms", json_integer((json_int_t)(n->at_ms - n->began_ms)));
+    json_object_set_new(object, "words", words_of(n->words));
+    json_object_set_new(object, "messages", messages.list);
+    json_object_set_new(object, "text", whole);
+    return object;
+}
+
+/* Oldest first, as one reads. */
+static json_t *answer_negotiations(const struct question *question, const char *site)
+{
+    struct gateway *gateway = question->management->gateway;
+    json_t *entries = json_array();
+    struct status_negotiation n;
+    size_t most = question->count < NEGOTIATIONS_ANSWERED_MAX ? (size_t)question->count
+                                                              : NEGOTIATIONS_ANSWERED_MAX;
+
+    for (size_t i = 0; i < most && gateway_negotiation_at(gateway, site, i, &n); i++) {
+        json_array_insert_new(entries, 0,
+                              negotiation_of(question, &n, most <= NEGOTIATIONS_WITH_MESSAGES_MAX));
+    }
+    return reply_answer(REPLY_OK, json_pack("{s:o, s:i}", "entries", entries, "last", 0));
+}
+
 json_t *answer_trace(const struct question *question)
 {
     struct ring_answer answer = {.entries = json_array(),
@@ -219,11 +323,19 @@ json_t *answer_trace(const struct question *question)
                                  .now_ms = question->now_ms};
     size_t index;
 
+    if (question->count > 0 && question->word_count == 0) {
+        json_decref(answer.entries);
+        return answer_negotiations(question, NULL);
+    }
     if (question->word_count == 0 ||
         !gateway_site_index(question->management->gateway, question->words[0], &index)) {
         json_decref(answer.entries);
         return question->word_count == 0 ? reply_error(REPLY_USAGE, NULL, "trace of which site?")
                                          : reply_no_such_site(question, question->words[0]);
+    }
+    if (question->count > 0) {
+        json_decref(answer.entries);
+        return answer_negotiations(question, question->words[0]);
     }
     gateway_trace(question->management->gateway, question->words[0], add_trace, &answer);
     return reply_answer(REPLY_OK, json_pack("{s:o, s:I}", "entries", answer.entries, "last",

@@ -39,6 +39,7 @@ struct command {
     bool compatible;
     /* export-peer */
     const char *product;
+    const char *last; /* trace */
     bool with_secret;
 };
 

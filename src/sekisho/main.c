@@ -39,6 +39,7 @@ static const struct {
     {"--days", offsetof(struct command, days)},
     {"--key", offsetof(struct command, key_kind)},
     {"--for", offsetof(struct command, product)},
+    {"--last", offsetof(struct command, last)},
     {"--count", offsetof(struct command, count)},
     {"--seconds", offsetof(struct command, seconds)},
 };

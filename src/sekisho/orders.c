@@ -1,6 +1,7 @@
 /* `up`, `down`, `restart`, `apply`, and the verbs that read one text: `explain`, `trace`, `log`,
  * `show`, `version`. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -242,7 +243,19 @@ int verb_log(const struct command *command)
 
 int verb_trace(const struct command *command)
 {
-    return daemon_follow(command);
+    struct command asked = *command;
+    char *end = NULL;
+
+    if (command->last != NULL) {
+        unsigned long count = strtoul(command->last, &end, 10);
+
+        if (*end != '\0' || count == 0 || count > 1000 || command->follow) {
+            return fail_with(command->json, EXIT_USAGE, NULL,
+                             "--last is followed by a number from 1 to 1000, without --follow");
+        }
+        asked.count = command->last;
+    }
+    return daemon_follow(&asked);
 }
 
 int verb_show(const struct command *command)

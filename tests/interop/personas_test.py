@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """What partners are told and what is known about them: the exported configuration of the other side in strongSwan and in
 another of ours, presets, a child for each pair of networks, and who the peer looks like."""
+import json
+
 from lab import KEY, Lab, Sekisho, Strongswan, call, two_sites
 
 CONFIG = """gateway ga.example
@@ -82,6 +84,14 @@ def to_ourselves(lab, hosts):
     shown = ours.command("show", "config", "--all").stdout
     lab.check("what came from the preset is marked", any(
         line.split()[:1] == ["children"] and line.endswith("# like sekisho") for line in shown.splitlines()), shown)
+    kept = json.loads(ours.command("trace", "peer", "--last", "5", "--json").stdout)["entries"]
+    first = next((e for e in kept if e["kind"] == "connect" and e["good"]), {})
+    lab.check("the negotiation is kept with what was agreed and its messages", first.get("site") == "peer" and
+              "AES-128-GCM" in first.get("words", "") and len(first.get("messages", [])) >= 4 and
+              first.get("looks_like") == "Sekisho", kept)
+    told = ours.command("trace", "--last", "3").stdout
+    lab.check("and told in words", "connect from 203.0.113.2" in told and "ok: AES-128-GCM" in told, told)
+    lab.check("a wrong number is refused", ours.command("trace", "peer", "--last", "0", check=False).returncode == 2)
     lab.check("what was said is not", not any(
         line.split()[:1] == ["ike"] and "# like" in line for line in shown.splitlines()))
     ours.kill()
