@@ -307,6 +307,7 @@ bool gateway_explain(const struct gateway *g, const char *name, uint64_t now_ms,
         memcpy(out->ours, site->trouble->ours, sizeof(out->ours));
         memcpy(out->theirs, site->trouble->theirs, sizeof(out->theirs));
         fill_evidence(site->trouble, &evidence);
+        differences_find(out->site.reason, out);
     }
     return true;
 }

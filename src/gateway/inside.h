@@ -36,6 +36,7 @@
  *     trace.c       the last messages of each site
  *     status.c      snapshots
  *     explain.c     why a site is not up
+ *     differences.c where the two sides differ, attribute by attribute
  *
  * The machine of an IKE SA is never entered while the actions of another (or of itself) are being
  * carried out: what follows from an action is noted (`todo`) and done by gateway_settle() at the
@@ -916,6 +917,10 @@ void attempts_free(struct attempts *a);
 /* `site`: whom it is about, NULL when that is not known. */
 void attempts_add(const struct ike *ike, const struct site *site, enum reason reason,
                   const struct ikev2_failure *failure, uint64_t now_ms);
+
+/* ---- differences.c ---- */
+/* Fills the differences between `ours` and `theirs` of it. */
+void differences_find(enum reason reason, struct status_explanation *out);
 
 /* ---- negotiations.c ---- */
 MUST_USE struct negotiations *negotiations_new(void);

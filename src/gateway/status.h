@@ -267,6 +267,8 @@ struct status_check {
     char sentence[STATUS_SENTENCE_BYTES];
 };
 
+#define STATUS_DIFFERENCES_MAX 6
+
 struct status_explanation {
     struct status_site site;
     char headline[STATUS_SENTENCE_BYTES]; /* without times: they are in site */
@@ -278,6 +280,8 @@ struct status_explanation {
     char steps[REASON_LINES_MAX][STATUS_SENTENCE_BYTES];
     char ours[STATUS_WORDS_BYTES]; /* both sides of a mismatch; "" when it does not apply */
     char theirs[STATUS_WORDS_BYTES];
+    size_t difference_count;
+    char differences[STATUS_DIFFERENCES_MAX][STATUS_SENTENCE_BYTES]; /* attribute by attribute */
     char preset[STATUS_SENTENCE_BYTES]; /* what `like` gave; "" without it */
     char evidence[STATUS_SENTENCE_BYTES]; /* IKE_AUTH, N(24) AUTHENTICATION_FAILED ... */
 };

@@ -79,6 +79,12 @@ static json_t *explanation_of(const struct status_explanation *told, uint64_t no
     json_object_set_new(object, "explanation", words_of(told->explanation));
     json_object_set_new(object, "causes", causes);
     json_object_set_new(object, "steps", steps);
+    json_t *compared = json_array();
+
+    for (size_t i = 0; i < told->difference_count; i++) {
+        json_array_append_new(compared, words_of(told->differences[i]));
+    }
+    json_object_set_new(object, "compared", compared);
     json_object_set_new(object, "ours", words_of(told->ours));
     json_object_set_new(object, "theirs", words_of(told->theirs));
     json_object_set_new(object, "reason", json_string(told->site.code));

@@ -99,6 +99,10 @@ static void show_explanation(const struct command *command, const json_t *told)
     if (text_of(told, "explanation")[0] != '\0') {
         printf("\n%s\n", text_of(told, "explanation"));
     }
+    if (json_array_size(json_object_get(told, "compared")) > 0) {
+        printf("\nCompared:\n");
+        show_lines("  ", json_object_get(told, "compared"));
+    }
     if (json_array_size(json_object_get(told, "causes")) > 0) {
         printf("\nMost likely:\n");
         show_lines("  - ", json_object_get(told, "causes"));
