@@ -32,7 +32,7 @@ ROOMS = {
     "loader": (["base", "crypto", "config", "host"], ANYTHING),
     "sekishod": (["base", "reasons", "crypto", "wire", "dataplane", "config", "gateway", "management", "host",
                   "loader"], ANYTHING),
-    "sekisho": (["base", "reasons", "crypto", "config", "management", "host", "loader"], ANYTHING),
+    "sekisho": (["base", "reasons", "crypto", "wire", "proto/ike", "config", "management", "host", "loader"], ANYTHING),
 }
 
 # Only host and the two programs talk to the system. These names in other rooms are I/O, clocks or shells in disguise.

@@ -40,6 +40,8 @@ struct command {
     /* export-peer */
     const char *product;
     const char *last; /* trace */
+    const char *site; /* check */
+    bool probe;
     bool with_secret;
 };
 
@@ -87,6 +89,8 @@ int verb_check(const struct command *command);
 int verb_fmt(const struct command *command);
 int verb_secret(const struct command *command);
 int verb_ca(const struct command *command);
+/* check --site NAME --probe */
+int command_probe(const struct command *command);
 int verb_export_peer(const struct command *command);
 int verb_help(const struct command *command);
 

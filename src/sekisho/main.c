@@ -24,6 +24,7 @@ static const struct option_word flags[] = {
     {{"--stdin"}, offsetof(struct command, from_stdin)},
     {{"--plain"}, offsetof(struct command, plain)},
     {{"--both"}, offsetof(struct command, both)},
+    {{"--probe"}, offsetof(struct command, probe)},
     {{"--with-secret"}, offsetof(struct command, with_secret)},
     {{"--compat"}, offsetof(struct command, compatible)},
 };
@@ -39,6 +40,7 @@ static const struct {
     {"--days", offsetof(struct command, days)},
     {"--key", offsetof(struct command, key_kind)},
     {"--for", offsetof(struct command, product)},
+    {"--site", offsetof(struct command, site)},
     {"--last", offsetof(struct command, last)},
     {"--count", offsetof(struct command, count)},
     {"--seconds", offsetof(struct command, seconds)},

@@ -138,6 +138,13 @@ int verb_check(const struct command *command)
     const char *path = config_path_of(command);
     char secrets[LOADER_PATH_BYTES];
 
+    if (command->probe != (command->site != NULL)) {
+        return fail_with(command->json, EXIT_USAGE, NULL,
+                         "to ask a peer what it accepts: sekisho check --site NAME --probe");
+    }
+    if (command->probe) {
+        return command_probe(command);
+    }
     if (!command->from_stdin && command->word_count == 0 && command->config_path == NULL &&
         command->socket_path != NULL && access(command->socket_path, F_OK) == 0) {
         return check_with_daemon(command);

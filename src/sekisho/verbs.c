@@ -8,8 +8,10 @@ static const struct verb verbs[] = {
      verb_status},
     {"explain", "[NAME|CODE]", "why a site is down, or what a code such as SEK-A012 means", 0, 1,
      verb_explain},
-    {"check", "[FILE] [--stdin]",
-     "reads the configuration and says everything that is wrong with it", 0, 1, verb_check},
+    {"check", "[FILE] [--stdin] | --site NAME --probe",
+     "reads the configuration and says everything that is wrong with it; or asks a peer what it "
+     "accepts",
+     0, 1, verb_check},
     {"up", "NAME", "starts a site", 1, 1, verb_order},
     {"down", "NAME", "closes a site; its traffic is dropped, not sent in clear", 1, 1, verb_order},
     {"restart", "NAME [--rekey]", "closes and starts a site; --rekey: new keys only, without a gap",

@@ -25,7 +25,8 @@ def json_holds(check, gateway):
              ("log nowhere", 1), ("trace osaka", 0), ("trace nowhere", 1), ("version", 0), ("help", 0),
              ("help peer", 0), ("help nowhere", 1), ("fmt /nowhere", 1), ("dance", 2), ("status --dance", 2),
              ("secret fingerprint nowhere", 1), ("secret dance a", 2), ("secret new ../a", 2),
-             ("restart osaka --rekey", 0)]
+             ("restart osaka --rekey", 0), ("trace osaka --last 3", 0), ("trace --last 3", 0), ("trace osaka --last 0", 2),
+             ("export-peer", 2), ("export-peer osaka", 2), ("export-peer osaka --for toaster", 2), ("check --probe", 2)]
     wrong = []
     for words, code in cases:
         done = gateway.command(*words.split(), "--json", check=False)

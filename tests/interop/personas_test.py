@@ -2,6 +2,7 @@
 """What partners are told and what is known about them: the exported configuration of the other side in strongSwan and in
 another of ours, presets, a child for each pair of networks, and who the peer looks like."""
 import json
+import time
 
 from lab import KEY, Lab, Sekisho, Strongswan, call, two_sites
 
@@ -125,10 +126,32 @@ def to_others(lab, hosts):
     lab.check("an unknown product is told with those that are known", done.returncode == 2 and "strongswan" in done.stderr)
 
 
+def probing(lab, hosts):
+    """What a peer with odd proposals accepts is found by asking, one message a second."""
+    ours = Sekisho(hosts[1], CONFIG.format(more=""), {"peer": KEY}, name="probing")
+    peer = Strongswan(hosts[3], "203.0.113.2", "203.0.113.1", "10.2.0.0/16", "10.1.0.0/16",
+                      ike="aes192-sha384-modp3072,3des-sha1-modp1024")
+    peer.start()
+    began = time.monotonic()
+    done = hosts[1].run(ours.build / "sekisho", "-c", ours.config, "check", "--site", "peer", "--probe", "--json", check=False)
+    took = time.monotonic() - began
+    told = json.loads(done.stdout) if done.returncode == 0 else {}
+    lab.check("asking finds the ciphers of an odd peer", told.get("ciphers") == "aes192, 3des", done.stdout + done.stderr)
+    lab.check("and a group and a hash", "modp3072" in told.get("groups", "") and "sha384" in told.get("hashes", ""), told)
+    lab.check("and says what to write", "ike aes192-sha384-modp3072" in told.get("advice", ""), told)
+    lab.check("gently: at most 30, one a second", 0 < told.get("messages", 99) <= 30 and took > told.get("messages", 99) - 2,
+              f"{told.get('messages')} in {took:.1f} s")
+    lab.check("nothing was established", "ESTABLISHED" not in peer.sas())
+    peer.kill()
+    done = hosts[1].run(ours.build / "sekisho", "-c", ours.config, "check", "--site", "peer", "--probe", check=False)
+    lab.check("a silent peer is told", done.returncode == 1 and "does not answer IKEv2" in done.stderr, done.stderr)
+
+
 def main():
     with Lab("personas") as lab:
         hosts = two_sites(lab)
         to_others(lab, hosts)
+        probing(lab, hosts)
         to_strongswan(lab, hosts, "like strongswan", 1)
         to_strongswan(lab, hosts, "children per-pair", 2)
         to_ourselves(lab, hosts)
