@@ -509,7 +509,8 @@ static void libreswan_conn(const struct export_peer *e, const char *name,
                libreswan_id(e->our_identity, id));
     sheet_addf(out, "\trightsubnet=%s\n", network_text(ours, text));
     sheet_add(out, site->key.name != NULL ? "\tauthby=secret\n"
-                                          : "\trightca=%same\n\tauthby=rsasig,ecdsa\n");
+                                          : "\trightca=%same\n\t# authby=rsasig for a certificate "
+                                            "with an RSA key\n\tauthby=ecdsa\n");
     sheet_add(out, "\tike=");
     libreswan_proposals(site->ike, true, true, out);
     sheet_add(out, "\tesp=");
