@@ -430,7 +430,7 @@ void children_move_each(struct ike *ike)
         if (!c->installed || !children_info(c, &info)) {
             continue;
         }
-        info.local.port = actions_socket_port(g, info.local.port);
+        info.local.port = actions_socket_port(g, &info.local);
         if (!dataplane_move_one(g->dataplane, c->spi_in, &info.local, &info.peer,
                                 info.encapsulated)) {
             log_line(g->log, LOG_LEVEL_WARNING, ike->site->name,
