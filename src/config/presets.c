@@ -31,8 +31,8 @@ static const struct preset presets[] = {
     /* Its own policy has group 2 only; a custom one is exactly one combination. */
     {"azure",
      "Azure VPN Gateway",
-     {"ike aes256-aes128-sha256-sha384-ecp384-ecp256-modp2048"
-      " aes256-aes128-3des-sha256-sha1-modp1024",
+     {("ike aes256-aes128-sha256-sha384-ecp384-ecp256-modp2048"
+       " aes256-aes128-3des-sha256-sha1-modp1024"),
       "esp aes256gcm16 aes256-aes128-sha256 aes256-aes128-3des-sha1", "pfs off", "lifetime ike 8h",
       "lifetime child 27000s", "encapsulate always", "fragmentation 1200", "children together"}},
     /* Which cipher a tunnel has may change, and its MTU with it, when the other side renews it: one
@@ -67,15 +67,15 @@ static const struct preset presets[] = {
     /* It refuses a key exchange that is proposed for a child, even beside none. */
     {"windows",
      "Windows and its Routing and Remote Access",
-     {"ike aes256-sha256-sha384-ecp384-ecp256-modp2048"
-      " aes256-aes192-aes128-3des-sha256-sha384-sha1-modp2048-modp1024",
+     {("ike aes256-sha256-sha384-ecp384-ecp256-modp2048"
+       " aes256-aes192-aes128-3des-sha256-sha384-sha1-modp2048-modp1024"),
       "esp aes256gcm16-aes128gcm16 aes256-aes128-sha256 aes256-aes128-3des-sha1", "pfs off",
       "lifetime ike 24h", "lifetime child 8h", "vendor-ids off", "children together"}},
     {"apple",
      "macOS, iOS and iPadOS",
-     {"ike aes256gcm16-prfsha256-prfsha384-ecp384-ecp256-modp2048"
-      " aes256-sha256-modp2048-ecp256-ecp384"
-      " aes256-aes128-3des-sha256-sha1-modp2048-modp1536-modp1024",
+     {("ike aes256gcm16-prfsha256-prfsha384-ecp384-ecp256-modp2048"
+       " aes256-sha256-modp2048-ecp256-ecp384"
+       " aes256-aes128-3des-sha256-sha1-modp2048-modp1536-modp1024"),
       "esp aes256gcm16 aes256-sha256 aes256-aes128-3des-sha1", "pfs prefer", "fragmentation on",
       "children together"}},
     {"android",
