@@ -198,17 +198,17 @@ TEST(every_word_of_a_site_counts_and_the_plan_says_what_it_does)
 
 TEST(a_site_without_a_key_proves_itself_by_certificates)
 {
-    static const char *const words[] = {"",
-                                        "certificate a.pem key a.key",
-                                        "certificate a.pem",
-                                        "trust b.pem c.pem",
-                                        "trust b.pem; trust c.pem d.pem",
-                                        "name \"C=JP, O=Partner, CN=*\"",
-                                        "revocation strict",
-                                        "crl http://ca.example/a.crl",
-                                        "ocsp http://ca.example/a.crl",
-                                        "ocsp http://b.example http://c.example:81/; ocsp "
-                                        "http://192.0.2.1/"};
+    static const char *const words[] = {
+        "",
+        "certificate a.pem key a.key",
+        "certificate a.pem",
+        "trust b.pem c.pem",
+        "trust b.pem; trust c.pem d.pem",
+        "name \"C=JP, O=Partner, CN=*\"",
+        "revocation strict",
+        "crl http://ca.example/a.crl",
+        "ocsp http://ca.example/a.crl",
+        "ocsp http://b.example; ocsp http://c.example:81/ http://192.0.2.1/"};
     struct config *configs[ARRAY_LENGTH(words)];
 
     for (size_t i = 0; i < ARRAY_LENGTH(words); i++) {
