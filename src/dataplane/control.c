@@ -22,10 +22,6 @@ struct dataplane *dataplane_new(const struct dataplane_settings *settings)
         return NULL;
     }
     memset(dp, 0, sizeof(*dp));
-    if (!crew_init(&dp->crew)) {
-        free(dp);
-        return NULL;
-    }
     publish_init(&dp->publish);
     dp->random = settings->random;
     dp->sa_max = settings->sa_max;
@@ -77,7 +73,6 @@ void dataplane_free(struct dataplane *dp)
         policies_retire(dp, spd);
     }
     dataplane_tap_end(dp);
-    crew_fini(&dp->crew);
     publish_fini(&dp->publish);
     table_fini(&dp->bindings);
     free(atomic_load(&dp->own));

@@ -1,6 +1,8 @@
 /* Decides when help pays, and shares out a batch in parts. */
 #include "dataplane/crew.h"
 
+#include <assert.h>
+
 /* A part fills the lanes of a multi-buffer cipher. */
 #define PART_JOBS 16
 /* Below that much work for one alone, whoever is woken comes too late. */
@@ -11,67 +13,57 @@
 /* How much the newest measurement counts. */
 #define WEIGHT 8
 
-bool crew_init(struct crew *crew)
-{
-    *crew = (struct crew){0};
-    if (pthread_mutex_init(&crew->lock, NULL) != 0) {
-        return false;
-    }
-    if (pthread_cond_init(&crew->done, NULL) != 0) {
-        (void)pthread_mutex_destroy(&crew->lock);
-        return false;
-    }
-    return true;
-}
-
-void crew_fini(struct crew *crew)
-{
-    (void)pthread_cond_destroy(&crew->done);
-    (void)pthread_mutex_destroy(&crew->lock);
-}
+/* What is offered, in one word: which batch, how many jobs it has, and how many are taken. A word
+ * never comes back, so whoever takes a part by exchanging it took one of the batch that he saw. */
+#define TAKEN_BITS 16
+#define COUNT_BITS 16
+#define TAKEN_OF(word) ((size_t)((word)&UINT16_MAX))
+#define COUNT_OF(word) ((size_t)((word) >> TAKEN_BITS & UINT16_MAX))
+#define BATCH_OF(word) ((word) >> (TAKEN_BITS + COUNT_BITS))
 
 static bool offer(struct crew *crew, struct protect_job *jobs, size_t count)
 {
-    (void)pthread_mutex_lock(&crew->lock);
-    bool is_free = crew->jobs == NULL;
-    if (is_free) {
-        crew->jobs = jobs;
-        crew->count = count;
-        crew->taken = crew->opened = 0;
+    if (atomic_exchange_explicit(&crew->is_taken, true, memory_order_acquire)) {
+        return false;
     }
-    (void)pthread_mutex_unlock(&crew->lock);
-    return is_free;
+    uint64_t before = atomic_load_explicit(&crew->offered, memory_order_relaxed);
+
+    assert(count <= UINT16_MAX);
+    atomic_store_explicit(&crew->jobs, jobs, memory_order_relaxed);
+    atomic_store_explicit(&crew->opened, 0, memory_order_relaxed);
+    atomic_store_explicit(&crew->offered,
+                          (BATCH_OF(before) + 1) << (TAKEN_BITS + COUNT_BITS) | (uint64_t)count
+                                                                                    << TAKEN_BITS,
+                          memory_order_release);
+    return true;
 }
 
 bool crew_help(struct crew *crew, struct protect_engine *engine)
 {
-    (void)pthread_mutex_lock(&crew->lock);
-    size_t left = crew->jobs == NULL ? 0 : crew->count - crew->taken;
-    size_t count = left < PART_JOBS ? left : PART_JOBS;
-    struct protect_job *jobs = count == 0 ? NULL : &crew->jobs[crew->taken];
-    crew->taken += count;
-    (void)pthread_mutex_unlock(&crew->lock);
-    if (count == 0) {
-        return false;
-    }
-    protect_open(engine, jobs, count);
-    (void)pthread_mutex_lock(&crew->lock);
-    crew->opened += count;
-    if (crew->opened == crew->count) {
-        (void)pthread_cond_signal(&crew->done);
-    }
-    (void)pthread_mutex_unlock(&crew->lock);
+    uint64_t word = atomic_load_explicit(&crew->offered, memory_order_acquire);
+    size_t count = 0;
+
+    do {
+        size_t left = COUNT_OF(word) - TAKEN_OF(word);
+
+        count = left < PART_JOBS ? left : PART_JOBS;
+        if (count == 0) {
+            return false;
+        }
+    } while (!atomic_compare_exchange_weak_explicit(&crew->offered, &word, word + count,
+                                                    memory_order_acq_rel, memory_order_acquire));
+    struct protect_job *jobs = atomic_load_explicit(&crew->jobs, memory_order_relaxed);
+    protect_open(engine, jobs + TAKEN_OF(word), count);
+    atomic_fetch_add_explicit(&crew->opened, count, memory_order_release);
     return true;
 }
 
-static void wait_for_all(struct crew *crew)
+static void wait_for_all(struct crew *crew, const struct dataplane_helpers *helpers, size_t count)
 {
-    (void)pthread_mutex_lock(&crew->lock);
-    while (crew->opened < crew->count) {
-        (void)pthread_cond_wait(&crew->done, &crew->lock);
+    while (atomic_load_explicit(&crew->opened, memory_order_acquire) < count) {
+        helpers->yield();
     }
-    crew->jobs = NULL;
-    (void)pthread_mutex_unlock(&crew->lock);
+    atomic_store_explicit(&crew->is_taken, false, memory_order_release);
 }
 
 static void learn(struct crew_pace *pace, uint64_t took_us, size_t count)
@@ -110,7 +102,7 @@ void crew_open(struct crew *crew, struct crew_pace *pace, const struct dataplane
     helpers->call(helpers->context, count / PART_JOBS - 1);
     while (crew_help(crew, engine)) {
     }
-    wait_for_all(crew);
+    wait_for_all(crew, helpers, count);
     if (helpers->now_us() - began_us > alone_us) {
         pace->batches_alone = BATCHES_ALONE;
     }

@@ -14,15 +14,15 @@
 #include "crypto/protect.h"
 #include "dataplane/dataplane.h"
 
-#include <pthread.h>
+#include <stdatomic.h>
 
-/* The batch that is offered; one at a time, for all workers of a data plane. */
+/* The batch that is offered; one at a time, for all workers of a data plane. All zero: nothing is.
+ */
 struct crew {
-    pthread_mutex_t lock;
-    pthread_cond_t done;
-    struct protect_job *jobs; /* NULL: nothing is offered */
-    size_t count;
-    size_t taken, opened; /* of them */
+    _Atomic bool is_taken; /* by the owner of a batch */
+    _Atomic(struct protect_job *) jobs;
+    _Atomic uint64_t offered;
+    _Atomic size_t opened;
 };
 
 /* What a worker knows of its own speed. */
@@ -32,8 +32,6 @@ struct crew_pace {
     uint32_t until_measured; /* so many batches more */
 };
 
-MUST_USE bool crew_init(struct crew *crew);
-void crew_fini(struct crew *crew);
 /* Whether crew_open() should have this batch: because help pays, or because it is time to measure
  * again whether it would. */
 MUST_USE bool crew_pays(struct crew_pace *pace, size_t count);

@@ -44,6 +44,11 @@ static void call(void *context, size_t hands)
     help->calls++;
 }
 
+static void yield(void)
+{
+    (void)sched_yield();
+}
+
 static void *help_out(void *context)
 {
     struct help *help = context;
@@ -105,7 +110,7 @@ static void carry_batch(struct testbed *t)
 TEST(helpers_under_threads_change_nothing_that_comes_out)
 {
     struct help help = {0};
-    const struct dataplane_helpers helpers = {call, &help, now_us};
+    const struct dataplane_helpers helpers = {call, &help, yield, now_us};
     pthread_t threads[HELPERS];
     struct testbed t;
 
@@ -134,7 +139,7 @@ TEST(helpers_under_threads_change_nothing_that_comes_out)
 TEST(a_fast_worker_calls_nobody)
 {
     struct help help = {0};
-    const struct dataplane_helpers helpers = {call, &help, now_us};
+    const struct dataplane_helpers helpers = {call, &help, yield, now_us};
     struct testbed t;
 
     testbed_open(&t, 91);
@@ -151,7 +156,7 @@ TEST(a_fast_worker_calls_nobody)
 TEST(help_that_takes_longer_than_doing_it_alone_is_not_called_for_a_while)
 {
     struct help help = {0};
-    const struct dataplane_helpers helpers = {call, &help, now_us};
+    const struct dataplane_helpers helpers = {call, &help, yield, now_us};
     struct testbed t;
 
     testbed_open(&t, 92);
@@ -171,19 +176,18 @@ TEST(help_that_takes_longer_than_doing_it_alone_is_not_called_for_a_while)
 TEST(a_worker_whose_place_is_taken_does_it_alone)
 {
     struct help help = {0};
-    const struct dataplane_helpers helpers = {call, &help, now_us};
-    struct protect_job other = {0};
+    const struct dataplane_helpers helpers = {call, &help, yield, now_us};
     struct testbed t;
 
     testbed_open(&t, 93);
     CHECK(testbed_join(&t, &slow));
     step_us = STEP_US;
     dataplane_worker_helpers(t.b.worker, &helpers);
-    t.b.dp->crew.jobs = &other; /* of another worker, all taken */
+    t.b.dp->crew.is_taken = true;
     for (size_t i = 0; i < BATCHES; i++) {
         carry_batch(&t);
     }
     CHECK_EQUAL(help.calls, 0);
-    t.b.dp->crew.jobs = NULL;
+    t.b.dp->crew.is_taken = false;
     testbed_close(&t);
 }

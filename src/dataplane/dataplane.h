@@ -341,6 +341,7 @@ struct dataplane_helpers {
     /* Wakes so many others, if there are; each then calls dataplane_help(). Never waits. */
     void (*call)(void *context, size_t hands);
     void *context;
+    void (*yield)(void); /* lets whoever helps have the processor */
     uint64_t (*now_us)(void); /* a clock that does not go back */
 };
 /* Before the worker's first packet; NULL, as in a new worker: none. */

@@ -488,6 +488,11 @@ static void call_others(void *context, size_t hands)
     }
 }
 
+static void yield(void)
+{
+    (void)sched_yield();
+}
+
 static bool add_helpers(struct worker *worker)
 {
     const struct worker_settings *s = &worker->settings;
@@ -495,7 +500,7 @@ static bool add_helpers(struct worker *worker)
     if (s->call_count == 0) {
         return true;
     }
-    worker->helpers = (struct dataplane_helpers){call_others, worker, clock_now_us};
+    worker->helpers = (struct dataplane_helpers){call_others, worker, yield, clock_now_us};
     dataplane_worker_helpers(worker->plane, &worker->helpers);
     worker->called = (struct loop_source){s->calls[s->index].source.fd, called_ready, worker};
     return loop_add(&worker->loop, &worker->called, LOOP_READ);
