@@ -2,6 +2,7 @@
  * called where it pays. */
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <string.h>
 
 #include "dataplane/plane.h"
@@ -25,6 +26,7 @@ struct help {
     struct crew *crew;
     _Atomic uint64_t calls, parts;
     _Atomic bool ends;
+    sem_t called;
 };
 
 /* A clock of its own: each look takes that long. */
@@ -42,6 +44,9 @@ static void call(void *context, size_t hands)
 
     CHECK_EQUAL(hands, BATCH_PACKETS / 16 - 1);
     help->calls++;
+    for (size_t i = 0; i < HELPERS; i++) {
+        CHECK_EQUAL(sem_post(&help->called), 0);
+    }
 }
 
 static void yield(void)
@@ -56,11 +61,10 @@ static void *help_out(void *context)
 
     CHECK(engine != NULL);
     while (!help->ends) {
-        if (crew_help(help->crew, engine)) {
+        while (crew_help(help->crew, engine)) {
             help->parts++;
-        } else {
-            (void)sched_yield();
         }
+        (void)sem_wait(&help->called);
     }
     protect_engine_free(engine);
     return NULL;
@@ -110,6 +114,7 @@ static void carry_batch(struct testbed *t)
 TEST(helpers_under_threads_change_nothing_that_comes_out)
 {
     struct help help = {0};
+    CHECK_EQUAL(sem_init(&help.called, 0, 0), 0);
     const struct dataplane_helpers helpers = {call, &help, yield, now_us};
     pthread_t threads[HELPERS];
     struct testbed t;
@@ -127,6 +132,9 @@ TEST(helpers_under_threads_change_nothing_that_comes_out)
     }
     help.ends = true;
     for (size_t i = 0; i < HELPERS; i++) {
+        CHECK_EQUAL(sem_post(&help.called), 0);
+    }
+    for (size_t i = 0; i < HELPERS; i++) {
         CHECK_EQUAL(pthread_join(threads[i], NULL), 0);
     }
     print_message("%u parts opened by helpers\n", (unsigned)help.parts);
@@ -139,6 +147,7 @@ TEST(helpers_under_threads_change_nothing_that_comes_out)
 TEST(a_fast_worker_calls_nobody)
 {
     struct help help = {0};
+    CHECK_EQUAL(sem_init(&help.called, 0, 0), 0);
     const struct dataplane_helpers helpers = {call, &help, yield, now_us};
     struct testbed t;
 
@@ -156,6 +165,7 @@ TEST(a_fast_worker_calls_nobody)
 TEST(help_that_takes_longer_than_doing_it_alone_is_not_called_for_a_while)
 {
     struct help help = {0};
+    CHECK_EQUAL(sem_init(&help.called, 0, 0), 0);
     const struct dataplane_helpers helpers = {call, &help, yield, now_us};
     struct testbed t;
 
@@ -176,6 +186,7 @@ TEST(help_that_takes_longer_than_doing_it_alone_is_not_called_for_a_while)
 TEST(a_worker_whose_place_is_taken_does_it_alone)
 {
     struct help help = {0};
+    CHECK_EQUAL(sem_init(&help.called, 0, 0), 0);
     const struct dataplane_helpers helpers = {call, &help, yield, now_us};
     struct testbed t;
 

@@ -689,7 +689,8 @@ static enum reason reason_of_silence(const struct ike *ike, const struct ikev2_f
     if (ike->site != NULL && ike->site->icmp_why != NULL) {
         return REASON_UNREACHABLE;
     }
-    if (failure->exchange == IKEV2_IKE_AUTH) {
+    /* The first message behind IKE_SA_INIT, which is where the port changes. */
+    if (failure->exchange == IKEV2_IKE_AUTH || failure->exchange == IKEV2_IKE_INTERMEDIATE) {
         struct ikev2_sa_info info;
 
         ikev2_sa_get_info(ike->machine, &info);

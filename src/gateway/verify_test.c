@@ -22,7 +22,7 @@ static void check_told(unsigned node, const char *ours, const char *theirs)
     struct status_site site = gateway_pair_site(&pair, node);
 
     CHECK_EQUAL(site.reason, REASON_RENEWAL_FAILS);
-    CHECK_TEXT(site.code, "SEK-L013");
+    CHECK_TEXT(site.code, "SEK-L014");
     if (strstr(site.sentence, ours) == NULL || strstr(site.sentence, theirs) == NULL) {
         fail_msg("%s", site.sentence);
     }

@@ -951,7 +951,7 @@ static const struct reason_entry entries[REASON_COUNT] = {
             .group = REASON_GROUP_LIFE,
             .check = REASON_CHECK_NONE,
             .trouble = true,
-            .code = "SEK-L013",
+            .code = "SEK-L014",
             .sentence = "the keys of the traffic cannot be renewed: we have {ours|another pfs}; "
                         "the peer {theirs|refuses}",
             .explanation = "The connection works until its keys are too old, and breaks then. It "

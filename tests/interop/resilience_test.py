@@ -14,8 +14,10 @@ def negotiations(pair):
 def again(lab, hosts):
     """Make before break, whoever has the limit and whoever began: no packet is lost."""
     for name, more, given in (
+            ("we want it, we began", "reauthenticate 12s", {}),
             ("we want it, the peer began (AUTH_LIFETIME)", "start wait\n  reauthenticate 12s", {"over": "1s"}),
-            ("the peer wants it, we began (AUTH_LIFETIME)", "", {"reauth": "10s", "over": "5s"})):
+            ("the peer wants it, we began (AUTH_LIFETIME)", "", {"reauth": "10s", "over": "5s"}),
+            ("the peer wants it, the peer began", "start wait", {"reauth": "10s", "over": "5s"})):
         with Pair(lab, more, hosts=hosts, unique="no", **given) as pair:
             if "start wait" in more:
                 pair.peer.initiate(check=False)
@@ -27,8 +29,8 @@ def again(lab, hosts):
                 time.sleep(4)
             lab.check(f"proof anew, {name}: it came", came, pair.ours.log()[-600:] if not came else "")
             lab.check(f"proof anew, {name}: nothing lost outbound", there.lost == 0, there.told())
-            # Of what it sends itself, strongSwan's own ESP was seen to lose one when its SAs changed.
-            lab.check(f"proof anew, {name}: nothing lost inbound", back.lost <= 1, back.told())
+            lab.check(f"proof anew, {name}: nothing lost inbound", back.lost == 0, back.told() + (
+                pair.ours.command("drops", check=False).stdout if back.lost else ""))
 
 
 def childless(lab, hosts):

@@ -34,7 +34,7 @@ void __wrap_free(void *memory);
 
 /* A little above what they are: 2,600 and 8,180, of which the last messages, kept for `trace`
  * within a bound of all, are 1,700. Without vectors of 512 bits the keys are 1,000 less. */
-#define SITE_BYTES_MAX 2688
+#define SITE_BYTES_MAX 2560
 #define SA_BYTES_MAX 8192
 #define BLOCK_HEAD_BYTES 8 /* what malloc adds to a block itself */
 
