@@ -183,8 +183,7 @@ static bool agrees(const struct config *old_config, const struct config_site *a,
            terms_same_proposals(terms_proposals(a), terms_proposals(b)) &&
            same_carriage(&a->carriage, &b->carriage) && a->each == b->each && a->pfs == b->pfs &&
            a->encapsulate == b->encapsulate && a->vendor_ids == b->vendor_ids &&
-           a->encapsulate == b->encapsulate && a->mobike == b->mobike &&
-           a->transport == b->transport && a->tcp_port == b->tcp_port &&
+           a->mobike == b->mobike && a->transport == b->transport && a->tcp_port == b->tcp_port &&
            a->replay_window == b->replay_window && a->lifetime_bytes == b->lifetime_bytes &&
            a->lifetime_packets == b->lifetime_packets;
 }

@@ -354,7 +354,8 @@ static bool send_request(const struct http_request *request, int fd)
     if (used + 3 > sizeof(head)) {
         return false;
     }
-    memcpy(head + used, "\r\n", 2);
+    head[used] = '\r';
+    head[used + 1] = '\n';
     return send_all(request, fd, (struct slice){(const uint8_t *)head, used + 2}) &&
            send_all(request, fd, request->body);
 }

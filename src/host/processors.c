@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -38,9 +39,8 @@ static bool change(int from, int to)
  * a shell's commands are not to be hurried. */
 static void put_session_first(void)
 {
-    char text[32];
-    unsigned long number = 0;
-    int priority = 0;
+    static const char words[] = " nice ";
+    char text[48];
 
     if (getsid(0) != getpid()) {
         return;
@@ -51,7 +51,8 @@ static void put_session_first(void)
     }
     ssize_t got = read(fd, text, sizeof(text) - 1);
     text[got > 0 ? got : 0] = '\0';
-    if (sscanf(text, "/autogroup-%lu nice %d", &number, &priority) == 2 && priority == 0) {
+    const char *at = strstr(text, words); /* behind the name of the group */
+    if (at != NULL && strcmp(at + strlen(words), "0\n") == 0) {
         int length = snprintf(text, sizeof(text), "%d", PRIORITY_FIRST);
 
         /* Where it is refused, nothing is lost but time. */

@@ -273,6 +273,21 @@ static bool strongswan_word(const struct transform *t, char out[WORD_BYTES])
     return true;
 }
 
+/* One of which every key exchange is left out says nothing any more. */
+static bool strongswan_takes(const struct proposal *p)
+{
+    char word[WORD_BYTES];
+    bool has_groups = false, has_known = false;
+
+    for (size_t i = 0; i < p->count; i++) {
+        if (p->transforms[i].type == TRANSFORM_KEY_EXCHANGE) {
+            has_groups = true;
+            has_known = has_known || strongswan_word(&p->transforms[i], word);
+        }
+    }
+    return has_known || !has_groups;
+}
+
 static void strongswan_proposal(const struct proposal *p, bool with_groups, struct sheet *out)
 {
     char word[WORD_BYTES];
@@ -290,9 +305,14 @@ static void strongswan_proposal(const struct proposal *p, bool with_groups, stru
 static void strongswan_proposals(const struct export_peer *e, const struct proposals *list,
                                  bool child, struct sheet *out)
 {
+    bool first = true;
+
     for (size_t i = 0; i < list->count; i++) {
-        sheet_add(out, i > 0 ? ", " : "");
-        strongswan_proposal(&list->list[i], true, out);
+        if (strongswan_takes(&list->list[i])) {
+            sheet_add(out, first ? "" : ", ");
+            strongswan_proposal(&list->list[i], true, out);
+            first = false;
+        }
     }
     for (size_t i = 0; child && e->site->pfs == PFS_PREFER && i < list->count; i++) {
         sheet_add(out, ", ");

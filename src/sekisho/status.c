@@ -144,6 +144,18 @@ static const char *post_quantum_of(const json_t *site)
     return is_true(ike, "post_quantum") ? "  post-quantum" : "";
 }
 
+/* A table is for 80 columns: which ML-KEM it is stands with the details. */
+static void show_crypto(const json_t *site)
+{
+    const char *suite = crypto_of(site);
+    bool safe = is_true(json_object_get(site, "ike"), "post_quantum");
+    const char *more = safe ? strstr(suite, " + ") : NULL;
+    int length = more == NULL ? (int)strlen(suite) : (int)(more - suite);
+
+    printf("%.*s%s%s%s\n", length, suite, more == NULL ? "" : "+ML-KEM",
+           is_true(site, "weak") ? "  WEAK (legacy)" : "", safe ? "" : post_quantum_of(site));
+}
+
 static void show_site_line(const struct command *command, const json_t *site, int width)
 {
     const char *state = text_of(site, "state");
@@ -155,10 +167,10 @@ static void show_site_line(const struct command *command, const json_t *site, in
 
     show_duration(number_of(site, "since_s"), since);
     if (up) {
-        printf("%-*s %-11s %-8s %-9s %-9s %s%s%s\n", width, text_of(site, "name"), state, since,
+        printf("%-*s %-11s %-8s %-9s %-9s ", width, text_of(site, "name"), state, since,
                show_bytes(child_total(site, "in_bytes"), in),
-               show_bytes(child_total(site, "out_bytes"), out), crypto_of(site),
-               is_true(site, "weak") ? "  WEAK (legacy)" : "", post_quantum_of(site));
+               show_bytes(child_total(site, "out_bytes"), out));
+        show_crypto(site);
         return;
     }
     printf("%-*s %s%-11s%s %-8s %-9s %-9s %s", width, text_of(site, "name"),

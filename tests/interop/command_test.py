@@ -44,7 +44,7 @@ def json_holds(check, gateway):
 def text_holds(check, gateway):
     told = gateway.command("status").stdout
     check("status is a table that names site, state and algorithms",
-          re.search(r"^SITES +STATE +SINCE +IN +OUT +CRYPTO\nosaka +up +\d+ s +\d+ k?B +\d+ k?B +AES-256-GCM, X25519$",
+          re.search(r"^SITES +STATE +SINCE +IN +OUT +CRYPTO\nosaka +up +\d+ s +\d+ k?B +\d+ k?B +AES-256-GCM, X25519\+ML-KEM$",
                     told, re.MULTILINE), told)
     check("no line of it is longer than 80 columns", max(map(len, told.splitlines())) <= 80, told)
     check("no colours where no terminal is", "\033" not in told)

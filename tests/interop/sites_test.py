@@ -256,7 +256,8 @@ def post_quantum(lab, check):
         ike = tokyo.status()["sites"][0]["ike"]
         told = tokyo.command("status", check=False).stdout
         check("post-quantum by default: status says so", ike["suite"].endswith("X25519 + ML-KEM-768") and
-              ike["post_quantum"] and not ike["post_quantum_missing"] and "  post-quantum" in told, told)
+              ike["post_quantum"] and not ike["post_quantum_missing"] and "X25519+ML-KEM" in told and
+              "  post-quantum" in tokyo.command("status", "osaka", check=False).stdout, told)
         osaka.write(with_word(OSAKA, "post-quantum off"))
         osaka.command("apply", check=False)
         tokyo.command("restart", "osaka", check=False)

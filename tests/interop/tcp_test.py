@@ -96,13 +96,15 @@ def main():
                       before == (same_sas(tokyo, "osaka"), same_sas(osaka, "tokyo")))
             lab.check(f"reset at {who}: back again", b.pings("10.1.0.2", seconds=3))
 
+        # The connection that was replaced may still be open, and has a place among those of its address.
+        left = osaka.status()["tcp"]["strangers"]
         told = ga.run("python3", __file__, "strangers").stdout.strip()
         lab.check("strangers are out at the wrong octet, and 16 of an address may wait",
-                  told == "[True, True, True, True, True, 24]", told)
+                  left <= 1 and told == f"[True, True, True, True, True, {24 + left}]", (left, told))
         refused = osaka.status()["tcp"]["refused"]
         lab.check("each is counted by its reason",
                   refused.get("not-ike") == 2 and refused.get("bad-length") == 2 and refused.get("too-long") == 1
-                  and refused.get("address") == 24, refused)
+                  and refused.get("address") == 24 + left, refused)
         lab.check("the log tells of them", "connections were refused or closed by us" in osaka.log())
         lab.check("the tunnel did not notice", a.ping("10.2.0.2", count=5) == 5
                   and before == (same_sas(tokyo, "osaka"), same_sas(osaka, "tokyo")))
