@@ -39,7 +39,7 @@ WITH_THREADS = [
 
 # Tests with real programs that need both processors: they saturate a tunnel, count what a flood lost, or run a kernel in
 # User-Mode Linux, which takes long when it has to wait. The others mostly wait for timers and run beside each other.
-DEMANDING = {"capture_test", "flood_test", "ipsec_matrix_test", "ipsec_path_test", "kernel_test", "kernels_test",
+DEMANDING = {"flood_test", "ipsec_matrix_test", "ipsec_path_test", "kernel_test", "kernels_test",
              "libreswan_test", "native_test", "offload_test", "payload_test", "strongswan_modes_test", "workers_test"}
 
 
@@ -119,7 +119,8 @@ def steps_of_all():
     ]
     build = [
         Step("build: clang, address and undefined behaviour sanitizers", ["ninja", "-C", sanitized], 1500),
-        Step("build: clang, thread sanitizer", ["ninja", "-C", racing], 1500),
+        Step("build: clang, thread sanitizer", ["ninja", "-C", racing, "sekishod", "sekisho",
+                                                *sorted({program for program, _ in WITH_THREADS})], 1500),
     ]
     tests = meson_tests(release, "gcc", ["unit", "exchange", "sim", "fuzz", "command"])
     # After the release flavour: the same programs under the sanitizers.

@@ -240,10 +240,11 @@ static void auth_send(struct ikev2_turn *t)
     const struct ikev2_policy *policy = sa->policy;
     struct ikev2_outgoing o NOT_ZEROED;
 
+    /* RFC 9242 3.3.2: it is signed too. */
+    h->auth_message_id = sa->current->request_id;
     if (!own_proof_is_ready(t, policy)) {
         return;
     }
-    h->auth_message_id = sa->current->request_id;
     ikev2_out_begin(&o);
     ikev2_out_id(&o, IKEV2_IDI, &policy->local_id);
     if (policy->certificates != NULL && h->resume == NULL) {

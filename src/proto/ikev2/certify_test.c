@@ -141,6 +141,27 @@ TEST(every_kind_of_key_proves_both_sides)
     }
 }
 
+/* RFC 9242 3.3.2: what stood in IKE_INTERMEDIATE is signed, with the number of the message that has
+ * the signature, which is known before that message is there. */
+TEST(signatures_cover_the_exchanges_in_between)
+{
+    static const char *const chains[] = {
+        "aes256gcm16-sha384-x25519-ke1_mlkem768",
+        "aes256gcm16-sha384-x25519-ke1_mlkem768-ke2_mlkem1024",
+    };
+
+    for (size_t i = 0; i < ARRAY_LENGTH(chains); i++) {
+        struct scene *s = scene_new(cast_of(i), 150 + i);
+
+        ikev2_pair_set_ike(s->pair, 0, chains[i]);
+        ikev2_pair_set_ike(s->pair, 1, chains[i]);
+        run(s);
+        check_up(s);
+        CHECK_EQUAL(s->pair->side[0].sa->current->request_id, 3u + i);
+        scene_free(s);
+    }
+}
+
 TEST(a_peer_without_rfc_7427_gets_the_methods_before_it)
 {
     for (size_t k = 0; k < ARRAY_LENGTH(kinds); k++) {
