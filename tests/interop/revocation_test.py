@@ -151,7 +151,8 @@ class Bed:
         up = bool(wait_for(is_up, seconds))
         self.lab.check(f"{what}: up", up, "" if up else self.ours.explain("peer") + self.ours.log()[-1500:])
 
-    def refused(self, what, more, *words, seconds=20):
+    def refused(self, what, more, *words, seconds=60):
+        # As long as an attempt whose messages get lost, and the next one, may take.
         self.configure(more)
         def is_told():
             told = self.ours.explain("peer")
