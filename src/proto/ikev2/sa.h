@@ -292,8 +292,9 @@ struct ikev2_action {
         struct {
             struct endpoint local, peer;
             bool nat_local, nat_peer;
-            bool children; /* they go there too, and into UDP or out of it; else they stay for now
-                            */
+            /* They go there too, and into UDP or out of it; false: they stay until it has shown
+             * that the peer is there (RFC 4555 3.7), which is told by another of these. */
+            bool children;
             bool refused; /* the peer wants us to stay where we were, and here we are again */
         } moved;
         struct {
