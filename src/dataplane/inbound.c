@@ -11,6 +11,9 @@
 /* Enough to fill the lanes of a multi-buffer cipher twice. */
 #define OPEN_TOGETHER 32
 
+static_assert(EARLY_MAX + DATAPLANE_SEGMENTS_MAX <= DATAPLANE_OUTPUT_MAX,
+              "what came early and a batch are opened together");
+
 static void to_control(struct dataplane_worker *worker, struct packet *packet)
 {
     if (packet->length < IKE_HEAD_BYTES) {
@@ -88,7 +91,8 @@ static void note_unknown_spi(struct dataplane_worker *worker, const struct packe
 }
 
 /* The checks that cost little, in the order of RFC 4303 3.4; the rest waits for the key. */
-static void accept(struct dataplane_worker *worker, struct packet *packet, uint64_t now_ms)
+static void accept(struct dataplane_worker *worker, struct packet *packet, uint64_t since_ms,
+                   uint64_t now_ms)
 {
     struct esp_work *work = &worker->work[worker->work_count];
 
@@ -97,6 +101,9 @@ static void accept(struct dataplane_worker *worker, struct packet *packet, uint6
         return;
     }
     struct sa *sa = sad_find(worker->dp, spi_of(packet));
+    if (sa == NULL && early_waits(worker, packet, spi_of(packet), since_ms, now_ms)) {
+        return;
+    }
     if (sa == NULL || !is_of_protocol(sa, packet)) {
         note_unknown_spi(worker, packet, now_ms);
         worker_drop(worker, packet, DROP_UNKNOWN_SPI);
@@ -478,6 +485,27 @@ static void open_and_deliver(struct dataplane_worker *worker, uint64_t now_ms)
     }
 }
 
+/* What came before its SA; `more` other packets of the batch come behind it. */
+static void accept_early(struct dataplane_worker *worker, size_t more, uint64_t now_ms)
+{
+    struct early early[EARLY_MAX];
+    size_t count = early_take(worker, early);
+
+    for (size_t i = 0; i < count; i++) {
+        worker->owed = count - i - 1 + more + worker->work_count;
+        accept(worker, early[i].packet, early[i].since_ms, now_ms);
+    }
+    worker->owed = 0;
+}
+
+void inbound_look_again(struct dataplane_worker *worker, uint64_t now_ms)
+{
+    worker->agreed.sa = NULL;
+    accept_early(worker, 0, now_ms);
+    open_and_deliver(worker, now_ms);
+    nest_receive_all(worker, now_ms);
+}
+
 void dataplane_inbound(struct dataplane_worker *worker, struct packet *const *packets, size_t count,
                        uint64_t now_ms, struct dataplane_output *out)
 {
@@ -489,11 +517,14 @@ void dataplane_inbound(struct dataplane_worker *worker, struct packet *const *pa
         tap_received(worker, packets, count);
     }
     tally(&worker->doors.from_wire, count, false);
+    if (worker->early_count > 0) {
+        accept_early(worker, count, now_ms);
+    }
     for (size_t i = 0; i < count; i++) {
         /* When those of the long road fill a round, all others still find a place in the output. */
         worker->owed = count - i - 1 + worker->work_count;
         if (classify(worker, packets[i])) {
-            accept(worker, packets[i], now_ms);
+            accept(worker, packets[i], now_ms, now_ms);
         }
     }
     worker->owed = 0;

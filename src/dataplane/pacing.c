@@ -547,6 +547,9 @@ uint64_t dataplane_due_us(const struct dataplane_worker *worker, uint64_t now_us
     if (worker->held_count > 0) {
         due_us = now_us + HELD_LOOK_US;
     }
+    if (worker->early_count > 0) {
+        due_us = now_us + EARLY_LOOK_US;
+    }
     if (atomic_load_explicit(&worker->dp->paced, memory_order_relaxed) != NULL) {
         uint64_t paced_us = paced_due_us(worker);
 
@@ -567,6 +570,8 @@ void dataplane_tick(struct dataplane_worker *worker, uint64_t now_us, struct dat
     worker->inbound = true;
     if (worker->later_count > 0) {
         receive_later(worker, now_us);
+    } else if (worker->early_count > 0) {
+        inbound_look_again(worker, now_ms);
     }
     if (list != NULL && worker->opens) {
         give_up_gaps(worker, list, now_us);

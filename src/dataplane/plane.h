@@ -39,9 +39,10 @@
 
 /* The control thread's side of one place in the SAD. */
 struct sad_place {
-    uint32_t spi; /* the last one given out here; its generation goes up with each use */
+    /* Workers look at these two when they find no SA: sad_is_awaited(). */
+    _Atomic uint32_t spi; /* the last one given out here; its generation goes up with each use */
     uint32_t next; /* in the queue of free places */
-    bool reserved; /* or installed */
+    _Atomic bool reserved; /* or installed */
 };
 
 struct path_mtu {
@@ -117,6 +118,17 @@ struct dataplane {
 struct held {
     struct packet *packet;
     uint32_t policy_id;
+    uint64_t since_ms;
+};
+
+/* A protected packet that came before its SA (early.c). */
+#define EARLY_MAX BATCH_PACKETS
+#define EARLY_OF_SPI_MAX 32
+#define EARLY_MS 1000
+#define EARLY_LOOK_US 1000
+struct early {
+    struct packet *packet;
+    uint32_t spi;
     uint64_t since_ms;
 };
 
@@ -213,6 +225,8 @@ struct dataplane_worker {
     size_t later_count;
     struct held held[HELD_MAX]; /* oldest first */
     size_t held_count;
+    struct early early[EARLY_MAX]; /* oldest first */
+    size_t early_count;
 };
 
 /* A number that only its worker adds to, or that several do. */
@@ -237,7 +251,7 @@ static inline uint64_t tally_read(const _Atomic uint64_t *number)
 void worker_fini(struct dataplane_worker *worker);
 /* Control thread: from now on the worker has what IPComp needs. False: no memory. */
 MUST_USE bool worker_can_compress(struct dataplane_worker *worker);
-/* What waits for an SA waits no more. */
+/* What waits, for an SA or its turn, waits no more. */
 void worker_give_held(struct dataplane_worker *worker);
 /* A batch begins: the tables may be read from here on. */
 void worker_begin(struct dataplane_worker *worker, uint64_t now_ms, struct dataplane_output *out);
@@ -318,6 +332,18 @@ MUST_USE enum drop_reason check_selectors(struct dataplane_worker *worker, struc
 void set_tos(uint8_t *data, uint8_t family, uint8_t tos);
 void count_delivered(struct dataplane_worker *worker, struct sa *sa, uint32_t bytes);
 
+/* What came before its SA is looked at again; what it becomes stands in the output. */
+void inbound_look_again(struct dataplane_worker *worker, uint64_t now_ms);
+
+/* ---- early.c ---- */
+
+/* A packet without an SA waits for it (it has done so since since_ms) or is dropped; false: nobody
+ * awaits an SA of this SPI. */
+MUST_USE bool early_waits(struct dataplane_worker *worker, struct packet *packet, uint32_t spi,
+                          uint64_t since_ms, uint64_t now_ms);
+/* All that wait are taken out, in the order in which they came. */
+size_t early_take(struct dataplane_worker *worker, struct early taken[EARLY_MAX]);
+
 /* ---- exact.c ---- */
 
 struct sa *exact_find(const struct dataplane *dp, uint32_t spi);
@@ -346,6 +372,8 @@ static inline struct sa *sad_find(const struct dataplane *dp, uint32_t spi)
                                                                           : exact_find(dp, spi);
 }
 
+/* For workers: we gave this SPI to a peer, and there is no SA yet or no more. */
+MUST_USE bool sad_is_awaited(const struct dataplane *dp, uint32_t spi);
 /* Reserves an SPI that was chosen elsewhere: for SAs that are taken over from another gateway. */
 MUST_USE bool sad_reserve_exact(struct dataplane *dp, uint32_t spi);
 MUST_USE bool sad_init(struct dataplane *dp);

@@ -1,6 +1,7 @@
 /*
  * The security association database (RFC 4301 4.4.2): SPIs that are given out, SAs under them, and
- * their life from reservation to removal. Control thread only, but for sad_find().
+ * their life from reservation to removal. Control thread only, but for sad_find() and
+ * sad_is_awaited().
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -132,6 +133,15 @@ static struct sad_place *sad_place_of(struct dataplane *dp, uint32_t spi)
     return &dp->places[index];
 }
 
+bool sad_is_awaited(const struct dataplane *dp, uint32_t spi)
+{
+    uint32_t index = spi & dp->index_mask;
+
+    return index < dp->sa_max &&
+           atomic_load_explicit(&dp->places[index].reserved, memory_order_relaxed) &&
+           atomic_load_explicit(&dp->places[index].spi, memory_order_relaxed) == spi;
+}
+
 static bool spi_is_reserved(struct dataplane *dp, uint32_t spi)
 {
     return sad_place_of(dp, spi) != NULL || exact_is_reserved(dp, spi);
@@ -188,7 +198,9 @@ bool sad_reserve_exact(struct dataplane *dp, uint32_t spi)
         sad_place_free(dp, place);
     }
     sad_place_unqueue(dp, index);
-    dp->places[index] = (struct sad_place){.spi = spi, .reserved = true};
+    dp->places[index].spi = spi;
+    dp->places[index].next = 0;
+    dp->places[index].reserved = true;
     return true;
 }
 

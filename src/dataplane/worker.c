@@ -109,8 +109,12 @@ void worker_give_held(struct dataplane_worker *worker)
     for (size_t i = 0; i < worker->later_count; i++) {
         worker_drop(worker, worker->later[i].packet, DROP_QUEUE_FULL);
     }
+    for (size_t i = 0; i < worker->early_count; i++) {
+        worker_drop(worker, worker->early[i].packet, DROP_QUEUE_FULL);
+    }
     worker->held_count = 0;
     worker->later_count = 0;
+    worker->early_count = 0;
 }
 
 void worker_fini(struct dataplane_worker *worker)
