@@ -8,6 +8,7 @@
 #include "base/secret.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include <openssl/evp.h>
@@ -18,7 +19,9 @@
 #define POLYNOMIAL_BYTES 384 /* of 256 numbers in 12 bits */
 #define HASH_BYTES 32
 #define INVERSE_OF_128 3303
-#define TRIPLES_AT_ONCE 280 /* octets for 560 candidates, of which 256 must fit: nearly always */
+/* Three blocks of SHAKE128: octets for 336 candidates, of which about 273 fit. Once in a hundred
+ * times those are fewer than the 256 that must. */
+#define TRIPLES_AT_ONCE 168
 
 struct parameters {
     uint8_t rank; /* k */
@@ -99,60 +102,163 @@ static uint16_t times(uint16_t a, uint16_t b)
     return reduce((uint32_t)a * b);
 }
 
-/* Algorithm 9. */
-static void to_ntt(struct polynomial *f)
+/* ---- the number-theoretic transform ---- */
+
+/* Here numbers are signed, so that a product is two upper and one lower halves of 16 bits, eight of
+ * which are taken at once by every processor. Q * INVERSE_OF_Q is 1 modulo 2^16. */
+#define INVERSE_OF_Q (-3327)
+
+/* A factor that many numbers are multiplied with (Montgomery): itself times 2^16, and that times
+ * INVERSE_OF_Q. */
+struct factor {
+    int16_t shifted, helper;
+};
+
+static struct factor factor_of(uint16_t x)
 {
-    size_t i = 1;
+    uint16_t shifted = reduce((uint32_t)x << 16);
 
-    for (size_t length = DEGREE / 2; length >= 2; length /= 2) {
-        for (size_t start = 0; start < DEGREE; start += 2 * length) {
-            uint16_t zeta = zetas[i++];
+    return (struct factor){(int16_t)shifted, (int16_t)(shifted * INVERSE_OF_Q)};
+}
 
-            for (size_t j = start; j < start + length; j++) {
-                uint16_t t = times(zeta, f->at[j + length]);
+static ALWAYS_INLINE int16_t upper(int16_t a, int16_t b)
+{
+    return (int16_t)((int32_t)a * b >> 16);
+}
 
-                f->at[j + length] = minus(f->at[j], t);
-                f->at[j] = plus(f->at[j], t);
-            }
-        }
+/* Between -Q and Q, without either. */
+static ALWAYS_INLINE int16_t product(int16_t a, struct factor b)
+{
+    int16_t helped = (int16_t)(a * b.helper);
+
+    return (int16_t)(upper(a, b.shifted) - upper(helped, Q));
+}
+
+/* Barrett: 20159 is 2^26 / Q, rounded up. Between 0 and Q, with both. */
+static ALWAYS_INLINE int16_t near(int16_t x)
+{
+    return (int16_t)(x - (upper(x, 20159) >> 10) * Q);
+}
+
+/* `count` is a constant for whoever inlines it: then the loops have no rest. */
+static ALWAYS_INLINE void forward(int16_t *restrict low, int16_t *restrict high, size_t count,
+                                  struct factor zeta)
+{
+    for (size_t j = 0; j < count; j++) {
+        int16_t t = product(high[j], zeta);
+
+        high[j] = (int16_t)(low[j] - t);
+        low[j] = (int16_t)(low[j] + t);
+    }
+}
+
+static ALWAYS_INLINE void forward_layer(int16_t *f, size_t length)
+{
+    size_t i = DEGREE / 2 / length;
+
+    for (size_t start = 0; start < DEGREE; start += 2 * length) {
+        forward(f + start, f + start + length, length, factor_of(zetas[i++]));
+    }
+}
+
+/* Algorithm 9. Each layer adds less than Q: eight times that has room in 16 bits. */
+static void to_ntt(struct polynomial *polynomial)
+{
+    int16_t *f = (int16_t *)polynomial->at;
+
+    forward_layer(f, 128);
+    forward_layer(f, 64);
+    forward_layer(f, 32);
+    forward_layer(f, 16);
+    forward_layer(f, 8);
+    forward_layer(f, 4);
+    forward_layer(f, 2);
+    for (size_t j = 0; j < DEGREE; j++) {
+        int16_t less = (int16_t)(near(f[j]) - Q);
+
+        f[j] = (int16_t)(less + (less >> 15 & Q));
+    }
+}
+
+static ALWAYS_INLINE void backward(int16_t *restrict low, int16_t *restrict high, size_t count,
+                                   struct factor zeta)
+{
+    for (size_t j = 0; j < count; j++) {
+        int16_t t = low[j];
+
+        low[j] = near((int16_t)(t + high[j]));
+        high[j] = product((int16_t)(high[j] - t), zeta);
+    }
+}
+
+static ALWAYS_INLINE void backward_layer(int16_t *f, size_t length)
+{
+    size_t i = DEGREE / length - 1;
+
+    for (size_t start = 0; start < DEGREE; start += 2 * length) {
+        backward(f + start, f + start + length, length, factor_of(zetas[i--]));
     }
 }
 
 /* Algorithm 10. */
-static void from_ntt(struct polynomial *f)
+static void from_ntt(struct polynomial *polynomial)
 {
-    size_t i = 127;
+    int16_t *f = (int16_t *)polynomial->at;
+    struct factor last = factor_of(INVERSE_OF_128);
 
-    for (size_t length = 2; length <= DEGREE / 2; length *= 2) {
-        for (size_t start = 0; start < DEGREE; start += 2 * length) {
-            uint16_t zeta = zetas[i--];
-
-            for (size_t j = start; j < start + length; j++) {
-                uint16_t t = f->at[j];
-
-                f->at[j] = plus(t, f->at[j + length]);
-                f->at[j + length] = times(zeta, minus(f->at[j + length], t));
-            }
-        }
-    }
+    backward_layer(f, 2);
+    backward_layer(f, 4);
+    backward_layer(f, 8);
+    backward_layer(f, 16);
+    backward_layer(f, 32);
+    backward_layer(f, 64);
+    backward_layer(f, 128);
     for (size_t j = 0; j < DEGREE; j++) {
-        f->at[j] = times(f->at[j], INVERSE_OF_128);
+        int16_t x = product(f[j], last);
+
+        f[j] = (int16_t)(x + (x >> 15 & Q));
     }
 }
 
-/* Algorithms 11 and 12: adds a * b to `sum`, all of them in the NTT domain. */
-static void add_product(struct polynomial *sum, const struct polynomial *a,
-                        const struct polynomial *b)
+/* ---- products in the NTT domain ---- */
+
+/* Sums of products that are not reduced yet: RANK_MAX times two of less than 2^24 each. */
+struct sums {
+    uint32_t at[DEGREE];
+};
+
+/* A polynomial that many others are multiplied with: itself, and its odd numbers times the gammas
+ * of Algorithm 11. */
+struct multiplier {
+    struct polynomial plain;
+    uint16_t turned[DEGREE / 2];
+};
+
+static void multiplier_init(struct multiplier *m, const struct polynomial *f)
 {
+    m->plain = *f;
     for (size_t i = 0; i < DEGREE / 2; i++) {
         uint16_t zeta = zetas[64 + i / 2];
-        uint16_t gamma = i % 2 == 0 ? zeta : (uint16_t)(Q - zeta);
-        const uint16_t *x = &a->at[2 * i], *y = &b->at[2 * i];
-        uint32_t crossed = (uint32_t)x[0] * y[1] + (uint32_t)x[1] * y[0];
-        uint32_t straight = (uint32_t)x[0] * y[0] + (uint32_t)times(x[1], y[1]) * gamma;
 
-        sum->at[2 * i] = plus(sum->at[2 * i], reduce(straight));
-        sum->at[2 * i + 1] = plus(sum->at[2 * i + 1], reduce(crossed));
+        m->turned[i] = times(f->at[2 * i + 1], i % 2 == 0 ? zeta : (uint16_t)(Q - zeta));
+    }
+}
+
+/* Algorithms 11 and 12, without their reductions: sums += a * b. */
+static void add_product(struct sums *sums, const struct polynomial *a, const struct multiplier *b)
+{
+    for (size_t i = 0; i < DEGREE / 2; i++) {
+        uint32_t x0 = a->at[2 * i], x1 = a->at[2 * i + 1];
+
+        sums->at[2 * i] += x0 * b->plain.at[2 * i] + x1 * b->turned[i];
+        sums->at[2 * i + 1] += x0 * b->plain.at[2 * i + 1] + x1 * b->plain.at[2 * i];
+    }
+}
+
+static void add_sums(struct polynomial *f, const struct sums *sums)
+{
+    for (size_t i = 0; i < DEGREE; i++) {
+        f->at[i] = reduce(f->at[i] + sums->at[i]);
     }
 }
 
@@ -232,12 +338,35 @@ static void read_compressed(struct polynomial *f, const uint8_t *in, unsigned bi
 
 /* ---- hashes ---- */
 
-/* One of OpenSSL's hashes, over up to two pieces. False: no memory. */
-static bool hash(const EVP_MD *kind, struct slice a, struct slice b, uint8_t *out, size_t length)
+enum hash_kind { SHA3_256, SHA3_512, SHAKE128, SHAKE256 };
+
+/* One of OpenSSL's hashes, looked for once in the life of the program, by whatever thread. NULL:
+ * not there. */
+static const EVP_MD *hash_of(enum hash_kind kind)
 {
+    static const char *const names[] = {"SHA3-256", "SHA3-512", "SHAKE128", "SHAKE256"};
+    static _Atomic(EVP_MD *) found[sizeof(names) / sizeof(names[0])];
+    EVP_MD *md = atomic_load(&found[kind]);
+
+    if (md == NULL) {
+        EVP_MD *first = NULL;
+
+        md = EVP_MD_fetch(NULL, names[kind], NULL);
+        if (md != NULL && !atomic_compare_exchange_strong(&found[kind], &first, md)) {
+            EVP_MD_free(md);
+            md = first;
+        }
+    }
+    return md;
+}
+
+/* Over up to two pieces; `length` is what is wanted of SHAKE. False: no memory. */
+static bool hash(enum hash_kind kind, struct slice a, struct slice b, uint8_t *out, size_t length)
+{
+    const EVP_MD *md = hash_of(kind);
     EVP_MD_CTX *context = EVP_MD_CTX_new();
-    bool is_xof = kind == EVP_shake128() || kind == EVP_shake256();
-    bool ok = context != NULL && EVP_DigestInit_ex(context, kind, NULL) == 1 &&
+    bool is_xof = kind == SHAKE128 || kind == SHAKE256;
+    bool ok = md != NULL && context != NULL && EVP_DigestInit_ex(context, md, NULL) == 1 &&
               EVP_DigestUpdate(context, a.data, a.length) == 1 &&
               (b.length == 0 || EVP_DigestUpdate(context, b.data, b.length) == 1) &&
               (is_xof ? EVP_DigestFinalXOF(context, out, length)
@@ -257,7 +386,7 @@ static bool sample_ntt(struct polynomial *f, const uint8_t rho[32], uint8_t colu
 
     for (size_t triples = TRIPLES_AT_ONCE; count < DEGREE; triples *= 2) {
         if (triples * 3 > sizeof(octets) ||
-            !hash(EVP_shake128(), (struct slice){rho, 32}, SLICE_OF(place), octets, triples * 3)) {
+            !hash(SHAKE128, (struct slice){rho, 32}, SLICE_OF(place), octets, triples * 3)) {
             return false;
         }
         count = 0;
@@ -276,26 +405,42 @@ static bool sample_ntt(struct polynomial *f, const uint8_t rho[32], uint8_t colu
     return true;
 }
 
-/* Algorithm 8: the difference of two sums of eta bits each. */
+/* Algorithm 8: the difference of two sums of eta bits each. The sums of a group of numbers, eight
+ * with eta 2 and four with eta 3, are taken side by side. */
+static ALWAYS_INLINE void sample_from(struct polynomial *f, const uint8_t *octets, unsigned eta)
+{
+    uint32_t every = eta == 2 ? 0x55555555 : 0x249249;
+    uint32_t mask = (1u << eta) - 1;
+    size_t group = eta == 2 ? 8 : 4;
+
+    for (size_t i = 0; i < DEGREE; i += group) {
+        uint32_t bits = octets[0] | (uint32_t)octets[1] << 8 | (uint32_t)octets[2] << 16;
+
+        bits |= eta == 2 ? (uint32_t)octets[3] << 24 : 0;
+        octets += eta == 2 ? 4 : 3;
+        uint32_t sums = (bits & every) + (bits >> 1 & every);
+        sums += eta == 3 ? bits >> 2 & every : 0;
+        for (size_t j = 0; j < group; j++) {
+            uint32_t pair = sums >> 2 * eta * j;
+
+            f->at[i + j] = once_less((pair & mask) + Q - (pair >> eta & mask));
+        }
+    }
+}
+
 static bool sample_small(struct polynomial *f, const uint8_t seed[32], uint8_t number, unsigned eta)
 {
-    uint8_t octets[64 * 3];
-    struct polynomial bits;
-    bool ok = hash(EVP_shake256(), (struct slice){seed, 32}, (struct slice){&number, 1}, octets,
-                   64 * eta);
+    uint8_t octets[64 * 3] = {0};
+    bool ok =
+        hash(SHAKE256, (struct slice){seed, 32}, (struct slice){&number, 1}, octets, 64 * eta);
 
-    read_numbers(&bits, octets, 2 * eta);
-    for (size_t i = 0; ok && i < DEGREE; i++) {
-        uint16_t x = 0, y = 0;
-
-        for (unsigned j = 0; j < eta; j++) {
-            x = (uint16_t)(x + (bits.at[i] >> j & 1));
-            y = (uint16_t)(y + (bits.at[i] >> (eta + j) & 1));
-        }
-        f->at[i] = minus(x, y);
+    /* With its length written, each is a loop of its own. */
+    if (eta == 2) {
+        sample_from(f, octets, 2);
+    } else {
+        sample_from(f, octets, 3);
     }
     wipe(octets, sizeof(octets));
-    wipe(&bits, sizeof(bits));
     return ok;
 }
 
@@ -311,22 +456,38 @@ static bool sample_small_vector(struct vector *v, unsigned rank, const uint8_t s
     return true;
 }
 
+struct multipliers {
+    struct multiplier of[RANK_MAX];
+};
+
+static void multipliers_init(struct multipliers *m, const struct vector *v, unsigned rank)
+{
+    for (unsigned i = 0; i < rank; i++) {
+        multiplier_init(&m->of[i], &v->of[i]);
+    }
+}
+
 /* sum += matrix * v, or the transposed matrix. */
-static bool add_matrix_product(struct vector *sum, const struct vector *v, unsigned rank,
+static bool add_matrix_product(struct vector *sum, const struct multipliers *v, unsigned rank,
                                const uint8_t rho[32], bool transposed)
 {
     struct polynomial entry;
+    struct sums sums;
+    bool ok = true;
 
-    for (unsigned i = 0; i < rank; i++) {
-        for (unsigned j = 0; j < rank; j++) {
-            if (!sample_ntt(&entry, rho, (uint8_t)(transposed ? i : j),
-                            (uint8_t)(transposed ? j : i))) {
-                return false;
+    for (unsigned i = 0; ok && i < rank; i++) {
+        memset(&sums, 0, sizeof(sums));
+        for (unsigned j = 0; ok && j < rank; j++) {
+            ok = sample_ntt(&entry, rho, (uint8_t)(transposed ? i : j),
+                            (uint8_t)(transposed ? j : i));
+            if (ok) {
+                add_product(&sums, &entry, &v->of[j]);
             }
-            add_product(&sum->of[i], &entry, &v->of[j]);
         }
+        add_sums(&sum->of[i], &sums);
     }
-    return true;
+    wipe(&sums, sizeof(sums));
+    return ok;
 }
 
 static void vector_to_ntt(struct vector *v, unsigned rank)
@@ -360,9 +521,10 @@ static bool pke_make(const struct parameters *p, const uint8_t d[32], uint8_t *p
                      struct vector *secret_vector)
 {
     struct vector sum;
+    struct multipliers multipliers;
     uint8_t seeds[64];
     uint8_t number = 0;
-    bool ok = hash(EVP_sha3_512(), (struct slice){d, 32}, (struct slice){&p->rank, 1}, seeds, 0);
+    bool ok = hash(SHA3_512, (struct slice){d, 32}, (struct slice){&p->rank, 1}, seeds, 0);
 
     is_public(seeds, 32); /* a part of the public key */
     ok = ok && sample_small_vector(secret_vector, p->rank, seeds + 32, &number, p->eta1) &&
@@ -371,7 +533,9 @@ static bool pke_make(const struct parameters *p, const uint8_t d[32], uint8_t *p
     if (ok) {
         vector_to_ntt(secret_vector, p->rank);
         vector_to_ntt(&sum, p->rank);
-        ok = add_matrix_product(&sum, secret_vector, p->rank, seeds, false);
+        multipliers_init(&multipliers, secret_vector, p->rank);
+        ok = add_matrix_product(&sum, &multipliers, p->rank, seeds, false);
+        wipe(&multipliers, sizeof(multipliers));
     }
     for (unsigned i = 0; ok && i < p->rank; i++) {
         write_numbers(public_key + i * POLYNOMIAL_BYTES, &sum.of[i], 12);
@@ -390,7 +554,9 @@ static bool pke_encrypt(const struct parameters *p, const uint8_t *public_key,
 {
     const uint8_t *rho = public_key + p->rank * POLYNOMIAL_BYTES;
     struct vector y, noise, u = {0};
+    struct multipliers multipliers;
     struct polynomial t, v = {0}, more;
+    struct sums sums = {0};
     uint8_t number = 0;
     bool ok = sample_small_vector(&y, p->rank, randomness, &number, p->eta1) &&
               sample_small_vector(&noise, p->rank, randomness, &number, 2) &&
@@ -398,22 +564,26 @@ static bool pke_encrypt(const struct parameters *p, const uint8_t *public_key,
 
     if (ok) {
         vector_to_ntt(&y, p->rank);
-        ok = add_matrix_product(&u, &y, p->rank, rho, true);
+        multipliers_init(&multipliers, &y, p->rank);
+        ok = add_matrix_product(&u, &multipliers, p->rank, rho, true);
     }
     for (unsigned i = 0; ok && i < p->rank; i++) {
         from_ntt(&u.of[i]);
         add(&u.of[i], &noise.of[i]);
         write_compressed(out + i * 32 * p->du, &u.of[i], p->du);
         read_numbers(&t, public_key + i * POLYNOMIAL_BYTES, 12);
-        add_product(&v, &t, &y.of[i]);
+        add_product(&sums, &t, &multipliers.of[i]);
     }
     if (ok) {
+        add_sums(&v, &sums);
         from_ntt(&v);
         add(&v, &more);
         read_compressed(&more, message, 1);
         add(&v, &more);
         write_compressed(out + p->rank * 32 * p->du, &v, p->dv);
     }
+    wipe(&multipliers, sizeof(multipliers));
+    wipe(&sums, sizeof(sums));
     wipe(&y, sizeof(y));
     wipe(&noise, sizeof(noise));
     wipe(&u, sizeof(u));
@@ -427,19 +597,25 @@ static void pke_decrypt(const struct parameters *p, const uint8_t *secret_vector
                         const uint8_t *ciphertext, uint8_t message[32])
 {
     struct polynomial u, s, product = {0}, v;
+    struct multiplier multiplier;
+    struct sums sums = {0};
 
     for (unsigned i = 0; i < p->rank; i++) {
         read_compressed(&u, ciphertext + i * 32 * p->du, p->du);
         to_ntt(&u);
         read_numbers(&s, secret_vector + i * POLYNOMIAL_BYTES, 12);
-        add_product(&product, &s, &u);
+        multiplier_init(&multiplier, &s);
+        add_product(&sums, &u, &multiplier);
     }
+    add_sums(&product, &sums);
     from_ntt(&product);
     read_compressed(&v, ciphertext + p->rank * 32 * p->du, p->dv);
     for (size_t i = 0; i < DEGREE; i++) {
         v.at[i] = minus(v.at[i], product.at[i]);
     }
     write_compressed(message, &v, 1);
+    wipe(&multiplier, sizeof(multiplier));
+    wipe(&sums, sizeof(sums));
     wipe(&s, sizeof(s));
     wipe(&product, sizeof(product));
     wipe(&v, sizeof(v));
@@ -467,7 +643,7 @@ bool ml_kem_make(enum ml_kem_set set, const uint8_t seed[ML_KEM_SEED_BYTES], uin
             write_numbers(private_key + i * POLYNOMIAL_BYTES, &secret_vector.of[i], 12);
         }
         memcpy(private_key + vector_bytes, own, public_bytes);
-        ok = hash(EVP_sha3_256(), (struct slice){own, public_bytes}, (struct slice){0}, behind, 0);
+        ok = hash(SHA3_256, (struct slice){own, public_bytes}, (struct slice){0}, behind, 0);
         memcpy(behind + HASH_BYTES, seed + 32, 32);
     }
     wipe(&secret_vector, sizeof(secret_vector));
@@ -501,8 +677,8 @@ bool ml_kem_encapsulate(enum ml_kem_set set, struct slice public_key,
     if (public_key.length != ml_kem_public_bytes(set) || !numbers_are_reduced(p, public_key.data)) {
         return false;
     }
-    bool ok = hash(EVP_sha3_256(), public_key, (struct slice){0}, digest, 0) &&
-              hash(EVP_sha3_512(), (struct slice){message, 32}, SLICE_OF(digest), both, 0) &&
+    bool ok = hash(SHA3_256, public_key, (struct slice){0}, digest, 0) &&
+              hash(SHA3_512, (struct slice){message, 32}, SLICE_OF(digest), both, 0) &&
               pke_encrypt(p, public_key.data, message, both + ML_KEM_SHARED_BYTES, ciphertext);
     memcpy(shared, both, ML_KEM_SHARED_BYTES);
     wipe(both, sizeof(both));
@@ -523,13 +699,13 @@ bool ml_kem_decapsulate(enum ml_kem_set set, struct slice private_key, struct sl
         return false;
     }
     const uint8_t *kept = public_key.data + public_key.length; /* H(ek) | z */
-    if (!hash(EVP_sha3_256(), public_key, (struct slice){0}, digest, 0) ||
+    if (!hash(SHA3_256, public_key, (struct slice){0}, digest, 0) ||
         memcmp(digest, kept, HASH_BYTES) != 0) {
         return false;
     }
     pke_decrypt(p, private_key.data, ciphertext.data, message);
-    bool ok = hash(EVP_sha3_512(), SLICE_OF(message), SLICE_OF(digest), both, 0) &&
-              hash(EVP_shake256(), (struct slice){kept + HASH_BYTES, 32}, ciphertext, rejected,
+    bool ok = hash(SHA3_512, SLICE_OF(message), SLICE_OF(digest), both, 0) &&
+              hash(SHAKE256, (struct slice){kept + HASH_BYTES, 32}, ciphertext, rejected,
                    ML_KEM_SHARED_BYTES) &&
               pke_encrypt(p, public_key.data, message, both + ML_KEM_SHARED_BYTES, again);
     /* Nobody may see which of the two it is. */
