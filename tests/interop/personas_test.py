@@ -122,6 +122,16 @@ def to_others(lab, hosts):
         lab.check(f"{product} gets the key only when told", KEY in text or KEY.encode().hex() in text)
         quiet = export(lab, ours, product)
         lab.check(f"{product} gets no key else", KEY not in quiet and KEY.encode().hex() not in quiet)
+    both = CONFIG.format(more="children per-pair").replace("10.5.0.0/16", "2001:db8:a::/48").replace(
+        "10.2.0.0/16", "10.2.0.0/16 2001:db8:b::/48")
+    two = Sekisho(hosts[1], both, {"peer": KEY}, name="families")
+    for product, line in (("cisco-ios", "ipv6 access-list of their own"),
+                          ("cisco-asa", "permit ip 2001:db8:b::/48 2001:db8:a::/48"),
+                          ("fortigate", "set dst-subnet6 2001:db8:a::/48"), ("libreswan", "conn ga-2-2"),
+                          ("mikrotik", "src-address=2001:db8:b::/48 dst-address=2001:db8:a::/48")):
+        text = export(lab, two, product)
+        mixed = [x for x in text.splitlines() if "10." in x and "2001:" in x and "edit" not in x]
+        lab.check(f"{product}: networks of one family make a pair", line in text and not mixed, text)
     done = call(ours.build / "sekisho", "-c", ours.config, "export-peer", "peer", "--for", "toaster", check=False)
     lab.check("an unknown product is told with those that are known", done.returncode == 2 and "strongswan" in done.stderr)
 
