@@ -16,8 +16,7 @@ MUST_USE struct packet *fragment_take(struct dataplane_worker *worker, const str
  * packet itself. Returns how many, or 0 (and the packet is as it was) when there are not enough
  * buffers, more than `capacity` would be needed, the packet is a fragment already, or its headers
  * do not fit into the first piece. */
-MUST_USE size_t fragment_ipv6(struct dataplane_worker *worker, struct packet *packet,
-                              const struct ip_head *head, uint16_t mtu, struct packet **pieces,
-                              size_t capacity);
+MUST_USE size_t fragment_ipv6(struct dataplane_worker *worker, struct packet *packet, uint16_t mtu,
+                              struct packet **pieces, size_t capacity);
 
 #endif

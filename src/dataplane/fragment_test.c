@@ -66,7 +66,7 @@ static size_t there_and_back(struct testbed *t, struct reassembly *r, uint32_t t
     make(t, p, total, with_options);
     memcpy(whole, packet_data(p), total);
     CHECK(ip_read(packet_slice(p), &head));
-    size_t count = fragment_ipv6(t->a.worker, p, &head, mtu, pieces, DATAPLANE_OUTPUT_MAX);
+    size_t count = fragment_ipv6(t->a.worker, p, mtu, pieces, DATAPLANE_OUTPUT_MAX);
     CHECK(count > 1 && pieces[0] == p);
     for (size_t i = 0; i < count; i++) {
         uint32_t this_id = 0;
@@ -126,19 +126,19 @@ TEST(what_cannot_be_cut_stays_as_it_was)
     CHECK(ip_read(packet_slice(p), &head));
     /* Too few places, too small an MTU, or no need. */
     for (size_t capacity = 0; capacity < 4; capacity++) {
-        CHECK_EQUAL(fragment_ipv6(t.a.worker, p, &head, 1280, pieces, capacity), 0);
+        CHECK_EQUAL(fragment_ipv6(t.a.worker, p, 1280, pieces, capacity), 0);
     }
     for (uint16_t mtu = 0; mtu < 63; mtu++) {
-        CHECK_EQUAL(fragment_ipv6(t.a.worker, p, &head, mtu, pieces, 8), 0);
+        CHECK_EQUAL(fragment_ipv6(t.a.worker, p, mtu, pieces, 8), 0);
     }
-    CHECK_EQUAL(fragment_ipv6(t.a.worker, p, &head, 4000, pieces, 8), 0);
+    CHECK_EQUAL(fragment_ipv6(t.a.worker, p, 4000, pieces, 8), 0);
     /* No buffers. */
     struct packet *taken[WORKER_PACKETS];
     size_t count = 0;
     while (t.a.worker->free_count > 2) {
         taken[count++] = dataplane_take_packet(t.a.worker);
     }
-    CHECK_EQUAL(fragment_ipv6(t.a.worker, p, &head, 1280, pieces, 8), 0);
+    CHECK_EQUAL(fragment_ipv6(t.a.worker, p, 1280, pieces, 8), 0);
     CHECK_EQUAL(t.a.worker->free_count, 2);
     while (count > 0) {
         dataplane_give_packet(t.a.worker, taken[--count]);
@@ -147,9 +147,9 @@ TEST(what_cannot_be_cut_stays_as_it_was)
     CHECK_EQUAL(p->length, 4000);
     CHECK_BYTES(packet_data(p), before, 4000);
     /* Four places are enough; a piece is not cut again. */
-    CHECK_EQUAL(fragment_ipv6(t.a.worker, p, &head, 1280, pieces, 4), 4);
+    CHECK_EQUAL(fragment_ipv6(t.a.worker, p, 1280, pieces, 4), 4);
     CHECK(ip_read(packet_slice(p), &head));
-    CHECK_EQUAL(fragment_ipv6(t.a.worker, p, &head, 600, pieces + 4, 4), 0);
+    CHECK_EQUAL(fragment_ipv6(t.a.worker, p, 600, pieces + 4, 4), 0);
     for (size_t i = 0; i < 4; i++) {
         dataplane_give_packet(t.a.worker, pieces[i]);
     }

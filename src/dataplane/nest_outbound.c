@@ -368,7 +368,7 @@ static void leave_in_pieces(struct dataplane_worker *worker, const struct nest *
     if (head.family == FAMILY_IPV4) {
         count = fit_fragment(worker, n->packet, &head, mtu, pieces, room);
     } else {
-        count = fragment_ipv6(worker, n->packet, &head, mtu, pieces, room);
+        count = fragment_ipv6(worker, n->packet, mtu, pieces, room);
     }
     if (count == 0) {
         worker_drop_of(worker, &n->work, DROP_NO_BUFFER);

@@ -53,21 +53,36 @@ size_t ipv6_cut_bytes(const struct ipv6_cut *cut, size_t number)
     return (size_t)cut->first.at + IPV6_FRAGMENT_HEAD_BYTES + piece_of(cut, number).length;
 }
 
-void ipv6_cut_write(struct writer *w, const struct ipv6_cut *cut, size_t number)
+/* What is in front of a piece; what every fragment repeats stands at `to` already. */
+static void finish(uint8_t *to, const struct ipv6_cut *cut, size_t number)
 {
-    size_t total = ipv6_cut_bytes(cut, number);
-    uint8_t *at = write_reserve(w, total);
-    struct slice piece = piece_of(cut, number);
     struct ipv6_fragment fragment = cut->first;
 
-    if (at == NULL) {
-        return;
-    }
     fragment.offset_bytes = (uint16_t)(number * cut->piece_bytes);
     fragment.more = number + 1 < cut->count;
-    memcpy(at, cut->packet.data, fragment.at);
-    put_u16(at + IPV6_OFFSET_PAYLOAD, (uint16_t)(total - IPV6_HEAD_BYTES));
-    at[fragment.next_header_at] = IP_PROTOCOL_FRAGMENT;
-    ipv6_fragment_write(at + fragment.at, &fragment);
-    memcpy(at + fragment.at + IPV6_FRAGMENT_HEAD_BYTES, piece.data, piece.length);
+    put_u16(to + IPV6_OFFSET_PAYLOAD, (uint16_t)(ipv6_cut_bytes(cut, number) - IPV6_HEAD_BYTES));
+    to[fragment.next_header_at] = IP_PROTOCOL_FRAGMENT;
+    ipv6_fragment_write(to + fragment.at, &fragment);
+}
+
+void ipv6_cut_write(struct writer *w, const struct ipv6_cut *cut, size_t number)
+{
+    uint8_t *to = write_reserve(w, ipv6_cut_bytes(cut, number));
+    struct slice piece = piece_of(cut, number);
+
+    if (to != NULL) {
+        memcpy(to, cut->packet.data, cut->first.at);
+        memcpy(to + cut->first.at + IPV6_FRAGMENT_HEAD_BYTES, piece.data, piece.length);
+        finish(to, cut, number);
+    }
+}
+
+size_t ipv6_cut_here(uint8_t *packet, const struct ipv6_cut *cut)
+{
+    uint8_t *rest = packet + cut->first.at;
+
+    assert(packet == cut->packet.data);
+    memmove(rest + IPV6_FRAGMENT_HEAD_BYTES, rest, cut->piece_bytes);
+    finish(packet, cut, 0);
+    return ipv6_cut_bytes(cut, 0);
 }

@@ -24,5 +24,8 @@ MUST_USE bool ipv6_cut_plan(struct slice packet, size_t mtu, uint32_t identifica
 size_t ipv6_cut_bytes(const struct ipv6_cut *cut, size_t number);
 /* Writes it as a whole packet; the writer fails when there is no room. */
 void ipv6_cut_write(struct writer *w, const struct ipv6_cut *cut, size_t number);
+/* Makes the first fragment where the packet stands, when all others are written: eight octets more
+ * of it are used than are kept. Returns how long it is. */
+size_t ipv6_cut_here(uint8_t *packet, const struct ipv6_cut *cut);
 
 #endif
