@@ -93,6 +93,7 @@ TEST(show_says_only_what_differs_from_the_defaults_unless_all_is_wanted)
                                           "childless",
                                           "resume",
                                           "resume-key",
+                                          "crash-tokens",
                                           "reauthenticate",
                                           "encapsulate",
                                           "start",

@@ -270,6 +270,7 @@ struct config {
     bool keep_keys; /* for captures that are to be read elsewhere */
     const char *device; /* name of the TUN device, sekisho0 */
     uint32_t workers; /* threads for packets; 0: by the processors */
+    bool crash_tokens;
     enum config_resume_key resume_key;
     uint32_t cookie_threshold; /* half-open SAs from which cookies are wanted */
     uint32_t half_open_max;

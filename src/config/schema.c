@@ -133,6 +133,19 @@ static const struct schema_word schema[] = {
          "tunnel can overtake each other on their way out, so the peer needs a large replay "
          "window. 'auto': as many as there are processors, at most 4, of which one takes "
          "those from inside. Takes effect after a restart."},
+    {.word = "crash-tokens",
+     AT_GATEWAY(crash_tokens),
+     .kind = KIND_SWITCH,
+     .least = 1,
+     .most = 1,
+     .arguments = "on | off",
+     .standard = "off",
+     .example = "crash-tokens on",
+     .meaning =
+         "Each peer is told what he can know by that we were killed and started again (RFC 6290), "
+         "so that he need not wait to be sure of it. The secret behind it is kept in the daemon's "
+         "state directory, for its user alone; whoever reads it can end all connections. What "
+         "peers tell us is always used. Takes effect after a restart."},
     {.word = "resume-key",
      AT_GATEWAY(resume_key),
      .kind = KIND_CHOICE,

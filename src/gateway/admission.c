@@ -139,7 +139,7 @@ void admission_datagram(struct gateway *g, const struct endpoint *local,
     struct reader r = reader_over(message);
     struct ikev2_header header;
 
-    if (!ikev2_read_header(&r, &header)) {
+    if (!ikev2_read_header(&r, &header) || crash_knows(g, &header)) {
         return;
     }
     switch (ikev2_gate_admit(&g->gate, message, local, peer, cookies, now_ms, g->random, &reply)) {

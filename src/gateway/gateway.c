@@ -41,6 +41,10 @@ struct gateway *gateway_new(const struct gateway_settings *settings, uint64_t no
     new_table(g, &g->half_open_by_address, 0);
     random_fill(g->random, g->identity_key, sizeof(g->identity_key));
     ikev2_gate_init(&g->gate, g->random, now_ms);
+    if (settings->crash_secret.length == sizeof(g->crash_secret)) {
+        memcpy(g->crash_secret, settings->crash_secret.data, sizeof(g->crash_secret));
+        g->gate.crash_secret = g->crash_secret;
+    }
     ikev2_tickets_init(&g->tickets, settings->ticket_key, g->random, now_ms);
     g->machine_actions = calloc(1, sizeof(*g->machine_actions));
     g->attempts = attempts_new();
@@ -61,6 +65,7 @@ void gateway_free(struct gateway *g)
     apply_free(g);
     resilience_linger_end(g, NULL);
     ikev2_tickets_fini(&g->tickets);
+    wipe(g->crash_secret, sizeof(g->crash_secret));
     while (g->routes.count > 0) {
         routes_remove_all(g);
     }
@@ -207,7 +212,7 @@ void gateway_datagram(struct gateway *g, const struct endpoint *local, const str
     if (ike != NULL) {
         ike_receive(ike, message, &from, peer, now_ms);
     } else if (is_hint(&header)) {
-        notes_hint(g, LOOK_HINT, peer, now_ms);
+        (void)notes_hint(g, LOOK_HINT, peer, now_ms);
     } else {
         admission_datagram(g, &from, peer, message, now_ms);
     }

@@ -20,8 +20,8 @@ struct gateway_settings {
     struct random_source *random; /* borrowed */
     struct log_sink *log; /* borrowed */
     size_t ike_sa_max; /* 0: 100,000 */
-    struct slice
-        ticket_key; /* what gateway_ticket_key() of an earlier one gave; empty: a new one */
+    struct slice crash_secret; /* 32 octets that outlive the process (RFC 6290); empty: none */
+    struct slice ticket_key; /* of an earlier one, by gateway_ticket_key(); empty: a new one */
 };
 
 enum gateway_action_kind {

@@ -63,6 +63,7 @@ static bool is_worth(const struct site *site, enum reason reason, uint64_t now_m
     }
     /* We do not try: what was found out long ago or is only that he went away is not news. */
     return t->reason == REASON_PEER_DELETED || t->reason == REASON_PEER_DEAD ||
+           t->reason == REASON_PEER_RESTARTED ||
            (weight_of(reason) > 0 && now_ms > t->at_ms + KEPT_MS);
 }
 

@@ -493,6 +493,7 @@ void ike_answer(struct gateway *g, const struct endpoint *local, const struct en
         ike_free(ike);
         return;
     }
+    crash_new_machine(ike);
     admission_begin(ike);
     g->answered++;
     ikev2_sa_receive(ike->machine, message, local, peer, now_ms, fresh_actions(ike));
@@ -543,6 +544,7 @@ struct ike *ike_dial(struct site *site, const struct endpoint *local, const stru
     }
     g->initiated++;
     site->dialled = ike;
+    crash_new_machine(ike);
     resilience_resume(ike, now_ms);
     ikev2_sa_start(ike->machine, now_ms, fresh_actions(ike));
     return settle(ike, now_ms) && start_populated(ike, now_ms) ? ike : NULL;
@@ -571,7 +573,12 @@ void ike_receive(struct ike *ike, struct slice message, const struct endpoint *l
     }
     ike->heard_ms = now_ms;
     if (ike->established && is_clear_notify(message)) {
-        notes_hint_ike(ike, now_ms);
+        if (ikev2_sa_hear_crash(ike->machine, message, now_ms, fresh_actions(ike))) {
+            (void)settle(ike, now_ms);
+        } else {
+            crash_denied(ike, message, peer, now_ms);
+            notes_hint_ike(ike, now_ms);
+        }
         return;
     }
     ikev2_sa_receive(ike->machine, message, local, peer, now_ms, fresh_actions(ike));
@@ -822,6 +829,12 @@ void ike_obey(struct ike *ike, uint64_t now_ms)
     }
     if (is_ordered(ike, IKE_ORDER_CLOSE_REDUNDANT) && !close_redundant(ike, now_ms)) {
         return;
+    }
+    if (is_ordered(ike, IKE_ORDER_HURRY)) {
+        ikev2_sa_hurry(ike->machine, now_ms, fresh_actions(ike));
+        if (!settle(ike, now_ms)) {
+            return;
+        }
     }
     if (is_ordered(ike, IKE_ORDER_LIVENESS)) {
         ikev2_sa_ask_liveness(ike->machine, now_ms, fresh_actions(ike));

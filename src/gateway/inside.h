@@ -197,6 +197,7 @@ enum ike_order {
     IKE_ORDER_CLOSE_REDUNDANT = 64,
     IKE_ORDER_PROBE = 128,
     IKE_ORDER_ANNOUNCE = 256, /* our addresses */
+    IKE_ORDER_HURRY = 512, /* the peer is there: what is open is asked again at once */
     IKE_ORDER_ANSWER_PEER = 32, /* the site's secret is there, or will not come */
 };
 
@@ -234,6 +235,7 @@ struct ike {
     uint64_t spi_i, spi_r;
     struct suite suite;
     bool nat_local, nat_peer;
+    bool denied; /* the peer says in clear that he knows nothing of our open request */
     struct trace_entry *trace_first, *trace_last; /* until the site is known */
 };
 
@@ -423,6 +425,7 @@ struct gateway {
     struct responder_terms *responder_terms;
     struct shared_proposals *proposals;
     struct ikev2_gate gate;
+    uint8_t crash_secret[32]; /* the gate's says whether there is one */
     struct ikev2_tickets tickets;
     struct linger *lingering;
     struct ikev2_actions *machine_actions;
@@ -891,11 +894,25 @@ MUST_USE bool duplicates_we_decide(const struct ike *ike);
 /* ---- notes.c ---- */
 void notes_take(struct gateway *g, uint64_t now_ms);
 /* Somebody at this address does not know an SA of ours, or we none of his: not to be believed, but
- * a reason to ask. */
-void notes_hint(struct gateway *g, enum look why, const struct endpoint *peer, uint64_t now_ms);
+ * a reason to ask. True: a site that may be the one of this peer has no IKE SA. */
+bool notes_hint(struct gateway *g, enum look why, const struct endpoint *peer, uint64_t now_ms);
 void notes_hint_ike(struct ike *ike, uint64_t now_ms);
 void notes_addresses_changed(struct gateway *g, uint64_t now_ms);
 void notes_source_again(struct ike *ike, const struct address *local, uint64_t now_ms);
+
+/* ---- crash.c ---- */
+/* At once when it is made: its peer is told a token, where we make any. */
+void crash_new_machine(struct ike *ike);
+/* One of the two SPIs is of an IKE SA that is there. */
+MUST_USE bool crash_knows(const struct gateway *g, const struct ikev2_header *h);
+/* Nothing is there with the peer of this site, who may be this one. */
+MUST_USE bool crash_may_be_lost(const struct site *site, const struct endpoint *peer);
+void crash_tell_unknown_spi(struct gateway *g, const struct dataplane_note *note);
+/* He was heard, though by a word that proves nothing: no reason to wait longer. */
+void crash_peer_is_there(struct site *site, uint64_t now_ms);
+/* A message in clear for this IKE SA. */
+void crash_denied(struct ike *ike, struct slice message, const struct endpoint *peer,
+                  uint64_t now_ms);
 
 /* ---- drops.c ---- */
 MUST_USE struct drops *drops_new(void);

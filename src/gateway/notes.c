@@ -44,17 +44,19 @@ void notes_hint_ike(struct ike *ike, uint64_t now_ms)
     ike_order(ike, IKE_ORDER_LIVENESS);
 }
 
-void notes_hint(struct gateway *g, enum look why, const struct endpoint *peer, uint64_t now_ms)
+bool notes_hint(struct gateway *g, enum look why, const struct endpoint *peer, uint64_t now_ms)
 {
     size_t asked = 0;
+    bool lost = false;
 
     if (!hearsay_may_look(g, why, &peer->address, now_ms)) {
-        return;
+        return false;
     }
 
     for (size_t i = 0; i < g->site_count && asked < HINTED_MAX; i++) {
         struct site *site = g->sites[i];
 
+        lost = lost || crash_may_be_lost(site, peer);
         if (!identities_is_at(site, peer)) {
             continue;
         }
@@ -62,15 +64,12 @@ void notes_hint(struct gateway *g, enum look why, const struct endpoint *peer, u
         if (why == LOOK_UNKNOWN_SPI) {
             hearsay_unknown_spi(site, peer, now_ms);
         }
-        if (site->used == NULL && site->dial == DIAL_IDLE && site->next_try_ms > now_ms) {
-            /* He is there: no reason to wait longer. */
-            site->next_try_ms = now_ms;
-            site_think_later(site);
-        }
+        crash_peer_is_there(site, now_ms);
         for (struct ike *ike = site->ikes; ike != NULL; ike = ike->next_of_site) {
             notes_hint_ike(ike, now_ms);
         }
     }
+    return lost;
 }
 
 static void take(struct gateway *g, const struct dataplane_note *note, uint64_t now_ms)
@@ -110,7 +109,9 @@ static void take(struct gateway *g, const struct dataplane_note *note, uint64_t 
         }
         break;
     case NOTE_UNKNOWN_SPI:
-        notes_hint(g, LOOK_UNKNOWN_SPI, &note->peer, now_ms);
+        if (notes_hint(g, LOOK_UNKNOWN_SPI, &note->peer, now_ms)) {
+            crash_tell_unknown_spi(g, note);
+        }
         break;
     }
 }

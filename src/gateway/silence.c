@@ -101,12 +101,20 @@ void silence_look(struct site *site, uint64_t now_ms)
     bool repeats = info.open_exchange != 0 && info.retransmissions > 0;
     bool silent = repeats && info.retransmissions >= RETRANSMISSIONS;
 
-    if (silent && mobility_try(ike)) {
+    ike->denied = ike->denied && info.open_exchange != 0;
+    if (ike->denied) {
+        silent = true; /* or somebody on the way says so; either way the old one stays */
+    } else if (silent && mobility_try(ike)) {
         silent = false; /* he may be reached by another way */
     } else if (!repeats) {
         site->ways_tried = 0;
     }
     if (silent && !site->silent) {
+        if (ike->denied) {
+            log_line(site->gateway->log, LOG_LEVEL_NOTICE, site->name,
+                     "the peer says that it has lost this connection (INVALID_IKE_SPI): it is "
+                     "called beside it");
+        }
         site->backoff_ms = 0;
         site->next_try_ms = now_ms;
     } else if (!silent && site->silent && site->dialled != NULL && !site->dialled->heard) {

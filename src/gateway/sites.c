@@ -394,6 +394,12 @@ static void wait_after_end(struct site *site, enum ikev2_failure_reason why, uin
         site->next_try_ms = now_ms;
         return;
     }
+    if (why == IKEV2_FAIL_PEER_RESTARTED && site->backoff_ms == 0) {
+        /* He is there. Should he fail again and again, he is not called as often. */
+        dial_back_off(site, now_ms);
+        site->next_try_ms = now_ms;
+        return;
+    }
     dial_back_off(site, now_ms);
 }
 
@@ -809,6 +815,8 @@ enum reason site_reason_of_failure(const struct ike *ike, const struct ikev2_fai
         return REASON_PEER_DELETED;
     case IKEV2_FAIL_PEER_DEAD:
         return REASON_PEER_DEAD;
+    case IKEV2_FAIL_PEER_RESTARTED:
+        return REASON_PEER_RESTARTED;
     case IKEV2_FAIL_NOT_RESUMED:
         return REASON_AUTH_REFUSED;
     case IKEV2_FAIL_NOT_PROVEN_AGAIN:

@@ -963,6 +963,21 @@ static const struct reason_entry entries[REASON_COUNT] = {
             .steps = {"Here: pfs off, or pfs prefer, which takes what the peer has.",
                       "On the peer: switch PFS on, with one of the groups of esp here."},
         },
+    [REASON_PEER_RESTARTED] =
+        {
+            .reason = REASON_PEER_RESTARTED,
+            .group = REASON_GROUP_LIFE,
+            .check = REASON_CHECK_REACH,
+            .trouble = true,
+            .code = "SEK-L015",
+            .sentence = "the peer was started again and has lost the connection",
+            .explanation = "{peer|The peer} answered with the token that only it can know (RFC "
+                           "6290, crash-tokens): the connection is gone there, so it was given up "
+                           "here and the peer is called again at once.",
+            .causes = {"The peer's daemon was killed or failed.",
+                       "The peer was booted without taking leave."},
+            .steps = {"Look into the peer's log if it goes on."},
+        },
 
     /* ---- local ---- */
     [REASON_NO_SECRET] =

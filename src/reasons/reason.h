@@ -80,6 +80,7 @@ enum reason {
     REASON_STOPPING,
     REASON_NOT_PROVEN_AGAIN,
     REASON_RENEWAL_FAILS, /* ours, theirs */
+    REASON_PEER_RESTARTED,
 
     REASON_NO_SECRET, /* detail */
     REASON_NO_CERTIFICATE, /* detail */

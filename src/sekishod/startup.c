@@ -142,34 +142,87 @@ static bool open_sockets(struct daemon *daemon, const struct config *config, cha
     return true;
 }
 
-/* ---- the key of tickets (RFC 5723) ---- */
+/* ---- what outlives a daemon: the key of tickets (RFC 5723), the secret of tokens ---- */
 
-static void ticket_key_path(const struct daemon *daemon, char *out, size_t bytes)
+#define CRASH_SECRET_BYTES 32
+
+static void path_of(const char *directory, const char *name, char out[PATH_MAX])
 {
-    snprintf(out, bytes, "%s/resume.key", daemon->options.run_directory);
+    snprintf(out, PATH_MAX, "%s/%s", directory, name);
 }
 
-/* NULL: there is none yet. */
-static char *read_ticket_key(const struct daemon *daemon, size_t *length)
+/* Empty: there is none yet. */
+static void read_kept(const char *directory, const char *name, uint8_t *out, size_t bytes,
+                      struct slice *kept)
+{
+    char path[PATH_MAX], why[160];
+    size_t length = 0;
+
+    path_of(directory, name, path);
+    char *text = files_read_private(path, &length, why, sizeof(why));
+
+    *kept = (struct slice){NULL, 0};
+    if (text == NULL) {
+        return;
+    }
+    if (length == bytes) {
+        memcpy(out, text, bytes);
+        *kept = (struct slice){out, bytes};
+    }
+    wipe(text, length);
+    free(text);
+}
+
+static bool write_kept(const struct daemon *daemon, const char *directory, const char *name,
+                       struct slice bytes)
 {
     char path[PATH_MAX], why[160];
 
-    ticket_key_path(daemon, path, sizeof(path));
-    return files_read_private(path, length, why, sizeof(why));
+    path_of(directory, name, path);
+    if (!files_write(path, bytes, 0600, why, sizeof(why))) {
+        log_line(daemon->log, LOG_LEVEL_WARNING, name, "it will not outlive this daemon: %s", why);
+        return false;
+    }
+    return true;
 }
 
-static void write_ticket_key(const struct daemon *daemon)
+/* RFC 6290 5.1: made once. Where it cannot be kept it is of no use. */
+static void take_crash_secret(struct daemon *daemon, uint8_t out[CRASH_SECRET_BYTES],
+                              struct slice *secret)
 {
-    uint8_t key[GATEWAY_TICKET_KEY_BYTES];
-    char path[PATH_MAX], why[160];
+    const char *directory = daemon->options.state_directory;
 
-    ticket_key_path(daemon, path, sizeof(path));
-    gateway_ticket_key(daemon->gateway, key);
-    if (!files_write(path, SLICE_OF(key), 0600, why, sizeof(why))) {
-        log_line(daemon->log, LOG_LEVEL_WARNING, "resume-key",
-                 "the key of tickets stays in memory alone: %s", why);
+    read_kept(directory, "crash.key", out, CRASH_SECRET_BYTES, secret);
+    if (secret->length == 0) {
+        random_fill(&daemon->random, out, CRASH_SECRET_BYTES);
+        if (write_kept(daemon, directory, "crash.key", (struct slice){out, CRASH_SECRET_BYTES})) {
+            *secret = (struct slice){out, CRASH_SECRET_BYTES};
+        }
+    }
+}
+
+static bool make_gateway(struct daemon *daemon, const struct config *config)
+{
+    struct gateway_settings settings = {
+        .dataplane = daemon->dataplane, .random = &daemon->random, .log = daemon->log};
+    uint8_t key[GATEWAY_TICKET_KEY_BYTES], secret[CRASH_SECRET_BYTES];
+    bool keeps = config->resume_key == CONFIG_RESUME_KEY_DISK;
+    const char *directory = daemon->options.run_directory;
+
+    if (keeps) {
+        read_kept(directory, "resume.key", key, sizeof(key), &settings.ticket_key);
+    }
+    if (config->crash_tokens) {
+        take_crash_secret(daemon, secret, &settings.crash_secret);
+    }
+    daemon->gateway = gateway_new(&settings, clock_now_ms());
+    if (daemon->gateway != NULL && keeps) {
+        gateway_ticket_key(daemon->gateway, key);
+        (void)write_kept(daemon, directory, "resume.key", SLICE_OF(key));
     }
     wipe(key, sizeof(key));
+    wipe(secret, sizeof(secret));
+    return daemon->gateway != NULL;
 }
 
 static bool make_rooms(struct daemon *daemon, const struct config *config, char *why,
@@ -186,24 +239,8 @@ static bool make_rooms(struct daemon *daemon, const struct config *config, char 
         snprintf(why, why_bytes, "no memory for the data plane");
         return false;
     }
-    struct gateway_settings gateway = {
-        .dataplane = daemon->dataplane, .random = &daemon->random, .log = daemon->log};
-    size_t length = 0;
-    char *key =
-        config->resume_key == CONFIG_RESUME_KEY_DISK ? read_ticket_key(daemon, &length) : NULL;
-
-    if (key != NULL) {
-        gateway.ticket_key = (struct slice){(const uint8_t *)key, length};
-    }
-    daemon->gateway = gateway_new(&gateway, clock_now_ms());
-    if (key != NULL) {
-        wipe(key, length);
-        free(key);
-    }
-    if (daemon->gateway == NULL) {
+    if (!make_gateway(daemon, config)) {
         snprintf(why, why_bytes, "no memory for the gateway");
-    } else if (config->resume_key == CONFIG_RESUME_KEY_DISK) {
-        write_ticket_key(daemon);
     }
     return daemon->gateway != NULL;
 }

@@ -657,6 +657,9 @@ void gateway_pair_start(struct gateway_pair *p, unsigned node)
     struct gateway_settings settings = {
         .dataplane = n->dataplane, .random = &n->random, .log = &n->log};
 
+    if (n->crash_secret != NULL) {
+        settings.crash_secret = (struct slice){n->crash_secret, 32};
+    }
     if (n->keeps_ticket_key) {
         settings.ticket_key = SLICE_OF(n->ticket_key);
     }

@@ -29,6 +29,7 @@ struct gateway_pair_node {
     uint16_t nat_base; /* it shows our ports 500 and 4500 as this and the next one */
     char config[GATEWAY_PAIR_TEXT_BYTES];
     const char *secret; /* NULL: it cannot be read */
+    const uint8_t *crash_secret; /* 32 octets; NULL: none */
     bool keeps_ticket_key; /* set before it starts: what an earlier one left */
     uint8_t ticket_key[GATEWAY_TICKET_KEY_BYTES];
     int64_t now_s; /* by the calendar */

@@ -564,6 +564,9 @@ void ikev2_pair_start(struct ikev2_pair *pair, unsigned side)
     }
     s->sa = ikev2_sa_new_initiator(&s->policy, &local, &peer, &s->random);
     assert(s->sa != NULL);
+    if (s->crash_secret != NULL) {
+        ikev2_sa_make_tokens(s->sa, s->crash_secret);
+    }
     if (s->resumes &&
         !ikev2_sa_resume(s->sa, &s->session, (struct slice){s->ticket, s->ticket_bytes})) {
         abort();
@@ -590,6 +593,9 @@ static void admit(struct ikev2_pair *pair, unsigned side, const struct endpoint 
     case IKEV2_GATE_ADMIT:
         s->sa = ikev2_sa_new_responder(&s->responder, local, peer, &s->random);
         assert(s->sa != NULL);
+        if (s->crash_secret != NULL) {
+            ikev2_sa_make_tokens(s->sa, s->crash_secret);
+        }
         ikev2_sa_receive(s->sa, bytes, local, peer, pair->now_ms, pair->actions);
         return;
     }

@@ -80,6 +80,7 @@ struct pair_side {
     unsigned established, rekeyed, failed, closed, child_failed, initial_contact, moved, traces;
     unsigned sends, retraced;
     unsigned reauthenticate;
+    const uint8_t *crash_secret; /* NULL: this side makes no tokens */
     struct ikev2_tickets tickets; /* responder.tickets points here where the test wants it */
     struct ikev2_session session; /* of the newest ticket, for whom it was given */
     size_t ticket_bytes;

@@ -266,6 +266,7 @@ static void auth_send(struct ikev2_turn *t)
         ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_IKE_AUTH, 0, "AUTH could not be computed");
         return;
     }
+    ikev2_crash_out(sa, sa->current, &o);
     if (h->child != NULL && !ikev2_child_write_request(sa, &o, h->child, PROPOSAL_WITHOUT_KE)) {
         ikev2_over_for(t, IKEV2_FAIL_CHILD_NO_PROPOSAL, IKEV2_IKE_AUTH, 0,
                        "the policy has nothing to offer");
@@ -453,6 +454,7 @@ static void auth_accept_responder(struct ikev2_turn *t, struct ikev2_ike *ike,
     }
     ikev2_reauthenticate_read(t, m);
     ikev2_resume_take_ticket(t, m, peer_id);
+    ikev2_crash_read(sa, ike, m);
     if (h->child != NULL) {
         first = h->child->policy;
         auth_take_child(t, ike, m);
@@ -790,6 +792,8 @@ static void auth_respond(struct ikev2_turn *t)
     }
     ikev2_reauthenticate_out(sa->policy, &o);
     ikev2_resume_out_ticket(t, m, &o);
+    ikev2_crash_out(sa, ike, &o);
+    ikev2_crash_read(sa, ike, m);
     if (initial_contact) {
         ikev2_act(t, IKEV2_TELL_INITIAL_CONTACT);
     }

@@ -7,6 +7,7 @@
 
 #include "base/secret.h"
 #include "crypto/prf.h"
+#include "proto/ikev2/crash.h"
 
 #define ROTATION_MS UINT64_C(120000)
 #define COOKIE_MAC_BYTES 32
@@ -160,12 +161,23 @@ static struct ikev2_header reply_header(const struct ikev2_header *question)
     return h;
 }
 
+static void write_notify(struct ikev2_chain *chain, struct writer *reply, uint8_t protocol,
+                         uint16_t type, struct slice data)
+{
+    struct ikev2_notify_payload notify = {.protocol = protocol, .type = type, .data = data};
+
+    ikev2_begin_payload(chain, IKEV2_NOTIFY, false);
+    ikev2_write_notify(reply, &notify);
+    ikev2_end_payload(chain);
+}
+
+/* `token`: empty, or what goes with an error about an IKE SA. */
 static enum ikev2_gate_verdict write_reply(const struct ikev2_header *question,
                                            struct slice message, uint16_t notify_type,
-                                           struct slice data, struct writer *reply)
+                                           struct slice data, struct slice token,
+                                           struct writer *reply)
 {
     struct ikev2_header h = reply_header(question);
-    struct ikev2_notify_payload notify = {.type = notify_type, .data = data};
 
     h.next_payload = IKEV2_NOTIFY;
     ikev2_write_header(reply, &h);
@@ -173,14 +185,31 @@ static enum ikev2_gate_verdict write_reply(const struct ikev2_header *question,
     uint8_t first;
     struct ikev2_chain chain = ikev2_chain_over(reply, &first);
 
-    ikev2_begin_payload(&chain, IKEV2_NOTIFY, false);
-    ikev2_write_notify(reply, &notify);
-    ikev2_end_payload(&chain);
+    write_notify(&chain, reply, 0, notify_type, data);
+    if (token.length > 0) {
+        write_notify(&chain, reply, PROTOCOL_IKE, IKEV2_QCD_TOKEN, token);
+    }
     ikev2_finish_message(reply);
-    if (!writer_ok(reply) || reply->length > message.length) {
+    if (!writer_ok(reply) || reply->length > message.length + token.length) {
         return IKEV2_GATE_DROP;
     }
     return IKEV2_GATE_REPLY;
+}
+
+/* RFC 6290 4.5: whoever asks in an IKE SA that was ours once learns that it is no more. We were the
+ * initiator of it if he says that he was not. */
+static enum ikev2_gate_verdict reply_unknown(const struct ikev2_gate *gate,
+                                             const struct ikev2_header *question,
+                                             struct slice message, struct writer *reply)
+{
+    bool initiator = (question->flags & IKEV2_FLAG_INITIATOR) == 0;
+    uint8_t token[IKEV2_CRASH_TOKEN_BYTES];
+    bool has_token =
+        gate->crash_secret != NULL &&
+        ikev2_crash_token(gate->crash_secret, initiator, question->spi_i, question->spi_r, token);
+
+    return write_reply(question, message, IKEV2_INVALID_IKE_SPI, (struct slice){0},
+                       has_token ? SLICE_OF(token) : (struct slice){0}, reply);
 }
 
 static enum ikev2_gate_verdict reply_cookie(const struct ikev2_gate *gate,
@@ -194,7 +223,7 @@ static enum ikev2_gate_verdict reply_cookie(const struct ikev2_gate *gate,
     if (!cookie_mac(gate->secrets[0], question->spi_i, nonce, peer, cookie + 1)) {
         return IKEV2_GATE_DROP;
     }
-    return write_reply(question, message, IKEV2_COOKIE, SLICE_OF(cookie), reply);
+    return write_reply(question, message, IKEV2_COOKIE, SLICE_OF(cookie), (struct slice){0}, reply);
 }
 
 static enum ikev2_gate_verdict admit_init(const struct ikev2_gate *gate,
@@ -241,7 +270,7 @@ enum ikev2_gate_verdict ikev2_gate_admit(struct ikev2_gate *gate, struct slice m
     if (major > MAJOR_VERSION) {
         return take_error_token(gate, now_ms)
                    ? write_reply(&header, message, IKEV2_INVALID_MAJOR_VERSION, (struct slice){0},
-                                 reply)
+                                 (struct slice){0}, reply)
                    : IKEV2_GATE_DROP;
     }
     if (major < MAJOR_VERSION) {
@@ -253,5 +282,5 @@ enum ikev2_gate_verdict ikev2_gate_admit(struct ikev2_gate *gate, struct slice m
     if (header.spi_i == 0 || header.spi_r == 0 || !take_error_token(gate, now_ms)) {
         return IKEV2_GATE_DROP;
     }
-    return write_reply(&header, message, IKEV2_INVALID_IKE_SPI, (struct slice){0}, reply);
+    return reply_unknown(gate, &header, message, reply);
 }

@@ -19,6 +19,7 @@ struct ikev2_gate {
     uint8_t version; /* of the newest */
     uint64_t error_budget_ms; /* rate limit of error answers (token bucket) */
     double error_tokens;
+    const uint8_t *crash_secret; /* of quick crash detection (crash.h), borrowed; NULL: none */
 };
 
 enum ikev2_gate_verdict {
@@ -31,7 +32,8 @@ void ikev2_gate_init(struct ikev2_gate *gate, struct random_source *random, uint
 /* `cookies_wanted`: the caller counted too many half-open SAs, in all or of this peer. The
  * answer is never longer than the question. Handles: IKE_SA_INIT requests with and without
  * cookie, other major versions (INVALID_MAJOR_VERSION), messages for unknown SPIs
- * (INVALID_IKE_SPI, at most 10 a second), all else dropped. */
+ * (INVALID_IKE_SPI, at most 10 a second; with a token of RFC 6290, which may make it 16 octets
+ * longer, so neither SPI may be one of ours), all else dropped. */
 MUST_USE enum ikev2_gate_verdict ikev2_gate_admit(struct ikev2_gate *gate, struct slice message,
                                                   const struct endpoint *local,
                                                   const struct endpoint *peer, bool cookies_wanted,

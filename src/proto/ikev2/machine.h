@@ -23,6 +23,7 @@
  *     followup.c       IKE_FOLLOWUP_KE: additional key exchanges behind CREATE_CHILD_SA
  *     informational.c  INFORMATIONAL
  *     reauthenticate.c when both sides are to prove themselves anew
+ *     crash.c          tokens that prove that a peer began anew
  *     extra.c          what only some features keep with a machine
  *     mobile.c         MOBIKE: other addresses for what is there
  *     quirks.c         what is left out towards some peers
@@ -654,6 +655,13 @@ struct ikev2_extra {
     /* Authentication anew (RFC 7296 2.8.3, RFC 4478). */
     uint64_t reauthenticate_ms; /* when it is begun; 0 never */
     uint64_t proven_until_ms; /* then it is over; 0 never */
+    /* Quick crash detection (RFC 6290). */
+    const uint8_t *crash_secret; /* the gateway's; NULL: we make no tokens */
+    uint64_t crash_spi; /* ours of the IKE SA for which the peer's token is; 0 none */
+    uint8_t crash_hash[32]; /* of that token */
+    uint8_t crash_next_hash[32]; /* of the one for the IKE SA that we are making by rekeying */
+    bool crash_has_next;
+    bool crash_due; /* the peer has no token of ours for the current IKE SA */
 };
 
 struct ikev2_pending {
@@ -824,6 +832,23 @@ void ikev2_reauthenticate_out(const struct ikev2_policy *policy, struct ikev2_ou
 void ikev2_reauthenticate_read(struct ikev2_turn *t, const struct ikev2_message *m);
 void ikev2_reauthenticate_time(struct ikev2_turn *t);
 uint64_t ikev2_reauthenticate_deadline_ms(const struct ikev2_sa *sa);
+
+/* ---- quick crash detection ---- */
+
+/* Our token for this IKE SA, if we make any. */
+void ikev2_crash_out(const struct ikev2_sa *sa, const struct ikev2_ike *ike,
+                     struct ikev2_outgoing *o);
+/* The peer's, in what came under the protection of this IKE SA. */
+void ikev2_crash_read(struct ikev2_sa *sa, const struct ikev2_ike *ike,
+                      const struct ikev2_message *m);
+/* The same in the last response to a rekeying of the IKE SA by us: it is for the next one. */
+void ikev2_crash_read_next(struct ikev2_sa *sa, const struct ikev2_message *m);
+/* This one is the current one now. */
+void ikev2_crash_rekeyed(struct ikev2_sa *sa, const struct ikev2_ike *ike);
+/* The same in a question of liveness, when it is due. */
+void ikev2_crash_out_due(struct ikev2_sa *sa, const struct ikev2_ike *ike,
+                         struct ikev2_outgoing *o);
+MUST_USE bool ikev2_crash_is_due(const struct ikev2_sa *sa);
 
 /* ---- certificates ---- */
 

@@ -31,6 +31,7 @@ static void become_current(struct ikev2_turn *t, struct ikev2_ike *ike)
     ike->drop_ms = NEVER_MS;
     ike->rekey_ms = ikev2_jittered(sa, t->now_ms, sa->policy->ike_lifetime_ms, ike->initiator);
     ike->expire_ms = ikev2_after(t->now_ms, sa->policy->ike_lifetime_ms);
+    ikev2_crash_rekeyed(sa, ike);
     tell_rekeyed(t, ike);
 }
 
@@ -256,6 +257,7 @@ void ikev2_rekey_response(struct ikev2_turn *t, struct ikev2_ike *ike,
     struct ikev2_ke_payload ke;
 
     work->answered = true;
+    ikev2_crash_read_next(t->sa, m);
     if (work->following) {
         rekey_followed(t, ike, work, m);
         return;
@@ -500,6 +502,9 @@ void ikev2_rekey_answer(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev
         return;
     }
     rekey_write_answer(work, &o);
+    if (made != NULL) {
+        ikev2_crash_out(sa, made, &o);
+    }
     if (follows) {
         struct ikev2_work *own = rival_work(ike);
 

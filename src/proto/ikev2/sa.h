@@ -238,6 +238,7 @@ enum ikev2_failure_reason {
     IKEV2_FAIL_PEER_ERROR, /* another error notify, see notify */
     IKEV2_FAIL_PEER_DELETED,
     IKEV2_FAIL_PEER_DEAD, /* established, and then liveness unanswered */
+    IKEV2_FAIL_PEER_RESTARTED, /* he proved that he lost it (RFC 6290) */
     IKEV2_FAIL_NOT_RESUMED, /* the peer does not go on with our ticket: a full try may do */
     IKEV2_FAIL_NOT_PROVEN_AGAIN, /* established, and then nobody authenticated anew in time */
     IKEV2_FAIL_ORDERED, /* we were told to close */
@@ -341,6 +342,18 @@ MUST_USE struct ikev2_sa *ikev2_sa_new_initiator(const struct ikev2_policy *poli
  * not take the ticket. False: no memory, or a ticket that is too long. */
 MUST_USE bool ikev2_sa_resume(struct ikev2_sa *sa, const struct ikev2_session *session,
                               struct slice ticket);
+/* At once after it was made: the peer is told what he can know a later process of ours by (RFC
+ * 6290). `secret`: 32 octets, borrowed for life. */
+void ikev2_sa_make_tokens(struct ikev2_sa *sa, const uint8_t *secret);
+/* A message in clear for this machine: when it proves that the peer began anew, it is over without
+ * a word, and true; else nothing happened. */
+MUST_USE bool ikev2_sa_hear_crash(struct ikev2_sa *sa, struct slice message, uint64_t now_ms,
+                                  struct ikev2_actions *actions);
+/* Whether a message in clear answers the open request of the current IKE SA with INVALID_IKE_SPI.
+ * It proves nothing, but who sends it has seen that request (RFC 7296 2.21.4). */
+MUST_USE bool ikev2_sa_is_denied(const struct ikev2_sa *sa, struct slice message);
+/* The peer may be there again: a request that would wait for long is sent once more now. */
+void ikev2_sa_hurry(struct ikev2_sa *sa, uint64_t now_ms, struct ikev2_actions *actions);
 /* A responder is made after ikev2_gate_admit() let an IKE_SA_INIT request pass; that message then
  * goes into ikev2_sa_receive(). `policy` is read during the first exchange only. */
 MUST_USE struct ikev2_sa *ikev2_sa_new_responder(const struct ikev2_responder_policy *policy,

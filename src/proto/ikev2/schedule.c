@@ -228,7 +228,8 @@ static void begin_next(struct ikev2_turn *t, struct ikev2_ike *ike)
         ikev2_informational_begin(t, ike, IKEV2_WORK_DELETE_CHILD, child->spi_in);
         return;
     }
-    if (sa->liveness_wanted || ikev2_after(sa->heard_ms, sa->policy->liveness_ms) <= t->now_ms) {
+    if (sa->liveness_wanted || ikev2_crash_is_due(sa) ||
+        ikev2_after(sa->heard_ms, sa->policy->liveness_ms) <= t->now_ms) {
         sa->liveness_wanted = false;
         ikev2_informational_begin(t, ike, IKEV2_WORK_LIVENESS, 0);
         return;
@@ -411,7 +412,7 @@ static uint64_t idle_deadline_ms(const struct ikev2_sa *sa, const struct ikev2_i
             at_ms = ikev2_earlier(at_ms, child->confirm_ms);
         }
     }
-    if (sa->probe_wanted != 0 && !peer_rekeys(ike)) {
+    if (ikev2_crash_is_due(sa) || (sa->probe_wanted != 0 && !peer_rekeys(ike))) {
         at_ms = 0;
     }
     for (size_t i = 0; i < sa->pending_count && !peer_rekeys(ike); i++) {
