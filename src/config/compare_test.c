@@ -203,6 +203,9 @@ TEST(a_site_without_a_key_proves_itself_by_certificates)
         "",
         "certificate a.pem key a.key",
         "certificate a.pem",
+        "certificate a.pem key \"pkcs11:token=a;object=b\"",
+        "certificate a.pem key \"pkcs11:token=a;object=b\" pin @c",
+        "certificate a.pem key \"pkcs11:token=a;object=b\" pin @d",
         "trust b.pem c.pem",
         "trust b.pem; trust c.pem d.pem",
         "name \"C=JP, O=Partner, CN=*\"",
@@ -232,11 +235,14 @@ TEST(a_site_without_a_key_proves_itself_by_certificates)
     }
     CHECK_TEXT(configs[1]->sites[0].certificate, "a.pem");
     CHECK_TEXT(configs[1]->sites[0].certificate_key, "a.key");
-    CHECK_EQUAL(configs[4]->sites[0].trust_count, 3);
+    CHECK(!config_key_is_in_token(&configs[1]->sites[0]));
+    CHECK(config_key_is_in_token(&configs[4]->sites[0]));
+    CHECK_TEXT(configs[4]->sites[0].certificate_pin, "c");
+    CHECK_EQUAL(configs[7]->sites[0].trust_count, 3);
     CHECK(config_site_identity(&configs[0]->sites[0]) != NULL);
-    CHECK(config_site_identity(&configs[5]->sites[0]) == NULL);
-    CHECK_EQUAL(configs[6]->sites[0].revocation, CONFIG_REVOCATION_STRICT);
-    CHECK_EQUAL(configs[9]->sites[0].asked->responder_count, 3);
+    CHECK(config_site_identity(&configs[8]->sites[0]) == NULL);
+    CHECK_EQUAL(configs[9]->sites[0].revocation, CONFIG_REVOCATION_STRICT);
+    CHECK_EQUAL(configs[12]->sites[0].asked->responder_count, 3);
     for (size_t i = 0; i < ARRAY_LENGTH(words); i++) {
         config_free(configs[i]);
     }

@@ -95,6 +95,7 @@ struct config_carriage {
 };
 
 #define CONFIG_TRUSTS_MAX 8
+#define CONFIG_TOKEN_SCHEME "pkcs11:" /* RFC 7512 */
 #define CONFIG_REVOCATION_URLS_MAX 4
 /* What a list of revoked certificates must say about the peer's. */
 enum config_resume_key { CONFIG_RESUME_KEY_MEMORY, CONFIG_RESUME_KEY_DISK };
@@ -129,7 +130,9 @@ struct config_site {
     struct config_secret_name key; /* no name: both sides prove themselves by certificates */
     /* With certificates: files, as they are written; NULL and none: those that sekisho ca made. */
     const char *certificate;
-    const char *certificate_key; /* NULL with `certificate`: in the same file */
+    const char *certificate_key; /* NULL with `certificate`: in the same file; or a key in a token,
+                                    by its URI (RFC 7512) */
+    const char *certificate_pin; /* of the token: the name of a secret; NULL: none is needed */
     const char *trusts[CONFIG_TRUSTS_MAX];
     size_t trust_count;
     const char *subject; /* what the subject of the peer's certificate must be; NULL: see
@@ -351,6 +354,8 @@ const char *config_site_identity(const struct config_site *site);
 size_t config_preset_text(const struct config_site *site, char *out, size_t capacity);
 /* Its product, for people; NULL when there is none of that name. */
 const char *config_preset_product(const char *name);
+/* Whether our private key for this site is in a token (PKCS#11). */
+bool config_key_is_in_token(const struct config_site *site);
 const struct config_site *config_find_site(const struct config *config, const char *name);
 const struct config_manual *config_find_manual(const struct config *config, const char *name);
 

@@ -380,17 +380,20 @@ static const struct schema_word schema[] = {
      .scope = SCOPE_SITE,
      .effect = EFFECT_NEGOTIATE,
      .least = 1,
-     .most = 3,
+     .most = 5,
      .take = take_certificate,
      .write = write_certificate,
-     .arguments = "FILE [key FILE]",
+     .arguments = "FILE [key FILE | key \"pkcs11:...\" [pin @NAME]]",
      .standard = "certificates/GATEWAY.pem key certificates/GATEWAY.key",
      .example = "certificate /etc/sekisho/tokyo.pem key /etc/sekisho/tokyo.key",
      .meaning =
          "Our certificate, with those between it and its authority behind it, and its private "
          "key, both in PEM; without 'key' in one file. A path that does not begin with / "
          "begins at the folder of the configuration. The key must be readable by its owner "
-         "alone."},
+         "alone. A key in a token (smart card, HSM, TPM) is named by its URI (RFC 7512), in "
+         "quotes: "
+         "\"pkcs11:token=hsm;object=tokyo\", with ?module-path=FILE where the module is not known "
+         "to p11-kit; the PIN is a secret: sekisho secret set NAME."},
     {.word = "trust",
      .scope = SCOPE_SITE,
      .effect = EFFECT_NEGOTIATE,

@@ -474,17 +474,67 @@ static bool take_path(struct reading *r, const struct word *word, const char **o
     return true;
 }
 
+static bool is_token_uri(struct slice text)
+{
+    struct slice scheme = SLICE_TEXT(CONFIG_TOKEN_SCHEME);
+
+    return text.length >= scheme.length &&
+           slice_equal((struct slice){text.data, scheme.length}, scheme);
+}
+
+static bool has_attribute(struct slice uri, struct slice name)
+{
+    for (size_t i = 0; i + name.length < uri.length; i++) {
+        if (memchr("?&;:", uri.data[i], 4) != NULL &&
+            slice_equal((struct slice){uri.data + i + 1, name.length}, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool config_key_is_in_token(const struct config_site *site)
+{
+    return site->key.name == NULL && site->certificate_key != NULL &&
+           is_token_uri(slice_of_text(site->certificate_key));
+}
+
+/* What the URI names is found when the token is opened; here only that nothing secret is in it. */
+static bool take_certificate_key(struct reading *r, const struct word *word)
+{
+    if (is_token_uri(word->text) && (has_attribute(word->text, SLICE_TEXT("pin-value=")) ||
+                                     has_attribute(word->text, SLICE_TEXT("pin-source=")))) {
+        diagnose_hidden(
+            &r->diagnoses, word->place, word->place.column,
+            "keep it with: sekisho secret set NAME; and write behind the key: pin @NAME",
+            "the PIN of a token does not stand here, only the name of a secret");
+        return false;
+    }
+    return take_path(r, word, &r->site.certificate_key);
+}
+
 void take_certificate(struct reading *r, const struct statement *s)
 {
     struct config_site *site = &r->site;
+    struct config_secret_name pin = {0};
 
-    if (s->count > 2 && (s->count != 4 || !is_word(&s->words[2], "key"))) {
+    if (s->count > 2 && ((s->count != 4 && s->count != 6) || !is_word(&s->words[2], "key"))) {
         COMPLAIN(r, s->words[2].place, "write: certificate FILE key FILE",
                  "behind the certificate stands the word 'key' with a file");
         return;
     }
-    if (take_path(r, &s->words[1], &site->certificate) && s->count == 4) {
-        (void)take_path(r, &s->words[3], &site->certificate_key);
+    if (!take_path(r, &s->words[1], &site->certificate) || s->count == 2 ||
+        !take_certificate_key(r, &s->words[3]) || s->count == 4) {
+        return;
+    }
+    if (!is_word(&s->words[4], "pin") || !is_token_uri(s->words[3].text)) {
+        COMPLAIN(r, s->words[4].place,
+                 "write: certificate FILE key \"pkcs11:token=NAME;object=NAME\" pin @NAME",
+                 "a PIN belongs to a key in a token");
+        return;
+    }
+    if (take_secret_name(r, &s->words[5], &pin)) {
+        site->certificate_pin = pin.name;
     }
 }
 
@@ -501,6 +551,10 @@ void write_certificate(const struct schema_word *w, const struct shown *shown)
     if (site->certificate_key != NULL) {
         sheet_add(shown->out, " key ");
         sheet_add_word(shown->out, site->certificate_key);
+    }
+    if (site->certificate_pin != NULL) {
+        sheet_add(shown->out, " pin @");
+        sheet_add(shown->out, site->certificate_pin);
     }
     sheet_add(shown->out, "\n");
 }

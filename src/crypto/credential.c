@@ -82,6 +82,13 @@ struct credential *credential_read(struct slice certificates, struct slice key_b
     return credential;
 }
 
+struct credential *credential_join(struct private_key *key, const struct certificate_bag *bag,
+                                   struct credential_verdict *verdict)
+{
+    *verdict = (struct credential_verdict){CREDENTIAL_FINE, CERTIFICATE_BAG_FINE, PRIVATE_KEY_FINE};
+    return credential_over(key, bag, verdict);
+}
+
 /* ---- PKCS#12 ---- */
 
 static bool bag_take(struct certificate_bag *bag, X509 *x509)
@@ -160,9 +167,10 @@ bool credential_write_pkcs12(const struct credential *credential, const char *ti
     }
     /* Its own MAC (mac_iter -1) is made below, with the hash that is wanted. */
     PKCS12 *file =
-        !done ? NULL
-              : PKCS12_create(passphrase, title, credential->key->pkey, credential->chain[0]->x509,
-                              others, cipher, cipher, iterations, -1, 0);
+        !done || credential_is_kept(credential)
+            ? NULL
+            : PKCS12_create(passphrase, title, credential->key->pkey, credential->chain[0]->x509,
+                            others, cipher, cipher, iterations, -1, 0);
 
     if (file != NULL && PKCS12_set_mac(file, passphrase, -1, NULL, 0, iterations,
                                        compatible ? EVP_sha1() : EVP_sha256()) == 1) {
@@ -219,9 +227,19 @@ unsigned credential_bits(const struct credential *credential)
 }
 
 bool credential_sign(const struct credential *credential, enum signature_scheme scheme,
-                     struct slice message, struct writer *out)
+                     struct slice message, struct writer *out, struct text *why)
 {
-    return signature_make(credential->key, scheme, message, out);
+    return signature_make_told(credential->key, scheme, message, out, why);
+}
+
+uint32_t credential_schemes(const struct credential *credential)
+{
+    return signature_of_key(credential->key);
+}
+
+bool credential_is_kept(const struct credential *credential)
+{
+    return credential->key->keeper != NULL;
 }
 
 bool credential_write_key(const struct credential *credential, struct writer *out)

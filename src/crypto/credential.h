@@ -31,6 +31,10 @@ struct credential_verdict {
 MUST_USE struct credential *credential_read(struct slice certificates, struct slice key,
                                             struct slice passphrase,
                                             struct credential_verdict *verdict);
+/* With a key that is there already; nothing is taken over. */
+MUST_USE struct credential *credential_join(struct private_key *key,
+                                            const struct certificate_bag *bag,
+                                            struct credential_verdict *verdict);
 /* From PKCS#12 (RFC 7292). */
 MUST_USE struct credential *credential_read_pkcs12(struct slice bytes, struct slice passphrase,
                                                    struct credential_verdict *verdict);
@@ -47,8 +51,12 @@ size_t credential_count(const struct credential *credential); /* of certificates
 const struct certificate *credential_at(const struct credential *credential, size_t index);
 enum key_kind credential_kind(const struct credential *credential);
 unsigned credential_bits(const struct credential *credential);
+/* The schemes that it can sign with, as bits. */
+uint32_t credential_schemes(const struct credential *credential);
+/* Kept in a token: signing may take long, and fail with a sentence. */
+MUST_USE bool credential_is_kept(const struct credential *credential);
 MUST_USE bool credential_sign(const struct credential *credential, enum signature_scheme scheme,
-                              struct slice message, struct writer *out);
+                              struct slice message, struct writer *out, struct text *why);
 /* PKCS#8 in PEM, in clear, for a file that only its owner may read; the caller wipes it. */
 MUST_USE bool credential_write_key(const struct credential *credential, struct writer *out);
 void credential_verdict_words(const struct credential_verdict *verdict, struct text *out);

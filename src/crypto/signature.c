@@ -360,13 +360,136 @@ static size_t der_from_raw(struct slice raw, uint8_t *out, size_t capacity)
     return length;
 }
 
+uint32_t signature_of_key(const struct private_key *key)
+{
+    uint32_t set = 0;
+
+    for (unsigned i = SIGNATURE_NONE + 1; i < SIGNATURE_SCHEMES; i++) {
+        if (signature_fits_key((enum signature_scheme)i, key->kind) &&
+            (schemes[i].padding != PADDING_PSS || !key->no_pss)) {
+            set |= SIGNATURE_SCHEME_BIT(i);
+        }
+    }
+    return set;
+}
+
+/* ---- signing where somebody else keeps the key ---- */
+
+#define NOT_OURS "what the token gave is no signature of the key in the certificate"
+
+/* RFC 8017 9.2, note 1: what stands before the hash. */
+static struct slice digest_info(enum signature_hash hash)
+{
+    switch (hash) {
+    case SIGNATURE_HASH_SHA1:
+        return SLICE_TEXT("\x30\x21\x30\x09\x06\x05\x2b\x0e\x03\x02\x1a\x05\x00\x04\x14");
+    case SIGNATURE_HASH_SHA256:
+        return SLICE_TEXT("\x30\x31\x30\x0d\x06\x09" OID_SHA2 "\x01\x05\x00\x04\x20");
+    case SIGNATURE_HASH_SHA384:
+        return SLICE_TEXT("\x30\x41\x30\x0d\x06\x09" OID_SHA2 "\x02\x05\x00\x04\x30");
+    case SIGNATURE_HASH_SHA512:
+        return SLICE_TEXT("\x30\x51\x30\x0d\x06\x09" OID_SHA2 "\x03\x05\x00\x04\x40");
+    case SIGNATURE_HASH_IDENTITY:
+        break;
+    }
+    return (struct slice){NULL, 0};
+}
+
+/* FIPS 186-5 6.4.1: of a longer hash its leftmost octets; our curves' orders are whole octets, but
+ * for P-521, which is longer than any hash. */
+static size_t order_bytes(enum key_kind kind)
+{
+    return kind == KEY_P256 ? 32 : kind == KEY_P384 ? 48 : 66;
+}
+
+static bool write_kept(const struct private_key *key, const struct scheme *scheme,
+                       struct slice signature, struct writer *out)
+{
+    uint8_t der[2 * 66 + 16];
+
+    if ((KINDS_EC & 1U << key->kind) == 0 || scheme->raw_bytes > 0) {
+        write_slice(out, signature);
+        return true;
+    }
+    size_t length = der_from_raw(signature, der, sizeof(der));
+
+    write_slice(out, (struct slice){der, length});
+    return length > 0;
+}
+
+static bool make_kept(const struct private_key *key, const struct scheme *scheme,
+                      struct slice message, struct writer *out, struct text *why)
+{
+    uint8_t input[19 + EVP_MAX_MD_SIZE];
+    uint8_t signature[SIGNATURE_BYTES_MAX];
+    struct writer made = writer_over(signature, sizeof(signature));
+    enum signing_step step = SIGNING_EDDSA;
+    struct slice asked = message;
+    unsigned hash_bytes = 0;
+
+    if (scheme->hash != SIGNATURE_HASH_IDENTITY) {
+        struct slice head = digest_info(scheme->hash);
+
+        memcpy(input, head.data, head.length);
+        if (EVP_Digest(message.data, message.length, input + head.length, &hash_bytes,
+                       hash_function(scheme->hash), NULL) != 1) {
+            return false;
+        }
+        asked = (struct slice){input + head.length, hash_bytes};
+        step = scheme->padding == PADDING_PSS ? SIGNING_RSA_PSS : SIGNING_ECDSA;
+        if (scheme->padding == PADDING_PKCS1) {
+            step = SIGNING_RSA_PKCS1;
+            asked = (struct slice){input, head.length + hash_bytes};
+        } else if (step == SIGNING_ECDSA && hash_bytes > order_bytes(key->kind)) {
+            asked.length = order_bytes(key->kind);
+        }
+    }
+    if (!key->keeper->sign(key->kept, step, hash_bytes * 8, asked, &made, why)) {
+        return false;
+    }
+    struct slice whole = writer_written(&made);
+    struct public_key public = {.pkey = key->pkey, .kind = key->kind, .bits = key->bits};
+    /* What comes back is looked at before it is said to anybody: a faulty device that computes
+     * RSA with a fault would give its key away. */
+    struct writer again = *out;
+    size_t before = writer_written(out).length;
+
+    if (((KINDS_EC & 1U << key->kind) != 0 && whole.length != 2 * order_bytes(key->kind)) ||
+        !write_kept(key, scheme, whole, &again) || !writer_ok(&again)) {
+        text_add(why, NOT_OURS);
+        return false;
+    }
+    struct slice all = writer_written(&again);
+
+    if (!signature_verify(&public, (enum signature_scheme)(scheme - schemes), message,
+                          (struct slice){all.data + before, all.length - before})) {
+        text_add(why, NOT_OURS);
+        return false;
+    }
+    *out = again;
+    return true;
+}
+
 bool signature_make(const struct private_key *key, enum signature_scheme id, struct slice message,
                     struct writer *out)
+{
+    char words[160];
+    struct text why = text_over(words, sizeof(words));
+
+    return signature_make_told(key, id, message, out, &why);
+}
+
+bool signature_make_told(const struct private_key *key, enum signature_scheme id,
+                         struct slice message, struct writer *out, struct text *why)
 {
     if (!signature_fits_key(id, key->kind)) {
         return false;
     }
     const struct scheme *scheme = scheme_get(id);
+
+    if (key->keeper != NULL) {
+        return make_kept(key, scheme, message, out, why);
+    }
     EVP_MD_CTX *context = EVP_MD_CTX_new();
     EVP_PKEY_CTX *key_context = NULL;
     uint8_t signature[SIGNATURE_BYTES_MAX];

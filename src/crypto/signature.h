@@ -67,7 +67,14 @@ uint32_t signature_own_hashes(bool legacy);
 enum signature_scheme signature_choose(enum key_kind kind, unsigned bits, uint32_t hashes,
                                        uint32_t schemes);
 
-/* At most SIGNATURE_BYTES_MAX octets. */
+/* The schemes that this key can sign with, as bits. */
+uint32_t signature_of_key(const struct private_key *key);
+
+/* At most SIGNATURE_BYTES_MAX octets. Where the key is kept somewhere else `why` says what went
+ * wrong there. */
+MUST_USE bool signature_make_told(const struct private_key *key, enum signature_scheme scheme,
+                                  struct slice message, struct writer *out, struct text *why);
+/* The same, said to nobody. */
 MUST_USE bool signature_make(const struct private_key *key, enum signature_scheme scheme,
                              struct slice message, struct writer *out);
 /* True for exactly one encoding of a right signature, made with a scheme that fits the key. Whether

@@ -122,7 +122,8 @@ struct private_key *private_key_over(EVP_PKEY *pkey)
     struct private_key *key = public == NULL ? NULL : calloc(1, sizeof(*key));
 
     if (key != NULL && EVP_PKEY_up_ref(pkey) == 1) {
-        *key = (struct private_key){pkey, public->kind, public->bits, 1};
+        *key = (struct private_key){
+            .pkey = pkey, .kind = public->kind, .bits = public->bits, .holders = 1};
     } else {
         free(key);
         key = NULL;
@@ -293,6 +294,21 @@ struct private_key *private_key_make(enum key_kind kind, unsigned rsa_bits)
     return key;
 }
 
+struct private_key *private_key_kept(const struct public_key *public,
+                                     const struct key_keeper *keeper, void *kept, bool pss)
+{
+    struct private_key *key = private_key_over(public->pkey);
+
+    if (key == NULL) {
+        keeper->release(kept);
+        return NULL;
+    }
+    key->keeper = keeper;
+    key->kept = kept;
+    key->no_pss = !pss;
+    return key;
+}
+
 struct private_key *private_key_hold(struct private_key *key)
 {
     __atomic_add_fetch(&key->holders, 1, __ATOMIC_RELAXED);
@@ -302,6 +318,9 @@ struct private_key *private_key_hold(struct private_key *key)
 void private_key_free(struct private_key *key)
 {
     if (key != NULL && __atomic_sub_fetch(&key->holders, 1, __ATOMIC_ACQ_REL) == 0) {
+        if (key->keeper != NULL) {
+            key->keeper->release(key->kept);
+        }
         EVP_PKEY_free(key->pkey); /* libcrypto wipes what is secret of it */
         free(key);
     }
@@ -325,7 +344,7 @@ bool private_key_fits(const struct private_key *key, const struct public_key *ot
 
 bool private_key_write(const struct private_key *key, struct slice passphrase, struct writer *out)
 {
-    BIO *bio = BIO_new(BIO_s_secmem());
+    BIO *bio = key->keeper != NULL ? NULL : BIO_new(BIO_s_secmem());
     char *data = NULL;
     bool encrypted = passphrase.length > 0;
     /* The length is given, so no question is asked. */

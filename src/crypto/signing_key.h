@@ -61,6 +61,25 @@ void private_key_free(struct private_key *key); /* NULL is allowed */
 /* Its public half, to be freed by the caller. NULL: no memory. */
 MUST_USE struct public_key *private_key_public(const struct private_key *key);
 MUST_USE bool private_key_fits(const struct private_key *key, const struct public_key *other);
+/* A private key that is somewhere else (a token, PKCS#11): whoever keeps it does the last step,
+ * over a hash that was made here. */
+enum signing_step {
+    SIGNING_RSA_PKCS1, /* input: the DigestInfo (RFC 8017 9.2) */
+    SIGNING_RSA_PSS, /* input: the hash; mask with the same one, salt as long */
+    SIGNING_ECDSA, /* input: the hash, no longer than the order; output: r | s */
+    SIGNING_EDDSA, /* input: the message */
+};
+struct key_keeper {
+    /* In any thread, several at once. False with a sentence. */
+    bool (*sign)(void *kept, enum signing_step step, unsigned hash_bits, struct slice input,
+                 struct writer *out, struct text *why);
+    void (*release)(void *kept);
+};
+/* `public` is its public half, as it is. `kept` is released with the key, and at once when
+ * there is no memory (NULL). `pss`: the keeper can do it. It cannot be written. */
+MUST_USE struct private_key *private_key_kept(const struct public_key *public,
+                                              const struct key_keeper *keeper, void *kept,
+                                              bool pss);
 /* PKCS#8 in PEM, at most PRIVATE_KEY_FILE_BYTES_MAX, which the caller wipes; with a passphrase it
  * is encrypted (PBES2, PBKDF2 with HMAC-SHA256, AES-256-CBC). */
 MUST_USE bool private_key_write(const struct private_key *key, struct slice passphrase,

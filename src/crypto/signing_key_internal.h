@@ -18,6 +18,9 @@ struct private_key {
     enum key_kind kind;
     unsigned bits;
     unsigned holders;
+    const struct key_keeper *keeper; /* NULL: `pkey` is all of it; else the public half */
+    void *kept;
+    bool no_pss;
 };
 
 /* Takes a reference of its own. NULL: not a key that we use. */

@@ -159,6 +159,7 @@ static bool same_certificates(const struct config_site *a, const struct config_s
 {
     bool same = same_text(a->certificate, b->certificate) &&
                 same_text(a->certificate_key, b->certificate_key) &&
+                same_text(a->certificate_pin, b->certificate_pin) &&
                 same_text(a->subject, b->subject) && same_text(a->legacy, b->legacy) &&
                 a->trust_count == b->trust_count && a->revocation == b->revocation;
 

@@ -581,7 +581,9 @@ void site_certificates_answered(struct site *site, struct credential *own, struc
     site->secret_known = site->certificates != NULL;
     site_renew_terms(site);
     if (!site->secret_known) {
-        site_trouble(site, REASON_NO_CERTIFICATE, NULL, why, now_ms);
+        site_trouble(site,
+                     config_key_is_in_token(site->config) ? REASON_TOKEN : REASON_NO_CERTIFICATE,
+                     NULL, why, now_ms);
     } else if (!responder_terms_know(g->responder_terms, site->certificates->trust)) {
         struct responder_terms *renewed = responder_terms_new(g->sites, g->site_count);
 
@@ -781,6 +783,8 @@ enum reason site_reason_of_failure(const struct ike *ike, const struct ikev2_fai
         return REASON_SIGNATURE_WRONG;
     case IKEV2_FAIL_CERTIFICATE:
         return reason_of_certificate(failure->certificate);
+    case IKEV2_FAIL_OWN_KEY:
+        return REASON_TOKEN;
     case IKEV2_FAIL_AUTH_REFUSED:
         return ike->terms != NULL && ike->terms->policy.certificates != NULL ? REASON_PROOF_REFUSED
                                                                              : REASON_AUTH_REFUSED;

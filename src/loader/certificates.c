@@ -7,7 +7,9 @@
 
 #include "base/secret.h"
 #include "host/files.h"
+#include "host/token.h"
 #include "loader/loader.h"
+#include "loader/token_credential.h"
 
 /* A path as it is written begins at the folder in which the secrets' folder stands. */
 static bool place(const char *secrets_directory, const char *folder, const char *name,
@@ -114,32 +116,132 @@ static struct trust *load_trust(const char *secrets_directory, const struct conf
     return trust;
 }
 
-bool certificates_load(const char *secrets_directory, const struct config_site *site,
-                       const char *gateway, struct credential **own, struct trust **trust,
-                       char *why, size_t why_bytes)
+struct certificates_reading {
+    struct credential *own; /* NULL: its key is in a token */
+    struct certificate_bag bag; /* then: our certificate and those above it */
+    char *uri;
+    struct secret pin;
+    struct trust *trust;
+    char path[LOADER_PATH_BYTES]; /* of the certificate */
+};
+
+static bool read_bag(struct certificates_reading *reading, char *why, size_t why_bytes)
 {
-    char path[LOADER_PATH_BYTES];
+    size_t length = 0;
+    char *bytes = files_read(reading->path, &length, why, why_bytes);
+
+    if (bytes == NULL) {
+        return false;
+    }
+    enum certificate_bag_problem problem =
+        certificate_bag_add(&reading->bag, (struct slice){(const uint8_t *)bytes, length});
+
+    if (problem == CERTIFICATE_BAG_FINE && reading->bag.certificate_count == 0) {
+        problem = CERTIFICATE_BAG_EMPTY;
+    }
+    if (problem != CERTIFICATE_BAG_FINE) {
+        snprintf(why, why_bytes, "%s: %s", reading->path, certificate_bag_problem_words(problem));
+    }
+    free(bytes);
+    return problem == CERTIFICATE_BAG_FINE;
+}
+
+static bool begin_token(struct certificates_reading *reading, const char *secrets_directory,
+                        const struct config_site *site, char *why, size_t why_bytes)
+{
+    if (!token_is_known()) {
+        return token_key_open("", &reading->pin, why, why_bytes) != NULL; /* it says so */
+    }
+    reading->uri = strdup(site->certificate_key);
+    return reading->uri != NULL && read_bag(reading, why, why_bytes) &&
+           (site->certificate_pin == NULL ||
+            files_read_secret(secrets_directory, site->certificate_pin, &reading->pin, why,
+                              why_bytes));
+}
+
+static bool begin(struct certificates_reading *reading, const char *secrets_directory,
+                  const struct config_site *site, const char *gateway, char *why, size_t why_bytes)
+{
     char key_path[LOADER_PATH_BYTES];
     bool named = site->certificate != NULL;
+    bool token = named && config_key_is_in_token(site);
     const char *folder = named ? "" : CERTIFICATES_FOLDER "/";
     const char *key = !named                          ? gateway
                       : site->certificate_key != NULL ? site->certificate_key
                                                       : site->certificate;
 
-    *own = NULL;
-    *trust = NULL;
     snprintf(why, why_bytes, "a path is too long");
     if (!place(secrets_directory, folder, named ? site->certificate : gateway, named ? "" : ".pem",
-               path) ||
-        !place(secrets_directory, folder, key, named ? "" : ".key", key_path)) {
+               reading->path) ||
+        (!token && !place(secrets_directory, folder, key, named ? "" : ".key", key_path))) {
         return false;
     }
-    *own = load_own(path, key_path, why, why_bytes);
-    *trust = *own == NULL ? NULL : load_trust(secrets_directory, site, why, why_bytes);
-    if (*trust == NULL) {
-        credential_free(*own);
+    if (token && !begin_token(reading, secrets_directory, site, why, why_bytes)) {
+        return false;
+    }
+    if (!token) {
+        reading->own = load_own(reading->path, key_path, why, why_bytes);
+        if (reading->own == NULL) {
+            return false;
+        }
+    }
+    reading->trust = load_trust(secrets_directory, site, why, why_bytes);
+    return reading->trust != NULL;
+}
+
+struct certificates_reading *certificates_begin(const char *secrets_directory,
+                                                const struct config_site *site, const char *gateway,
+                                                char *why, size_t why_bytes)
+{
+    struct certificates_reading *reading = calloc(1, sizeof(*reading));
+
+    if (reading == NULL || !begin(reading, secrets_directory, site, gateway, why, why_bytes)) {
+        certificates_reading_free(reading);
+        return NULL;
+    }
+    return reading;
+}
+
+bool certificates_wait_for_token(const struct certificates_reading *reading)
+{
+    return reading->uri != NULL;
+}
+
+bool certificates_end(struct certificates_reading *reading, struct credential **own,
+                      struct trust **trust, char *why, size_t why_bytes)
+{
+    *own = reading->uri != NULL
+               ? token_credential(reading->uri, &reading->pin, &reading->bag, why, why_bytes)
+               : credential_hold(reading->own);
+    *trust = *own == NULL ? NULL : trust_hold(reading->trust);
+    return *own != NULL;
+}
+
+void certificates_reading_free(struct certificates_reading *reading)
+{
+    if (reading == NULL) {
+        return;
+    }
+    credential_free(reading->own);
+    certificate_bag_fini(&reading->bag);
+    secret_wipe(&reading->pin);
+    trust_free(reading->trust);
+    free(reading->uri);
+    free(reading);
+}
+
+bool certificates_load(const char *secrets_directory, const struct config_site *site,
+                       const char *gateway, struct credential **own, struct trust **trust,
+                       char *why, size_t why_bytes)
+{
+    struct certificates_reading *reading =
+        certificates_begin(secrets_directory, site, gateway, why, why_bytes);
+    bool loaded = reading != NULL && certificates_end(reading, own, trust, why, why_bytes);
+
+    if (!loaded) {
         *own = NULL;
-        return false;
+        *trust = NULL;
     }
-    return true;
+    certificates_reading_free(reading);
+    return loaded;
 }

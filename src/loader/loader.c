@@ -26,6 +26,7 @@ struct loader {
     struct kept_text *texts;
     struct kept_match *matches;
     char secrets[LOADER_PATH_BYTES];
+    bool tries_tokens;
 };
 
 static bool keep_text(struct loader *loader, char *path, char *text, size_t length)
@@ -114,13 +115,24 @@ static bool certificates_usable(void *context, const struct config_site *site, c
                                 char *why, size_t why_bytes)
 {
     const struct loader *loader = context;
-    struct credential *own;
-    struct trust *trust;
-    bool usable = certificates_load(loader->secrets, site, gateway, &own, &trust, why, why_bytes);
+    struct credential *own = NULL;
+    struct trust *trust = NULL;
+    struct certificates_reading *reading =
+        certificates_begin(loader->secrets, site, gateway, why, why_bytes);
+    bool usable = reading != NULL;
 
+    if (usable && (loader->tries_tokens || !certificates_wait_for_token(reading))) {
+        usable = certificates_end(reading, &own, &trust, why, why_bytes);
+    }
     credential_free(own);
     trust_free(trust);
+    certificates_reading_free(reading);
     return usable;
+}
+
+void loader_try_tokens(struct loader *loader)
+{
+    loader->tries_tokens = true;
 }
 
 struct loader *loader_new(const char *secrets_directory, bool check_secrets)

@@ -18,6 +18,8 @@ struct loader;
 /* `check_secrets`: whether a secret that is missing or readable by others is an error of the
  * configuration. NULL when there is no memory. The directory is copied. */
 MUST_USE struct loader *loader_new(const char *secrets_directory, bool check_secrets);
+/* Keys in tokens are tried too, which may take long and costs the token one login. */
+void loader_try_tokens(struct loader *loader);
 void loader_free(struct loader *loader);
 /* For config_read(); borrowed from the loader. */
 const struct config_loader *loader_config(const struct loader *loader);

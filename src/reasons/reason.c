@@ -1054,6 +1054,28 @@ static const struct reason_entry entries[REASON_COUNT] = {
                        "A key has a length that its algorithm does not have."},
             .steps = {"Run: sekisho secret set NAME", "Then: sekisho up {site|NAME}"},
         },
+    [REASON_TOKEN] =
+        {
+            .reason = REASON_TOKEN,
+            .group = REASON_GROUP_LOCAL,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-H007",
+            .sentence = "our key in the token cannot be used: {detail|unknown}",
+            .explanation =
+                "The line certificate of site {site|NAME} names a private key in a token (smart "
+                "card, HSM, TPM; PKCS#11). Without it we can prove ourselves to nobody. As soon as "
+                "the token is there again it is used by itself; a PIN that was refused is not "
+                "tried again before it was changed.",
+            .causes = {"The token is not plugged in, or its service (pcscd) does not run.",
+                       "The PIN is wrong or locked.",
+                       "The URI names another token, another key, or a module that p11-kit does "
+                       "not know.",
+                       "The certificate belongs to another key."},
+            .steps = {"See what is there: p11tool --list-tokens, or pkcs11-tool -L",
+                      "For the PIN: sekisho secret set NAME, then: sekisho reload",
+                      "Try it without the daemon: sekisho check FILE"},
+        },
 };
 
 const struct reason_entry *reason_get(enum reason reason)

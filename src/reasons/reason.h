@@ -87,6 +87,7 @@ enum reason {
     REASON_RESOURCES, /* detail */
     REASON_ROUTE_FAILED, /* detail */
     REASON_MANUAL_KEYS, /* detail */
+    REASON_TOKEN, /* detail */
 
     REASON_COUNT,
 };

@@ -157,6 +157,9 @@ int verb_check(const struct command *command)
     char *text = command->from_stdin ? read_stdin(command, &length) : NULL;
     int exit_code = EXIT_FAILED;
 
+    if (loader != NULL) {
+        loader_try_tokens(loader);
+    }
     if (loader != NULL &&
         (!command->from_stdin ||
          (text != NULL &&

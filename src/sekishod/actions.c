@@ -55,7 +55,7 @@ void actions_drop_job(void *job)
     free(exchange);
 }
 
-static void finish_exchange(struct daemon *daemon, struct exchange *exchange, uint64_t now_ms)
+void actions_finish(struct daemon *daemon, struct exchange *exchange, uint64_t now_ms)
 {
     if (exchange->work == NULL) {
         if (revocation_waits(daemon->revocation, exchange, exchange->proof, now_ms)) {
@@ -77,6 +77,13 @@ static void queue_exchange(struct daemon *daemon, struct exchange *exchange)
 {
     struct exchanges *late = &daemon->late;
 
+    if (exchange->work == NULL && exchange->proof->sign &&
+        credential_is_kept(exchange->proof->credential)) {
+        if (!tokens_sign(daemon, exchange)) {
+            actions_drop_job(exchange);
+        }
+        return;
+    }
     if (!exchange->urgent) {
         if (!jobs_put(daemon->jobs, exchange, JOB_COMMON)) {
             actions_drop_job(exchange);
@@ -279,6 +286,14 @@ static void read_secret(struct daemon *daemon, const struct gateway_action *acti
     secret_wipe(&secret);
 }
 
+void actions_certificates_were_read(struct daemon *daemon, uint64_t now_ms)
+{
+    /* Soon, but not for each of many sites. */
+    if (daemon->expiry_due_ms > now_ms + EXPIRY_SOON_MS) {
+        daemon->expiry_due_ms = now_ms + EXPIRY_SOON_MS;
+    }
+}
+
 static void read_certificates(struct daemon *daemon, const struct gateway_action *action,
                               uint64_t now_ms)
 {
@@ -287,16 +302,21 @@ static void read_certificates(struct daemon *daemon, const struct gateway_action
     struct credential *own = NULL;
     struct trust *trust = NULL;
     char why[512] = "the site is gone";
+    struct certificates_reading *reading =
+        site == NULL ? NULL
+                     : certificates_begin(daemon->options.secrets_directory, site, config->gateway,
+                                          why, sizeof(why));
 
-    if (site != NULL && !certificates_load(daemon->options.secrets_directory, site, config->gateway,
-                                           &own, &trust, why, sizeof(why))) {
+    if (reading != NULL && certificates_wait_for_token(reading)) {
+        tokens_read(daemon, action->certificates.question, reading, now_ms);
+        return;
+    }
+    if (reading == NULL || !certificates_end(reading, &own, &trust, why, sizeof(why))) {
         own = NULL;
     }
     gateway_certificates(daemon->gateway, action->certificates.question, own, trust, why, now_ms);
-    /* Soon, but not for each of many sites. */
-    if (daemon->expiry_due_ms > now_ms + EXPIRY_SOON_MS) {
-        daemon->expiry_due_ms = now_ms + EXPIRY_SOON_MS;
-    }
+    actions_certificates_were_read(daemon, now_ms);
+    certificates_reading_free(reading);
     credential_free(own);
     trust_free(trust);
 }
@@ -475,8 +495,9 @@ void actions_take_answers(struct daemon *daemon, uint64_t now_ms)
     struct exchange *exchange;
 
     while ((exchange = jobs_take(daemon->jobs)) != NULL) {
-        finish_exchange(daemon, exchange, now_ms);
+        actions_finish(daemon, exchange, now_ms);
     }
+    tokens_turn(daemon, now_ms);
     revocation_turn(daemon->revocation, now_ms);
     queue_late(daemon);
     while (resolve_next(daemon->resolve, &answer)) {

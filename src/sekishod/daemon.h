@@ -19,6 +19,7 @@
 #include "sekishod/revocation.h"
 #include "sekishod/sockets.h"
 #include "sekishod/streams.h"
+#include "sekishod/tokens.h"
 #include "sekishod/worker.h"
 
 #define DAEMON_WORKERS_MAX CONFIG_WORKERS_MAX
@@ -63,6 +64,7 @@ struct daemon {
     struct jobs *jobs;
     struct exchanges late;
     struct revocation *revocation;
+    struct tokens *tokens; /* NULL: no key was in one so far */
     struct worker *workers[DAEMON_WORKERS_MAX];
     size_t workers_wanted, worker_count;
     size_t sealers, openers;
@@ -147,6 +149,10 @@ void actions_take_answers(struct daemon *daemon, uint64_t now_ms);
 /* The work of a job thread, and what becomes of work that nobody waits for any more. */
 void actions_do_job(void *job);
 void actions_drop_job(void *job);
+/* An answer of a job thread goes to the gateway. */
+void actions_finish(struct daemon *daemon, struct exchange *exchange, uint64_t now_ms);
+/* Some site has new certificates. */
+void actions_certificates_were_read(struct daemon *daemon, uint64_t now_ms);
 /* A proof that waited for an answer from outside. */
 void actions_queue_again(struct daemon *daemon, struct exchange *exchange);
 /* What never got to a job thread; after those are gone. */

@@ -8,6 +8,7 @@
 #include "host/guard.h"
 #include "host/privileges.h"
 #include "host/processors.h"
+#include "host/token.h"
 
 #include <limits.h>
 #include <signal.h>
@@ -357,6 +358,7 @@ void daemon_stop(struct daemon *daemon)
         wake_fini(&daemon->calls[i - 1]);
     }
     jobs_free(daemon->jobs, actions_drop_job);
+    tokens_free(daemon->tokens);
     actions_drop_late(daemon);
     revocation_free(daemon->revocation);
     resolve_free(daemon->resolve);
@@ -385,4 +387,5 @@ void daemon_stop(struct daemon *daemon)
     wake_fini(&daemon->wake);
     loop_fini(&daemon->loop);
     loader_free(daemon->loader);
+    token_unload();
 }

@@ -841,7 +841,9 @@ void ikev2_auth_continue(struct ikev2_turn *t, bool ok)
 
 static void signed_now(struct ikev2_turn *t, const struct ikev2_proof *proof)
 {
-    if (!ikev2_certify_take_signature(t, proof)) {
+    if (proof->result == IKEV2_PROOF_OWN_KEY) {
+        ikev2_over_for(t, IKEV2_FAIL_OWN_KEY, IKEV2_IKE_AUTH, 0, proof->verdict.said);
+    } else if (!ikev2_certify_take_signature(t, proof)) {
         ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_IKE_AUTH, 0, "nothing could be signed");
     } else if (t->sa->initiator) {
         auth_send(t);

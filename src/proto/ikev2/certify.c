@@ -81,8 +81,13 @@ static bool choose(const struct ikev2_certificates *c, const struct ikev2_handsh
     enum key_kind kind = credential_kind(c->own);
 
     if (h->peer_hashes != 0) {
+        uint32_t schemes = credential_schemes(c->own); /* a token may be without PSS */
+
+        schemes &= h->peer_schemes != 0 ? h->peer_schemes : schemes;
         *method = IKEV2_AUTH_DIGITAL_SIGNATURE;
-        *scheme = signature_choose(kind, credential_bits(c->own), h->peer_hashes, h->peer_schemes);
+        *scheme = schemes == 0
+                      ? SIGNATURE_NONE
+                      : signature_choose(kind, credential_bits(c->own), h->peer_hashes, schemes);
         return *scheme != SIGNATURE_NONE;
     }
     switch (kind) {
@@ -318,6 +323,7 @@ void ikev2_certify_failure(const struct ikev2_proof *proof, struct ikev2_failure
     switch (proof->result) {
     case IKEV2_PROOF_GOOD:
     case IKEV2_PROOF_NO_MEMORY:
+    case IKEV2_PROOF_OWN_KEY:
     case IKEV2_PROOF_WAITS:
         ikev2_failure_set(failure, IKEV2_FAIL_RESOURCES, IKEV2_IKE_AUTH, 0, "no memory");
         break;

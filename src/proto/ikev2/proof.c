@@ -301,8 +301,11 @@ void ikev2_proof_run(struct ikev2_proof *proof, int64_t now_s)
         return;
     }
     struct writer w = writer_over(proof->made, sizeof(proof->made));
-    bool made = credential_sign(proof->credential, proof->scheme, proof->octets, &w);
+    struct text why = text_over(proof->verdict.said, sizeof(proof->verdict.said));
+    bool made = credential_sign(proof->credential, proof->scheme, proof->octets, &w, &why);
 
-    proof->result = made ? IKEV2_PROOF_GOOD : IKEV2_PROOF_NO_MEMORY;
+    proof->result = made                                    ? IKEV2_PROOF_GOOD
+                    : credential_is_kept(proof->credential) ? IKEV2_PROOF_OWN_KEY
+                                                            : IKEV2_PROOF_NO_MEMORY;
     proof->made_bytes = made ? writer_written(&w).length : 0;
 }

@@ -29,6 +29,7 @@ enum ikev2_proof_result {
     IKEV2_PROOF_SIGNATURE, /* wrong */
     IKEV2_PROOF_ALGORITHM, /* not one that is taken */
     IKEV2_PROOF_NO_MEMORY,
+    IKEV2_PROOF_OWN_KEY, /* ours cannot sign now: verdict.said */
     IKEV2_PROOF_WAITS, /* everything else is good: `wishes` has to be asked first */
 };
 

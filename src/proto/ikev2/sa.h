@@ -218,6 +218,7 @@ enum ikev2_failure_reason {
     IKEV2_FAIL_PEER_AUTH, /* the peer's AUTH is wrong: the shared keys differ */
     IKEV2_FAIL_PEER_SIGNATURE, /* the peer has not the key of the certificate that he shows */
     IKEV2_FAIL_CERTIFICATE, /* the peer's certificate is refused: certificate, detail */
+    IKEV2_FAIL_OWN_KEY, /* our key, which a token keeps, cannot sign now; detail */
     IKEV2_FAIL_AUTH_REFUSED, /* the peer answered AUTHENTICATION_FAILED to ours */
     IKEV2_FAIL_AUTH_METHOD, /* the peer wants to authenticate by something that we do not do */
     IKEV2_FAIL_SUITE_NOT_ALLOWED, /* the suite agreed in IKE_SA_INIT is not in the policy of this
