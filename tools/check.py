@@ -57,7 +57,7 @@ def flavour(name, compiler, options):
     """The folder of a build flavour, configured when it is new."""
     folder = ROOT / name
     if not (folder / "build.ninja").exists():
-        subprocess.run(["meson", "setup", str(folder), *options], cwd=ROOT, check=True,
+        subprocess.run(["meson", "setup", str(folder), "-Dpkcs11=enabled", *options], cwd=ROOT, check=True,
                        env={**os.environ, "CC": compiler}, stdout=subprocess.DEVNULL)
     return folder
 

@@ -1,0 +1,125 @@
+#!/usr/bin/env python3
+"""Our own certificates at work, between two of ours: a private key in a token (SoftHSM)."""
+import shutil
+import time
+
+from lab import Lab, Sekisho, call, two_sites
+
+PIN = "4711"
+SITES = """gateway {name}
+lan     {lan}
+{gateway}
+site peer {{
+  peer     {peer}
+  identity {identity}
+  network  {network}
+  {more}
+}}
+"""
+TOKEN = 'certificate certificates/tokyo.example.pem key "pkcs11:token=hsm;object=tokyo{module}" pin @hsm'
+MODULE = "?module-path=/usr/lib/softhsm/libsofthsm2.so"
+
+
+def ca(side, *words, check=True):
+    return call(side.build / "sekisho", "-c", side.config, "ca", *words, check=check)
+
+
+def told(side, words, seconds=12):
+    """What explain says, once the words are in it."""
+    end = time.monotonic() + seconds
+    text = side.explain("peer")
+    while time.monotonic() < end and words not in text:
+        time.sleep(0.2)
+        text = side.explain("peer")
+    return text
+
+
+class Pair:
+    """tokyo with the authority, osaka with a certificate of it."""
+
+    def __init__(self, lab, hosts, days=30):
+        self.lab = lab
+        self.a, self.ga, self.wan, self.gb, self.b = hosts
+        self.tokyo = Sekisho(self.ga, self.tokyo_config(), name="tokyo")
+        self.osaka = Sekisho(self.gb, self.osaka_config(), name="osaka")
+        ca(self.tokyo, "init")
+        ca(self.tokyo, "issue", "tokyo.example")
+        ca(self.tokyo, "issue", "osaka.example", "-o", lab.folder / "osaka.pem")
+        ca(self.osaka, "install", lab.folder / "osaka.pem")
+
+    @staticmethod
+    def tokyo_config(gateway="", more=""):
+        return SITES.format(name="tokyo.example", lan="10.1.0.0/16", peer="203.0.113.2", identity="osaka.example",
+                            network="10.2.0.0/16", gateway=gateway, more=more)
+
+    @staticmethod
+    def osaka_config(gateway="", more=""):
+        return SITES.format(name="osaka.example", lan="10.2.0.0/16", peer="203.0.113.1", identity="tokyo.example",
+                            network="10.1.0.0/16", gateway=gateway, more=more)
+
+    def up(self, name, seconds=15):
+        up = self.tokyo.wait_up("peer", seconds) and self.osaka.wait_up("peer", seconds)
+        self.lab.check(f"{name}: up", up, "" if up else self.tokyo.explain("peer") + self.osaka.explain("peer") + self.tokyo.log()[-1500:])
+        if up:
+            self.lab.check(f"{name}: traffic", self.a.pings("10.2.0.2"))
+
+
+def token(lab, pair):
+    folder = lab.folder / "token"
+    (folder / "tokens").mkdir(parents=True)
+    conf = folder / "softhsm.conf"
+    conf.write_text(f"directories.tokendir = {folder / 'tokens'}\nlog.level = ERROR\n")
+    environment = {"SOFTHSM2_CONF": str(conf)}
+    key = pair.tokyo.folder / "certificates" / "tokyo.example.key"
+    call("env", f"SOFTHSM2_CONF={conf}", "softhsm2-util", "--init-token", "--free", "--label", "hsm", "--pin", PIN, "--so-pin", "0815")
+    call("env", f"SOFTHSM2_CONF={conf}", "softhsm2-util", "--import", key, "--token", "hsm", "--label", "tokyo", "--id", "01", "--pin", PIN)
+    key.unlink()
+    pair.tokyo.write(pair.tokyo_config(more=TOKEN.format(module=MODULE)))
+    pair.tokyo.secret("hsm", "0000")
+    done = call("env", f"SOFTHSM2_CONF={conf}", pair.tokyo.build / "sekisho", "check", pair.tokyo.config, check=False)
+    lab.check("check tries the token, and says that the PIN is wrong", done.returncode == 1 and "token 'hsm': the PIN is wrong" in
+              done.stdout + done.stderr, done.stdout + done.stderr)
+
+    pair.osaka.start()
+    pair.tokyo.start(environment=environment)
+    text = told(pair.tokyo, "SEK-H007")
+    lab.check("a wrong PIN: the daemon lives, and explain says what it is", "SEK-H007" in text and "hsm" in text and "PIN" in text, text)
+    time.sleep(6)
+    text = told(pair.tokyo, "not tried again")
+    lab.check("a PIN that was refused is not tried again", "not tried again" in text, text)
+    pair.tokyo.set_secret("hsm", PIN)
+    pair.tokyo.reload()
+    pair.up("a key in a token")
+    text = call("sh", "-c", f"grep -a -c NoNewPrivs.*1 /proc/{pair.tokyo.process.pid}/status; grep -a Seccomp: /proc/{pair.tokyo.process.pid}/status").stdout
+    lab.check("the daemon is confined as ever", text.split() == ["1", "Seccomp:", "2"], text)
+
+    # The token is drawn out, and its sessions are gone with it.
+    (folder / "tokens").rename(folder / "away")
+    (folder / "tokens").mkdir()
+    pair.tokyo.command("restart", "peer", check=False)
+    text = told(pair.tokyo, "SEK-H007")
+    lab.check("the token is gone: explain says so", "SEK-H007" in text and "pkcs11:token=hsm" in text, text + pair.tokyo.log()[-1500:])
+    (folder / "tokens").rmdir()
+    (folder / "away").rename(folder / "tokens")
+    pair.up("the token is back, and nobody did anything", 25)
+
+    # p11-kit knows SoftHSM by itself.
+    pair.tokyo.write(pair.tokyo_config(more=TOKEN.format(module="")))
+    pair.tokyo.reload()
+    time.sleep(0.5)
+    pair.up("a module that p11-kit knows")
+    lab.check("the daemon ends well", pair.tokyo.stop() == 0)
+    pair.osaka.stop()
+
+
+def main():
+    with Lab("keys") as lab:
+        hosts = two_sites(lab)
+        pair = Pair(lab, hosts)
+        token(lab, pair)
+        for side in (pair.tokyo, pair.osaka):
+            shutil.rmtree(side.folder)
+
+
+if __name__ == "__main__":
+    main()
