@@ -305,6 +305,8 @@ static const struct {
     {"dpd 5y", "9:5", "the units are ms, s, m, h, d and w"},
     {"reauthenticate 1s", "9:16", "from 10s to 30d"},
     {"resume 2d", "9:8", "from 10s to 1d"},
+    {"return 1s", "9:8", "from 10s to 12h"},
+    {"return never", "9:8", "never is not a time"},
     {"reauthenticate often", "9:16", "often is not a time"},
     {"dpd never", "9:5", "never is not a time"},
     {"encapsulate alwyas", "9:13", "did you mean 'always' ?"},

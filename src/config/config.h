@@ -178,6 +178,7 @@ struct config_site {
     uint16_t like_lines; /* which of its lines were taken */
     uint16_t tcp_port; /* of the peer */
     uint8_t transport; /* enum config_transport */
+    uint16_t return_s; /* peers before the one in use are tried after so long; 0: not */
     bool uses_legacy; /* something weak is allowed by the word */
     const char *legacy; /* those words, with a space between; NULL: none */
     uint64_t hash; /* of all that matters: equal means nothing to do */

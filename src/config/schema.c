@@ -672,6 +672,22 @@ static const struct schema_word schema[] = {
      .meaning = "When an address of either side changes, the tunnel moves there and stays what it "
                 "is (RFC 4555), if the peer can; it then uses port 4500 from the beginning. 'off': "
                 "a new one is made. In transport mode always off."},
+    {.word = "return",
+     .scope = SCOPE_SITE,
+     .effect = EFFECT_NOW,
+     .least = 1,
+     .most = 1,
+     .take = take_return,
+     .write = write_return,
+     .arguments = "TIME | off",
+     .standard = "1m",
+     .example = "return 10m",
+     .meaning =
+         "With several peers: how long after one is in use that is not the first, those before it "
+         "are called again, beside the tunnel that is there. When one of them answers and carries "
+         "the traffic, the other tunnel is closed. Whoever does not answer is called after twice "
+         "the time, up to sixteen times. 'off': the site stays where it is as long as that "
+         "works."},
     {.word = "transport",
      .scope = SCOPE_SITE,
      .effect = EFFECT_NEGOTIATE,
@@ -1353,6 +1369,7 @@ void schema_set_defaults_of_site(struct config_site *site)
     site->ike_lifetime_ms = DEFAULT_IKE_LIFETIME_MS;
     site->child_lifetime_ms = DEFAULT_CHILD_LIFETIME_MS;
     site->dpd_ms = DEFAULT_DPD_MS;
+    site->return_s = DEFAULT_RETURN_S;
     site->tcp_port = DEFAULT_NAT_PORT;
     site->replay_window = DEFAULT_REPLAY_WINDOW;
     site->fragmentation = true;

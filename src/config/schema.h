@@ -148,6 +148,10 @@ void take_resume(struct reading *r, const struct statement *s);
 void write_resume(const struct schema_word *w, const struct shown *shown);
 void write_reauthenticate(const struct schema_word *w, const struct shown *shown);
 
+/* roaming_words.c */
+void take_return(struct reading *r, const struct statement *s);
+void write_return(const struct schema_word *w, const struct shown *shown);
+
 /* carriage_words.c: words that sites and manual blocks share */
 void take_mss(struct reading *r, const struct statement *s);
 void take_mtu(struct reading *r, const struct statement *s);
@@ -191,6 +195,7 @@ bool is_word(const struct word *w, const char *word);
 /* 64-bit blocks repeat after 32 GiB (RFC 4301's users know it as "Sweet32"): far before that there
  * is a new key. */
 #define DEFAULT_SMALL_BLOCK_BYTES (UINT64_C(1) << 30)
+#define DEFAULT_RETURN_S 60
 #define DEFAULT_DPD_MS UINT64_C(30000)
 #define DEFAULT_FRAGMENT_BYTES 1280
 #define DEFAULT_REPLAY_WINDOW 1024

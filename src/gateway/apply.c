@@ -302,6 +302,7 @@ static void change(struct site *site, const struct config *old_config, const str
         site->certificates = NULL;
     }
     if (!same) {
+        returning_configured(site);
         resilience_forget_ticket(site);
     }
     /* The name of a site is a string of its configuration. */

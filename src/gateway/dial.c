@@ -56,9 +56,18 @@ void dial_release_slot(struct site *site)
     }
 }
 
+void dial_trouble(struct site *site, enum reason reason, const struct endpoint *peer,
+                  const char *detail, uint64_t now_ms)
+{
+    if (!site->returning) {
+        site_trouble(site, reason, peer, detail, now_ms);
+    }
+}
+
 void dial_done(struct site *site)
 {
     site->dial = DIAL_IDLE;
+    site->returning = false;
     site->dialled = NULL;
     site->try_in_full = false;
     dial_release_slot(site);
@@ -94,6 +103,13 @@ void dial_back_off(struct site *site, uint64_t now_ms)
 
 static void round_over(struct site *site, uint64_t now_ms)
 {
+    if (site->returning) {
+        /* What it has stays as it is. The candidates are not those of the peer in use. */
+        site->candidate_count = 0;
+        dial_done(site);
+        site_think_later(site);
+        return;
+    }
     /* Who is called for traffic only is called again when there is more of it. */
     site->wanted_by_traffic = false;
     dial_done(site);
@@ -127,16 +143,25 @@ static void ask(struct site *site, enum dial_step step, uint64_t question, uint6
 
 /* ---- the steps, each when the one before is done ---- */
 
+static void reach(struct site *site, enum reason_check check)
+{
+    if (!site->returning) {
+        site->reached = check;
+    }
+}
+
 static void begin(struct site *site, const struct endpoint *from, const struct endpoint *peer,
                   uint64_t now_ms)
 {
     site->dial = DIAL_GOING;
-    site->last_peer = *peer;
-    site->reached = REASON_CHECK_REACH;
+    if (!site->returning) {
+        site->last_peer = *peer;
+    }
+    reach(site, REASON_CHECK_REACH);
     free(site->icmp_why);
     site->icmp_why = NULL;
     if (ike_dial(site, from, peer, now_ms) == NULL && site->dial == DIAL_GOING) {
-        site_trouble(site, REASON_RESOURCES, peer, "no more IKE SAs", now_ms);
+        dial_trouble(site, REASON_RESOURCES, peer, "no more IKE SAs", now_ms);
         round_over(site, now_ms);
     }
     site_think_later(site);
@@ -187,7 +212,7 @@ static bool make_room(struct site *site, uint64_t now_ms)
         site->candidates = calloc(SITE_ADDRESSES_MAX, sizeof(*site->candidates));
     }
     if (site->candidates == NULL) {
-        site_trouble(site, REASON_RESOURCES, NULL, "no memory", now_ms);
+        dial_trouble(site, REASON_RESOURCES, NULL, "no memory", now_ms);
         round_over(site, now_ms);
     }
     return site->candidates != NULL;
@@ -204,7 +229,7 @@ static void next_candidate(struct site *site, uint64_t now_ms)
         const struct address *local;
 
         if (!listens_on(g, (enum family)peer->address.family, &local)) {
-            site_trouble(site, REASON_NO_ROUTE, peer, "no listen address of its family", now_ms);
+            dial_trouble(site, REASON_NO_ROUTE, peer, "no listen address of its family", now_ms);
             continue;
         }
         if (local != NULL && !address_is_any(local)) {
@@ -235,7 +260,7 @@ static void next_host(struct site *site, uint64_t now_ms)
     while (site->host < c->peer_count && c->peers[site->host].any) {
         site->host++;
     }
-    if (site->host >= c->peer_count) {
+    if (site->host >= returning_end(site)) {
         round_over(site, now_ms);
         return;
     }
@@ -251,7 +276,7 @@ static void next_host(struct site *site, uint64_t now_ms)
         };
         site->candidate_count = 1;
         site->dial = DIAL_NEXT;
-        site->reached = REASON_CHECK_REACH;
+        reach(site, REASON_CHECK_REACH);
         site_think_later(site);
         return;
     }
@@ -273,13 +298,15 @@ static void start(struct site *site, uint64_t now_ms)
     g->dials_in_flight++;
     site->has_slot = true;
     site->slot_until_ms = now_ms + DIAL_SLOT_MS;
-    site->tries++;
-    site->last_try_ms = now_ms;
+    if (!site->returning) {
+        site->tries++;
+        site->last_try_ms = now_ms;
+    }
     site->host = 0;
     site->candidate = 0;
     site->candidate_count = 0;
     site->by_tcp = false;
-    site->reached = REASON_CHECK_NAME;
+    reach(site, REASON_CHECK_NAME);
     if (site->secret_known && !site->secret_stale && site->terms != NULL) {
         next_host(site, now_ms);
         return;
@@ -315,7 +342,7 @@ void dial_unanswered(struct site *site, uint64_t now_ms)
         (step != DIAL_SECRET && step != DIAL_RESOLVE && step != DIAL_SOURCE && step != DIAL_TCP)) {
         return;
     }
-    site_trouble(site, REASON_RESOURCES, NULL, "no answer to a question", now_ms);
+    dial_trouble(site, REASON_RESOURCES, NULL, "no answer to a question", now_ms);
     if (step == DIAL_SECRET) {
         round_over(site, now_ms);
     } else {
@@ -343,8 +370,8 @@ void dial_resolved(struct site *site, const struct address *addresses, size_t co
     if (count == 0) {
         struct trouble *t;
 
-        site_trouble(site, REASON_NAME_UNKNOWN, NULL, why, now_ms);
-        t = site->trouble;
+        dial_trouble(site, REASON_NAME_UNKNOWN, NULL, why, now_ms);
+        t = site->returning ? NULL : site->trouble;
         if (t != NULL) {
             struct text theirs = text_over(t->theirs, sizeof(t->theirs));
 
@@ -366,7 +393,7 @@ void dial_resolved(struct site *site, const struct address *addresses, size_t co
     hosts_resolved(site, addresses, count);
     site->candidate = 0;
     site->candidate_count = count;
-    site->reached = REASON_CHECK_REACH;
+    reach(site, REASON_CHECK_REACH);
     next_candidate(site, now_ms);
 }
 
@@ -376,7 +403,7 @@ void dial_source(struct site *site, const struct address *local, const char *why
         return;
     }
     if (local == NULL || address_is_unset(local)) {
-        site_trouble(site, REASON_NO_ROUTE, &site->candidates[site->candidate], why, now_ms);
+        dial_trouble(site, REASON_NO_ROUTE, &site->candidates[site->candidate], why, now_ms);
         dial_failed(site);
         return;
     }

@@ -530,6 +530,7 @@ struct ike *ike_dial(struct site *site, const struct endpoint *local, const stru
         return NULL;
     }
     ike->initiator = true;
+    ike->host = (uint8_t)site->host;
     ike->terms = terms_hold(site->terms);
     site_join(site, ike);
     if (peer->tcp && !transport_began(ike)) {

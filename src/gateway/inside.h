@@ -24,6 +24,7 @@
  *     path.c        how large a packet the path carries, asked with packets
  *     persona.c     what follows from whom a peer looks like
  *     resilience.c  coming back, and proving again
+ *     returning.c   back to a peer that stands before the one in use
  *     silence.c     a peer that is sent to and says nothing
  *     transport.c   TCP connections for sites, and what happens when one is lost
  *     notes.c       what the data plane has to say
@@ -230,6 +231,7 @@ struct ike {
     uint8_t persona; /* enum persona */
     bool persona_said; /* by a vendor ID; else its offer looks so */
     uint32_t peer_question; /* open ASK_PEER, 0 none */
+    uint8_t host; /* of those that we began: which of the site's peers */
     struct ike_identity *said; /* what the peer says to be; on the heap until it is established */
     uint64_t created_ms, established_ms, heard_ms, sent_ms, hinted_ms;
     uint64_t spi_i, spi_r;
@@ -272,6 +274,14 @@ struct selectors {
     size_t parts;
 };
 
+/* Of a site that is not where it would best be. */
+struct roaming {
+    uint64_t better_way_ms; /* when the best way is tested again */
+    uint64_t return_ms; /* when the peers before the one in use are tried; NEVER_MS: not */
+    uint64_t return_wait_ms; /* how long was waited before that the last time */
+    uint64_t first_ms; /* since when the first peer is in use; 0: another one is */
+};
+
 struct hosts;
 struct kept_ticket;
 struct linger;
@@ -298,6 +308,7 @@ struct site {
     bool silent; /* the peer does not answer our open request */
     bool verifying; /* a renewal is being tried */
     bool child_lost; /* the last one was closed, and not by us: looked at when the event is over */
+    bool returning; /* what is called is a peer before the one in use, beside it */
     uint8_t ways_tried; /* to a peer who is silent */
     bool astray; /* one of those is in use */
     bool secret_known, secret_asked, secret_stale; /* or the certificates */
@@ -354,7 +365,7 @@ struct site {
     uint64_t in_packets, in_bytes, out_packets, out_bytes; /* of SAs that are gone */
     uint64_t replayed, forged, selector_mismatch, last_in_ms, last_out_ms;
     uint64_t rekeys;
-    uint64_t better_way_ms; /* when the best way is tested again */
+    struct roaming *roaming; /* NULL: nothing of it happened yet */
     uint64_t moves, moved_ms; /* how often a tunnel went to other addresses, and when last */
     uint64_t verify_ms; /* when a renewal is tried */
     enum reason logged;
@@ -811,8 +822,27 @@ void dial_next(struct site *site, uint64_t now_ms);
 void dial_unanswered(struct site *site, uint64_t now_ms);
 void dial_done(struct site *site);
 void dial_release_slot(struct site *site);
+/* Told, unless the site is well and only tries to return. */
+void dial_trouble(struct site *site, enum reason reason, const struct endpoint *peer,
+                  const char *detail, uint64_t now_ms);
 /* Waits longer each time. */
 void dial_back_off(struct site *site, uint64_t now_ms);
+
+/* ---- returning.c ---- */
+/* NULL: no memory. */
+struct roaming *roaming_of(struct site *site);
+/* After anything changed: whether and when the peers before the one in use are tried. */
+void returning_think(struct site *site, uint64_t now_ms);
+/* Its configuration changed. */
+void returning_configured(struct site *site);
+uint64_t returning_due_ms(const struct site *site);
+void returning_time(struct site *site, uint64_t now_ms);
+/* The first of the site's peers that is not to be called now. */
+size_t returning_end(struct site *site);
+/* What is sent goes through another child. */
+void returning_used(struct site *site, uint64_t now_ms);
+/* It was made beside the one in use, to a peer before it. */
+MUST_USE bool returning_is_trial(const struct ike *ike);
 
 /* ---- mobility.c ---- */
 void mobility_moved(struct ike *ike, const struct ikev2_action *action, uint64_t now_ms);

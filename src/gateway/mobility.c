@@ -249,8 +249,12 @@ void mobility_way_found(struct ike *ike, uint32_t index, const struct address *l
     if (address_is_unset(&from.address)) {
         from.address = *local;
     }
-    ike->site->astray = true;
-    ike->site->better_way_ms = now_ms + BETTER_WAY_MS;
+    struct roaming *roaming = roaming_of(ike->site);
+
+    if (roaming != NULL) {
+        ike->site->astray = true;
+        roaming->better_way_ms = now_ms + BETTER_WAY_MS;
+    }
     ike_move(ike, &from, &to, true, now_ms);
 }
 
@@ -274,14 +278,14 @@ void mobility_look(struct ike *ike, uint64_t now_ms)
     struct site *site = ike->site;
     struct ikev2_sa_info info;
 
-    if (!site->astray || now_ms < site->better_way_ms || !is_mobile(ike, &info) ||
+    if (!site->astray || now_ms < site->roaming->better_way_ms || !is_mobile(ike, &info) ||
         !info.mobile_initiator) {
         return;
     }
     uint64_t question = questions_ask(g, QUESTION_SOURCE_BEST, NULL, ike, 0);
     struct gateway_action *action = question == 0 ? NULL : actions_add(g, GATEWAY_FIND_SOURCE);
 
-    site->better_way_ms = now_ms + BETTER_WAY_MS;
+    site->roaming->better_way_ms = now_ms + BETTER_WAY_MS;
     if (action != NULL) {
         action->source.question = question;
         action->source.peer = best_peer(ike, &info).address;

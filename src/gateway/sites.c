@@ -86,6 +86,7 @@ void site_free(struct site *site)
     free(site->icmp_why);
     free(site->candidates);
     free(site->populate);
+    free(site->roaming);
     free(site);
 }
 
@@ -261,6 +262,7 @@ static void arm(struct site *site, bool waits_to_dial, bool waits_for_child)
     sooner(&at_ms, site->silence_look_ms);
     sooner(&at_ms, site->own_look_ms);
     sooner(&at_ms, site->verify_ms);
+    sooner(&at_ms, returning_due_ms(site));
     gateway_set_timer(site->gateway, &site->timer, at_ms);
 }
 
@@ -273,6 +275,7 @@ void site_think(struct site *site, uint64_t now_ms)
         site_trouble(site, REASON_CHILD_GONE, &ike->peer, "", now_ms);
     }
     site->child_lost = false;
+    returning_think(site, now_ms);
     if (site->dial == DIAL_NEXT) {
         dial_next(site, now_ms);
     }
@@ -310,6 +313,7 @@ void site_time(struct site *site, uint64_t now_ms)
         silence_look(site, now_ms);
     }
     verify_time(site, now_ms);
+    returning_time(site, now_ms);
     if (site->own_look_ms <= now_ms) {
         populate_look(site, now_ms);
     }
@@ -454,6 +458,9 @@ void site_child_failed(struct ike *ike, const char *child, const struct ikev2_fa
         populate_refused(ike, failure, now_ms);
         return;
     }
+    if (returning_is_trial(ike)) {
+        return;
+    }
     if (has_usable_part(site, part_named(ike, child))) {
         struct ikev2_failure refused = *failure;
 
@@ -495,6 +502,7 @@ void site_used_changed(struct site *site, uint64_t now_ms)
         site->child_backoff_ms = 0;
         site->reached = REASON_CHECK_DATA;
     }
+    returning_used(site, now_ms);
     if (up == site->shown_up) {
         return;
     }

@@ -383,6 +383,17 @@ static void add_patience(const struct site *site, struct status_site *out)
     }
 }
 
+/* Which of its peers a site uses. */
+static void add_host(const struct site *site, const struct ike *ike, struct status_site *out)
+{
+    out->host_count = site_can_dial(site) ? site->config->peer_count : 0;
+    out->return_ms = site->used == NULL ? NEVER_MS : returning_due_ms(site);
+    if (ike != NULL && ike->initiator && ike->established && ike->host < out->host_count) {
+        out->host_place = ike->host + 1U;
+        out->host = site->config->peers[ike->host].text;
+    }
+}
+
 static void fill_site(const struct site *site, struct status_site *out)
 {
     const struct ike *ike = shown_ike(site);
@@ -424,6 +435,7 @@ static void fill_site(const struct site *site, struct status_site *out)
         fill_ike(ike, &out->ike);
         out->peer = out->ike.peer;
     }
+    add_host(site, ike, out);
     add_patience(site, out);
     add_counters(site, out);
 }

@@ -144,6 +144,10 @@ struct status_site {
     uint64_t last_in_ms, last_out_ms;
     uint64_t rekeys;
     uint64_t moves, moved_ms; /* to other addresses: how often, and when last */
+    size_t host_count, host_place; /* of `peer`: how many there are, and which is in use, counted
+                                      from 1; 0: it is not known, the peer called */
+    const char *host; /* that one as it is written; borrowed like the name */
+    uint64_t return_ms; /* when those before it are called again; NEVER_MS: not */
     uint64_t established_ms; /* when an IKE SA was established last; 0 never */
 };
 size_t gateway_site_count(const struct gateway *gateway);

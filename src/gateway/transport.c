@@ -225,7 +225,7 @@ static void dial_opened(struct site *site, const struct endpoint *local, const c
         return;
     }
     if (local == NULL) {
-        site_trouble(site, REASON_TCP_REFUSED, &peer, why, now_ms);
+        dial_trouble(site, REASON_TCP_REFUSED, &peer, why, now_ms);
         dial_failed(site);
         return;
     }

@@ -307,6 +307,23 @@ static void show_child(const struct command *command, const json_t *child)
     }
 }
 
+/* Which of several peers is in use. */
+static void show_host(const json_t *site)
+{
+    char again[32];
+
+    if (number_of(site, "hosts") < 2 || !json_is_number(json_object_get(site, "host_place"))) {
+        return;
+    }
+    printf("    %-10s%s, number %.0f of %.0f", "host", text_of(site, "host"),
+           number_of(site, "host_place"), number_of(site, "hosts"));
+    if (json_is_number(json_object_get(site, "return_in_s"))) {
+        printf("; called again in %s: those before it",
+               show_duration(number_of(site, "return_in_s"), again));
+    }
+    printf("\n");
+}
+
 /* Whether it can move, whether it did, and where else the peer can be reached. */
 static void show_moves(const struct command *command, const json_t *site, const json_t *ike)
 {
@@ -357,6 +374,7 @@ static void show_site(const struct command *command, const json_t *site)
         if (json_is_number(json_object_get(ike, "rekey_in_s"))) {
             printf("    %-10sin %s\n", "rekey", show_duration(number_of(ike, "rekey_in_s"), since));
         }
+        show_host(site);
         show_moves(command, site, ike);
         if (json_is_number(json_object_get(ike, "reauthenticate_in_s"))) {
             printf("    %-10sin %s\n", "proof",

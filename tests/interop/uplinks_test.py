@@ -1,0 +1,82 @@
+#!/usr/bin/env python3
+"""One gateway with more than one way to its peer, and what it does when a way dies and works again: two gateways that stand
+for one site, in order. Traffic flows meanwhile, and what is lost of it is counted."""
+import time
+
+from lab import KEY, Flow, Lab, Sekisho, wait_for
+
+HERE = """gateway ga.example
+lan     10.1.0.0/16
+site peer {{
+  peer     {peer}
+  identity gb.example
+  network  10.2.0.0/16
+  key      @peer
+  dpd      5s
+  {more}
+}}
+"""
+
+THERE = """gateway gb.example
+lan     10.2.0.0/16
+site ga {
+  peer     any
+  identity ga.example
+  network  10.1.0.0/16
+  key      @peer
+}
+"""
+
+
+class Bed:
+    """Host a behind ga; gb and gc stand side by side before host b."""
+
+    def __init__(self, lab):
+        self.lab = lab
+        self.a, self.ga, self.wan, self.gb, self.gc, self.b = (lab.host(n) for n in ("a", "ga", "wan", "gb", "gc", "b"))
+        lab.link(self.a, "eth0", self.ga, "lan", ("10.1.0.2/16",), ("10.1.0.1/16",))
+        self.a.route("default", "via", "10.1.0.1")
+        lab.link(self.ga, "wan", self.wan, "br0.a", ("203.0.113.1/24",))
+        lab.link(self.gb, "wan", self.wan, "br0.b", ("203.0.113.2/24",))
+        lab.link(self.gc, "wan", self.wan, "br0.c", ("203.0.113.3/24",))
+        lab.link(self.gb, "lan", self.b, "lan0.b", ("10.2.0.1/16",))
+        lab.link(self.gc, "lan", self.b, "lan0.c", ("10.2.0.3/16",))
+        self.b.address("lan0", "10.2.0.2/16")
+
+    def there(self, host):
+        return Sekisho(host, THERE, {"peer": KEY}).start()
+
+    def here(self, name, peer, more):
+        return Sekisho(self.ga, HERE.format(peer=peer, more=more), {"peer": KEY}, name=name).start()
+
+
+def two_peers(bed):
+    second = bed.there(bed.gc)
+    ours = bed.here("peers", "203.0.113.2 203.0.113.3", "return 10s")
+    first = None
+    bed.lab.check("peers: up by the second, the first is not there", ours.wait_up("peer", 60) and
+                  ours.site("peer")["host_place"] == 2)
+    shown = ours.command("status", "peer").stdout
+    bed.lab.check("peers: status says which, and that the first is called again",
+                  "203.0.113.3, number 2 of 2" in shown and "called again in" in shown)
+    first = bed.there(bed.gb)
+    with Flow(bed.a, bed.b, "10.2.0.2", rate=500) as flow:
+        back = wait_for(lambda: ours.site("peer").get("host_place") == 1, 45, 0.2)
+        bed.lab.check("peers: the first is used again by itself", back)
+        gone = wait_for(lambda: not second.is_up("ga"), 6, 0.2)
+        time.sleep(0.5)
+    bed.lab.check("peers: the second one is left", gone and first.is_up("ga"))
+    bed.lab.check("peers: nothing is lost", flow.lost == 0 and flow.doubled == 0 and flow.sent > 500, flow.told())
+    bed.lab.check("peers: the log says it", "back at 203.0.113.2, number 1 of the 2 peers" in ours.log())
+    for one in (ours, first, second):
+        one.kill()
+
+
+def main():
+    with Lab("uplinks") as lab:
+        bed = Bed(lab)
+        two_peers(bed)
+
+
+if __name__ == "__main__":
+    main()
