@@ -385,7 +385,8 @@ static const struct reason_entry entries[REASON_COUNT] = {
                 "quantum computers. What the peer agrees to or offers: {theirs|none of "
                 "ours}.",
             .causes = {"The peer's program knows neither ML-KEM nor additional key exchanges (RFC "
-                       "9370): strongSwan before 6.0 does not.",
+                       "9370): strongSwan does from 6.0 on, where it has the plugin ml "
+                       "(Debian 13's has not).",
                        "The peer is set up without ML-KEM, or with other ciphers beside it.",
                        "Somebody between us and the peer answers in its place."},
             .steps = {"Offer an additional key exchange with ML-KEM-768 at the peer: the line ike "

@@ -307,14 +307,16 @@ class Strongswan:
             # The socket is on the guest's own file system: the shared folder cannot hold one.
         else:
             (self.folder / "vici").unlink(missing_ok=True)
-            self.process = self.place.start(
-                "unshare", "-m", "sh", "-c", f"mount -t tmpfs tmpfs /run && exec env {environment} /usr/lib/ipsec/charon",
-                out=f"{self.place.name}-charon.out")
+            self.process = self.place.start("unshare", "-m", "sh", "-c", self.begin(environment),
+                                            out=f"{self.place.name}-charon.out")
         # A guest on a machine that is busy needs most of a minute to read all of charon for the first time.
         if not wait_for(self.answers, 120 if self.kernel_esp else 20, 0.1):
             raise RuntimeError("charon does not answer")
         self.swanctl("--load-all", "--noprompt")
         return self
+
+    def begin(self, environment):
+        return f"mount -t tmpfs tmpfs /run && exec env {environment} /usr/lib/ipsec/charon"
 
     def vici(self):
         return "unix:///tmp/vici" if self.kernel_esp else f"unix://{self.folder}/vici"
