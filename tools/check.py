@@ -132,6 +132,7 @@ def steps_of_all():
     tests.append(Step("counts: instructions, copies, allocations", ["python3", "tests/counts/check"], 120,
                       {"SEKISHO_BUILD": str(release)}))
     tests.append(Step("constant time: ML-KEM under valgrind", ["python3", "tests/constant_time/check"], 120))
+    tests.append(Step("ML-KEM beside OpenSSL 3.5's", ["python3", "tests/openssl35/check"], 120))
     lint = [Step("linter", ["sh", "tools/lint"], 1200)]
     interop = [Step(f"interop {script.stem}", ["python3", script], 900, alone=script.stem in DEMANDING)
                for script in sorted((ROOT / "tests" / "interop").glob("*_test.py"))]

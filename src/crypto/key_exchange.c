@@ -8,9 +8,10 @@
  */
 #include "crypto/key_exchange.h"
 
-#include "crypto/ml_kem.h"
+#include "crypto/ml_kem_openssl.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <openssl/bn.h>
@@ -464,22 +465,46 @@ static bool ml_kem_find(uint16_t group, enum ml_kem_set *out)
     }
 }
 
+/* Whose ML-KEM: libcrypto's where it has one that agrees with ours. Written at the start alone. */
+static bool kem_of_openssl;
+static char report[64] = "ML-KEM: own";
+
+void key_exchange_start(void)
+{
+    kem_of_openssl = ml_kem_openssl_is_good();
+    snprintf(report, sizeof(report), "ML-KEM: %s%s", kem_of_openssl ? "openssl " : "own",
+             kem_of_openssl ? OpenSSL_version(OPENSSL_VERSION_STRING) : "");
+}
+
+const char *key_exchange_report(void)
+{
+    return report;
+}
+
 /* The seed is the private key: it is short, and the long form is made again in less time than a
  * curve takes. */
 static bool kem_make_pair(enum ml_kem_set set, struct random_source *random, struct key_pair *out)
 {
-    return draw(random, &out->private_key, ML_KEM_SEED_BYTES) &&
-           ml_kem_make(set, out->private_key.bytes, out->public_value, NULL);
+    if (!draw(random, &out->private_key, ML_KEM_SEED_BYTES)) {
+        return false;
+    }
+    return kem_of_openssl ? ml_kem_openssl_make(set, out->private_key.bytes, out->public_value)
+                          : ml_kem_make(set, out->private_key.bytes, out->public_value, NULL);
 }
 
 static bool kem_answer(enum ml_kem_set set, struct random_source *random, struct slice peer,
                        struct key_pair *out, struct secret *shared)
 {
     struct secret message = {0};
-    bool done = draw(random, &message, ML_KEM_MESSAGE_BYTES) &&
-                secret_reserve(shared, ML_KEM_SHARED_BYTES) &&
-                ml_kem_encapsulate(set, peer, message.bytes, out->public_value, shared->bytes);
+    bool done =
+        draw(random, &message, ML_KEM_MESSAGE_BYTES) && secret_reserve(shared, ML_KEM_SHARED_BYTES);
 
+    if (done && kem_of_openssl) {
+        done =
+            ml_kem_openssl_encapsulate(set, peer, message.bytes, out->public_value, shared->bytes);
+    } else if (done) {
+        done = ml_kem_encapsulate(set, peer, message.bytes, out->public_value, shared->bytes);
+    }
     secret_wipe(&message);
     return done;
 }
@@ -489,9 +514,15 @@ static bool kem_agree(enum ml_kem_set set, const struct key_pair *pair, struct s
 {
     uint8_t private_key[ML_KEM_PRIVATE_BYTES_MAX];
     struct slice whole = {private_key, ml_kem_private_bytes(set)};
-    bool done = pair->private_key.length == ML_KEM_SEED_BYTES &&
-                ml_kem_make(set, pair->private_key.bytes, NULL, private_key) &&
-                secret_reserve(shared, ML_KEM_SHARED_BYTES) &&
+
+    if (pair->private_key.length != ML_KEM_SEED_BYTES ||
+        !secret_reserve(shared, ML_KEM_SHARED_BYTES)) {
+        return false;
+    }
+    if (kem_of_openssl) {
+        return ml_kem_openssl_decapsulate(set, pair->private_key.bytes, peer, shared->bytes);
+    }
+    bool done = ml_kem_make(set, pair->private_key.bytes, NULL, private_key) &&
                 ml_kem_decapsulate(set, whole, peer, shared->bytes);
 
     wipe(private_key, sizeof(private_key));

@@ -19,6 +19,12 @@ struct key_pair {
     uint8_t public_value[KEY_EXCHANGE_PUBLIC_BYTES_MAX]; /* as it stands in the KE payload */
 };
 
+/* Once, before any key is made: whether ML-KEM is libcrypto's (3.5 and later, where it gives what
+ * ours gives) or our own. Without this it is our own. */
+void key_exchange_start(void);
+/* A line about that, as those of protect_report(). */
+const char *key_exchange_report(void);
+
 /* The private key comes from `random` alone, so a seeded source gives the same pair. */
 MUST_USE bool key_pair_make(uint16_t group, struct random_source *random, struct key_pair *out);
 void key_pair_wipe(struct key_pair *pair);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "crypto/key_exchange.h"
 #include "crypto/protect.h"
 #include "dataplane/drop.h"
 #include "management/answers.h"
@@ -370,6 +371,7 @@ static json_t *crypto_of(void)
     for (size_t i = 0; protect_report(i) != NULL; i++) {
         json_array_append_new(engines, json_string(protect_report(i)));
     }
+    json_array_append_new(engines, json_string(key_exchange_report()));
     return json_pack("{s:o}", "engines", engines);
 }
 

@@ -4,6 +4,7 @@
  */
 #include "sekishod/daemon.h"
 
+#include "crypto/key_exchange.h"
 #include "crypto/protect.h"
 #include "host/background.h"
 #include "host/clock.h"
@@ -135,6 +136,7 @@ int main(int argc, char **argv)
     if (!protect_start(daemon.options.openssl_only ? PROTECT_OPENSSL : PROTECT_AUTOMATIC)) {
         return fail("the crypto library does not compute what it should: is OpenSSL whole?");
     }
+    key_exchange_start();
     struct config *config = read_config(&daemon);
     if (config == NULL && geteuid() != 0) {
         fprintf(stderr,

@@ -118,6 +118,7 @@ class Sekisho:
         self.write(config)
         for secret, value in (secrets or {}).items():
             self.secret(secret, value)
+        self.program = [self.build / "sekishod"]
         self.options = [*options, *os.environ.get("SEKISHO_OPTIONS", "").split()]
         self.process = None
 
@@ -131,7 +132,7 @@ class Sekisho:
 
     def start(self, ready_seconds=20, environment=None):
         self.process = self.host.start(
-            self.build / "sekishod", "-c", self.config, "--run", self.run_folder, "--state", self.folder / "state",
+            *self.program, "-c", self.config, "--run", self.run_folder, "--state", self.folder / "state",
             "--foreground", *self.options, out=f"{self.host.name}-sekishod.log", environment=environment)
         if not wait_for(lambda: (self.run_folder / "control.sock").exists() or self.process.poll() is not None,
                         ready_seconds) or self.process.poll() is not None:

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """strongSwan 6 of Debian 13, both roles: additional key exchanges (RFC 9370) of classical groups, in fragments, with shared keys
-and with certificates; rekeys of both sides with IKE_FOLLOWUP_KE; and what is said about a peer that has no ML-KEM, as this one.
+and with certificates; rekeys of both sides with IKE_FOLLOWUP_KE; and what is said about a peer that has no ML-KEM, as this one. ML-KEM of ours therefore meets that
+of OpenSSL 3.5 in another of ours, which runs with Debian 13's libraries.
 """
 import re
 import shutil
 
 from certificates_test import Authority
 from lab import KEY, Lab, Sekisho, two_sites, wait_for
-from trixie import Strongswan6
+from trixie import Strongswan6, with_libraries
 
 CONFIG = """gateway ga.example
 lan     10.1.0.0/16
@@ -126,6 +127,61 @@ def without_ml_kem(lab, hosts):
                       not pair.ours.is_up("peer") and not pair.a.ping("10.2.0.2", seconds=1), told or pair.ours.explain("peer"))
 
 
+OURS = """gateway {name}.example
+lan     {lan}
+site peer {{
+  peer     {peer}
+  network  {network}
+  identity {other}.example
+  key      @peer
+  post-quantum required
+  {more}
+}}
+"""
+# our lines on both sides, how the suite ends
+ML_KEM = [
+    ("ike aes256gcm16-sha384-x25519-ke1_mlkem768\n  esp aes256gcm16-x25519-ke1_mlkem512", "X25519 + ML-KEM-768"),
+    ("ike aes256gcm16-sha384-mlkem1024\n  esp aes256gcm16-mlkem1024", "ML-KEM-1024"),
+]
+
+
+def ml_kem_of_openssl(lab, hosts):
+    a, ga, _, gb, b = hosts
+    for starts in ("ga", "gb"):
+        sides = []
+        for host, lan, peer, network, other in ((ga, "10.1.0.0/16", "203.0.113.2", "10.2.0.0/16", "gb"),
+                                                (gb, "10.2.0.0/16", "203.0.113.1", "10.1.0.0/16", "ga")):
+            def text(more, host=host, lan=lan, peer=peer, network=network, other=other):
+                start = "now" if host.name == starts else "wait"
+                return OURS.format(name=host.name, lan=lan, peer=peer, network=network, other=other, more=f"{more}\n  start {start}")
+            sides.append((Sekisho(host, text(ML_KEM[0][0]), {"peer": KEY}, name=f"starts-{starts}"), text))
+        (one, _), (other, _) = sides
+        other.program = with_libraries(other.build / "sekishod")
+        other.start()
+        one.start()
+        engines = [side.status()["crypto"]["engines"][-1] for side in (one, other)]
+        lab.check(f"{starts} starts: one has ML-KEM of its own, the other OpenSSL's",
+                  engines[0] == "ML-KEM: own" and engines[1].startswith("ML-KEM: openssl 3."), engines)
+        for words, suite in ML_KEM:
+            if words != ML_KEM[0][0]:
+                for side, text in sides:
+                    side.write(text(words))
+                    side.command("apply", check=False)
+                (one if starts == "ga" else other).command("restart", "peer", check=False)
+            good = wait_for(lambda: all(side.site("peer").get("ike", {}).get("suite", "").endswith(f" {suite}") and side.is_up("peer")
+                                        for side in (one, other)), 10)
+            lab.check(f"ML-KEM of ours and OpenSSL's, {starts} starts, {suite}: up, and traffic",
+                      good and a.pings("10.2.0.2") and b.pings("10.1.0.2"), "" if good else one.explain("peer"))
+            for side, who in ((one, "ours"), (other, "OpenSSL's")):
+                before = side.site("peer")["children"][0]["spi_in"]
+                side.command("restart", "peer", "--rekey", check=False)
+                good = wait_for(lambda: [c["spi_in"] for c in side.site("peer").get("children", [])][:1] not in ([before], []), 8)
+                lab.check(f"ML-KEM of ours and OpenSSL's, {starts} starts, {suite}: {who} renews the child", good and
+                          a.pings("10.2.0.2") and b.pings("10.1.0.2"))
+        other.kill()
+        one.kill()
+
+
 def main():
     with Lab("strongswan6") as lab:
         hosts = two_sites(lab)
@@ -134,6 +190,7 @@ def main():
             authority.issue(name, [f"{name}.example"])
         additional(lab, hosts, authority)
         without_ml_kem(lab, hosts)
+        ml_kem_of_openssl(lab, hosts)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,11 @@ from lab import Strongswan, call
 PLACE = pathlib.Path(os.environ.get("SEKISHO_TRIXIE", "/var/cache/sekisho-check/trixie"))
 
 
+MACHINE = f"{os.uname().machine}-linux-gnu"
+# Its program interpreter: lib64/ld-linux-x86-64.so.2, lib/ld-linux-aarch64.so.1
+LOADER = next((str(p.relative_to(PLACE)) for p in sorted(PLACE.glob("lib*/ld-linux-*.so.*"))), "lib/ld-linux")
+
+
 def within(folder, *words, environment=""):
     """A line of sh that becomes a program of the folder, which sees `folder` under its own name; in a mount namespace of its
     own."""
@@ -31,3 +36,9 @@ class Strongswan6(Strongswan):
 
     def begin(self, environment):
         return within(self.folder, "/usr/lib/ipsec/charon", environment=environment)
+
+
+def with_libraries(program, *words):
+    """A program of this machine with the folder's libraries, and this machine's own where the folder has none."""
+    places = [f"{place}usr/lib/{MACHINE}" for place in (f"{PLACE}/", "/")]
+    return [str(PLACE / LOADER), "--library-path", ":".join(places), str(program), *(str(w) for w in words)]
