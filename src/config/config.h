@@ -114,6 +114,17 @@ struct config_asked {
     size_t responder_count;
 };
 
+/* A post-quantum preshared key (RFC 8784). */
+#define CONFIG_PPK_ID_BYTES_MAX 128
+struct config_ppk {
+    struct config_secret_name secret;
+    const char *id; /* as it is written; the name of the secret when it is not */
+    uint8_t id_bytes[CONFIG_PPK_ID_BYTES_MAX];
+    uint8_t id_length;
+    bool opaque; /* what kind of name it is (5.1); else a fixed one */
+    bool required; /* or not at all; else where the peer has it */
+};
+
 struct config_site {
     struct config_place place;
     const char *name;
@@ -128,6 +139,7 @@ struct config_site {
     uint16_t only_port_first, only_port_last;
     bool only_both; /* ports of the peer, or of ours: "only tcp 25 both" */
     struct config_secret_name key; /* no name: both sides prove themselves by certificates */
+    const struct config_ppk *ppk; /* NULL: none */
     /* With certificates: files, as they are written; NULL and none: those that sekisho ca made. */
     const char *certificate;
     const char *certificate_key; /* NULL with `certificate`: in the same file; or a key in a token,
@@ -138,6 +150,7 @@ struct config_site {
     const char *subject; /* what the subject of the peer's certificate must be; NULL: see
                             config_site_identity() */
     enum config_revocation revocation;
+    enum config_protection protection;
     const struct config_asked *asked; /* about revocation; NULL: what certificates name */
     const char *say; /* our identity towards this peer; NULL: the gateway's name */
     const char *identity; /* what the peer must prove; NULL: see config_site_identity() */
@@ -149,7 +162,6 @@ struct config_site {
     const struct proposals *ah; /* NULL unless `protection` has AH */
     bool ike_is_default, esp_is_default, ah_is_default;
     enum config_post_quantum post_quantum; /* `ike` is what it leaves */
-    enum config_protection protection;
     struct config_carriage
         carriage; /* in transport mode there may be no networks and lans: hosts */
     enum config_each each;

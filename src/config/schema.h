@@ -142,6 +142,10 @@ void write_ah(const struct schema_word *w, const struct shown *shown);
 void write_replay_window(const struct schema_word *w, const struct shown *shown);
 void write_fragmentation(const struct schema_word *w, const struct shown *shown);
 
+/* ppk_words.c */
+void take_ppk(struct reading *r, const struct statement *s);
+void write_ppk(const struct schema_word *w, const struct shown *shown);
+
 /* resilience_words.c */
 void take_reauthenticate(struct reading *r, const struct statement *s);
 void take_resume(struct reading *r, const struct statement *s);
