@@ -4,29 +4,10 @@
  * only; what a peer chose is escaped.
  */
 #include "wire/ikev2.h"
+#include "wire/number_names.h"
 
 #define VENDOR_OCTETS_SHOWN 32
 #define SPI_OCTETS_SHOWN 16
-
-struct number_name {
-    uint16_t number;
-    const char *name;
-};
-
-/* The name, or the number itself. */
-static void add_name(struct text *out, const struct number_name *names, size_t count,
-                     unsigned number)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (names[i].number == number) {
-            text_add(out, names[i].name);
-            return;
-        }
-    }
-    text_addf(out, "%u", number);
-}
-
-#define ADD_NAME(out, names, number) add_name(out, names, ARRAY_LENGTH(names), number)
 
 static const struct number_name protocols[] = {{1, "IKE"}, {2, "AH"}, {3, "ESP"}};
 

@@ -1,48 +1,34 @@
 /* Decides what the numbers of IKEv2 are called: the words of the RFCs and of IANA's registry. */
 #include "wire/ikev2.h"
-
-struct name {
-    uint16_t number;
-    const char *name;
-};
-
-static const char *find_name(const struct name *names, size_t count, uint16_t number)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (names[i].number == number) {
-            return names[i].name;
-        }
-    }
-    return NULL;
-}
+#include "wire/number_names.h"
 
 const char *ikev2_exchange_name(uint8_t exchange)
 {
-    static const struct name names[] = {
+    static const struct number_name names[] = {
         {34, "IKE_SA_INIT"},      {35, "IKE_AUTH"},           {36, "CREATE_CHILD_SA"},
         {37, "INFORMATIONAL"},    {38, "IKE_SESSION_RESUME"}, {39, "GSA_AUTH"},
         {40, "GSA_REGISTRATION"}, {41, "GSA_REKEY"},          {43, "IKE_INTERMEDIATE"},
         {44, "IKE_FOLLOWUP_KE"},
     };
 
-    return find_name(names, ARRAY_LENGTH(names), exchange);
+    return number_name_find(names, ARRAY_LENGTH(names), exchange);
 }
 
 const char *ikev2_payload_name(uint8_t type)
 {
-    static const struct name names[] = {
+    static const struct number_name names[] = {
         {33, "SA"},   {34, "KE"},    {35, "IDi"}, {36, "IDr"}, {37, "CERT"}, {38, "CERTREQ"},
         {39, "AUTH"}, {40, "Nonce"}, {41, "N"},   {42, "D"},   {43, "V"},    {44, "TSi"},
         {45, "TSr"},  {46, "SK"},    {47, "CP"},  {48, "EAP"}, {49, "GSPM"}, {50, "IDg"},
         {51, "GSA"},  {52, "KD"},    {53, "SKF"}, {54, "PS"},
     };
 
-    return find_name(names, ARRAY_LENGTH(names), type);
+    return number_name_find(names, ARRAY_LENGTH(names), type);
 }
 
 const char *ikev2_notify_name(uint16_t type)
 {
-    static const struct name names[] = {
+    static const struct number_name names[] = {
         {1, "UNSUPPORTED_CRITICAL_PAYLOAD"},
         {4, "INVALID_IKE_SPI"},
         {5, "INVALID_MAJOR_VERSION"},
@@ -132,5 +118,5 @@ const char *ikev2_notify_name(uint16_t type)
         {60613, "PATH_PROBE"},
     };
 
-    return find_name(names, ARRAY_LENGTH(names), type);
+    return number_name_find(names, ARRAY_LENGTH(names), type);
 }

@@ -131,8 +131,7 @@ static bool cut_des_key(struct slice material, struct secret *out)
     return false;
 }
 
-/* Appendix B: the key of the cipher, from SKEYID_e or from what takes its place. */
-static bool cipher_key(const struct suite *suite, struct slice material, struct secret *out)
+bool ikev1_cipher_key(const struct suite *suite, struct slice material, struct secret *out)
 {
     static const uint8_t zero[1] = {0};
     const struct slice nothing[4] = {{NULL, 0}};
@@ -182,7 +181,7 @@ static bool derive(const struct suite *suite, struct slice key, const struct sli
               derive_one(out, NULL, agreed, 0, &out->skeyid_d) &&
               derive_one(out, &out->skeyid_d, agreed, 1, &out->skeyid_a) &&
               derive_one(out, &out->skeyid_a, agreed, 2, &out->skeyid_e) &&
-              cipher_key(suite, secret_slice(&out->skeyid_e), &out->cipher_key);
+              ikev1_cipher_key(suite, secret_slice(&out->skeyid_e), &out->cipher_key);
 
     if (!ok) {
         ikev1_keys_fini(out);
@@ -472,7 +471,7 @@ bool ikev1_keys_revised(const struct suite *suite, struct slice nonce, uint64_t 
     secret_wipe(out);
     bool ok = ikev1_suite_is_usable(suite) && nonce.length > 0 &&
               prf(suite->prf, nonce, &part, 1, ne) &&
-              cipher_key(suite, (struct slice){ne, hash_bytes(suite)}, out);
+              ikev1_cipher_key(suite, (struct slice){ne, hash_bytes(suite)}, out);
 
     wipe(ne, sizeof(ne));
     return ok;

@@ -56,6 +56,10 @@ void ikev1_keys_forget_auth(struct ikev1_keys *keys);
 
 /* --- encryption --- */
 
+/* Appendix B: the key of the suite's cipher, from SKEYID_e or what takes its place. */
+MUST_USE bool ikev1_cipher_key(const struct suite *suite, struct slice material,
+                               struct secret *out);
+
 /* The last block of ciphertext, which the next message of the same exchange is chained to. */
 struct ikev1_iv {
     uint8_t octets[CBC_BLOCK_BYTES_MAX];
