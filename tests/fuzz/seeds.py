@@ -241,6 +241,40 @@ def ikev2():
     put("ikev2_payloads", "delete-two", b"\x2a" + bytes.fromhex("03040002c0ffee01c0ffee02"))
 
 
+def ikev1():
+    seen = set()
+    for path in sorted(VECTORS.glob("*ikev1*.json")):
+        for message in json.loads(path.read_text())["messages"]:
+            if message["type"] != "ike":
+                continue
+            raw = bytes.fromhex(message["raw"])
+            first, chain = raw[16], raw[28:]
+            if "decrypted" in message:
+                first, chain = message["first_payload"], bytes.fromhex(message["decrypted"])
+            kinds = tuple((kind, len(body)) for kind, body in payloads(first, chain))
+            if kinds in seen:
+                continue
+            seen.add(kinds)
+            name = f"{path.stem[10:15]}-{message['n']:02}"
+            head = raw[:16] + bytes([first]) + raw[17:24] + struct.pack(">I", 28 + len(chain))
+            put("ikev1_message", name, head + chain)
+            put("ikev1_inner", name, bytes([first]) + chain + bytes(-len(chain) % 16))
+    bundle = bytes.fromhex(
+        "00000001 00000001 0200002001020402a1a2a3a4 0300000801020000 0000000c0203000080050002"
+        "0200001c01030401b1b2b3b4 0000001001030000 8004000180050002 0000001802020401c1c2c3c4 0000000c0103000080050002"
+        .replace(" ", ""))
+    one = lambda kind, body: bytes([kind, 0, 0]) + (4 + len(body)).to_bytes(2, "big") + body
+    put("ikev1_inner", "bundle", one(1, bundle))
+    put("ikev1_inner", "life", one(1, bytes.fromhex(
+        "00000001 00000001 0000002c00010001 0000002401010000 80010007800e0100800200048004000e80030001"
+        "800b0001000c000400015180".replace(" ", ""))))
+    for kind, body in {5: "0711000a0a0100010a010009", 130: "", 131: "01000000c0000201", 132: "000702010102",
+                       14: "0300000170040000" "f0010001" "7004000e0a010000ffff0000000000000000",
+                       12: "0000000101100001" + "11" * 16, 11: "00000001010060008 00b0001800c0e10".replace(" ", ""),
+                       6: "0430", 13: "4048b7d56ebce88525e7de7f00d6c2d3c0000000"}.items():
+        put("ikev1_inner", f"payload-{kind}", one(kind, bytes.fromhex(body)))
+
+
 def conversation():
     """The messages of one recorded conversation: clear ones raw, the others as (exchange, flags, first, chain)."""
     for path in sorted(VECTORS.glob("*ikev2*.json")):
@@ -552,6 +586,7 @@ captures()
 nest()
 reassembly()
 texts()
+ikev1()
 ikev2()
 machines()
 choices()
