@@ -1,14 +1,15 @@
 /*
  * The IKEv1 machine (RFC 2407, 2408, 2409): what one peer and we agreed about keys, in phase 1, and
- * the children that phase 2 made. It outlives its ISAKMP SAs: each has a lifetime and is replaced by
- * another phase 1, and children go on meanwhile.
+ * the children that phase 2 made. It outlives its ISAKMP SAs: each has a lifetime and is replaced
+ * by another phase 1, and children go on meanwhile.
  *
  * Each function below is one event; it appends to a bounded list of actions what must be done now,
  * in that order. The machine never calls anyone, keeps no clock and touches no socket: what it
  * needs is an ASK, and the answer is another event. Being woken too early, an answer to a question
  * that is no longer open, and any bytes at all in ikev1_sa_receive() are harmless.
  *
- * The words are those of proto/ikev2/sa.h, so that the gateway treats both alike. What is different:
+ * The words are those of proto/ikev2/sa.h, so that the gateway treats both alike. What is
+ * different:
  *
  * - Who a peer is may have to be answered before he says so: in Main Mode with a shared key the key
  *   is needed to read his identity (RFC 2409 5.4). ASK_PEER is answered with a list of policies
@@ -78,7 +79,8 @@ struct ikev1_policy {
     struct ike_identity local_id;
     struct ike_identity peer_id; /* type 0: whatever it says */
     struct secret shared_key;
-    uint64_t ike_lifetime_ms; /* replaced before this, with jitter; NEVER_MS never (86400 s are said) */
+    uint64_t
+        ike_lifetime_ms; /* replaced before this, with jitter; NEVER_MS never (86400 s are said) */
     uint64_t liveness_ms; /* silence after which the peer is asked (RFC 3706), when he can be;
                              NEVER_MS off */
     uint64_t retransmit_first_ms; /* then grows by 1.8 up to retransmit_max_ms */
@@ -87,7 +89,8 @@ struct ikev1_policy {
     uint64_t grace_ms; /* how long an old inbound SA is kept after its replacement */
     enum ikev1_natt natt;
     bool force_encapsulation; /* UDP even without a NAT: our NAT-D is made to differ */
-    bool aggressive; /* Aggressive Mode: as initiator instead of Main Mode, as responder beside it */
+    bool
+        aggressive; /* Aggressive Mode: as initiator instead of Main Mode, as responder beside it */
     bool strict_id_types; /* else identities are matched by value across types */
     bool initial_contact; /* we have no other SA with this peer */
     bool no_vendor_ids; /* only those without which nothing goes: NAT traversal */
@@ -118,9 +121,10 @@ enum ikev1_action_kind {
     IKEV1_ASK_PEER, /* responder: who may this be and what may he do: ikev1_sa_answer_peer() */
     IKEV1_TELL_SPI_ADDED, /* ike_spi: our cookie under which messages for this machine arrive */
     IKEV1_TELL_SPI_REMOVED,
-    IKEV1_TELL_ESTABLISHED, /* established: both sides are authenticated for the first time */
+    IKEV1_TELL_ESTABLISHED, /* established: both sides are authenticated for the first time. Of a
+                               responder whose peer has a machine already: see ikev1_sa_absorb() */
     IKEV1_TELL_REKEYED, /* established: another ISAKMP SA is the current one */
-    IKEV1_TELL_INITIAL_CONTACT, /* the authenticated peer has no other SA with us */
+    IKEV1_TELL_INITIAL_CONTACT, /* the same as `initial_contact` there, but said later */
     IKEV1_TELL_MOVED, /* moved: the peer, who is behind a NAT, has another address or port */
     IKEV1_CHILD_INSTALL, /* child: inbound at once; outbound is made but not used before
                             IKEV1_CHILD_USE */
@@ -245,6 +249,8 @@ struct ikev1_action {
             bool nat_local, nat_peer; /* who is behind a NAT */
             bool initiator;
             bool aggressive;
+            bool initial_contact; /* the peer has no other SA with us (RFC 2407 4.6.3.3): an older
+                                     machine of his is closed and not absorbed into */
         } established; /* ESTABLISHED and REKEYED */
         struct {
             struct endpoint local, peer; /* children go there too */
@@ -313,17 +319,17 @@ void ikev1_sa_answer_key_exchange(struct ikev1_sa *sa, uint32_t id, bool ok, str
 /* spi 0: none is free. */
 void ikev1_sa_answer_spi(struct ikev1_sa *sa, uint32_t id, uint32_t spi, uint64_t now_ms,
                          struct ikev1_actions *actions);
-/* Policies that this peer may have, the likeliest first; none: nobody of that address or name, which
- * is answered like a wrong key, in the same time. They stay as they are until the SA is established
- * or over: who replaces policies closes responders that are not established. */
+/* Policies that this peer may have, the likeliest first; none: nobody of that address or name,
+ * which is answered like a wrong key, in the same time. They stay as they are until the SA is
+ * established or over: who replaces policies closes responders that are not established. */
 void ikev1_sa_answer_peer(struct ikev1_sa *sa, uint32_t id,
                           const struct ikev1_policy *const *policies, size_t count, uint64_t now_ms,
                           struct ikev1_actions *actions);
 
-/* `from` has just told ESTABLISHED, and its peer is `sa`'s: what it has (its ISAKMP SA, and children
- * if any) is `sa`'s from now on, and `from` is over without a word to the peer. Actions of `sa` say
- * what came (SPI_ADDED, REKEYED or ESTABLISHED), those of `from` what went (SPI_REMOVED, CLOSED with
- * reason NONE); do those of `from` first. */
+/* `from` has just told ESTABLISHED, and its peer is `sa`'s: what it has (its ISAKMP SA, and
+ * children if any) is `sa`'s from now on, and `from` is over without a word to the peer. Actions of
+ * `sa` say what came (SPI_ADDED, REKEYED or ESTABLISHED), those of `from` what went (SPI_REMOVED,
+ * CLOSED with reason NONE); do those of `from` first. */
 void ikev1_sa_absorb(struct ikev1_sa *sa, struct ikev1_sa *from, uint64_t now_ms,
                      struct ikev1_actions *actions, struct ikev1_actions *from_actions);
 

@@ -1,0 +1,297 @@
+/*
+ * Aggressive Mode with a shared key (RFC 2409 5, 5.4): decides what stands in each of its three
+ * messages, and when the peer is proven.
+ *
+ *     1  HDR, SA, KE, Ni, IDii [, VID]  -->
+ *                       <--  2  HDR, SA, KE, Nr, IDir, HASH_R [, VID] [, NAT-D, NAT-D]
+ *     3  HDR[*], HASH_I [, NAT-D, NAT-D] [, N]  -->
+ *
+ * Message 2 lets anybody who asks test guesses of the key at leisure: so a responder does it only
+ * where a policy says so, and who is not known gets an answer that looks like any other.
+ */
+#include <string.h>
+
+#include "proto/ikev1/machine.h"
+
+#define REPEATS_MAX 5 /* of message 2, because something else came than message 3 */
+
+/* ---- sending ---- */
+
+void ikev1_aggressive_start(struct ikev1_turn *t, struct ikev1_ike *ike)
+{
+    struct ikev1_handshake *h = ike->handshake;
+    const struct slice nothing = {NULL, 0};
+
+    h->choice.suite.key_exchange = ikev1_phase1_first_group(t->sa->policy->ike);
+    h->sending = 1;
+    ikev1_phase1_ask_key_exchange(t, ike, nothing);
+}
+
+static void send_1(struct ikev1_turn *t, struct ikev1_ike *ike)
+{
+    const struct ikev1_policy *policy = t->sa->policy;
+    struct ikev1_outgoing o NOT_ZEROED;
+
+    if (!ikev1_phase1_make_id(ike, policy)) {
+        ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "no identity could be made");
+        return;
+    }
+    ikev1_out_begin(&o, ike, IKEV1_AGGRESSIVE, 0);
+    ikev1_phase1_out_offer(t, ike, &o, ike->handshake->choice.suite.key_exchange);
+    ikev1_phase1_out_ke(ike, &o);
+    ikev1_write_payload(&o.chain, IKEV1_ID, ike->handshake->own_id);
+    ikev1_out_vendors(&o, policy->natt, NULL, policy->no_vendor_ids);
+    ikev1_phase1_send(t, ike, &o, false, 2);
+}
+
+static bool is_meant(const struct ikev1_policy *policy, const struct ikev1_handshake *h)
+{
+    return policy->aggressive && ikev1_phase1_allows(policy->ike, &h->choice.suite) &&
+           (policy->peer_id.type == 0 ||
+            ike_identity_matches(&policy->peer_id, &h->peer_id, policy->strict_id_types));
+}
+
+/* The key of who is called so; of nobody one that nobody has. */
+static bool choose_key(struct ikev1_turn *t, struct ikev1_ike *ike)
+{
+    struct ikev1_handshake *h = ike->handshake;
+    struct secret nobody = {0};
+    uint8_t octets[32];
+
+    for (size_t i = 0; i < h->candidate_count; i++) {
+        if (is_meant(h->candidates[i], h)) {
+            h->candidates[0] = h->candidates[i];
+            h->candidate_count = 1;
+            return ikev1_phase1_keys(ike, &h->candidates[0]->shared_key, &ike->keys);
+        }
+    }
+    h->candidate_count = 0;
+    random_fill(t->sa->random, octets, sizeof(octets));
+    bool ok = secret_set(&nobody, SLICE_OF(octets)) && ikev1_phase1_keys(ike, &nobody, &ike->keys);
+
+    secret_wipe(&nobody);
+    return ok;
+}
+
+static void send_2(struct ikev1_turn *t, struct ikev1_ike *ike)
+{
+    static const struct ikev1_policy unnamed;
+    const struct ikev1_responder_policy *responder = t->sa->responder;
+    struct ikev1_handshake *h = ike->handshake;
+    struct ikev1_outgoing o NOT_ZEROED;
+    struct ikev1_sa_payload sa NOT_ZEROED;
+    struct ikev1_hash_value hash;
+
+    if (!choose_key(t, ike) || !ikev1_phase1_start_iv(ike) ||
+        !ikev1_phase1_make_id(ike, h->candidate_count > 0 ? h->candidates[0] : &unnamed) ||
+        !ikev1_phase1_own_hash(ike, &hash)) {
+        ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "no keys could be made");
+        return;
+    }
+    ikev1_out_begin(&o, ike, IKEV1_AGGRESSIVE, 0);
+    ikev1_phase1_answer(&h->choice, &sa);
+    ikev1_out_sa(&o, &sa);
+    ikev1_phase1_out_ke(ike, &o);
+    ikev1_write_payload(&o.chain, IKEV1_ID, h->own_id);
+    ikev1_write_payload(&o.chain, IKEV1_HASH, ikev1_hash_slice(&hash));
+    ikev1_out_vendors(&o, responder->natt, &h->abilities, responder->no_vendor_ids);
+    ikev1_out_natd(&o, ike, &h->choice.suite, h->abilities.natt, &h->local, &h->peer,
+                   responder->force_encapsulation);
+    ikev1_phase1_send(t, ike, &o, false, 3);
+}
+
+static void send_3(struct ikev1_turn *t, struct ikev1_ike *ike)
+{
+    const struct ikev1_policy *policy = t->sa->policy;
+    struct ikev1_handshake *h = ike->handshake;
+    struct ikev1_outgoing o NOT_ZEROED;
+    struct ikev1_hash_value hash;
+    uint8_t cookies[IKEV1_COOKIES_BYTES];
+    const struct slice nothing = {NULL, 0};
+
+    if (!ikev1_phase1_own_hash(ike, &hash)) {
+        ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "no proof could be made");
+        return;
+    }
+    ikev1_out_begin(&o, ike, IKEV1_AGGRESSIVE, 0);
+    ikev1_write_payload(&o.chain, IKEV1_HASH, ikev1_hash_slice(&hash));
+    /* RFC 3947 4: from the other port, about the addresses and ports that it goes from and to. */
+    ikev1_phase1_float(ike);
+    ikev1_out_natd(&o, ike, &h->choice.suite, h->abilities.natt, &h->local, &h->peer,
+                   policy->force_encapsulation);
+    if (policy->initial_contact && t->sa->state != IKEV1_STATE_UP) {
+        put_u64(cookies, ike->spi_i);
+        put_u64(cookies + 8, ike->spi_r);
+        ikev1_out_notify(&o, IKEV1_PROTO_ISAKMP, IKEV1_INITIAL_CONTACT, SLICE_OF(cookies), nothing);
+    }
+    ikev1_phase1_send(t, ike, &o, true, 0);
+    if (t->sa->state != IKEV1_STATE_OVER) {
+        ikev1_phase1_done(t, ike, policy);
+    }
+}
+
+static void check_2(struct ikev1_turn *t, struct ikev1_ike *ike);
+
+void ikev1_aggressive_continue(struct ikev1_turn *t, struct ikev1_ike *ike)
+{
+    switch (ike->handshake->sending) {
+    case 1:
+        send_1(t, ike);
+        return;
+    case 2:
+        send_2(t, ike);
+        return;
+    case 3:
+        check_2(t, ike);
+        return;
+    default:
+        return;
+    }
+}
+
+/* ---- receiving ---- */
+
+static void receive_1(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_message *m)
+{
+    struct ikev1_handshake *h = ike->handshake;
+    struct slice id;
+    uint16_t group;
+
+    if (!t->sa->responder->aggressive) {
+        ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_AGGRESSIVE, 0, "");
+        return;
+    }
+    if (!ikev1_phase1_take_offer(t, ike, m, &group)) {
+        return;
+    }
+    if (!ikev1_phase1_read_id(m, &h->peer_id, &id) || !ikev1_phase1_take_ke(t, ike, m) ||
+        !ikev1_block_copy(id, &h->message)) {
+        ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_SYNTAX, 0,
+                              "identity, key exchange or nonce is missing or malformed");
+        return;
+    }
+    h->sending = 2;
+    ikev1_phase1_ask_peer(t, ike);
+    ikev1_phase1_ask_key_exchange(t, ike, h->peer_public);
+}
+
+static void receive_2(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_message *m)
+{
+    struct ikev1_handshake *h = ike->handshake;
+    struct slice body;
+
+    if (!ikev1_phase1_take_answer(t, ike, m, h->pair.group) || !ikev1_phase1_take_ke(t, ike, m)) {
+        return;
+    }
+    if (!ikev1_message_only(m, IKEV1_ID, &body) || !ikev1_message_only(m, IKEV1_HASH, &body) ||
+        !ikev1_block_copy(m->whole, &h->message)) {
+        ikev1_phase1_doubt(t, ike, IKEV1_FAIL_SYNTAX, 0, "identity or proof is missing");
+        return;
+    }
+    ike->spi_r = m->header.cookie_r;
+    ikev1_phase1_take_natd(t, ike, m);
+    h->sending = 3;
+    ikev1_phase1_ask_key_exchange(t, ike, h->peer_public);
+}
+
+static void check_2(struct ikev1_turn *t, struct ikev1_ike *ike)
+{
+    const struct ikev1_policy *policy = t->sa->policy;
+    struct ikev1_handshake *h = ike->handshake;
+    struct ikev1_message m NOT_ZEROED;
+    struct ikev1_failure failure;
+    struct slice id;
+    struct slice hash;
+
+    /* It is read again, now that there is a secret to judge it by. */
+    struct reader r = reader_over(h->message);
+
+    if (!ikev1_read_header(&r, &m.header) || !ikev1_message_read(&m, read_rest(&r)) ||
+        !ikev1_phase1_keys(ike, &policy->shared_key, &ike->keys) || !ikev1_phase1_start_iv(ike)) {
+        ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "no keys could be made");
+        return;
+    }
+    if (!ikev1_phase1_read_id(&m, &h->peer_id, &id) || !ikev1_message_only(&m, IKEV1_HASH, &hash) ||
+        !ikev1_phase1_proves(ike, &ike->keys, id, hash)) {
+        ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_SHARED_KEY, 0, "");
+        return;
+    }
+    if (policy->peer_id.type != 0 &&
+        !ike_identity_matches(&policy->peer_id, &h->peer_id, policy->strict_id_types)) {
+        ikev1_failure_set(&failure, IKEV1_FAIL_PEER_IDENTITY, IKEV1_AGGRESSIVE, 0, "");
+        ikev1_failure_identities(&failure, &policy->peer_id, &h->peer_id);
+        failure.message = 2;
+        ikev1_phase1_fail(t, ike, &failure);
+        return;
+    }
+    send_3(t, ike);
+}
+
+static void doubt_peer(struct ikev1_turn *t, struct ikev1_ike *ike)
+{
+    struct ikev1_handshake *h = ike->handshake;
+    bool unknown = h->candidate_count == 0;
+
+    ikev1_phase1_doubt(t, ike, unknown ? IKEV1_FAIL_PEER_UNKNOWN : IKEV1_FAIL_SHARED_KEY, 0, "");
+    ikev1_failure_identities(&h->refusal, NULL, &h->peer_id);
+}
+
+static void receive_3(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_message *m)
+{
+    struct ikev1_handshake *h = ike->handshake;
+    struct ikev1_iv iv = h->iv;
+    struct ikev1_notify_payload n;
+    struct slice hash;
+
+    if (((m->header.flags & IKEV1_FLAG_ENCRYPTED) != 0 && !ikev1_open(t, &ike->keys, &iv, m)) ||
+        !ikev1_message_only(m, IKEV1_HASH, &hash) || h->candidate_count == 0 ||
+        !ikev1_phase1_proves(ike, &ike->keys, h->message, hash)) {
+        doubt_peer(t, ike);
+        return;
+    }
+    ikev1_trace(t, false, false, &m->header, m->chain);
+    h->iv = iv;
+    h->local = m->local;
+    h->peer = m->peer;
+    h->initial_contact = ikev1_message_notify(m, IKEV1_INITIAL_CONTACT, &n);
+    ikev1_phase1_take_natd(t, ike, m);
+    ikev1_phase1_done(t, ike, h->candidates[0]);
+}
+
+void ikev1_aggressive_receive(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_message *m)
+{
+    uint8_t awaited = ike->handshake->awaited;
+    bool encrypted = (m->header.flags & IKEV1_FLAG_ENCRYPTED) != 0;
+
+    if (encrypted && awaited != 3) {
+        return;
+    }
+    if (!encrypted && awaited != 3) {
+        ikev1_trace(t, false, false, &m->header, m->chain);
+    }
+    switch (awaited) {
+    case 1:
+        receive_1(t, ike, m);
+        return;
+    case 2:
+        receive_2(t, ike, m);
+        return;
+    case 3:
+        receive_3(t, ike, m);
+        return;
+    default:
+        return;
+    }
+}
+
+/* Message 3 was lost: its sender goes on with what we cannot read yet. He has it again when message
+ * 2 comes once more. */
+void ikev1_aggressive_remind(struct ikev1_turn *t, struct ikev1_ike *ike,
+                             const struct ikev1_message *m)
+{
+    if (ike->aggressive && !ike->initiator && ike->handshake != NULL &&
+        ike->handshake->awaited == 3 && ike->handshake->sending == 0 &&
+        ike->reply.again < REPEATS_MAX) {
+        ikev1_reply_again(t, &ike->reply, &m->local, &m->peer);
+    }
+}

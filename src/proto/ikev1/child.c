@@ -1,0 +1,283 @@
+/*
+ * The life of a child: decides when it is used, what goes out of use with it, and when it is gone.
+ * A child replaces those with the same traffic that were there when its making began. So the same
+ * holds on both sides when both renew one at the same time: both new ones stay, and whichever is
+ * renewed first takes both away.
+ */
+#include <string.h>
+
+#include "proto/ikev1/machine.h"
+
+struct ikev1_child *ikev1_child_by_spi_in(const struct ikev1_sa *sa, uint32_t spi_in)
+{
+    struct ikev1_child *child = sa->children;
+
+    while (child != NULL && child->spi_in != spi_in) {
+        child = child->next;
+    }
+    return child;
+}
+
+struct ikev1_child *ikev1_child_by_spi_out(const struct ikev1_sa *sa, uint8_t protocol,
+                                           uint32_t spi_out)
+{
+    struct ikev1_child *child = sa->children;
+
+    while (child != NULL && (child->spi_out != spi_out || child->protocol != protocol ||
+                             child->phase == IKEV1_CHILD_GRACE)) {
+        child = child->next;
+    }
+    return child;
+}
+
+void ikev1_child_fill_info(const struct ikev1_sa *sa, const struct ikev1_child *child,
+                           struct ikev1_child_info *out)
+{
+    memset(out, 0, sizeof(*out));
+    out->spi_in = child->spi_in;
+    out->spi_out = child->spi_out;
+    out->policy = child->policy;
+    out->protocol = child->protocol;
+    out->suite = child->suite;
+    out->truncate_sha2 = child->truncate_sha2;
+    out->encapsulated = child->encapsulated;
+    out->initiator = child->initiator;
+    out->replaces_spi_in = child->replaces_spi_in;
+    out->transport_mode = child->transport_mode;
+    out->original_local = child->original_local;
+    out->original_peer = child->original_peer;
+    out->local = sa->local;
+    out->peer = sa->peer;
+    out->local_selectors = &child->local;
+    out->local_count = 1;
+    out->remote_selectors = &child->remote;
+    out->remote_count = 1;
+    out->rekey_ms = child->rekey_ms;
+    out->lifetime_kilobytes = child->lifetime_kilobytes;
+}
+
+struct ikev1_action *ikev1_tell_child(struct ikev1_turn *t, enum ikev1_action_kind kind,
+                                      const struct ikev1_child *child)
+{
+    struct ikev1_action *action = ikev1_act(t, kind);
+
+    ikev1_child_fill_info(t->sa, child, &action->child);
+    return action;
+}
+
+static bool same_traffic(const struct ikev1_child *a, const struct ikev1_child *b)
+{
+    return a->policy == b->policy && selector_equal(&a->local, &b->local) &&
+           selector_equal(&a->remote, &b->remote);
+}
+
+static bool is_replaced_by(const struct ikev1_child *old, const struct ikev1_child *child)
+{
+    return old != child && same_traffic(old, child) &&
+           (int32_t)(child->begun_serial - old->serial) >= 0;
+}
+
+bool ikev1_child_is_outdated(const struct ikev1_sa *sa, const struct ikev1_child *child)
+{
+    for (const struct ikev1_child *c = sa->children; c != NULL; c = c->next) {
+        if (c->phase == IKEV1_CHILD_UP && is_replaced_by(child, c)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool ikev1_child_is_there(const struct ikev1_sa *sa, const struct ikev1_child_policy *policy,
+                          const struct selector *local, const struct selector *remote)
+{
+    for (const struct ikev1_child *c = sa->children; c != NULL; c = c->next) {
+        if (c->phase == IKEV1_CHILD_UP && c->policy == policy &&
+            (selector_contains(&c->local, local) || selector_equal(&c->offered_local, local)) &&
+            (selector_contains(&c->remote, remote) || selector_equal(&c->offered_remote, remote))) {
+            return true;
+        }
+    }
+    for (const struct ikev1_quick *q = sa->quicks; q != NULL; q = q->next) {
+        if (q->initiator && q->step != IKEV1_QUICK_DONE && q->policy == policy &&
+            selector_equal(&q->offered_local, local) &&
+            selector_equal(&q->offered_remote, remote)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void ikev1_child_add(struct ikev1_turn *t, struct ikev1_child *child, struct slice key_in,
+                     struct slice key_out)
+{
+    struct ikev1_sa *sa = t->sa;
+
+    child->serial = ++sa->next_serial;
+    /* As responder nobody said which one it replaces: the one with the same traffic. */
+    for (const struct ikev1_child *c = sa->children; c != NULL && child->replaces_spi_in == 0;
+         c = c->next) {
+        if (c->phase == IKEV1_CHILD_UP && is_replaced_by(c, child)) {
+            child->replaces_spi_in = c->spi_in;
+        }
+    }
+    child->next = sa->children;
+    sa->children = child;
+    sa->child_count++;
+    struct ikev1_action *action = ikev1_tell_child(t, IKEV1_CHILD_INSTALL, child);
+
+    action->child.key_in = key_in;
+    action->child.key_out = key_out;
+}
+
+void ikev1_child_stop(struct ikev1_turn *t, struct ikev1_child *child)
+{
+    if (!child->stopped) {
+        child->stopped = true;
+        ikev1_tell_child(t, IKEV1_CHILD_STOP, child);
+    }
+}
+
+/* Who began the newer one deletes the older one after a while; the other side waits longer. */
+static void replace(struct ikev1_turn *t, struct ikev1_child *old, bool initiator)
+{
+    ikev1_child_stop(t, old);
+    old->phase = IKEV1_CHILD_REPLACED;
+    old->use_ms = NEVER_MS;
+    old->due = false;
+    old->remove_ms = ikev1_after(t->now_ms, initiator ? IKEV1_DROP_MS : 4 * IKEV1_DROP_MS);
+}
+
+void ikev1_child_use(struct ikev1_turn *t, struct ikev1_child *child)
+{
+    child->use_ms = NEVER_MS;
+    if (child->used || child->stopped || child->phase != IKEV1_CHILD_UP ||
+        ikev1_child_is_outdated(t->sa, child)) {
+        return;
+    }
+    child->used = true;
+    ikev1_tell_child(t, IKEV1_CHILD_USE, child);
+    for (struct ikev1_child *c = t->sa->children; c != NULL; c = c->next) {
+        if (c->phase == IKEV1_CHILD_UP && is_replaced_by(c, child)) {
+            replace(t, c, child->initiator);
+        }
+    }
+}
+
+void ikev1_child_remove(struct ikev1_turn *t, struct ikev1_child *child)
+{
+    struct ikev1_child **link = &t->sa->children;
+
+    while (*link != child) {
+        link = &(*link)->next;
+    }
+    *link = child->next;
+    t->sa->child_count--;
+    ikev1_tell_child(t, IKEV1_CHILD_REMOVE, child);
+    for (struct ikev1_quick *q = t->sa->quicks; q != NULL; q = q->next) {
+        if (q->child_spi_in == child->spi_in) {
+            q->child_spi_in = 0;
+        }
+    }
+    ikev1_block_bury(t->sa, child);
+}
+
+/* The newest that is left of the same traffic is used again: its successor was taken back. */
+static void revive(struct ikev1_turn *t, const struct ikev1_child *gone)
+{
+    struct ikev1_child *newest = NULL;
+
+    for (struct ikev1_child *c = t->sa->children; c != NULL; c = c->next) {
+        if (c == gone || !same_traffic(c, gone) || c->phase == IKEV1_CHILD_GRACE) {
+            continue;
+        }
+        if (c->phase == IKEV1_CHILD_UP && c->used) {
+            return;
+        }
+        if (newest == NULL || (int32_t)(c->serial - newest->serial) > 0) {
+            newest = c;
+        }
+    }
+    if (newest != NULL && newest->phase == IKEV1_CHILD_REPLACED) {
+        newest->phase = IKEV1_CHILD_UP;
+        newest->remove_ms = NEVER_MS;
+        newest->used = false;
+        newest->stopped = false;
+        ikev1_child_use(t, newest);
+    } else if (newest != NULL) {
+        ikev1_child_use(t, newest);
+    }
+}
+
+void ikev1_child_end(struct ikev1_turn *t, struct ikev1_child *child)
+{
+    bool replaced = child->phase == IKEV1_CHILD_REPLACED;
+
+    if (child->phase == IKEV1_CHILD_GRACE) {
+        return;
+    }
+    ikev1_child_stop(t, child);
+    if (!replaced) {
+        child->phase = IKEV1_CHILD_GRACE;
+        revive(t, child);
+        ikev1_child_remove(t, child);
+        return;
+    }
+    child->phase = IKEV1_CHILD_GRACE;
+    child->remove_ms = ikev1_after(t->now_ms, t->sa->policy->grace_ms);
+}
+
+void ikev1_child_close(struct ikev1_turn *t, struct ikev1_child *child)
+{
+    if (child->phase == IKEV1_CHILD_GRACE) {
+        return;
+    }
+    ikev1_send_delete_child(t, child->protocol, child->spi_in);
+    ikev1_child_end(t, child);
+}
+
+void ikev1_child_time(struct ikev1_turn *t, struct ikev1_child *child)
+{
+    if (child->use_ms <= t->now_ms) {
+        ikev1_child_use(t, child);
+    }
+    switch (child->phase) {
+    case IKEV1_CHILD_GRACE:
+        if (child->remove_ms <= t->now_ms) {
+            ikev1_child_remove(t, child);
+        }
+        return;
+    case IKEV1_CHILD_REPLACED:
+        if (ikev1_earlier(child->remove_ms, child->expire_ms) <= t->now_ms) {
+            ikev1_child_close(t, child);
+        }
+        return;
+    case IKEV1_CHILD_UP:
+        if (child->expire_ms <= t->now_ms) {
+            /* What could not be rekeyed in time must not be used any longer. */
+            bool again = child->initiator && !ikev1_child_is_outdated(t->sa, child);
+            const struct ikev1_child_policy *policy = child->policy;
+            struct selector local = child->offered_local;
+            struct selector remote = child->offered_remote;
+
+            ikev1_child_close(t, child);
+            if (again && !ikev1_pend(t->sa, policy, &local, &remote, t->now_ms, 0)) {
+                return;
+            }
+        } else if (child->rekey_ms <= t->now_ms) {
+            child->rekey_ms = NEVER_MS;
+            child->due = !ikev1_child_is_outdated(t->sa, child);
+        }
+        return;
+    }
+}
+
+void ikev1_tell_child_failed(struct ikev1_turn *t, const struct ikev1_child_policy *policy,
+                             const struct ikev1_failure *failure)
+{
+    struct ikev1_action *action = ikev1_act(t, IKEV1_TELL_CHILD_FAILED);
+
+    action->failed.failure = *failure;
+    if (policy != NULL) {
+        memcpy(action->failed.child_name, policy->name, sizeof(action->failed.child_name));
+    }
+}

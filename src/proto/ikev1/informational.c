@@ -1,0 +1,347 @@
+/*
+ * Informational exchanges (RFC 2408 4.8, RFC 2409 5.7, RFC 2407 4.6.3, RFC 3706): decides what a
+ * notify or a Delete means, and that only what HASH(1) covers means anything once there are keys.
+ */
+#include <string.h>
+
+#include "proto/ikev1/machine.h"
+
+/* ---- sending ---- */
+
+static void cookies_of(const struct ikev1_ike *ike, uint8_t out[IKEV1_COOKIES_BYTES])
+{
+    put_u64(out, ike->spi_i);
+    put_u64(out + 8, ike->spi_r);
+}
+
+uint32_t ikev1_fresh_message_id(struct ikev1_sa *sa)
+{
+    uint32_t id;
+
+    do {
+        id = random_u32(sa->random);
+    } while (id == 0);
+    return id;
+}
+
+static void begin(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_outgoing *o)
+{
+    ikev1_out_begin(o, ike, IKEV1_INFORMATIONAL, ikev1_fresh_message_id(t->sa));
+    ikev1_out_hash_room(o, ike);
+}
+
+/* HDR*, HASH(1), N or D. One message: when it is lost, nothing that must be is lost with it. */
+static void send(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_outgoing *o)
+{
+    struct ikev1_hash_value hash;
+    struct ikev1_iv iv;
+
+    if (!writer_ok(&o->w) ||
+        !ikev1_hash_1(&ike->keys, o->header.message_id, ikev1_out_behind_hash(o), &hash) ||
+        !ikev1_iv_of_phase2(&ike->keys.suite, &ike->iv, o->header.message_id, &iv)) {
+        return;
+    }
+    ikev1_out_fill_hash(o, &hash);
+    (void)!ikev1_send(t, o, &ike->keys, &iv, &t->sa->local, &t->sa->peer, NULL, NULL);
+}
+
+void ikev1_send_notify(struct ikev1_turn *t, struct ikev1_ike *ike, uint8_t protocol, uint16_t type,
+                       struct slice spi, struct slice data)
+{
+    struct ikev1_outgoing o NOT_ZEROED;
+
+    begin(t, ike, &o);
+    ikev1_out_notify(&o, protocol, type, spi, data);
+    send(t, ike, &o);
+}
+
+void ikev1_send_clear_notify(struct ikev1_turn *t, struct ikev1_ike *ike, uint16_t type)
+{
+    const struct ikev1_handshake *h = ike->handshake;
+    struct ikev1_outgoing o NOT_ZEROED;
+    const struct slice nothing = {NULL, 0};
+
+    ikev1_out_begin(&o, ike, IKEV1_INFORMATIONAL, ikev1_fresh_message_id(t->sa));
+    ikev1_out_notify(&o, IKEV1_PROTO_ISAKMP, type, nothing, nothing);
+    (void)!ikev1_send(t, &o, NULL, NULL, &h->local, &h->peer, NULL, NULL);
+}
+
+static void send_delete(struct ikev1_turn *t, struct ikev1_ike *ike, uint8_t protocol,
+                        struct slice spi)
+{
+    struct ikev1_outgoing o NOT_ZEROED;
+    struct ikev1_delete_payload d = {
+        .doi = IKEV1_DOI_IPSEC,
+        .protocol = protocol,
+        .spi_bytes = (uint8_t)spi.length,
+        .count = 1,
+        .spis = spi,
+    };
+
+    begin(t, ike, &o);
+    ikev1_begin_payload(&o.chain, IKEV1_DELETE);
+    ikev1_write_delete(&o.w, &d);
+    ikev1_end_payload(&o.chain);
+    send(t, ike, &o);
+}
+
+/* By the SPI under which we receive (RFC 2408 3.15: the sender's). Without an ISAKMP SA it cannot
+ * be said, and the peer finds out by himself. */
+void ikev1_send_delete_child(struct ikev1_turn *t, uint8_t protocol, uint32_t spi_in)
+{
+    uint8_t octets[4];
+
+    put_u32(octets, spi_in);
+    if (t->sa->current != NULL) {
+        send_delete(t, t->sa->current, protocol, SLICE_OF(octets));
+    }
+}
+
+void ikev1_send_delete_ike(struct ikev1_turn *t, struct ikev1_ike *ike)
+{
+    uint8_t cookies[IKEV1_COOKIES_BYTES];
+
+    cookies_of(ike, cookies);
+    send_delete(t, ike, IKEV1_PROTO_ISAKMP, SLICE_OF(cookies));
+}
+
+/* ---- liveness (RFC 3706) ---- */
+
+static void send_sequence(struct ikev1_turn *t, struct ikev1_ike *ike, uint16_t type,
+                          uint32_t sequence)
+{
+    uint8_t cookies[IKEV1_COOKIES_BYTES];
+    uint8_t data[4];
+
+    cookies_of(ike, cookies);
+    put_u32(data, sequence);
+    ikev1_send_notify(t, ike, IKEV1_PROTO_ISAKMP, type, SLICE_OF(cookies), SLICE_OF(data));
+}
+
+void ikev1_liveness_begin(struct ikev1_turn *t, struct ikev1_ike *ike)
+{
+    const struct ikev1_policy *policy = t->sa->policy;
+
+    if (!ike->peer_liveness || ike->liveness_open) {
+        return;
+    }
+    ike->liveness_open = true;
+    ike->liveness_sequence++;
+    retransmit_start(&ike->liveness, policy->retransmit_first_ms, policy->retransmit_max_ms,
+                     policy->retransmit_tries, t->now_ms, t->sa->random);
+    send_sequence(t, ike, IKEV1_R_U_THERE, ike->liveness_sequence);
+}
+
+void ikev1_liveness_time(struct ikev1_turn *t, struct ikev1_ike *ike)
+{
+    switch (retransmit_time(&ike->liveness, t->now_ms, t->sa->random)) {
+    case RETRANSMIT_WAIT:
+        return;
+    case RETRANSMIT_SEND:
+        send_sequence(t, ike, IKEV1_R_U_THERE, ike->liveness_sequence);
+        return;
+    case RETRANSMIT_GIVE_UP:
+        ike->liveness_open = false;
+        ikev1_over_for(t, IKEV1_FAIL_PEER_DEAD, IKEV1_INFORMATIONAL, IKEV1_R_U_THERE, "");
+        return;
+    }
+}
+
+static void receive_r_u_there(struct ikev1_turn *t, struct ikev1_ike *ike,
+                              const struct ikev1_notify_payload *n)
+{
+    uint32_t sequence = n->data.length == 4 ? get_u32(n->data.data) : 0;
+
+    /* RFC 3706 7: what is older than what we had is a replay. */
+    if (n->data.length != 4 ||
+        (ike->peer_sequence_known && (int32_t)(sequence - ike->peer_sequence) < 0)) {
+        return;
+    }
+    ike->peer_sequence_known = true;
+    ike->peer_sequence = sequence;
+    send_sequence(t, ike, IKEV1_R_U_THERE_ACK, sequence);
+}
+
+static void receive_ack(struct ikev1_ike *ike, const struct ikev1_notify_payload *n)
+{
+    if (n->data.length == 4 && get_u32(n->data.data) == ike->liveness_sequence) {
+        ike->liveness_open = false;
+        retransmit_stop(&ike->liveness);
+    }
+}
+
+/* ---- receiving ---- */
+
+/* RFC 2407 4.6.3.1: of an ISAKMP SA, or of a child by the peer's SPI. */
+static void receive_lifetime(struct ikev1_turn *t, struct ikev1_ike *ike,
+                             const struct ikev1_notify_payload *n)
+{
+    struct ikev1_sa *sa = t->sa;
+    struct ikev1_wire_transform life = {0};
+
+    if (!ikev1_read_transform_attributes(n->protocol, n->data, &life) || life.life_seconds == 0) {
+        return;
+    }
+    uint64_t lifetime_ms = ikev1_lifetime_of(NEVER_MS, life.life_seconds);
+
+    if (n->protocol == IKEV1_PROTO_ISAKMP) {
+        ike->rekey_ms = ikev1_earlier(ike->rekey_ms,
+                                      ikev1_jittered(sa, t->now_ms, lifetime_ms, ike->initiator));
+        ike->expire_ms = ikev1_earlier(ike->expire_ms, ikev1_after(t->now_ms, lifetime_ms));
+        return;
+    }
+    struct ikev1_child *child =
+        n->spi.length == 4 ? ikev1_child_by_spi_out(sa, n->protocol, get_u32(n->spi.data)) : NULL;
+
+    if (child != NULL) {
+        child->rekey_ms = ikev1_earlier(
+            child->rekey_ms, ikev1_jittered(sa, t->now_ms, lifetime_ms, child->initiator));
+        child->expire_ms = ikev1_earlier(child->expire_ms, ikev1_after(t->now_ms, lifetime_ms));
+    }
+}
+
+/* An error about a Quick Mode of ours: by the SPI that we proposed, or the only one it can be
+ * about. */
+static struct ikev1_quick *accused(const struct ikev1_sa *sa, const struct ikev1_ike *ike,
+                                   const struct ikev1_notify_payload *n)
+{
+    struct ikev1_quick *found =
+        n->spi.length == 4 ? ikev1_quick_by_spi(sa, get_u32(n->spi.data)) : NULL;
+
+    for (struct ikev1_quick *q = sa->quicks; q != NULL && found == NULL; q = q->next) {
+        if (q->ike == ike && q->initiator && q->step == IKEV1_QUICK_SENT_1) {
+            found = q;
+        }
+    }
+    return found != NULL && found->initiator && found->step == IKEV1_QUICK_SENT_1 ? found : NULL;
+}
+
+static void receive_notify(struct ikev1_turn *t, struct ikev1_ike *ike,
+                           const struct ikev1_notify_payload *n)
+{
+    struct ikev1_quick *q;
+
+    switch (n->type) {
+    case IKEV1_R_U_THERE:
+        receive_r_u_there(t, ike, n);
+        return;
+    case IKEV1_R_U_THERE_ACK:
+        receive_ack(ike, n);
+        return;
+    case IKEV1_INITIAL_CONTACT:
+        ikev1_act(t, IKEV1_TELL_INITIAL_CONTACT);
+        return;
+    case IKEV1_RESPONDER_LIFETIME:
+        receive_lifetime(t, ike, n);
+        return;
+    default:
+        q = ikev1_notify_is_error(n->type) ? accused(t->sa, ike, n) : NULL;
+        if (q != NULL) {
+            ikev1_quick_notified(t, q, n);
+        }
+        return;
+    }
+}
+
+static void delete_ike(struct ikev1_turn *t, struct slice cookies)
+{
+    struct ikev1_sa *sa = t->sa;
+    struct ikev1_ike *ike = sa->ikes;
+
+    while (ike != NULL && (ike->spi_i != get_u64(cookies.data) ||
+                           ike->spi_r != get_u64(cookies.data + 8) || !ikev1_ike_is_usable(ike))) {
+        ike = ike->next;
+    }
+    if (ike == NULL) {
+        return;
+    }
+    bool current = ike == sa->current;
+
+    ikev1_ike_forget(t, ike);
+    if (current) {
+        ikev1_lost(t, IKEV1_FAIL_PEER_DELETED);
+    }
+}
+
+static void delete_children(struct ikev1_turn *t, const struct ikev1_delete_payload *d)
+{
+    for (size_t i = 0; i < d->count; i++) {
+        struct ikev1_child *child =
+            ikev1_child_by_spi_out(t->sa, d->protocol, get_u32(d->spis.data + 4 * i));
+
+        if (child != NULL) {
+            ikev1_child_end(t, child);
+        }
+    }
+}
+
+static void receive_delete(struct ikev1_turn *t, struct slice body)
+{
+    struct ikev1_delete_payload d;
+
+    if (!ikev1_read_delete(body, &d)) {
+        return;
+    }
+    if (d.protocol == IKEV1_PROTO_ISAKMP && d.spi_bytes == IKEV1_COOKIES_BYTES) {
+        for (size_t i = 0; i < d.count && t->sa->state == IKEV1_STATE_UP; i++) {
+            delete_ike(t,
+                       (struct slice){d.spis.data + IKEV1_COOKIES_BYTES * i, IKEV1_COOKIES_BYTES});
+        }
+    } else if ((d.protocol == IKEV1_PROTO_ESP || d.protocol == IKEV1_PROTO_AH) &&
+               d.spi_bytes == 4) {
+        delete_children(t, &d);
+    }
+}
+
+void ikev1_informational_receive(struct ikev1_turn *t, struct ikev1_ike *ike,
+                                 struct ikev1_message *m)
+{
+    struct ikev1_sa *sa = t->sa;
+    struct ikev1_hash_value hash;
+    struct ikev1_notify_payload n;
+    struct ikev1_iv iv;
+    uint64_t spi_i = ike->spi_i;
+
+    if (m->header.message_id == 0 || ikev1_ike_has_seen(ike, m->header.message_id) ||
+        !ikev1_iv_of_phase2(&ike->keys.suite, &ike->iv, m->header.message_id, &iv) ||
+        !ikev1_open(t, &ike->keys, &iv, m) || m->list[0].type != IKEV1_HASH ||
+        !ikev1_hash_1(&ike->keys, m->header.message_id, ikev1_message_behind_hash(m), &hash) ||
+        !ikev1_hash_equal(&hash, m->list[0].body)) {
+        return;
+    }
+    ikev1_ike_saw(ike, m->header.message_id);
+    ikev1_trace(t, false, false, &m->header, m->chain);
+    ikev1_heard(t, ike, m);
+    for (size_t i = 1; i < m->count && sa->state == IKEV1_STATE_UP; i++) {
+        /* A Delete may be about the very ISAKMP SA in which it came. */
+        struct ikev1_ike *still = sa->ikes;
+
+        while (still != NULL && (still != ike || still->spi_i != spi_i)) {
+            still = still->next;
+        }
+        if (m->list[i].type == IKEV1_NOTIFY && still != NULL &&
+            ikev1_read_notify(m->list[i].body, &n)) {
+            receive_notify(t, ike, &n);
+        } else if (m->list[i].type == IKEV1_DELETE) {
+            receive_delete(t, m->list[i].body);
+        }
+    }
+}
+
+void ikev1_informational_clear(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_message *m)
+{
+    struct ikev1_notify_payload n;
+    struct slice body;
+
+    /* Anybody can have written it: in phase 1 it explains, later it means nothing. */
+    if (ike->handshake == NULL ||
+        !ikev1_message_read(m, (struct slice){m->whole.data + IKEV1_HEAD_BYTES,
+                                              m->whole.length - IKEV1_HEAD_BYTES}) ||
+        !ikev1_message_find(m, IKEV1_NOTIFY, 0, &body) || !ikev1_read_notify(body, &n)) {
+        return;
+    }
+    ikev1_trace(t, false, false, &m->header, m->chain);
+    if (ikev1_notify_is_error(n.type)) {
+        ikev1_phase1_refused(t, ike, n.type);
+    }
+}

@@ -1,0 +1,350 @@
+/*
+ * Main Mode with a shared key (RFC 2409 5, 5.4): decides what stands in each of its six messages,
+ * and when the peer is proven.
+ *
+ *     1  HDR, SA [, VID]  -->
+ *                              <--  2  HDR, SA [, VID]
+ *     3  HDR, KE, Ni [, NAT-D, NAT-D]  -->
+ *                              <--  4  HDR, KE, Nr [, NAT-D, NAT-D]
+ *     5  HDR*, IDii, HASH_I [, N]  -->
+ *                              <--  6  HDR*, IDir, HASH_R [, N]
+ */
+#include <string.h>
+
+#include "proto/ikev1/machine.h"
+
+/* ---- sending ---- */
+
+void ikev1_main_send_first(struct ikev1_turn *t, struct ikev1_ike *ike)
+{
+    struct ikev1_outgoing o NOT_ZEROED;
+
+    ikev1_out_begin(&o, ike, IKEV1_MAIN, 0);
+    ikev1_phase1_out_offer(t, ike, &o, 0);
+    ikev1_out_vendors(&o, t->sa->policy->natt, NULL, t->sa->policy->no_vendor_ids);
+    ikev1_phase1_send(t, ike, &o, false, 2);
+}
+
+static void send_2(struct ikev1_turn *t, struct ikev1_ike *ike)
+{
+    const struct ikev1_responder_policy *policy = t->sa->responder;
+    struct ikev1_outgoing o NOT_ZEROED;
+    struct ikev1_sa_payload sa NOT_ZEROED;
+
+    ikev1_out_begin(&o, ike, IKEV1_MAIN, 0);
+    ikev1_phase1_answer(&ike->handshake->choice, &sa);
+    ikev1_out_sa(&o, &sa);
+    ikev1_out_vendors(&o, policy->natt, &ike->handshake->abilities, policy->no_vendor_ids);
+    ikev1_phase1_send(t, ike, &o, false, 3);
+}
+
+/* Messages 3 and 4 are the same. */
+static void send_ke(struct ikev1_turn *t, struct ikev1_ike *ike, bool force, uint8_t awaited)
+{
+    struct ikev1_handshake *h = ike->handshake;
+    struct ikev1_outgoing o NOT_ZEROED;
+
+    ikev1_out_begin(&o, ike, IKEV1_MAIN, 0);
+    ikev1_phase1_out_ke(ike, &o);
+    ikev1_out_natd(&o, ike, &h->choice.suite, h->abilities.natt, &h->local, &h->peer, force);
+    ikev1_phase1_send(t, ike, &o, false, awaited);
+}
+
+/* Messages 5 and 6: our identity, and the proof that we have the key. */
+static bool out_proof(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_outgoing *o,
+                      const struct ikev1_policy *policy)
+{
+    struct ikev1_hash_value hash;
+    uint8_t cookies[IKEV1_COOKIES_BYTES];
+    const struct slice nothing = {NULL, 0};
+
+    if (!ikev1_phase1_make_id(ike, policy) || !ikev1_phase1_own_hash(ike, &hash)) {
+        ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "no proof could be made");
+        return false;
+    }
+    ikev1_out_begin(o, ike, IKEV1_MAIN, 0);
+    ikev1_write_payload(&o->chain, IKEV1_ID, ike->handshake->own_id);
+    ikev1_write_payload(&o->chain, IKEV1_HASH, ikev1_hash_slice(&hash));
+    if (policy->initial_contact && t->sa->state != IKEV1_STATE_UP) {
+        put_u64(cookies, ike->spi_i);
+        put_u64(cookies + 8, ike->spi_r);
+        ikev1_out_notify(o, IKEV1_PROTO_ISAKMP, IKEV1_INITIAL_CONTACT, SLICE_OF(cookies), nothing);
+    }
+    return true;
+}
+
+static void send_5(struct ikev1_turn *t, struct ikev1_ike *ike)
+{
+    const struct ikev1_policy *policy = t->sa->policy;
+    struct ikev1_outgoing o NOT_ZEROED;
+
+    if (!ikev1_phase1_keys(ike, &policy->shared_key, &ike->keys) || !ikev1_phase1_start_iv(ike)) {
+        ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "no keys could be made");
+        return;
+    }
+    ikev1_phase1_float(ike);
+    if (out_proof(t, ike, &o, policy)) {
+        ikev1_phase1_send(t, ike, &o, true, 6);
+    }
+}
+
+void ikev1_main_continue(struct ikev1_turn *t, struct ikev1_ike *ike)
+{
+    switch (ike->handshake->sending) {
+    case 3:
+        send_ke(t, ike, t->sa->policy->force_encapsulation, 4);
+        return;
+    case 4:
+        send_ke(t, ike, t->sa->responder->force_encapsulation, 5);
+        return;
+    case 5:
+        send_5(t, ike);
+        return;
+    default:
+        return;
+    }
+}
+
+/* ---- receiving ---- */
+
+static void receive_1(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_message *m)
+{
+    uint16_t group;
+
+    if (ikev1_phase1_take_offer(t, ike, m, &group)) {
+        send_2(t, ike);
+    }
+}
+
+static void receive_2(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_message *m)
+{
+    const struct slice nothing = {NULL, 0};
+
+    if (!ikev1_phase1_take_answer(t, ike, m, 0)) {
+        return;
+    }
+    ike->spi_r = m->header.cookie_r;
+    ike->handshake->sending = 3;
+    ikev1_phase1_ask_key_exchange(t, ike, nothing);
+}
+
+static void receive_3(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_message *m)
+{
+    struct ikev1_handshake *h = ike->handshake;
+
+    if (!ikev1_phase1_take_ke(t, ike, m)) {
+        return;
+    }
+    h->local = m->local;
+    h->peer = m->peer;
+    ikev1_phase1_take_natd(t, ike, m);
+    h->sending = 4;
+    /* The key is needed to read who he is (RFC 2409 5.4). */
+    ikev1_phase1_ask_peer(t, ike);
+    ikev1_phase1_ask_key_exchange(t, ike, h->peer_public);
+}
+
+static void receive_4(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_message *m)
+{
+    struct ikev1_handshake *h = ike->handshake;
+
+    if (!ikev1_phase1_take_ke(t, ike, m)) {
+        return;
+    }
+    ikev1_phase1_take_natd(t, ike, m);
+    h->sending = 5;
+    ikev1_phase1_ask_key_exchange(t, ike, h->peer_public);
+}
+
+/* A message with an identity and its proof under these keys. */
+struct proof {
+    struct ikev1_iv iv; /* behind it */
+    struct ike_identity id;
+    struct ikev1_message message;
+};
+
+static bool read_proof(struct ikev1_turn *t, const struct ikev1_ike *ike,
+                       const struct ikev1_keys *keys, const struct ikev1_message *m,
+                       struct proof *out)
+{
+    struct slice id;
+    struct slice hash;
+
+    out->iv = ike->handshake->iv;
+    out->message = *m;
+    return ikev1_open(t, keys, &out->iv, &out->message) &&
+           ikev1_phase1_read_id(&out->message, &out->id, &id) &&
+           ikev1_message_only(&out->message, IKEV1_HASH, &hash) &&
+           ikev1_phase1_proves(ike, keys, id, hash);
+}
+
+static bool is_expected(const struct ikev1_policy *policy, const struct ike_identity *id)
+{
+    return policy->peer_id.type == 0 ||
+           ike_identity_matches(&policy->peer_id, id, policy->strict_id_types);
+}
+
+/* Who sent message 5: of those that are possible the first whose key opens and proves it, who is
+ * called so, and whose policy has what was agreed. */
+static const struct ikev1_policy *find_candidate(struct ikev1_turn *t, struct ikev1_ike *ike,
+                                                 const struct ikev1_message *m, struct proof *proof,
+                                                 struct ikev1_failure *failure)
+{
+    struct ikev1_handshake *h = ike->handshake;
+
+    ikev1_failure_set(failure, IKEV1_FAIL_SHARED_KEY, IKEV1_MAIN, 0, "");
+    for (size_t i = 0; i < h->candidate_count; i++) {
+        const struct ikev1_policy *policy = h->candidates[i];
+        struct ikev1_keys keys = {0};
+        bool proven = ikev1_phase1_keys(ike, &policy->shared_key, &keys) &&
+                      read_proof(t, ike, &keys, m, proof);
+
+        if (proven && !is_expected(policy, &proof->id)) {
+            ikev1_failure_set(failure, IKEV1_FAIL_PEER_IDENTITY, IKEV1_MAIN, 0, "");
+            ikev1_failure_identities(failure, &policy->peer_id, &proof->id);
+        } else if (proven && !ikev1_phase1_allows(policy->ike, &keys.suite)) {
+            ikev1_failure_set(failure, IKEV1_FAIL_SUITE_NOT_ALLOWED, IKEV1_MAIN, 0, "");
+            ikev1_failure_policies(failure, &policy->ike, 1, PROTOCOL_IKE);
+            suite_title(&keys.suite, failure->theirs, sizeof(failure->theirs));
+        } else if (proven) {
+            ikev1_keys_move(&ike->keys, &keys);
+            return policy;
+        }
+        ikev1_keys_fini(&keys);
+    }
+    return NULL;
+}
+
+/* Nobody of that address is known: as much is done as for somebody. */
+static void try_nobody(struct ikev1_turn *t, const struct ikev1_ike *ike,
+                       const struct ikev1_message *m, struct proof *proof)
+{
+    struct ikev1_keys keys = {0};
+    struct secret none = {0};
+    uint8_t octets[32];
+
+    random_fill(t->sa->random, octets, sizeof(octets));
+    if (secret_set(&none, SLICE_OF(octets)) && ikev1_phase1_keys(ike, &none, &keys)) {
+        (void)!read_proof(t, ike, &keys, m, proof);
+    }
+    ikev1_keys_fini(&keys);
+    secret_wipe(&none);
+}
+
+static void doubt_with(struct ikev1_turn *t, struct ikev1_ike *ike,
+                       const struct ikev1_failure *failure)
+{
+    ikev1_phase1_doubt(t, ike, failure->reason, 0, "");
+    /* What it is told with; an earlier doubt stays. */
+    if (ike->handshake->refusal.reason == failure->reason) {
+        memcpy(ike->handshake->refusal.ours, failure->ours, sizeof(failure->ours));
+        memcpy(ike->handshake->refusal.theirs, failure->theirs, sizeof(failure->theirs));
+    }
+}
+
+static void receive_5(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_message *m)
+{
+    struct ikev1_handshake *h = ike->handshake;
+    struct proof proof NOT_ZEROED;
+    struct ikev1_failure failure;
+    struct ikev1_notify_payload n;
+    struct ikev1_outgoing o NOT_ZEROED;
+
+    if (!ikev1_phase1_start_iv(ike)) {
+        return;
+    }
+    const struct ikev1_policy *policy = find_candidate(t, ike, m, &proof, &failure);
+
+    if (policy == NULL) {
+        if (h->candidate_count == 0) {
+            char address[ADDRESS_TEXT_BYTES];
+            struct text theirs;
+
+            try_nobody(t, ike, m, &proof);
+            ikev1_failure_set(&failure, IKEV1_FAIL_PEER_UNKNOWN, IKEV1_MAIN, 0, "");
+            theirs = text_over(failure.theirs, sizeof(failure.theirs));
+            text_add(&theirs, address_format(&h->peer.address, address));
+        }
+        doubt_with(t, ike, &failure);
+        return;
+    }
+    ikev1_trace(t, false, false, &m->header, proof.message.chain);
+    h->iv = proof.iv;
+    h->peer_id = proof.id;
+    h->local = m->local;
+    h->peer = m->peer;
+    h->initial_contact = ikev1_message_notify(&proof.message, IKEV1_INITIAL_CONTACT, &n);
+    h->sending = 6;
+    if (!out_proof(t, ike, &o, policy)) {
+        return;
+    }
+    ikev1_phase1_out_lifetime(ike, policy, &o);
+    ikev1_phase1_send(t, ike, &o, true, 0);
+    if (t->sa->state != IKEV1_STATE_OVER) {
+        ikev1_phase1_done(t, ike, policy);
+    }
+}
+
+/* RFC 2407 4.6.3.1: the responder's lifetime is less than ours. */
+static void take_lifetime(struct ikev1_handshake *h, const struct ikev1_message *m)
+{
+    struct ikev1_notify_payload n;
+    struct ikev1_wire_transform life = {0};
+
+    if (ikev1_message_notify(m, IKEV1_RESPONDER_LIFETIME, &n) &&
+        ikev1_read_transform_attributes(IKEV1_PROTO_ISAKMP, n.data, &life) &&
+        life.life_seconds != 0 &&
+        (h->choice.life_seconds == 0 || life.life_seconds < h->choice.life_seconds)) {
+        h->choice.life_seconds = life.life_seconds;
+    }
+}
+
+static void receive_6(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_message *m)
+{
+    struct ikev1_handshake *h = ike->handshake;
+    const struct ikev1_policy *policy = t->sa->policy;
+    struct proof proof NOT_ZEROED;
+    struct ikev1_failure failure;
+    struct ikev1_notify_payload n;
+
+    if (!read_proof(t, ike, &ike->keys, m, &proof)) {
+        h->unreadable = true;
+        ikev1_phase1_doubt(t, ike, IKEV1_FAIL_SHARED_KEY, 0, "");
+        return;
+    }
+    ikev1_trace(t, false, false, &m->header, proof.message.chain);
+    if (!is_expected(policy, &proof.id)) {
+        ikev1_failure_set(&failure, IKEV1_FAIL_PEER_IDENTITY, IKEV1_MAIN, 0, "");
+        ikev1_failure_identities(&failure, &policy->peer_id, &proof.id);
+        failure.message = 6;
+        ikev1_phase1_fail(t, ike, &failure);
+        return;
+    }
+    h->iv = proof.iv;
+    h->peer_id = proof.id;
+    h->local = m->local;
+    h->peer = m->peer;
+    h->initial_contact = ikev1_message_notify(&proof.message, IKEV1_INITIAL_CONTACT, &n);
+    take_lifetime(h, &proof.message);
+    ikev1_phase1_done(t, ike, policy);
+}
+
+void ikev1_main_receive(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_message *m)
+{
+    static void (*const receive[])(struct ikev1_turn *, struct ikev1_ike *,
+                                   struct ikev1_message *) = {
+        [1] = receive_1, [2] = receive_2, [3] = receive_3,
+        [4] = receive_4, [5] = receive_5, [6] = receive_6,
+    };
+    uint8_t awaited = ike->handshake->awaited;
+    bool encrypted = (m->header.flags & IKEV1_FLAG_ENCRYPTED) != 0;
+
+    /* RFC 2409 5: the last two messages are encrypted, the others cannot be. */
+    if (encrypted != (awaited >= 5)) {
+        return;
+    }
+    if (!encrypted) {
+        ikev1_trace(t, false, false, &m->header, m->chain);
+    }
+    receive[awaited](t, ike, m);
+}

@@ -1,0 +1,731 @@
+/*
+ * Phase 1 (RFC 2409 5): what Main Mode and Aggressive Mode share. Decides when a message counts,
+ * when one is sent again, when an attempt is over, and what becomes of an ISAKMP SA once both sides
+ * are authenticated.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "proto/ikev1/machine.h"
+
+static uint64_t fresh_cookie(struct ikev1_sa *sa)
+{
+    uint64_t cookie;
+
+    do {
+        cookie = random_u64(sa->random);
+    } while (cookie == 0);
+    return cookie;
+}
+
+static uint8_t exchange_of(const struct ikev1_ike *ike)
+{
+    return ike->aggressive ? IKEV1_AGGRESSIVE : IKEV1_MAIN;
+}
+
+const struct proposals *ikev1_phase1_own_proposals(const struct ikev1_turn *t)
+{
+    return t->sa->policy != NULL ? t->sa->policy->ike : NULL;
+}
+
+/* ---- the beginning ---- */
+
+static size_t ike_count(const struct ikev1_sa *sa)
+{
+    size_t count = 0;
+
+    for (const struct ikev1_ike *ike = sa->ikes; ike != NULL; ike = ike->next) {
+        count++;
+    }
+    return count;
+}
+
+void ikev1_phase1_begin(struct ikev1_turn *t)
+{
+    struct ikev1_sa *sa = t->sa;
+    struct ikev1_ike *ike = NULL;
+
+    sa->begin_ms = NEVER_MS;
+    if (ike_count(sa) < IKEV1_IKES_MAX) {
+        ike = ikev1_ike_new(t, true, sa->policy->aggressive, fresh_cookie(sa), 0);
+    }
+    if (ike == NULL) {
+        if (sa->state != IKEV1_STATE_UP) {
+            ikev1_over_for(t, IKEV1_FAIL_RESOURCES, 0, 0, "no memory");
+        } else {
+            sa->begin_ms = ikev1_retry_ms(sa, t->now_ms, sa->begin_retries);
+        }
+        return;
+    }
+    if (sa->state == IKEV1_STATE_NEW) {
+        sa->state = IKEV1_STATE_CONNECTING;
+    }
+    ike->handshake->local = sa->local;
+    ike->handshake->peer = sa->peer;
+    ikev1_nonce_make(sa->random, &ike->handshake->nonce_i);
+    if (ike->aggressive) {
+        ikev1_aggressive_start(t, ike);
+    } else {
+        ikev1_main_send_first(t, ike);
+    }
+}
+
+void ikev1_phase1_first(struct ikev1_turn *t, struct ikev1_message *m)
+{
+    struct ikev1_sa *sa = t->sa;
+    bool aggressive = m->header.exchange == IKEV1_AGGRESSIVE;
+    struct ikev1_ike *ike =
+        ikev1_ike_new(t, false, aggressive, m->header.cookie_i, fresh_cookie(sa));
+
+    if (ike == NULL) {
+        ikev1_over_for(t, IKEV1_FAIL_RESOURCES, 0, 0, "no memory");
+        return;
+    }
+    sa->state = IKEV1_STATE_CONNECTING;
+    ike->handshake->awaited = 1;
+    ike->handshake->deadline_ms = ikev1_after(t->now_ms, sa->responder->half_open_ms);
+    ikev1_nonce_make(sa->random, &ike->handshake->nonce_r);
+    ikev1_phase1_receive(t, ike, m);
+}
+
+/* ---- the end of an attempt ---- */
+
+void ikev1_phase1_fail(struct ikev1_turn *t, struct ikev1_ike *ike,
+                       const struct ikev1_failure *failure)
+{
+    struct ikev1_sa *sa = t->sa;
+    struct ikev1_failure copy = *failure;
+
+    ikev1_ike_forget(t, ike);
+    if (sa->state == IKEV1_STATE_UP) {
+        if (!ikev1_is_beginning(sa)) {
+            sa->begin_retries++;
+            sa->begin_ms = ikev1_retry_ms(sa, t->now_ms, sa->begin_retries);
+        }
+        if (sa->current == NULL && sa->begin_retries > 2) {
+            ikev1_over(t, &copy);
+        }
+        return;
+    }
+    if (!ikev1_is_beginning(sa)) {
+        ikev1_over(t, &copy);
+    }
+}
+
+void ikev1_phase1_fail_for(struct ikev1_turn *t, struct ikev1_ike *ike,
+                           enum ikev1_failure_reason reason, uint16_t notify, const char *detail)
+{
+    struct ikev1_failure failure;
+
+    ikev1_failure_set(&failure, reason, exchange_of(ike), notify, detail);
+    failure.message = ike->handshake->awaited;
+    ikev1_phase1_fail(t, ike, &failure);
+}
+
+/* The first doubt is the one that is told: what comes later may be its consequence. */
+static void doubt(struct ikev1_turn *t, struct ikev1_ike *ike, const struct ikev1_failure *failure)
+{
+    struct ikev1_handshake *h = ike->handshake;
+
+    if (!h->refused) {
+        h->refused = true;
+        h->refusal = *failure;
+        h->refused_ms = ikev1_after(t->now_ms, IKEV1_REFUSED_MS);
+    }
+}
+
+void ikev1_phase1_doubt(struct ikev1_turn *t, struct ikev1_ike *ike,
+                        enum ikev1_failure_reason reason, uint16_t notify, const char *detail)
+{
+    struct ikev1_failure failure;
+
+    ikev1_failure_set(&failure, reason, exchange_of(ike), notify, detail);
+    failure.message = ike->handshake->awaited;
+    doubt(t, ike, &failure);
+}
+
+void ikev1_phase1_refused(struct ikev1_turn *t, struct ikev1_ike *ike, uint16_t notify)
+{
+    struct ikev1_handshake *h = ike->handshake;
+    struct ikev1_failure failure;
+    enum ikev1_failure_reason reason = IKEV1_FAIL_PEER_ERROR;
+
+    if (h == NULL || !ike->initiator) {
+        return;
+    }
+    if (notify == IKEV1_NO_PROPOSAL_CHOSEN) {
+        reason = IKEV1_FAIL_NO_PROPOSAL;
+    } else if (notify == IKEV1_AUTHENTICATION_FAILED) {
+        reason = IKEV1_FAIL_AUTH_REFUSED;
+    } else if (h->awaited == 6 || h->unreadable) {
+        /* What a peer says who cannot read our identity. */
+        reason = IKEV1_FAIL_SHARED_KEY_PERHAPS;
+    }
+    ikev1_failure_set(&failure, reason, exchange_of(ike), notify, "");
+    failure.message = h->awaited;
+    if (reason == IKEV1_FAIL_NO_PROPOSAL) {
+        ikev1_failure_policies(&failure, &t->sa->policy->ike, 1, PROTOCOL_IKE);
+    }
+    doubt(t, ike, &failure);
+}
+
+/* ---- questions ---- */
+
+void ikev1_phase1_ask_key_exchange(struct ikev1_turn *t, struct ikev1_ike *ike,
+                                   struct slice peer_public)
+{
+    struct ikev1_handshake *h = ike->handshake;
+    struct ikev1_action *action = ikev1_act(t, IKEV1_ASK_KEY_EXCHANGE);
+
+    h->ask_key_exchange = ikev1_question(t->sa);
+    h->ask_deadline_ms = ikev1_after(t->now_ms, IKEV1_ASK_MS);
+    action->key_exchange.id = h->ask_key_exchange;
+    action->key_exchange.group = h->choice.suite.key_exchange;
+    action->key_exchange.pair = h->has_pair ? &h->pair : NULL;
+    action->key_exchange.peer_public = peer_public;
+}
+
+void ikev1_phase1_ask_peer(struct ikev1_turn *t, struct ikev1_ike *ike)
+{
+    struct ikev1_handshake *h = ike->handshake;
+    struct ikev1_action *action = ikev1_act(t, IKEV1_ASK_PEER);
+
+    h->ask_peer = ikev1_question(t->sa);
+    h->ask_deadline_ms = ikev1_after(t->now_ms, IKEV1_ASK_MS);
+    action->asked_peer.id = h->ask_peer;
+    action->asked_peer.peer = h->peer;
+    action->asked_peer.peer_id = h->peer_id;
+    action->asked_peer.aggressive = ike->aggressive;
+}
+
+static void go_on(struct ikev1_turn *t, struct ikev1_ike *ike)
+{
+    struct ikev1_handshake *h = ike->handshake;
+
+    if (h->ask_key_exchange != 0 || h->ask_peer != 0) {
+        return;
+    }
+    h->ask_deadline_ms = NEVER_MS;
+    if (ike->aggressive) {
+        ikev1_aggressive_continue(t, ike);
+    } else {
+        ikev1_main_continue(t, ike);
+    }
+}
+
+void ikev1_phase1_answer_key_exchange(struct ikev1_turn *t, struct ikev1_ike *ike, bool ok,
+                                      struct key_pair *pair, struct secret *shared)
+{
+    struct ikev1_handshake *h = ike->handshake;
+    bool pair_only = h->peer_public.length == 0;
+
+    h->ask_key_exchange = 0;
+    if (ok && !h->has_pair) {
+        ok = pair != NULL;
+        if (ok) {
+            h->pair = *pair;
+            *pair = (struct key_pair){0};
+            h->has_pair = true;
+        }
+    }
+    if (ok && !pair_only) {
+        ok = shared != NULL;
+        if (ok) {
+            secret_move(&h->shared, shared);
+        }
+    }
+    if (!ok) {
+        ikev1_phase1_fail_for(t, ike,
+                              pair_only ? IKEV1_FAIL_RESOURCES : IKEV1_FAIL_BAD_PUBLIC_VALUE, 0,
+                              pair_only ? "no key pair was made" : "");
+        return;
+    }
+    go_on(t, ike);
+}
+
+void ikev1_phase1_answer_peer(struct ikev1_turn *t, struct ikev1_ike *ike,
+                              const struct ikev1_policy *const *policies, size_t count)
+{
+    struct ikev1_handshake *h = ike->handshake;
+
+    h->ask_peer = 0;
+    h->candidate_count = count < IKEV1_CANDIDATES_MAX ? count : IKEV1_CANDIDATES_MAX;
+    for (size_t i = 0; i < h->candidate_count; i++) {
+        h->candidates[i] = policies[i];
+    }
+    go_on(t, ike);
+}
+
+/* ---- sending and receiving ---- */
+
+void ikev1_phase1_send(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_outgoing *o,
+                       bool sealed, uint8_t awaited)
+{
+    struct ikev1_sa *sa = t->sa;
+    struct ikev1_handshake *h = ike->handshake;
+    bool first = ike->initiator && ike->reply.sent.length == 0;
+
+    h->sending = 0;
+    if (!ikev1_send(t, o, &ike->keys, sealed ? &h->iv : NULL, &h->local, &h->peer, &ike->reply,
+                    first ? NULL : h->digest)) {
+        ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "a message could not be made");
+        return;
+    }
+    h->awaited = awaited;
+    h->refused = false;
+    h->refused_ms = NEVER_MS;
+    if (ike->initiator && awaited != 0) {
+        retransmit_start(&ike->retransmit, sa->policy->retransmit_first_ms,
+                         sa->policy->retransmit_max_ms, sa->policy->retransmit_tries, t->now_ms,
+                         sa->random);
+    } else {
+        retransmit_stop(&ike->retransmit);
+    }
+}
+
+void ikev1_phase1_receive(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_message *m)
+{
+    struct ikev1_handshake *h = ike->handshake;
+    uint8_t digest[32];
+    bool encrypted = (m->header.flags & IKEV1_FLAG_ENCRYPTED) != 0;
+
+    sha256(&m->whole, 1, digest);
+    if (ikev1_reply_is_for(&ike->reply, digest)) {
+        /* An initiator that is not through sends again by the clock alone: two that answer each
+         * other's repetitions would never stop. */
+        if (!ike->initiator || h == NULL) {
+            ikev1_reply_again(t, &ike->reply, &m->local, &m->peer);
+        }
+        return;
+    }
+    if (h == NULL || h->awaited == 0 || h->sending != 0 || m->header.exchange != exchange_of(ike)) {
+        return;
+    }
+    if (!encrypted && !ikev1_message_read(m, (struct slice){m->whole.data + IKEV1_HEAD_BYTES,
+                                                            m->whole.length - IKEV1_HEAD_BYTES})) {
+        return;
+    }
+    memcpy(h->digest, digest, sizeof(digest));
+    if (ike->aggressive) {
+        ikev1_aggressive_receive(t, ike, m);
+    } else {
+        ikev1_main_receive(t, ike, m);
+    }
+}
+
+/* ---- what stands in the messages ---- */
+
+void ikev1_phase1_out_offer(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_outgoing *o,
+                            uint16_t group)
+{
+    const struct ikev1_policy *policy = t->sa->policy;
+    struct ikev1_handshake *h = ike->handshake;
+    struct ikev1_sa_payload sa NOT_ZEROED;
+    uint8_t bytes[4096] NOT_ZEROED;
+    struct writer w = writer_over(bytes, sizeof(bytes));
+
+    if (!ikev1_phase1_offer(policy->ike, group, policy->ike_lifetime_ms, &sa)) {
+        writer_fail(&o->w);
+        return;
+    }
+    ikev1_write_sa(&w, &sa);
+    if (!writer_ok(&w) || !ikev1_block_copy(writer_written(&w), &h->sa_i)) {
+        writer_fail(&o->w);
+        return;
+    }
+    ikev1_write_payload(&o->chain, IKEV1_SA, h->sa_i);
+}
+
+void ikev1_phase1_out_ke(struct ikev1_ike *ike, struct ikev1_outgoing *o)
+{
+    const struct ikev1_handshake *h = ike->handshake;
+
+    ikev1_write_payload(&o->chain, IKEV1_KE,
+                        (struct slice){h->pair.public_value, h->pair.public_length});
+    ikev1_write_payload(&o->chain, IKEV1_NONCE,
+                        ikev1_nonce_slice(ike->initiator ? &h->nonce_i : &h->nonce_r));
+}
+
+static bool offers_shared_key(const struct ikev1_sa_payload *offer)
+{
+    for (size_t i = 0; i < offer->transform_count; i++) {
+        if (offer->transforms[i].auth_method == IKEV1_AUTH_SHARED_KEY) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool ikev1_phase1_take_offer(struct ikev1_turn *t, struct ikev1_ike *ike,
+                             const struct ikev1_message *m, uint16_t *group_of_ke)
+{
+    const struct ikev1_responder_policy *policy = t->sa->responder;
+    struct ikev1_handshake *h = ike->handshake;
+    struct ikev1_sa_payload offer NOT_ZEROED;
+    struct ikev1_failure failure;
+    struct slice body;
+
+    if (!ikev1_message_only(m, IKEV1_SA, &body) || !ikev1_read_sa(body, &offer)) {
+        ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_SYNTAX, 0, "the first message has no proposal");
+        return false;
+    }
+    h->local = m->local;
+    h->peer = m->peer;
+    if (!policy->shared_keys ||
+        !ikev1_phase1_choose(&offer, policy->ike, policy->ike_count, &h->choice)) {
+        bool method =
+            offer.transform_count > 0 && (!policy->shared_keys || !offers_shared_key(&offer));
+
+        ikev1_failure_set(&failure, method ? IKEV1_FAIL_AUTH_METHOD : IKEV1_FAIL_NO_PROPOSAL,
+                          exchange_of(ike), IKEV1_NO_PROPOSAL_CHOSEN, "");
+        failure.message = 1;
+        ikev1_failure_policies(&failure, policy->ike, policy->ike_count, PROTOCOL_IKE);
+        struct text theirs = text_over(failure.theirs, sizeof(failure.theirs));
+
+        ikev1_describe_phase1_offer(&offer, &theirs);
+        ikev1_send_clear_notify(t, ike, IKEV1_NO_PROPOSAL_CHOSEN);
+        ikev1_phase1_fail(t, ike, &failure);
+        return false;
+    }
+    if (!ikev1_block_copy(body, &h->sa_i)) {
+        ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "no memory");
+        return false;
+    }
+    *group_of_ke = h->choice.suite.key_exchange;
+    ikev1_abilities_read(m, policy->natt, &h->abilities);
+    h->abilities.liveness &= !policy->no_vendor_ids;
+    return true;
+}
+
+bool ikev1_phase1_take_answer(struct ikev1_turn *t, struct ikev1_ike *ike,
+                              const struct ikev1_message *m, uint16_t group)
+{
+    const struct ikev1_policy *policy = t->sa->policy;
+    struct ikev1_handshake *h = ike->handshake;
+    struct ikev1_sa_payload sa NOT_ZEROED;
+    struct slice body;
+
+    if (!ikev1_message_only(m, IKEV1_SA, &body) || !ikev1_read_sa(body, &sa) ||
+        !ikev1_phase1_verify(&sa, policy->ike, group, &h->choice)) {
+        ikev1_phase1_doubt(t, ike, IKEV1_FAIL_SYNTAX, 0,
+                           "the answer is not one of the proposals that were made");
+        return false;
+    }
+    ikev1_abilities_read(m, policy->natt, &h->abilities);
+    h->abilities.liveness &= !policy->no_vendor_ids;
+    return true;
+}
+
+bool ikev1_phase1_take_ke(struct ikev1_turn *t, struct ikev1_ike *ike,
+                          const struct ikev1_message *m)
+{
+    struct ikev1_handshake *h = ike->handshake;
+    const struct algorithm *group =
+        algorithm_find(TRANSFORM_KEY_EXCHANGE, h->choice.suite.key_exchange);
+    struct slice body;
+
+    if (!ikev1_message_only(m, IKEV1_KE, &body) || group == NULL ||
+        body.length != group->public_bytes ||
+        !ikev1_message_nonce(m, ike->initiator ? &h->nonce_r : &h->nonce_i)) {
+        ikev1_phase1_doubt(t, ike, IKEV1_FAIL_SYNTAX, 0,
+                           "the key exchange or the nonce is missing or has a wrong length");
+        return false;
+    }
+    if (!ikev1_block_copy(body, &h->peer_public)) {
+        ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "no memory");
+        return false;
+    }
+    return true;
+}
+
+bool ikev1_phase1_read_id(const struct ikev1_message *m, struct ike_identity *id,
+                          struct slice *body)
+{
+    struct ikev1_id_payload payload;
+
+    if (!ikev1_message_only(m, IKEV1_ID, body) || !ikev1_read_id(*body, &payload)) {
+        return false;
+    }
+    /* RFC 2407 4.6.2: nothing, or what IKE runs on. */
+    return (payload.protocol == 0 || payload.protocol == 17) &&
+           ike_identity_set(id, payload.type, payload.data);
+}
+
+bool ikev1_phase1_make_id(struct ikev1_ike *ike, const struct ikev1_policy *policy)
+{
+    struct ikev1_handshake *h = ike->handshake;
+    struct ike_identity id = policy->local_id;
+    uint8_t bytes[IKE_IDENTITY_BYTES_MAX + 8];
+    struct writer w = writer_over(bytes, sizeof(bytes));
+
+    if (id.type == 0) {
+        const struct address *own = &h->local.address;
+        struct slice octets = {own->bytes, address_bytes((enum family)own->family)};
+
+        if (!ike_identity_set(&id,
+                              own->family == FAMILY_IPV6 ? IKEV1_ID_IPV6_ADDR : IKEV1_ID_IPV4_ADDR,
+                              octets)) {
+            return false;
+        }
+    }
+    struct ikev1_id_payload payload = {.type = id.type, .data = {id.data, id.length}};
+
+    ikev1_write_id(&w, &payload);
+    return writer_ok(&w) && ikev1_block_copy(writer_written(&w), &h->own_id);
+}
+
+/* ---- keys and hashes ---- */
+
+struct ikev1_phase1_words ikev1_phase1_words(const struct ikev1_ike *ike)
+{
+    const struct ikev1_handshake *h = ike->handshake;
+    struct slice own = {h->pair.public_value, h->pair.public_length};
+
+    return (struct ikev1_phase1_words){
+        .public_i = ike->initiator ? own : h->peer_public,
+        .public_r = ike->initiator ? h->peer_public : own,
+        .cookie_i = ike->spi_i,
+        .cookie_r = ike->spi_r,
+        .sa_i = h->sa_i,
+    };
+}
+
+bool ikev1_phase1_keys(const struct ikev1_ike *ike, const struct secret *shared_key,
+                       struct ikev1_keys *out)
+{
+    const struct ikev1_handshake *h = ike->handshake;
+    struct ikev1_agreed agreed = {
+        .shared = secret_slice(&h->shared),
+        .nonce_i = ikev1_nonce_slice(&h->nonce_i),
+        .nonce_r = ikev1_nonce_slice(&h->nonce_r),
+        .cookie_i = ike->spi_i,
+        .cookie_r = ike->spi_r,
+    };
+
+    return ikev1_keys_of_shared_key(&h->choice.suite, shared_key, &agreed, out);
+}
+
+bool ikev1_phase1_start_iv(struct ikev1_ike *ike)
+{
+    struct ikev1_phase1_words words = ikev1_phase1_words(ike);
+
+    return ikev1_iv_of_phase1(&ike->handshake->choice.suite, words.public_i, words.public_r,
+                              &ike->handshake->iv);
+}
+
+bool ikev1_phase1_proves(const struct ikev1_ike *ike, const struct ikev1_keys *keys,
+                         struct slice id, struct slice hash)
+{
+    struct ikev1_phase1_words words = ikev1_phase1_words(ike);
+    struct ikev1_hash_value expected;
+
+    return (ike->initiator ? ikev1_hash_r : ikev1_hash_i)(keys, &words, id, &expected) &&
+           ikev1_hash_equal(&expected, hash);
+}
+
+bool ikev1_phase1_own_hash(const struct ikev1_ike *ike, struct ikev1_hash_value *out)
+{
+    struct ikev1_phase1_words words = ikev1_phase1_words(ike);
+
+    return (ike->initiator ? ikev1_hash_i : ikev1_hash_r)(&ike->keys, &words,
+                                                          ike->handshake->own_id, out);
+}
+
+/* ---- NAT ---- */
+
+void ikev1_phase1_take_natd(struct ikev1_turn *t, struct ikev1_ike *ike,
+                            const struct ikev1_message *m)
+{
+    struct ikev1_handshake *h = ike->handshake;
+    bool force = t->sa->policy != NULL ? t->sa->policy->force_encapsulation
+                                       : t->sa->responder->force_encapsulation;
+
+    ikev1_natd_read(m, ike, &h->choice.suite, h->abilities.natt, &h->natd);
+    if (!h->natd.destination_seen || !h->natd.source_seen) {
+        /* He said that he can, and does not. */
+        h->abilities.natt = IKEV1_NATT_NONE;
+        return;
+    }
+    ike->nat_local = !h->natd.destination_matched || force;
+    ike->nat_peer = !h->natd.source_matched;
+}
+
+/* RFC 3947 4: who began goes to the other port as soon as he knows of a NAT. A peer at a port of
+ * its own has only that one. */
+void ikev1_phase1_float(struct ikev1_ike *ike)
+{
+    struct ikev1_handshake *h = ike->handshake;
+
+    if ((ike->nat_local || ike->nat_peer) && h->local.port == IKEV1_PORT &&
+        h->peer.port == IKEV1_PORT) {
+        h->local.port = IKEV1_NAT_PORT;
+        h->peer.port = IKEV1_NAT_PORT;
+    }
+}
+
+/* ---- both are authenticated ---- */
+
+uint64_t ikev1_lifetime_of(uint64_t ours_ms, uint64_t seconds)
+{
+    if (seconds == 0 || seconds > UINT32_MAX) {
+        return ours_ms;
+    }
+    return ikev1_earlier(ours_ms, seconds * 1000);
+}
+
+void ikev1_phase1_out_lifetime(const struct ikev1_ike *ike, const struct ikev1_policy *policy,
+                               struct ikev1_outgoing *o)
+{
+    uint64_t said = ike->handshake->choice.life_seconds;
+    uint64_t own = policy->ike_lifetime_ms / 1000;
+    uint8_t cookies[IKEV1_COOKIES_BYTES];
+    uint8_t data[16];
+    struct writer w = writer_over(data, sizeof(data));
+
+    if (policy->ike_lifetime_ms == NEVER_MS || own == 0 || (said != 0 && said <= own)) {
+        return;
+    }
+    put_u64(cookies, ike->spi_i);
+    put_u64(cookies + 8, ike->spi_r);
+    ikev1_write_number(&w, IKEV1_LIFE_TYPE, IKEV1_LIFE_SECONDS);
+    ikev1_write_number(&w, IKEV1_LIFE_DURATION, own);
+    ikev1_out_notify(o, IKEV1_PROTO_ISAKMP, IKEV1_RESPONDER_LIFETIME, SLICE_OF(cookies),
+                     writer_written(&w));
+}
+
+static void tell_established(struct ikev1_turn *t, const struct ikev1_ike *ike, bool first,
+                             bool initial_contact)
+{
+    const struct ikev1_sa *sa = t->sa;
+    struct ikev1_action *action = ikev1_act(t, first ? IKEV1_TELL_ESTABLISHED : IKEV1_TELL_REKEYED);
+
+    action->established.spi_i = ike->spi_i;
+    action->established.spi_r = ike->spi_r;
+    action->established.suite = ike->keys.suite;
+    action->established.policy = sa->policy;
+    action->established.peer_id = sa->peer_id;
+    action->established.local = sa->local;
+    action->established.peer = sa->peer;
+    action->established.nat_local = ike->nat_local;
+    action->established.nat_peer = ike->nat_peer;
+    action->established.initiator = ike->initiator;
+    action->established.aggressive = ike->aggressive;
+    action->established.initial_contact = initial_contact;
+}
+
+/* `ike` is the current one from now on. */
+void ikev1_become_current(struct ikev1_turn *t, struct ikev1_ike *ike, bool initial_contact)
+{
+    struct ikev1_sa *sa = t->sa;
+    bool first = sa->state != IKEV1_STATE_UP;
+
+    for (struct ikev1_ike *old = sa->ikes; old != NULL; old = old->next) {
+        if (old != ike && old->phase == IKEV1_IKE_LIVE) {
+            old->phase = IKEV1_IKE_REPLACED;
+            old->liveness_open = false;
+            retransmit_stop(&old->liveness);
+            /* Who made the new one deletes the old one; the other side only when he forgets it. */
+            old->drop_ms =
+                ikev1_after(t->now_ms, ike->initiator ? IKEV1_DROP_MS : 4 * IKEV1_DROP_MS);
+        }
+    }
+    ike->phase = IKEV1_IKE_LIVE;
+    sa->current = ike;
+    sa->state = IKEV1_STATE_UP;
+    sa->begin_ms = NEVER_MS;
+    sa->begin_retries = 0;
+    sa->heard_ms = t->now_ms;
+    tell_established(t, ike, first, initial_contact);
+    if (first && sa->initiator) {
+        for (size_t i = 0; i < sa->policy->child_count; i++) {
+            if (sa->policy->children[i].start) {
+                ikev1_pend_all(t, &sa->policy->children[i]);
+            }
+        }
+    }
+}
+
+void ikev1_phase1_done(struct ikev1_turn *t, struct ikev1_ike *ike,
+                       const struct ikev1_policy *policy)
+{
+    struct ikev1_sa *sa = t->sa;
+    struct ikev1_handshake *h = ike->handshake;
+    uint64_t lifetime_ms = ikev1_lifetime_of(policy->ike_lifetime_ms, h->choice.life_seconds);
+    bool initial_contact = h->initial_contact;
+    bool moved = sa->state == IKEV1_STATE_UP &&
+                 (!endpoint_equal(&sa->local, &h->local) || !endpoint_equal(&sa->peer, &h->peer));
+
+    sa->policy = policy;
+    sa->responder = NULL;
+    sa->local = h->local;
+    sa->peer = h->peer;
+    sa->peer_id = h->peer_id;
+    ike->iv = h->iv;
+    ike->natt = h->abilities.natt;
+    ike->peer_liveness = h->abilities.liveness;
+    ike->liveness_sequence = random_u32(sa->random) >> 1;
+    ike->rekey_ms = ikev1_jittered(sa, t->now_ms, lifetime_ms, ike->initiator);
+    ike->expire_ms = ikev1_after(t->now_ms, lifetime_ms);
+    retransmit_stop(&ike->retransmit);
+    ikev1_handshake_end(t, ike);
+    ikev1_become_current(t, ike, initial_contact);
+    if (moved) {
+        ikev1_tell_moved(t);
+    }
+}
+
+/* ---- time ---- */
+
+uint64_t ikev1_phase1_deadline_ms(const struct ikev1_ike *ike)
+{
+    const struct ikev1_handshake *h = ike->handshake;
+
+    if (h == NULL) {
+        return NEVER_MS;
+    }
+    return ikev1_earlier(ikev1_earlier(h->deadline_ms, h->ask_deadline_ms),
+                         ikev1_earlier(h->refused_ms, ike->retransmit.deadline_ms));
+}
+
+static void no_answer(struct ikev1_turn *t, struct ikev1_ike *ike)
+{
+    struct ikev1_handshake *h = ike->handshake;
+    struct ikev1_failure copy;
+
+    if (h->refused) {
+        copy = h->refusal;
+        ikev1_phase1_fail(t, ike, &copy);
+    } else {
+        ikev1_phase1_fail_for(
+            t, ike, h->awaited == 6 ? IKEV1_FAIL_SHARED_KEY_PERHAPS : IKEV1_FAIL_NO_ANSWER, 0, "");
+    }
+}
+
+void ikev1_phase1_time(struct ikev1_turn *t, struct ikev1_ike *ike)
+{
+    struct ikev1_sa *sa = t->sa;
+    struct ikev1_handshake *h = ike->handshake;
+
+    if (h->refused_ms <= t->now_ms) {
+        no_answer(t, ike);
+        return;
+    }
+    if (h->ask_deadline_ms <= t->now_ms) {
+        ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "a question stayed unanswered");
+        return;
+    }
+    if (h->deadline_ms <= t->now_ms) {
+        ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_HALF_OPEN_TIMEOUT, 0, "");
+        return;
+    }
+    switch (retransmit_time(&ike->retransmit, t->now_ms, sa->random)) {
+    case RETRANSMIT_WAIT:
+        return;
+    case RETRANSMIT_SEND:
+        ikev1_resend(t, &ike->reply, &h->local, &h->peer);
+        return;
+    case RETRANSMIT_GIVE_UP:
+        no_answer(t, ike);
+        return;
+    }
+}

@@ -1,0 +1,180 @@
+/*
+ * What a Quick Mode is about (RFC 2407 4.6.2, RFC 2409 5.5, RFC 3947 5): identities as selectors,
+ * and which child policy has them. Decides that a responder never says yes to traffic that no
+ * policy has.
+ */
+#include <string.h>
+
+#include "proto/ikev1/machine.h"
+
+bool ikev1_id_of_selector(const struct selector *selector, struct slice *block)
+{
+    uint8_t bytes[64];
+    struct writer w = writer_over(bytes, sizeof(bytes));
+
+    return ikev1_write_selector(&w, selector) && writer_ok(&w) &&
+           ikev1_block_copy(writer_written(&w), block);
+}
+
+bool ikev1_traffic_ids(struct ikev1_quick *q)
+{
+    return ikev1_id_of_selector(&q->offered_local, &q->id_i) &&
+           ikev1_id_of_selector(&q->offered_remote, &q->id_r);
+}
+
+static struct selector of_host(const struct address *host, const struct selector *like)
+{
+    struct selector s = *like;
+
+    s.addresses.first = *host;
+    s.addresses.last = *host;
+    return s;
+}
+
+static bool is_one_host(const struct selector *s)
+{
+    return address_equal(&s->addresses.first, &s->addresses.last);
+}
+
+/* In transport mode a child is for the two ends of IKE; a NAT between them changes how each is
+ * called (RFC 3947 5.2). */
+static bool as_we_see(const struct ikev1_turn *t, const struct ikev1_quick *q,
+                      struct selector *local, struct selector *remote)
+{
+    *local = of_host(&t->sa->local.address, &q->offered_local);
+    *remote = of_host(&t->sa->peer.address, &q->offered_remote);
+    if (!is_one_host(&q->offered_local) || !is_one_host(&q->offered_remote)) {
+        return false;
+    }
+    return (q->ike->nat_local || selector_equal(local, &q->offered_local)) &&
+           (q->ike->nat_peer || selector_equal(remote, &q->offered_remote));
+}
+
+/* The part of `wanted` that one selector of the list has: all of it, or where a peer may want more
+ * than there is, the first part. */
+static bool narrow(const struct selector *list, size_t count, const struct selector *wanted,
+                   bool wider, struct selector *out)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (selector_contains(&list[i], wanted)) {
+            *out = *wanted;
+            return true;
+        }
+    }
+    for (size_t i = 0; wider && i < count; i++) {
+        if (selector_intersect(&list[i], wanted, out)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What a policy has to say to an offer. */
+enum verdict {
+    NOT_ITS_TRAFFIC,
+    NOT_ITS_PROPOSAL,
+    NOT_ITS_MODE,
+    FITS,
+};
+
+static enum verdict try_mode(const struct ikev1_turn *t, struct ikev1_quick *q,
+                             const struct ikev1_child_policy *policy,
+                             const struct ikev1_sa_payload *offer, bool has_ke, bool transport)
+{
+    bool nat = q->ike->nat_local || q->ike->nat_peer;
+    struct selector local = q->offered_local;
+    struct selector remote = q->offered_remote;
+
+    if (transport && !as_we_see(t, q, &local, &remote)) {
+        return NOT_ITS_TRAFFIC;
+    }
+    if (!narrow(policy->local, policy->local_count, &local, policy->accept_wider, &q->local) ||
+        !narrow(policy->remote, policy->remote_count, &remote, policy->accept_wider, &q->remote)) {
+        return NOT_ITS_TRAFFIC;
+    }
+    /* As it was found out first; but a peer may insist on UDP without a NAT, and some do without
+     * it behind one. */
+    for (unsigned i = 0; i < 2; i++) {
+        q->carriage = (struct ikev1_carriage){
+            .transport_mode = transport,
+            .udp = nat == (i == 0),
+            .draft = q->ike->natt == IKEV1_NATT_DRAFT,
+        };
+        if (q->carriage.udp &&
+            (q->ike->natt == IKEV1_NATT_NONE || t->sa->local.port == IKEV1_PORT)) {
+            continue;
+        }
+        if (ikev1_phase2_choose(offer, policy, has_ke, &q->carriage, false, &q->choice)) {
+            return FITS;
+        }
+    }
+    return NOT_ITS_PROPOSAL;
+}
+
+static enum verdict try_policy(const struct ikev1_turn *t, struct ikev1_quick *q,
+                               const struct ikev1_child_policy *policy,
+                               const struct ikev1_sa_payload *offer, bool has_ke)
+{
+    enum verdict tunnel = NOT_ITS_TRAFFIC;
+    enum verdict transport = NOT_ITS_TRAFFIC;
+    struct ikev1_quick other;
+
+    if (policy->mode != IKEV1_MODE_TUNNEL) {
+        transport = try_mode(t, q, policy, offer, has_ke, true);
+        if (transport == FITS) {
+            return FITS;
+        }
+    }
+    if (policy->mode != IKEV1_MODE_TRANSPORT) {
+        tunnel = try_mode(t, q, policy, offer, has_ke, false);
+        return tunnel > transport ? tunnel : transport;
+    }
+    /* Would a tunnel have done? Then it is the mode that is wrong. */
+    other = *q;
+    if (try_mode(t, &other, policy, offer, has_ke, false) == FITS) {
+        return NOT_ITS_MODE;
+    }
+    return transport;
+}
+
+bool ikev1_traffic_match(struct ikev1_turn *t, struct ikev1_quick *q,
+                         const struct ikev1_sa_payload *offer, bool has_ke,
+                         struct ikev1_failure *failure)
+{
+    const struct ikev1_policy *policy = t->sa->policy;
+    enum verdict best = NOT_ITS_TRAFFIC;
+
+    for (size_t i = 0; i < policy->child_count; i++) {
+        const struct ikev1_child_policy *child = &policy->children[i];
+        enum verdict verdict = try_policy(t, q, child, offer, has_ke);
+
+        if (verdict == FITS) {
+            q->policy = child;
+            return true;
+        }
+        if (verdict > best) {
+            best = verdict;
+            q->policy = child;
+        }
+    }
+    if (best == NOT_ITS_TRAFFIC) {
+        ikev1_failure_set(failure, IKEV1_FAIL_CHILD_SELECTORS, IKEV1_QUICK,
+                          IKEV1_INVALID_ID_INFORMATION, "");
+        if (policy->child_count > 0) {
+            ikev1_failure_selectors(failure->ours, policy->children[0].local,
+                                    policy->children[0].local_count, policy->children[0].remote,
+                                    policy->children[0].remote_count);
+        }
+        ikev1_failure_selectors(failure->theirs, &q->offered_local, 1, &q->offered_remote, 1);
+        return false;
+    }
+    ikev1_failure_set(failure,
+                      best == NOT_ITS_MODE ? IKEV1_FAIL_CHILD_MODE : IKEV1_FAIL_CHILD_NO_PROPOSAL,
+                      IKEV1_QUICK, IKEV1_NO_PROPOSAL_CHOSEN, "");
+    struct text theirs = text_over(failure->theirs, sizeof(failure->theirs));
+
+    ikev1_failure_policies(failure, &q->policy->proposals, 1,
+                           ikev1_child_policy_protocol(q->policy));
+    ikev1_describe_phase2_offer(offer, &theirs);
+    return false;
+}
