@@ -109,7 +109,7 @@ static void quick_fail(struct ikev1_turn *t, struct ikev1_quick *q,
         q->child_spi_in != 0 ? ikev1_child_by_spi_in(t->sa, q->child_spi_in) : NULL;
 
     if (child != NULL && !child->used) {
-        ikev1_child_end(t, child);
+        ikev1_child_close(t, child);
     }
     if (old != NULL && old->phase == IKEV1_CHILD_UP && old->retries < IKEV1_RETRIES_MAX) {
         old->rekey_ms = ikev1_retry_ms(t->sa, t->now_ms, old->retries);
