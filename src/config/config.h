@@ -39,6 +39,8 @@ struct config_secret_name {
 enum config_encapsulate { ENCAPSULATE_AUTO, ENCAPSULATE_ALWAYS, ENCAPSULATE_NEVER };
 /* How a peer is called: by TCP, or when UDP is silent (RFC 9329). */
 enum config_transport { TRANSPORT_UDP, TRANSPORT_AUTO, TRANSPORT_TCP };
+/* Which versions of IKE are spoken with a peer; with EITHER IKEv2 first. */
+enum config_ike_version { CONFIG_IKE_V2, CONFIG_IKE_V1, CONFIG_IKE_EITHER };
 enum config_start { START_NOW, START_ON_TRAFFIC, START_WAIT };
 /* What several networks on a side become: one child, or one for each pair of them. */
 enum config_children { CHILDREN_TOGETHER, CHILDREN_PER_PAIR };
@@ -161,6 +163,7 @@ struct config_site {
     const struct proposals *esp; /* key exchanges in it are PFS; with `pfs off` there are none */
     const struct proposals *ah; /* NULL unless `protection` has AH */
     bool ike_is_default, esp_is_default, ah_is_default;
+    bool aggressive; /* of IKEv1: Aggressive Mode, else Main Mode */
     enum config_post_quantum post_quantum; /* `ike` is what it leaves */
     struct config_carriage
         carriage; /* in transport mode there may be no networks and lans: hosts */
@@ -191,6 +194,7 @@ struct config_site {
     uint16_t tcp_port; /* of the peer */
     uint8_t transport; /* enum config_transport */
     uint16_t return_s; /* peers before the one in use are tried after so long; 0: not */
+    uint8_t version; /* enum config_ike_version */
     bool uses_legacy; /* something weak is allowed by the word */
     const char *legacy; /* those words, with a space between; NULL: none */
     uint64_t hash; /* of all that matters: equal means nothing to do */

@@ -277,7 +277,7 @@ static const struct {
     {"manual m { }", "manual block m has no networks"},
     {"manual m", "'manual' needs a block in braces"},
     {"manual a/b { }", "'a/b' cannot be the name of a manual block"},
-    {"manual m { legacy aggressive }", "'aggressive' is not in this version"},
+    {"manual m { legacy aggressive }", "'legacy aggressive' is for sites"},
     {"manual m { legacy static-keys aes256 }", "warning: aes256 is not weak"},
     {"manual m { outer 203.0.113.1 }", "'outer' needs OURS PEERS behind it"},
     {"manual m { outer 203.0.113.1 x }", "x is not an address"},

@@ -34,19 +34,7 @@ static void keep_words(struct reading *r, const struct statement *s, size_t firs
 
 void take_ike(struct reading *r, const struct statement *s)
 {
-    const struct word *word = &s->words[1];
-    size_t first = 1;
-
-    if (slice_equal_text(word->text, "v1") || slice_equal_text(word->text, "main") ||
-        slice_equal_text(word->text, "aggressive")) {
-        COMPLAIN(r, word->place, "IKEv2 is spoken to every peer",
-                 "IKEv1 is not in this version of Sekisho");
-        return;
-    }
-    if (slice_equal_text(word->text, "v2")) {
-        first = 2;
-    }
-    keep_words(r, s, first, &r->ike);
+    keep_words(r, s, take_ike_version(r, s), &r->ike);
 }
 
 void take_esp(struct reading *r, const struct statement *s)
@@ -85,8 +73,7 @@ static bool is_allowed(const struct allowed *allowed, const struct algorithm *a)
 
 static bool is_later_legacy(struct slice word)
 {
-    static const char *const words[] = {"aggressive", "pptp",     "mppe-40",
-                                        "mppe-56",    "mppe-128", "xauth"};
+    static const char *const words[] = {"pptp", "mppe-40", "mppe-56", "mppe-128", "xauth"};
 
     for (size_t i = 0; i < ARRAY_LENGTH(words); i++) {
         if (slice_equal_text(word, words[i])) {
@@ -151,6 +138,15 @@ static void take_legacy_word(struct reading *r, struct allowed *allowed, const s
         allowed->static_keys = true;
         return;
     }
+    if (slice_equal_text(word->text, "aggressive")) {
+        if (!r->site.aggressive || r->scope == SCOPE_MANUAL) {
+            COMPLAIN(r, word->place, "such as: ike v1 aggressive",
+                     "'legacy aggressive' is for sites with aggressive mode");
+        }
+        allowed->aggressive = true;
+        r->legacy_aggressive = true;
+        return;
+    }
     if (is_later_legacy(word->text)) {
         COMPLAIN(r, word->place, NULL, "'%s' is not in this version of Sekisho", shown);
         return;
@@ -189,6 +185,9 @@ const char *legacy_words(struct reading *r, struct allowed *allowed)
     }
     if (allowed->static_keys) {
         text_add(&list, "static-keys");
+    }
+    if (allowed->aggressive) {
+        text_add(&list, "aggressive");
     }
     for (size_t i = 0; i < allowed->count; i++) {
         char canonical[ALGORITHM_WORD_BYTES];
@@ -448,6 +447,10 @@ static void settle_post_quantum(struct reading *r, const struct said_words *word
     struct config_place place = said_at(r, "post-quantum");
     bool any = proposals_have_post_quantum(list);
 
+    if (r->site.version == CONFIG_IKE_V1 && words->count == 0) {
+        proposals_drop_post_quantum(list);
+        return;
+    }
     switch (r->site.post_quantum) {
     case CONFIG_POST_QUANTUM_PREFER:
         return;
@@ -525,6 +528,7 @@ static bool written_key(const struct reading *r, uint8_t protocol, uint8_t key[1
     write_u8(&w, protocol);
     write_u8(&w, (uint8_t)r->site.pfs);
     write_u8(&w, (uint8_t)r->site.post_quantum);
+    write_u8(&w, r->site.version);
     for (size_t i = 0; i < (protocol == PROTOCOL_IKE ? 2 : ARRAY_LENGTH(all)); i++) {
         write_u8(&w, 0);
         for (size_t j = 0; j < all[i]->count; j++) {
@@ -636,6 +640,7 @@ static void write_list(const struct schema_word *w, const struct shown *shown,
 
 void write_ike(const struct schema_word *w, const struct shown *shown)
 {
+    write_ike_version(w, shown);
     write_list(w, shown, shown->site->ike, shown->site->ike_is_default);
 }
 

@@ -179,6 +179,8 @@ struct reading {
     struct config_host *peers;
     size_t peer_capacity;
     struct config_place lifetime_said[4]; /* ike, child, bytes, packets */
+    struct config_place version_said, exchange_said; /* of IKE */
+    bool legacy_aggressive;
 
     size_t comparisons;
 };
@@ -208,6 +210,9 @@ struct config_place said_at(const struct reading *r, const char *word);
 const struct network *networks_keep(struct reading *r, const struct said_networks *said);
 /* carriage_words.c: what cannot go together in how packets are carried. */
 void carriage_settle(struct reading *r);
+/* version_words.c: how many words of `ike` were about the version, and the first. */
+size_t take_ike_version(struct reading *r, const struct statement *s);
+void site_check_version(struct reading *r);
 /* proposal_words.c */
 void site_take_proposals(struct reading *r);
 
@@ -217,6 +222,7 @@ struct allowed {
     struct transform transforms[LEGACY_WORDS_MAX];
     size_t count;
     bool static_keys;
+    bool aggressive; /* IKEv1's Aggressive Mode with a shared key */
 };
 
 /* The words of `legacy` of the open block; their text is in the arena, NULL when there is none. */

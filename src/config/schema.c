@@ -510,12 +510,18 @@ static const struct schema_word schema[] = {
      .most = MANY,
      .take = take_ike,
      .write = write_ike,
-     .arguments = "[v2] PROPOSAL...",
-     .standard = "AES-GCM, ChaCha20-Poly1305 or AES-CBC with SHA-2; X25519, P-256, P-384 or MODP "
-                 "from 2048 bits, and ML-KEM-768 or ML-KEM-1024 beside it where the peer can",
+     .arguments = "[v2 | v1 | either] [main | aggressive] [PROPOSAL...]",
+     .standard =
+         "v2 with AES-GCM, ChaCha20-Poly1305 or AES-CBC with SHA-2; X25519, P-256, P-384 or MODP "
+         "from 2048 bits, and ML-KEM-768 or ML-KEM-1024 beside it where the peer can",
      .example = "ike aes256gcm16-prfsha384-ecp384",
      .meaning =
-         "What may protect the negotiation. A proposal is algorithms joined by '-': ciphers, "
+         "Which version of IKE is spoken, and what may protect the negotiation. v1 is for peers "
+         "that "
+         "have nothing newer: with a shared key, in Main Mode, or in Aggressive Mode where 'legacy "
+         "aggressive' is said too; it can use AES-CBC, Camellia and 3DES only. With 'either' "
+         "IKEv2 is tried first, and whoever can hinder it makes both sides speak IKEv1. A proposal "
+         "is algorithms joined by '-': ciphers, "
          "hashes, key exchanges. ke1_ to ke7_ before a key exchange make it an additional one "
          "(RFC 9370), done after the first and before the peers prove who they are: with "
          "ke1_mlkem768 the keys stay secret even if X25519 falls one day; with ke1_none beside it "
@@ -742,7 +748,7 @@ static const struct schema_word schema[] = {
      .most = LEGACY_WORDS_MAX,
      .take = take_legacy,
      .write = write_legacy,
-     .arguments = "ALGORITHM...",
+     .arguments = "ALGORITHM... [aggressive]",
      .standard = "nothing weak",
      .example = "legacy 3des sha1 modp1024",
      .meaning =

@@ -133,6 +133,7 @@ void write_crl(const struct schema_word *w, const struct shown *shown);
 void write_ocsp(const struct schema_word *w, const struct shown *shown);
 void write_name(const struct schema_word *w, const struct shown *shown);
 void write_identity(const struct schema_word *w, const struct shown *shown);
+void write_ike_version(const struct schema_word *w, const struct shown *shown);
 void write_ike(const struct schema_word *w, const struct shown *shown);
 void write_esp(const struct schema_word *w, const struct shown *shown);
 void write_legacy(const struct schema_word *w, const struct shown *shown);

@@ -32,6 +32,8 @@ void site_begin(struct reading *r, const struct statement *s)
     r->site_note = (struct site_notes){0};
     memset(r->tfc_said, 0, sizeof(r->tfc_said));
     r->ike = r->esp = r->ah = r->legacy = (struct said_words){0};
+    r->version_said = r->exchange_said = (struct config_place){0};
+    r->legacy_aggressive = false;
     r->peers = NULL;
     r->peer_capacity = 0;
     schema_set_defaults_of_site(&r->site);
@@ -213,6 +215,7 @@ void site_end(struct reading *r)
              "whoever has the key of site %s is let in", site->name);
     }
     site_take_proposals(r);
+    site_check_version(r);
     check_ah(r);
     check_tcp(r);
     check_children(r);

@@ -69,7 +69,7 @@ static bool is_full(const struct gateway *g, const struct address *peer)
            half_open_of(g, peer) >= HALF_OPEN_PER_ADDRESS_MAX || g->ike_count >= g->ike_sa_max;
 }
 
-static uint64_t half_open_ms(const struct gateway *g)
+uint64_t admission_half_open_ms(const struct gateway *g)
 {
     size_t most = g->config->half_open_max;
 
@@ -120,6 +120,19 @@ void admission_end(struct ike *ike)
     }
 }
 
+bool admission_has_room(struct gateway *g, const struct endpoint *peer)
+{
+    if (g->stopping || is_full(g, &peer->address)) {
+        g->refused_full++;
+        return false;
+    }
+    if (g->strangers_exchanges >= STRANGERS_EXCHANGES_MAX) {
+        g->refused_busy++;
+        return false;
+    }
+    return g->responder_terms != NULL;
+}
+
 /* Who comes through port 500 goes on through 4500, and must find us there. */
 static bool prefers_udp(const struct gateway *g, const struct endpoint *local,
                         const struct address *peer)
@@ -142,6 +155,10 @@ void admission_datagram(struct gateway *g, const struct endpoint *local,
     if (!ikev2_read_header(&r, &header) || crash_knows(g, &header)) {
         return;
     }
+    if (header.version >> 4 == 1) {
+        ikev1_admit(g, local, peer, &header, message, now_ms);
+        return;
+    }
     switch (ikev2_gate_admit(&g->gate, message, local, peer, cookies, now_ms, g->random, &reply)) {
     case IKEV2_GATE_ADMIT:
         break;
@@ -152,18 +169,10 @@ void admission_datagram(struct gateway *g, const struct endpoint *local,
     case IKEV2_GATE_DROP:
         return;
     }
-    if (g->stopping || is_full(g, &peer->address)) {
-        g->refused_full++;
+    if (!admission_has_room(g, peer)) {
         return;
     }
-    if (g->strangers_exchanges >= STRANGERS_EXCHANGES_MAX) {
-        g->refused_busy++;
-        return;
-    }
-    if (g->responder_terms == NULL) {
-        return;
-    }
-    g->responder_terms->policy.half_open_ms = half_open_ms(g);
+    g->responder_terms->policy.half_open_ms = admission_half_open_ms(g);
     g->responder_terms->policy.prefer_encapsulation = prefers_udp(g, local, &peer->address);
-    ike_answer(g, local, peer, header.spi_i, message, now_ms);
+    ike_answer(g, local, peer, &header, message, now_ms);
 }

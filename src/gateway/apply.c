@@ -177,6 +177,7 @@ static bool agrees(const struct config *old_config, const struct config_site *a,
            same_text(config_site_identity(a), config_site_identity(b)) &&
            a->identity_any == b->identity_any && a->strict_identity == b->strict_identity &&
            same_peers(a, b) && same_text(a->key.name, b->key.name) && same_certificates(a, b) &&
+           a->version == b->version && a->aggressive == b->aggressive &&
            terms_same_proposals(a->ike, b->ike) &&
            (a->post_quantum == CONFIG_POST_QUANTUM_REQUIRED) ==
                (b->post_quantum == CONFIG_POST_QUANTUM_REQUIRED) &&
@@ -237,7 +238,7 @@ static void tell_machines(struct site *site)
         struct terms *before = ike->terms;
 
         ike->terms = terms_hold(site->terms);
-        ikev2_sa_set_policy(ike->machine, &ike->terms->policy);
+        machine_set_policy(ike);
         path_begin(ike, site->gateway->now_ms);
         terms_release(before);
     }
@@ -417,6 +418,7 @@ static void index_all(struct gateway *g)
     }
     responder_terms_release(g->responder_terms);
     g->responder_terms = responder_terms_new(g->sites, g->site_count);
+    ikev1_configured(g);
 }
 
 static void switch_over(struct gateway *g, struct config *config, struct plan *plan,

@@ -236,7 +236,7 @@ void children_use(struct ike *ike, uint32_t spi_in, uint64_t now_ms)
 
 bool children_info(const struct child *child, struct ikev2_child_info *out)
 {
-    for (size_t i = 0; ikev2_sa_child_at(child->ike->machine, i, out); i++) {
+    for (size_t i = 0; machine_child_at(child->ike, i, out); i++) {
         if (out->spi_in == child->spi_in) {
             return true;
         }

@@ -40,7 +40,7 @@ bool duplicates_we_decide(const struct ike *newest)
 {
     struct ikev2_sa_info info;
 
-    ikev2_sa_get_info(newest->machine, &info);
+    machine_get_info(newest, &info);
     int order = compare_identities(&newest->terms->policy.local_id, &info.peer_id);
 
     return order < 0 || (order == 0 && newest->initiator);
@@ -74,7 +74,7 @@ static bool is_same_peer(const struct ike *a, const struct ike_identity *id)
 {
     struct ikev2_sa_info info;
 
-    ikev2_sa_get_info(a->machine, &info);
+    machine_get_info(a, &info);
     return info.peer_id.type == id->type && compare_identities(&info.peer_id, id) == 0;
 }
 
@@ -101,7 +101,7 @@ void duplicates_initial_contact(struct ike *ike)
 {
     struct ikev2_sa_info info;
 
-    ikev2_sa_get_info(ike->machine, &info);
+    machine_get_info(ike, &info);
     for (struct site *site = identities_of(ike->site); site != NULL;
          site = site->next_same_identity) {
         close_older(site, ike, &info.peer_id);

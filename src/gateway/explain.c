@@ -201,8 +201,8 @@ static size_t fill_lines(const char *const lines[REASON_LINES_MAX],
 
 static void fill_evidence(const struct trouble *t, struct text *out)
 {
-    const char *exchange = t->exchange == 0 ? NULL : ikev2_exchange_name(t->exchange);
-    const char *notify = t->notify == 0 ? NULL : ikev2_notify_name(t->notify);
+    const char *exchange = t->exchange == 0 ? NULL : machine_exchange_name(t->exchange);
+    const char *notify = t->notify == 0 ? NULL : machine_notify_name(t->exchange, t->notify);
 
     text_add(out, exchange == NULL ? "" : exchange);
     if (t->notify != 0) {

@@ -75,6 +75,7 @@ void gateway_free(struct gateway *g)
     negotiations_free(g->negotiations);
     drops_free(g->drops);
     free(g->machine_actions);
+    free(g->old_actions);
     deadlines_fini(&g->deadlines);
     table_fini(&g->by_name);
     table_fini(&g->by_identity);
@@ -207,7 +208,8 @@ void gateway_datagram(struct gateway *g, const struct endpoint *local, const str
         return;
     }
     from.port = actions_machine_port(g, local);
-    struct ike *ike = header.version >> 4 == 2 ? ike_find(g, &header, peer) : NULL;
+    struct ike *ike =
+        header.version >> 4 == 2 || header.version >> 4 == 1 ? ike_find(g, &header, peer) : NULL;
 
     if (ike != NULL) {
         ike_receive(ike, message, &from, peer, now_ms);

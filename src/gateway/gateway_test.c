@@ -277,7 +277,7 @@ TEST(a_site_that_sends_nothing_learns_of_silence_from_requests_that_are_repeated
     while (pair.now_ms < until_ms && info.retransmissions < 2) {
         gateway_pair_run(&pair, 100);
         CHECK(site->used != NULL);
-        ikev2_sa_get_info(site->used->ike->machine, &info);
+        machine_get_info(site->used->ike, &info);
     }
     CHECK_EQUAL(info.retransmissions, 2);
     gateway_pair_run(&pair, 1600);

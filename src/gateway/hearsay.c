@@ -120,7 +120,8 @@ static enum reason told_as(enum reason reason)
         return REASON_PEER_IDENTITY;
     }
     return reason == REASON_NO_PROPOSAL || reason == REASON_NOT_POST_QUANTUM ||
-                   reason == REASON_AUTH_METHOD || reason == REASON_HALF_OPEN
+                   reason == REASON_AUTH_METHOD || reason == REASON_HALF_OPEN ||
+                   reason == REASON_SHARED_KEY || reason == REASON_AGGRESSIVE
                ? reason
                : REASON_NONE;
 }
@@ -158,6 +159,20 @@ void hearsay_unknown_spi(struct site *site, const struct endpoint *peer, uint64_
         return;
     }
     struct trouble *t = site_trouble_begin(site, REASON_UNKNOWN_SPI, peer, now_ms);
+
+    if (t != NULL) {
+        t->hearsay = true;
+        t->by_peer = true;
+        site_trouble_log(site, now_ms);
+    }
+}
+
+void hearsay_old_version(struct site *site, const struct endpoint *peer, uint64_t now_ms)
+{
+    if (!is_down_at(site, peer) || !is_worth(site, REASON_OLD_VERSION, now_ms)) {
+        return;
+    }
+    struct trouble *t = site_trouble_begin(site, REASON_OLD_VERSION, peer, now_ms);
 
     if (t != NULL) {
         t->hearsay = true;

@@ -160,6 +160,9 @@ static unsigned fitness(const struct site *site, const struct ike_identity *said
 {
     unsigned points = 1;
 
+    if (site->config->version == CONFIG_IKE_V1) {
+        return 0;
+    }
     if (site->expected != NULL &&
         !ike_identity_matches(site->expected, said, site->config->strict_identity) &&
         !(identity_is_implied(site->config) && identities_is_at(site, peer))) {

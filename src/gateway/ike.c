@@ -38,17 +38,29 @@ static struct slice init_key(uint64_t spi_i, const struct endpoint *peer,
     return (struct slice){key, INIT_KEY_BYTES};
 }
 
+struct ike *ike_of_spi(const struct gateway *g, uint64_t spi)
+{
+    return table_find(&g->ike_by_spi, spi_key(&spi));
+}
+
+struct ike *ike_of_init(const struct gateway *g, uint64_t spi_i, const struct endpoint *peer)
+{
+    uint8_t bytes[INIT_KEY_BYTES];
+
+    return table_find(&g->ike_by_init, init_key(spi_i, peer, bytes));
+}
+
 struct ike *ike_find(const struct gateway *g, const struct ikev2_header *h,
                      const struct endpoint *peer)
 {
+    if (h->version >> 4 == 1) {
+        return ikev1_find(g, h, peer);
+    }
     /* RFC 7296 3.1: who set the flag is the original initiator; ours is the other SPI. */
     uint64_t ours = (h->flags & IKEV2_FLAG_INITIATOR) != 0 ? h->spi_r : h->spi_i;
-    uint8_t bytes[INIT_KEY_BYTES];
+    struct ike *ike = ours != 0 ? ike_of_spi(g, ours) : ike_of_init(g, h->spi_i, peer);
 
-    if (ours != 0) {
-        return table_find(&g->ike_by_spi, spi_key(&ours));
-    }
-    return table_find(&g->ike_by_init, init_key(h->spi_i, peer, bytes));
+    return ike != NULL && ike->is_old ? NULL : ike;
 }
 
 bool gateway_sent_ike(const struct gateway *gateway, const struct endpoint *local,
@@ -69,7 +81,11 @@ bool gateway_sent_ike(const struct gateway *gateway, const struct endpoint *loca
         return false;
     }
     uint64_t ours = (h.flags & IKEV2_FLAG_INITIATOR) != 0 ? h.spi_i : h.spi_r;
-    const struct ike *ike = ours == 0 ? NULL : table_find(&gateway->ike_by_spi, spi_key(&ours));
+    const struct ike *ike = ours == 0 ? NULL : ike_of_spi(gateway, ours);
+
+    if (h.version >> 4 == 1) {
+        ike = ikev1_find(gateway, &h, peer);
+    }
 
     if (ike == NULL || !endpoint_equal(&ike->peer, peer) || ike->local.port != local->port) {
         return false;
@@ -151,7 +167,7 @@ void ike_free(struct ike *ike)
     trace_forget_ike(ike);
     transport_ended(ike);
     site_leave(ike);
-    ikev2_sa_free(ike->machine);
+    machine_free(ike);
     terms_release(ike->terms);
     responder_terms_release(ike->responder_terms);
     free(ike->said);
@@ -231,8 +247,6 @@ static void ask_proof(struct ike *ike, uint32_t id, struct ikev2_proof *proof)
 static void ask_peer(struct ike *ike, const struct ikev2_action *action, uint64_t now_ms)
 {
     struct gateway *g = ike->gateway;
-    struct site *site =
-        identities_find(g, &action->peer.peer_id, &action->peer.requested_id, &ike->peer);
 
     ike->peer_question = action->peer.id;
     free(ike->said);
@@ -240,6 +254,13 @@ static void ask_peer(struct ike *ike, const struct ikev2_action *action, uint64_
     if (ike->said != NULL) {
         *ike->said = action->peer.peer_id;
     }
+    if (ike->is_old) {
+        ikev1_ask_peer(ike, now_ms);
+        return;
+    }
+    struct site *site =
+        identities_find(g, &action->peer.peer_id, &action->peer.requested_id, &ike->peer);
+
     if (site != NULL) {
         site_join(site, ike);
         if (!site->secret_known || site->secret_stale) {
@@ -293,8 +314,11 @@ static void established(struct ike *ike, const struct ikev2_action *action, uint
     struct gateway *g = ike->gateway;
     struct ikev2_sa_info info;
 
+    if (ike->is_old && !ikev1_established(ike, action)) {
+        return;
+    }
     remember_agreed(ike, action);
-    ikev2_sa_get_info(ike->machine, &info);
+    machine_get_info(ike, &info);
     ike->local = info.local;
     ike->peer = info.peer;
     ike->established = true;
@@ -315,6 +339,9 @@ static void established(struct ike *ike, const struct ikev2_action *action, uint
     hosts_established(ike);
     site_established(ike, now_ms);
     duplicates_established(ike, now_ms);
+    if (ike->is_old && ike->old->initial_contact) {
+        duplicates_initial_contact(ike);
+    }
 }
 
 static void ended(struct ike *ike, const struct ikev2_failure *failure, uint64_t now_ms)
@@ -322,11 +349,18 @@ static void ended(struct ike *ike, const struct ikev2_failure *failure, uint64_t
     struct gateway *g = ike->gateway;
 
     ike->over = true;
-    if (!ike->established && !ike->initiator && failure->reason != IKEV2_FAIL_ORDERED) {
+    bool absorbed = ike->is_old && failure->reason == IKEV2_FAIL_NONE;
+
+    if (!ike->established && !ike->initiator && !absorbed &&
+        failure->reason != IKEV2_FAIL_ORDERED) {
         admission_failed(g, now_ms);
     }
     if (failure->reason == IKEV2_FAIL_NONE) {
         return;
+    }
+    if (ike->initiator && !ike->established && ike->site != NULL &&
+        (failure->reason == IKEV2_FAIL_NO_ANSWER || failure->reason == IKEV2_FAIL_VERSION)) {
+        ike->site->try_old = !ike->site->try_old;
     }
     if (!ike->established) {
         *(ike->initiator ? &g->initiated_failed : &g->answered_failed) += 1;
@@ -436,12 +470,6 @@ static void carry_out(struct ike *ike, const struct ikev2_action *action, struct
     }
 }
 
-static struct ikev2_actions *fresh_actions(struct ike *ike)
-{
-    ike->gateway->machine_actions->count = 0;
-    return ike->gateway->machine_actions;
-}
-
 /* Carries out what the machine said, answers what can be answered at once, and sets the timer.
  * False when the IKE SA is over and gone. */
 static bool settle(struct ike *ike, uint64_t now_ms)
@@ -467,36 +495,37 @@ static bool settle(struct ike *ike, uint64_t now_ms)
         uint32_t spi = resource == 0 ? dataplane_reserve_spi(g->dataplane)
                                      : dataplane_reserve_spi_for(g->dataplane, resource - 1u);
 
-        ikev2_sa_answer_spi(ike->machine, question, spi, now_ms, fresh_actions(ike));
+        machine_answer_spi(ike, question, spi, now_ms);
     }
-    ikev2_sa_rest(ike->machine);
-    gateway_set_timer(g, &ike->timer, ikev2_sa_deadline_ms(ike->machine));
+    machine_rest(ike);
+    gateway_set_timer(g, &ike->timer, machine_deadline_ms(ike));
     return true;
 }
 
 /* ---- beginning ---- */
 
 void ike_answer(struct gateway *g, const struct endpoint *local, const struct endpoint *peer,
-                uint64_t spi_i, struct slice message, uint64_t now_ms)
+                const struct ikev2_header *header, struct slice message, uint64_t now_ms)
 {
     uint8_t bytes[INIT_KEY_BYTES];
+    uint64_t spi_i = header->spi_i;
     struct ike *ike = ike_new(g, local, peer, now_ms);
 
     if (ike == NULL) {
         return;
     }
+    ike->is_old = header->version >> 4 == 1;
     ike->init_spi = spi_i;
     ike->init_peer = *peer;
     ike->responder_terms = responder_terms_hold(g->responder_terms);
-    ike->machine = ikev2_sa_new_responder(&ike->responder_terms->policy, local, peer, g->random);
-    if (ike->machine == NULL || !table_add(&g->ike_by_init, init_key(spi_i, peer, bytes), ike)) {
+    if (!machine_answer(ike) || !table_add(&g->ike_by_init, init_key(spi_i, peer, bytes), ike)) {
         ike_free(ike);
         return;
     }
     crash_new_machine(ike);
     admission_begin(ike);
     g->answered++;
-    ikev2_sa_receive(ike->machine, message, local, peer, now_ms, fresh_actions(ike));
+    machine_receive(ike, message, local, peer, now_ms);
     (void)settle(ike, now_ms);
 }
 
@@ -506,8 +535,7 @@ static bool start_populated(struct ike *ike, uint64_t now_ms)
     size_t part;
 
     while (populate_take(ike->site, &packet, &part)) {
-        ikev2_sa_start_child_for(ike->machine, &ike->terms->children[part], &packet, now_ms,
-                                 fresh_actions(ike));
+        machine_start_child_for(ike, part, &packet, now_ms);
         if (!settle(ike, now_ms)) {
             return false;
         }
@@ -532,14 +560,14 @@ struct ike *ike_dial(struct site *site, const struct endpoint *local, const stru
     ike->initiator = true;
     ike->host = (uint8_t)site->host;
     ike->terms = terms_hold(site->terms);
+    ike->is_old = site_speaks_old(site);
     site_join(site, ike);
     if (peer->tcp && !transport_began(ike)) {
         ike_free(ike);
         return NULL;
     }
     terms_refresh_initial_contact(site);
-    ike->machine = ikev2_sa_new_initiator(&ike->terms->policy, local, peer, g->random);
-    if (ike->machine == NULL) {
+    if (!machine_begin(ike)) {
         ike_free(ike);
         return NULL;
     }
@@ -547,7 +575,7 @@ struct ike *ike_dial(struct site *site, const struct endpoint *local, const stru
     site->dialled = ike;
     crash_new_machine(ike);
     resilience_resume(ike, now_ms);
-    ikev2_sa_start(ike->machine, now_ms, fresh_actions(ike));
+    machine_start(ike, now_ms);
     return settle(ike, now_ms) && start_populated(ike, now_ms) ? ike : NULL;
 }
 
@@ -582,7 +610,7 @@ void ike_receive(struct ike *ike, struct slice message, const struct endpoint *l
         }
         return;
     }
-    ikev2_sa_receive(ike->machine, message, local, peer, now_ms, fresh_actions(ike));
+    machine_receive(ike, message, local, peer, now_ms);
     (void)settle(ike, now_ms);
 }
 
@@ -591,12 +619,12 @@ void ike_time(struct ike *ike, uint64_t now_ms)
     const struct child *heard = children_heard_lately(ike, now_ms);
 
     if (heard != NULL) {
-        ikev2_sa_child_heard(ike->machine, heard->spi_in, now_ms, fresh_actions(ike));
+        machine_child_heard(ike, heard->spi_in, now_ms);
         if (!settle(ike, now_ms)) {
             return;
         }
     }
-    ikev2_sa_time(ike->machine, now_ms, fresh_actions(ike));
+    machine_time(ike, now_ms);
     if (settle(ike, now_ms)) {
         silence_request_repeated(ike, now_ms);
     }
@@ -626,47 +654,46 @@ void ike_keepalive(struct ike *ike, uint64_t now_ms)
 void ike_key_exchange_done(struct ike *ike, uint32_t question, bool ok, struct key_pair *pair,
                            struct secret *shared, uint64_t now_ms)
 {
-    ikev2_sa_answer_key_exchange(ike->machine, question, ok, pair, shared, now_ms,
-                                 fresh_actions(ike));
+    machine_answer_key_exchange(ike, question, ok, pair, shared, now_ms);
     (void)settle(ike, now_ms);
 }
 
 void ike_proof_done(struct ike *ike, uint32_t question, struct ikev2_proof *proof, uint64_t now_ms)
 {
-    ikev2_sa_answer_proof(ike->machine, question, proof, now_ms, fresh_actions(ike));
+    machine_answer_proof(ike, question, proof, now_ms);
     (void)settle(ike, now_ms);
 }
 
 void ike_child_heard(struct ike *ike, uint32_t spi_in, uint64_t now_ms)
 {
-    ikev2_sa_child_heard(ike->machine, spi_in, now_ms, fresh_actions(ike));
+    machine_child_heard(ike, spi_in, now_ms);
     (void)settle(ike, now_ms);
 }
 
 /* RFC 7296 2.23: only who is behind a NAT may move without saying so; the machine knows. */
 void ike_child_moved(struct ike *ike, uint32_t spi_in, const struct endpoint *peer, uint64_t now_ms)
 {
-    ikev2_sa_child_moved(ike->machine, spi_in, peer, now_ms, fresh_actions(ike));
+    machine_child_moved(ike, spi_in, peer, now_ms);
     (void)settle(ike, now_ms);
 }
 
 void ike_move(struct ike *ike, const struct endpoint *local, const struct endpoint *peer,
               bool trying, uint64_t now_ms)
 {
-    ikev2_sa_move(ike->machine, local, peer, trying, now_ms, fresh_actions(ike));
+    machine_move(ike, local, peer, trying, now_ms);
     (void)settle(ike, now_ms);
 }
 
 void ike_test_way(struct ike *ike, const struct endpoint *local, const struct endpoint *peer,
                   uint64_t now_ms)
 {
-    ikev2_sa_test_way(ike->machine, local, peer, now_ms, fresh_actions(ike));
+    machine_test_way(ike, local, peer, now_ms);
     (void)settle(ike, now_ms);
 }
 
 void ike_carry(struct ike *ike, uint64_t now_ms)
 {
-    if (ikev2_sa_carry(ike->machine, &ike->local, &ike->peer, now_ms, fresh_actions(ike))) {
+    if (machine_carry(ike, &ike->local, &ike->peer, now_ms)) {
         (void)settle(ike, now_ms);
     }
 }
@@ -675,8 +702,7 @@ void ike_child_followed(struct ike *ike, const struct endpoint *local, const str
                         uint64_t now_ms)
 {
     /* RFC 9329 1.2: who opened the connection stays with it. */
-    if (ike->initiator || !ike->peer.tcp ||
-        !ikev2_sa_carry(ike->machine, local, peer, now_ms, fresh_actions(ike))) {
+    if (ike->initiator || !ike->peer.tcp || !machine_carry(ike, local, peer, now_ms)) {
         return;
     }
     transport_followed(ike);
@@ -685,7 +711,7 @@ void ike_child_followed(struct ike *ike, const struct endpoint *local, const str
 
 void ike_rekey_child(struct ike *ike, uint32_t spi_in, uint64_t now_ms)
 {
-    ikev2_sa_rekey_child(ike->machine, spi_in, now_ms, fresh_actions(ike));
+    machine_rekey_child(ike, spi_in, now_ms);
     (void)settle(ike, now_ms);
 }
 
@@ -696,7 +722,7 @@ void ike_close_child(struct ike *ike, uint32_t spi_in, uint64_t now_ms)
     if (child != NULL) {
         child->closing = true;
     }
-    ikev2_sa_close_child(ike->machine, spi_in, now_ms, fresh_actions(ike));
+    machine_close_child(ike, spi_in, now_ms);
     (void)settle(ike, now_ms);
 }
 
@@ -725,20 +751,24 @@ static void answer_peer(struct ike *ike, uint64_t now_ms)
     struct site *site = ike->site;
     const struct ikev2_policy *policy = NULL;
 
+    if (ike->is_old) {
+        ikev1_answer_peer(ike, now_ms);
+        return;
+    }
     if (site != NULL && site_is_enabled(site) && site->terms != NULL && !ike->gateway->stopping) {
         terms_refresh_initial_contact(site);
         terms_release(ike->terms);
         ike->terms = terms_hold(site->terms);
         policy = &ike->terms->policy;
-        ikev2_sa_set_fingerprint(ike->machine, resilience_fingerprint(site));
+        machine_set_fingerprint(ike, resilience_fingerprint(site));
         if (site->used != NULL) {
-            ikev2_sa_set_beside(ike->machine);
+            machine_set_beside(ike);
         }
     }
     uint32_t question = ike->peer_question;
 
     ike->peer_question = 0;
-    ikev2_sa_answer_peer(ike->machine, question, policy, now_ms, fresh_actions(ike));
+    machine_answer_peer(ike, question, policy, now_ms);
 }
 
 static bool rekey_children(struct ike *ike, uint64_t now_ms)
@@ -753,7 +783,7 @@ static bool rekey_children(struct ike *ike, uint64_t now_ms)
         }
     }
     for (size_t i = 0; i < count; i++) {
-        ikev2_sa_rekey_child(ike->machine, spis[i], now_ms, fresh_actions(ike));
+        machine_rekey_child(ike, spis[i], now_ms);
         if (!settle(ike, now_ms)) {
             return false;
         }
@@ -774,7 +804,7 @@ static bool close_redundant(struct ike *ike, uint64_t now_ms)
         }
         child->redundant = false;
         child->closing = true;
-        ikev2_sa_close_child(ike->machine, child->spi_in, now_ms, fresh_actions(ike));
+        machine_close_child(ike, child->spi_in, now_ms);
         if (!settle(ike, now_ms)) {
             return false;
         }
@@ -791,7 +821,7 @@ static bool start_children(struct ike *ike, uint64_t now_ms)
         if (children_part_usable(ike, part)) {
             continue;
         }
-        ikev2_sa_start_child(ike->machine, &ike->terms->children[part], now_ms, fresh_actions(ike));
+        machine_start_child(ike, part, now_ms);
         if (!settle(ike, now_ms)) {
             return false;
         }
@@ -807,14 +837,33 @@ static bool is_ordered(struct ike *ike, enum ike_order order)
     return ordered;
 }
 
+/* What it has is another one's from now on, and it is over. */
+static void absorb(struct ike *ike, uint64_t now_ms)
+{
+    struct ike *older = ikev1_older(ike);
+
+    if (older == NULL || !machine_absorb(older, ike, now_ms)) {
+        ike_order_close(ike, IKEV2_FAIL_ORDERED);
+        return;
+    }
+    ike->gateway->answered_ok++;
+    (void)settle(ike, now_ms);
+    machine_absorbed(older);
+    (void)settle(older, now_ms);
+}
+
 void ike_obey(struct ike *ike, uint64_t now_ms)
 {
     if (is_ordered(ike, IKE_ORDER_CLOSE)) {
-        ikev2_sa_close(ike->machine, ike->close_why, now_ms, fresh_actions(ike));
+        machine_close(ike, ike->close_why, now_ms);
         if (settle(ike, now_ms)) {
             /* A machine that has nothing to close says nothing. */
             ike_free(ike);
         }
+        return;
+    }
+    if (is_ordered(ike, IKE_ORDER_ABSORB)) {
+        absorb(ike, now_ms);
         return;
     }
     if (is_ordered(ike, IKE_ORDER_ANSWER_PEER) && ike->peer_question != 0) {
@@ -838,25 +887,25 @@ void ike_obey(struct ike *ike, uint64_t now_ms)
         }
     }
     if (is_ordered(ike, IKE_ORDER_LIVENESS)) {
-        ikev2_sa_ask_liveness(ike->machine, now_ms, fresh_actions(ike));
+        machine_ask_liveness(ike, now_ms);
         if (!settle(ike, now_ms)) {
             return;
         }
     }
     if (is_ordered(ike, IKE_ORDER_ANNOUNCE)) {
-        ikev2_sa_addresses_changed(ike->machine, now_ms, fresh_actions(ike));
+        machine_addresses_changed(ike, now_ms);
         if (!settle(ike, now_ms)) {
             return;
         }
     }
     if (is_ordered(ike, IKE_ORDER_PROBE)) {
-        ikev2_sa_probe_path(ike->machine, ike->path.asked, now_ms, fresh_actions(ike));
+        machine_probe_path(ike, ike->path.asked, now_ms);
         if (!settle(ike, now_ms)) {
             return;
         }
     }
     if (is_ordered(ike, IKE_ORDER_REKEY)) {
-        ikev2_sa_rekey(ike->machine, now_ms, fresh_actions(ike));
+        machine_rekey(ike, now_ms);
         if (!settle(ike, now_ms)) {
             return;
         }

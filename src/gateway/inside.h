@@ -13,6 +13,8 @@
  *     identities.c  which site a stranger means
  *     admission.c   which strangers get an IKE SA at all
  *     ike.c         one IKE SA: its machine's actions are carried out
+ *     machine.c     the machine of an IKE SA, of whichever version
+ *     ikev1.c       what is different when a peer speaks IKEv1
  *     children.c    SAs for data in the data plane
  *     populate.c    children of sites that have one for each pair of hosts or connection, or for
  *                   each sealing worker
@@ -48,9 +50,9 @@
 
 #include "base/deadline.h"
 #include "base/table.h"
+#include "gateway/machine.h"
 #include "gateway/status.h"
 #include "proto/ikev2/gate.h"
-#include "proto/ikev2/sa.h"
 #include "wire/ip.h"
 
 #define IKE_PORT 500
@@ -128,11 +130,18 @@ struct shared_proposals {
 };
 
 struct terms {
-    size_t references;
+    uint32_t references;
+    bool is_old; /* of IKEv1 too: it stands in a struct ikev1_terms */
     struct shared_proposals *ike, *esp;
     struct ikev2_policy policy;
     struct ikev2_child_policy *children; /* one for each part */
     struct selector *selectors; /* of each part: local, then remote */
+};
+
+struct ikev1_terms {
+    struct terms terms;
+    struct ikev1_policy policy;
+    struct ikev1_child_policy children[]; /* one for each part */
 };
 
 #define AUTHORITIES_BYTES_MAX (20 * CERTIFICATE_KEY_HASH_BYTES)
@@ -140,6 +149,9 @@ struct terms {
 struct responder_terms {
     size_t references;
     struct ikev2_responder_policy policy;
+    struct ikev1_responder_policy old; /* of the sites that speak IKEv1 */
+    const struct proposals **old_lists;
+    bool speaks_old; /* there are such */
     uint8_t authorities[AUTHORITIES_BYTES_MAX];
     const struct proposals **lists;
     struct proposals *copies;
@@ -199,6 +211,7 @@ enum ike_order {
     IKE_ORDER_PROBE = 128,
     IKE_ORDER_ANNOUNCE = 256, /* our addresses */
     IKE_ORDER_HURRY = 512, /* the peer is there: what is open is asked again at once */
+    IKE_ORDER_ABSORB = 1024, /* IKEv1: an older one takes over what it has */
     IKE_ORDER_ANSWER_PEER = 32, /* the site's secret is there, or will not come */
 };
 
@@ -213,7 +226,10 @@ struct ike {
     uint8_t spi_count;
 
     struct gateway *gateway;
-    struct ikev2_sa *machine;
+    union {
+        struct ikev2_sa *machine;
+        struct old_machine *old; /* is_old: IKEv1 */
+    };
     struct site *site; /* NULL until it is known whom the peer means */
     struct terms *terms;
     struct responder_terms *responder_terms;
@@ -227,7 +243,9 @@ struct ike {
     struct endpoint local, peer;
     uint64_t init_spi; /* of a responder: the initiator's, under which its IKE_SA_INIT is found */
     struct endpoint init_peer; /* and where that one is counted as half-open */
-    bool initiator, established, half_open, superseded, heard, resuming;
+    bool initiator, established, half_open, superseded, heard;
+    bool resuming : 1;
+    bool is_old : 1; /* it speaks IKEv1 */
     uint8_t persona; /* enum persona */
     bool persona_said; /* by a vendor ID; else its offer looks so */
     uint32_t peer_question; /* open ASK_PEER, 0 none */
@@ -352,7 +370,8 @@ struct site {
     uint64_t duplicates_ms; /* when it is decided which IKE SA stays */
     uint64_t supersede_ms; /* when superseded ones are closed, whatever happens */
     uint64_t silence_look_ms, silence_ask_ms, silence_wait_ms;
-    bool try_in_full; /* the same address again, without a ticket */
+    bool try_in_full : 1; /* the same address again, without a ticket */
+    bool try_old : 1; /* `ike either`: IKEv2 stayed without an answer */
 
     /* For people. */
     struct trouble *trouble;
@@ -440,6 +459,7 @@ struct gateway {
     struct ikev2_tickets tickets;
     struct linger *lingering;
     struct ikev2_actions *machine_actions;
+    struct ikev1_actions *old_actions; /* NULL until IKEv1 is spoken */
     struct ike *ike_todo;
     struct site *site_todo;
 
@@ -638,15 +658,20 @@ void admission_begin(struct ike *ike);
 void admission_end(struct ike *ike); /* established or gone; harmless when it was said before */
 /* What a stranger began came to nothing. */
 void admission_failed(struct gateway *g, uint64_t now_ms);
+/* One more half-open one from there. */
+MUST_USE bool admission_has_room(struct gateway *g, const struct endpoint *peer);
+uint64_t admission_half_open_ms(const struct gateway *g);
 MUST_USE bool admission_wants_cookies(const struct gateway *g, const struct address *peer);
 
 /* ---- ike.c ---- */
+struct ike *ike_of_spi(const struct gateway *g, uint64_t spi);
+struct ike *ike_of_init(const struct gateway *g, uint64_t spi_i, const struct endpoint *peer);
 /* Whom a message is for; NULL: a stranger. */
 struct ike *ike_find(const struct gateway *g, const struct ikev2_header *h,
                      const struct endpoint *peer);
 /* A responder for a message that was admitted. */
 void ike_answer(struct gateway *g, const struct endpoint *local, const struct endpoint *peer,
-                uint64_t spi_i, struct slice message, uint64_t now_ms);
+                const struct ikev2_header *header, struct slice message, uint64_t now_ms);
 /* NULL when there is no memory or a limit is reached. */
 struct ike *ike_dial(struct site *site, const struct endpoint *local, const struct endpoint *peer,
                      uint64_t now_ms);
@@ -681,6 +706,31 @@ void ike_order_close(struct ike *ike, enum ikev2_failure_reason why);
 void ike_obey(struct ike *ike, uint64_t now_ms);
 /* Nothing is said to the peer, nobody is told. */
 void ike_free(struct ike *ike);
+
+/* ---- ikev1.c ---- */
+struct ikev1_terms *ikev1_terms(struct terms *terms);
+/* NULL when there is no memory; filled from those of IKEv2, which stand in it. */
+MUST_USE struct terms *ikev1_terms_new(const struct site *site);
+MUST_USE bool ikev1_terms_fill(struct terms *terms, const struct site *site);
+void ikev1_terms_free(struct terms *terms);
+MUST_USE bool ikev1_responder_fill(struct responder_terms *t, struct site *const *sites,
+                                   size_t count);
+MUST_USE struct ike *ikev1_find(const struct gateway *g, const struct ikev2_header *h,
+                                const struct endpoint *peer);
+/* A message for which there is no IKE SA. */
+void ikev1_admit(struct gateway *g, const struct endpoint *local, const struct endpoint *peer,
+                 const struct ikev2_header *header, struct slice message, uint64_t now_ms);
+void ikev1_forget_candidates(struct ike *ike);
+void ikev1_ask_peer(struct ike *ike, uint64_t now_ms);
+void ikev1_answer_peer(struct ike *ike, uint64_t now_ms);
+void ikev1_secret_answered(struct site *site);
+void ikev1_configured(struct gateway *g);
+/* It is known which site is meant. False: this IKE SA is not to be told of. */
+MUST_USE bool ikev1_established(struct ike *ike, const struct ikev2_action *action);
+/* Whose it is to become; NULL: nobody's any more. */
+MUST_USE struct ike *ikev1_older(struct ike *ike);
+/* Whether the next call of the site is made with IKEv1. */
+MUST_USE bool site_speaks_old(const struct site *site);
 
 /* ---- resilience.c ---- */
 /* Another IKE SA with the same peer is to follow this one without a gap. */
@@ -957,6 +1007,9 @@ MUST_USE bool hearsay_may_look(struct gateway *g, enum look why, const struct ad
 struct site *hearsay_failure(struct ike *ike, enum reason reason,
                              const struct ikev2_failure *failure, uint64_t now_ms);
 void hearsay_unknown_spi(struct site *site, const struct endpoint *peer, uint64_t now_ms);
+
+/* Somebody at the address of the site's peer began with IKEv1, which the site does not speak. */
+void hearsay_old_version(struct site *site, const struct endpoint *peer, uint64_t now_ms);
 
 /* ---- attempts.c ---- */
 MUST_USE struct attempts *attempts_new(void);

@@ -17,7 +17,7 @@
 
 static bool is_mobile(const struct ike *ike, struct ikev2_sa_info *info)
 {
-    ikev2_sa_get_info(ike->machine, info);
+    machine_get_info(ike, info);
     /* Over TCP another connection is enough (transport.c). */
     return info->established && info->mobile && !ike->peer.tcp;
 }
@@ -180,7 +180,7 @@ static bool way(const struct ike *ike, const struct ikev2_sa_info *info, size_t 
     const struct ikev2_addresses *own = &ike->gateway->announced;
     const struct site *site = ike->site;
     struct address told[IKEV2_ADDRESSES_MAX];
-    size_t count = ikev2_sa_peer_addresses(ike->machine, told);
+    size_t count = machine_peer_addresses(ike, told);
 
     *local = (struct endpoint){.port = info->local.port};
     *out = info->peer;

@@ -91,7 +91,7 @@ void negotiations_established(const struct ike *ike, uint64_t now_ms)
     struct ikev2_sa_info info;
     char suite[STATUS_SUITE_BYTES];
 
-    ikev2_sa_get_info(ike->machine, &info);
+    machine_get_info(ike, &info);
     suite_title(&ike->suite, suite, sizeof(suite));
     n->good = true;
     text_addf(&words, "%s; the peer proved to be ", suite);
@@ -160,8 +160,8 @@ static void add_failure(struct status_negotiation *n, const struct ike *ike,
 
     n->reason = site_reason_of_failure(ike, failure);
     reason_sentence(n->reason, &filled, &words);
-    if (failure->notify != 0 && ikev2_notify_name(failure->notify) != NULL) {
-        text_addf(&words, " (%s)", ikev2_notify_name(failure->notify));
+    if (failure->notify != 0 && machine_notify_name(failure->exchange, failure->notify) != NULL) {
+        text_addf(&words, " (%s)", machine_notify_name(failure->exchange, failure->notify));
     }
 }
 

@@ -21,9 +21,9 @@
 
 static bool is_wanted(const struct ike *ike)
 {
-    /* A stream cuts by itself (RFC 9329 7.5). */
-    return ike->established && !ike->superseded && ike->site != NULL && !ike->peer.tcp &&
-           ike->site->config->mtu_probe && ike->children != NULL;
+    /* A stream cuts by itself (RFC 9329 7.5), and IKEv1 has no question that could be filled. */
+    return ike->established && !ike->superseded && !ike->is_old && ike->site != NULL &&
+           !ike->peer.tcp && ike->site->config->mtu_probe && ike->children != NULL;
 }
 
 static bool has_timer(const struct ike *ike)

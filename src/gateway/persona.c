@@ -26,7 +26,7 @@ void persona_apply(struct ike *ike)
     quirks |= (traits & PERSONA_NO_CHILD_GROUP) != 0 ? IKEV2_QUIRK_NO_CHILD_GROUP : 0;
     quirks |=
         (traits & PERSONA_NO_CHILD_REKEY) != 0 && ike->nat_peer ? IKEV2_QUIRK_NO_CHILD_REKEY : 0;
-    ikev2_sa_set_quirks(ike->machine, quirks);
+    machine_set_quirks(ike, quirks);
 }
 
 bool persona_renews_alone(const struct ike *ike)

@@ -169,8 +169,7 @@ void resilience_resume(struct ike *ike, uint64_t now_ms)
         return;
     }
     if (ticket->session.until_ms > now_ms && resilience_ticket_s(site) != 0 &&
-        ikev2_sa_resume(ike->machine, &ticket->session,
-                        (struct slice){ticket->bytes, ticket->length})) {
+        machine_resume(ike, &ticket->session, (struct slice){ticket->bytes, ticket->length})) {
         ike->resuming = true;
         site->try_in_full = true;
     }

@@ -71,7 +71,7 @@ void silence_request_repeated(struct ike *ike, uint64_t now_ms)
 {
     struct ikev2_sa_info info;
 
-    ikev2_sa_get_info(ike->machine, &info);
+    machine_get_info(ike, &info);
     if (info.open_exchange != 0 && info.retransmissions > 0) {
         silence_look_soon(ike, now_ms);
     }
@@ -97,7 +97,7 @@ void silence_look(struct site *site, uint64_t now_ms)
         site->silence_wait_ms = ASK_AGAIN_MS;
     }
     mobility_look(ike, now_ms);
-    ikev2_sa_get_info(ike->machine, &info);
+    machine_get_info(ike, &info);
     bool repeats = info.open_exchange != 0 && info.retransmissions > 0;
     bool silent = repeats && info.retransmissions >= RETRANSMISSIONS;
 

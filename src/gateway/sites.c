@@ -553,6 +553,7 @@ static void proof_answered(struct site *site, uint64_t now_ms)
             ike_order(ike, IKE_ORDER_ANSWER_PEER);
         }
     }
+    ikev1_secret_answered(site);
     if (site->dial == DIAL_SECRET) {
         dial_secret(site, now_ms);
     }
@@ -709,7 +710,7 @@ static enum reason reason_of_silence(const struct ike *ike, const struct ikev2_f
     if (failure->exchange == IKEV2_IKE_AUTH || failure->exchange == IKEV2_IKE_INTERMEDIATE) {
         struct ikev2_sa_info info;
 
-        ikev2_sa_get_info(ike->machine, &info);
+        machine_get_info(ike, &info);
         if (info.peer.tcp) {
             return REASON_TCP_SILENT;
         }
@@ -756,8 +757,23 @@ static enum reason reason_of_certificate(enum certificate_problem problem)
     return REASON_CERTIFICATE;
 }
 
+/* What only IKEv1 knows of. */
+static enum reason reason_of_old(const struct ike *ike)
+{
+    if (ike->old->failed == IKEV1_FAIL_SHARED_KEY) {
+        return REASON_SHARED_KEY;
+    }
+    if (ike->old->failed == IKEV1_FAIL_SHARED_KEY_PERHAPS) {
+        return REASON_SHARED_KEY_PERHAPS;
+    }
+    return ike->old->failed == IKEV1_FAIL_AGGRESSIVE ? REASON_AGGRESSIVE : REASON_NONE;
+}
+
 enum reason site_reason_of_failure(const struct ike *ike, const struct ikev2_failure *failure)
 {
+    if (ike->is_old && reason_of_old(ike) != REASON_NONE) {
+        return reason_of_old(ike);
+    }
     switch (failure->reason) {
     case IKEV2_FAIL_NONE:
         return REASON_NONE;
@@ -873,7 +889,7 @@ void site_trouble_of_failure(struct site *site, struct ike *ike,
          site->trouble != NULL)) {
         return;
     }
-    ikev2_sa_get_info(ike->machine, &info);
+    machine_get_info(ike, &info);
     struct trouble *t = site_trouble_begin(site, reason, &info.peer, now_ms);
 
     if (t == NULL) {
@@ -888,7 +904,8 @@ void site_trouble_of_failure(struct site *site, struct ike *ike,
     if (reason == REASON_UNREACHABLE) {
         actions_copy_words(t->detail, sizeof(t->detail), site->icmp_why);
     } else if (reason == REASON_PEER_ERROR && t->detail[0] == '\0') {
-        actions_copy_words(t->detail, sizeof(t->detail), ikev2_notify_name(failure->notify));
+        actions_copy_words(t->detail, sizeof(t->detail),
+                           machine_notify_name(failure->exchange, failure->notify));
     } else if (reason == REASON_AUTH_REFUSED || reason == REASON_PROOF_REFUSED) {
         name_both(ike, t);
     } else if (reason == REASON_AUTH_WRONG && t->theirs[0] == '\0' && ike->said != NULL) {

@@ -295,7 +295,8 @@ static void fill_ike(const struct ike *ike, struct status_ike *out)
     struct ikev2_sa_info info;
     struct text identity = text_over(out->peer_identity, sizeof(out->peer_identity));
 
-    ikev2_sa_get_info(ike->machine, &info);
+    machine_get_info(ike, &info);
+    out->version = ike->is_old ? 1 : 2;
     out->established = info.established;
     out->initiator = ike->initiator;
     out->since_ms = ike->established ? ike->established_ms : ike->created_ms;
@@ -306,7 +307,7 @@ static void fill_ike(const struct ike *ike, struct status_ike *out)
     out->nat_local = info.nat_local;
     out->nat_peer = info.nat_peer;
     out->mobile = info.mobile;
-    out->peer_address_count = ikev2_sa_peer_addresses(ike->machine, out->peer_addresses);
+    out->peer_address_count = machine_peer_addresses(ike, out->peer_addresses);
     out->rekey_ms = info.rekey_ms;
     out->reauthenticate_ms = info.reauthenticate_ms;
     out->state = info.state;
@@ -315,7 +316,7 @@ static void fill_ike(const struct ike *ike, struct status_ike *out)
     if (info.established) {
         ike_suite_title(&info, out->suite);
         out->post_quantum = info.post_quantum != KEY_EXCHANGE_NONE;
-        out->post_quantum_missing = !out->post_quantum && ike->site != NULL &&
+        out->post_quantum_missing = !out->post_quantum && ike->site != NULL && !ike->is_old &&
                                     ike->site->config->post_quantum != CONFIG_POST_QUANTUM_OFF &&
                                     proposals_have_post_quantum(ike->site->config->ike);
         out->legacy = status_is_legacy(&info.suite);
@@ -374,7 +375,7 @@ static void add_patience(const struct site *site, struct status_site *out)
     if (out->reason != REASON_STARTING || ike == NULL || ike->heard || ike->established) {
         return;
     }
-    ikev2_sa_get_info(ike->machine, &info);
+    machine_get_info(ike, &info);
     if (info.retransmissions > 0) {
         size_t used = strlen(out->sentence);
 

@@ -63,6 +63,7 @@ void gateway_get_status(const struct gateway *gateway, uint64_t now_ms, struct s
 #define STATUS_ADDRESSES_MAX 8
 
 struct status_ike {
+    uint8_t version; /* 2, or 1 */
     bool established;
     bool initiator; /* we began */
     uint64_t since_ms;

@@ -147,13 +147,14 @@ static bool fill(struct terms *t, const struct gateway *g, const struct site *si
 
 struct terms *terms_new(const struct gateway *g, const struct site *site)
 {
-    struct terms *t = calloc(1, sizeof(*t));
+    bool is_old = site->config->version != CONFIG_IKE_V2;
+    struct terms *t = is_old ? ikev1_terms_new(site) : calloc(1, sizeof(*t));
 
     if (t == NULL) {
         return NULL;
     }
     t->references = 1;
-    if (!fill(t, g, site)) {
+    if (!fill(t, g, site) || (is_old && !ikev1_terms_fill(t, site))) {
         terms_release(t);
         return NULL;
     }
@@ -181,7 +182,11 @@ void terms_release(struct terms *terms)
     proposals_release(terms->esp);
     free(terms->selectors);
     free(terms->children);
-    free(terms);
+    if (terms->is_old) {
+        ikev1_terms_free(terms);
+    } else {
+        free(terms);
+    }
 }
 
 bool terms_same_proposals(const struct proposals *a, const struct proposals *b)
@@ -362,7 +367,7 @@ static bool fill_responder(struct responder_terms *t, struct site *const *sites,
     for (size_t i = 0; i < count; i++) {
         const struct config_site *c = sites[i]->config;
 
-        if (!c->enabled) {
+        if (!c->enabled || c->version == CONFIG_IKE_V1) {
             continue;
         }
         t->policy.certificates = t->policy.certificates || certificates_are_wanted(c);
@@ -393,7 +398,7 @@ static bool fill_responder(struct responder_terms *t, struct site *const *sites,
         t->lists[i] = &t->copies[i];
     }
     t->policy.ike = t->lists;
-    return true;
+    return ikev1_responder_fill(t, sites, count);
 }
 
 struct responder_terms *responder_terms_new(struct site *const *sites, size_t count)
@@ -429,14 +434,19 @@ void responder_terms_release(struct responder_terms *terms)
     table_fini(&terms->never_at);
     table_fini(&terms->others_at);
     free(terms->lists);
+    free(terms->old_lists);
     free(terms->copies);
     free(terms);
 }
 
 static void set_initial_contact(struct site *site, bool alone)
 {
-    if (site->terms != NULL) {
-        site->terms->policy.initial_contact = alone;
+    if (site->terms == NULL) {
+        return;
+    }
+    site->terms->policy.initial_contact = alone;
+    if (site->terms->is_old) {
+        ikev1_terms(site->terms)->policy.initial_contact = alone;
     }
 }
 

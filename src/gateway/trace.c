@@ -127,6 +127,23 @@ static void keep_bounds(struct gateway *g, struct trace_entry *newest)
     }
 }
 
+/* RFC 3706 5.2: HASH, N(R-U-THERE), and its answer. */
+static bool is_old_question(const struct ikev2_action *action)
+{
+    struct reader r = reader_over(action->trace.payloads);
+    struct ikev1_payload payload;
+    struct ikev1_notify_payload n;
+    uint8_t next = action->trace.first;
+
+    while (ikev1_read_payload(&r, &next, &payload)) {
+        if (payload.type == IKEV1_NOTIFY && ikev1_read_notify(payload.body, &n) &&
+            (n.type == IKEV1_R_U_THERE || n.type == IKEV1_R_U_THERE_ACK)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Whether the peer is there, with or without octets that only fill a packet. */
 static bool is_question(const struct ikev2_action *action)
 {
@@ -135,6 +152,9 @@ static bool is_question(const struct ikev2_action *action)
     struct ikev2_payload payload;
     uint8_t next = action->trace.first;
 
+    if (action->trace.header.exchange == IKEV1_INFORMATIONAL) {
+        return is_old_question(action);
+    }
     if (action->trace.header.exchange != IKEV2_INFORMATIONAL) {
         return false;
     }
@@ -231,9 +251,22 @@ static void show(const struct trace_entry *e, struct text *words,
 {
     *words = text_over(words->data, WORDS_BYTES);
     if (e->too_long) {
-        const char *exchange = ikev2_exchange_name(e->header.exchange);
+        const char *exchange = machine_exchange_name(e->header.exchange);
 
         text_addf(words, "%s, too long to be kept", exchange == NULL ? "?" : exchange);
+    } else if (e->header.version >> 4 == 1) {
+        const struct ikev1_header old = {
+            .cookie_i = e->header.spi_i,
+            .cookie_r = e->header.spi_r,
+            .next_payload = e->header.next_payload,
+            .version = e->header.version,
+            .exchange = e->header.exchange,
+            .flags = e->header.flags,
+            .message_id = e->header.message_id,
+            .length = e->header.length,
+        };
+
+        ikev1_describe(&old, e->first, (struct slice){e->payloads, e->length}, words);
     } else {
         ikev2_describe(&e->header, e->first, (struct slice){e->payloads, e->length}, words);
     }

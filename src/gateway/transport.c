@@ -121,7 +121,7 @@ void transport_followed(struct ike *ike)
 {
     struct ikev2_sa_info info;
 
-    ikev2_sa_get_info(ike->machine, &info);
+    machine_get_info(ike, &info);
     /* The old one may still bring something: who opened it closes it (RFC 9329 6.1). */
     tell_connection(ike->gateway, GATEWAY_TCP_RELEASE, &ike->local, &ike->peer);
     ike->local = info.local;

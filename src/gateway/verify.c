@@ -113,7 +113,7 @@ bool verify_failed(struct ike *ike, const struct ikev2_failure *failure, uint64_
         t->by_peer = true;
         text_addf(&theirs, "wants %s", failure->theirs);
     } else {
-        text_addf(&theirs, "answers %s", ikev2_notify_name(failure->notify));
+        text_addf(&theirs, "answers %s", machine_notify_name(failure->exchange, failure->notify));
     }
     t->exchange = failure->exchange;
     t->notify = failure->notify;

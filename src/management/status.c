@@ -166,7 +166,7 @@ static json_t *ike_of(const struct status_ike *ike, uint64_t now_ms)
 {
     json_t *object = json_object();
 
-    json_object_set_new(object, "version", json_integer(2));
+    json_object_set_new(object, "version", json_integer(ike->version));
     json_object_set_new(object, "established", json_boolean(ike->established));
     json_object_set_new(object, "initiator", json_boolean(ike->initiator));
     json_object_set_new(object, "suite", json_string(ike->suite));

@@ -395,6 +395,70 @@ static const struct reason_entry entries[REASON_COUNT] = {
         },
 
     /* ---- identity ---- */
+    [REASON_AGGRESSIVE] =
+        {
+            .reason = REASON_AGGRESSIVE,
+            .group = REASON_GROUP_OFFER,
+            .check = REASON_CHECK_OFFER,
+            .trouble = true,
+            .code = "SEK-O014",
+            .sentence = "the peer begins in Aggressive Mode, which is not allowed here",
+            .explanation = "In IKEv1's Aggressive Mode whoever asks gets a value by which a shared "
+                           "key can be guessed at leisure, so it is off unless it is said.",
+            .causes = {"The peer is configured for Aggressive Mode.",
+                       "The peer has no fixed address and cannot use Main Mode with a shared key."},
+            .steps = {"Switch the peer to Main Mode, or better to IKEv2.",
+                      "Where it has nothing better, write in site {site|NAME}: ike v1 aggressive; "
+                      "legacy aggressive; and make the key long and random."},
+        },
+    [REASON_OLD_VERSION] =
+        {
+            .reason = REASON_OLD_VERSION,
+            .group = REASON_GROUP_OFFER,
+            .check = REASON_CHECK_OFFER,
+            .trouble = true,
+            .code = "SEK-O015",
+            .sentence = "{peer|the peer} calls with IKEv1, and this site speaks IKEv2",
+            .explanation = "A first message of IKEv1 came from the address of the peer. It was "
+                           "answered with INVALID-MAJOR-VERSION, and nothing else was done.",
+            .causes = {"The peer is configured for IKEv1."},
+            .steps = {"Switch the peer to IKEv2.",
+                      "Where it has nothing newer, write in site {site|NAME}: ike v1"},
+        },
+    [REASON_SHARED_KEY] =
+        {
+            .reason = REASON_SHARED_KEY,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A024",
+            .sentence = "the shared keys differ",
+            .explanation = "With IKEv1 the shared key is a part of the keys that encrypt. What the "
+                           "peer sent last cannot be read with ours, so it has another one.",
+            .causes = {"The shared keys differ.",
+                       "Somebody who does not know the key tries to get in."},
+            .steps = {"Compare: sekisho secret fingerprint {key|NAME} here, and with its name for "
+                      "the key there."},
+        },
+    [REASON_SHARED_KEY_PERHAPS] =
+        {
+            .reason = REASON_SHARED_KEY_PERHAPS,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A025",
+            .sentence = "the peer does not answer our proof: it seems that the shared keys differ",
+            .explanation =
+                "Cipher and group are agreed. Then we proved that we know the key, and the peer "
+                "said nothing, or something that cannot be read. With IKEv1 that is how a peer "
+                "with another key behaves.",
+            .causes = {"The shared keys differ.", "The peer expects another name from us.",
+                       "A firewall or a NAT in front of the peer forwards UDP 500, but not 4500."},
+            .steps = {"Compare: sekisho secret fingerprint {key|NAME} here, and with its name for "
+                      "the key there.",
+                      "Look into the log of the peer: it may say 'invalid HASH payload' or "
+                      "'decryption failed'."},
+        },
     [REASON_AUTH_REFUSED] =
         {
             .reason = REASON_AUTH_REFUSED,

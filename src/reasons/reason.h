@@ -38,6 +38,8 @@ enum reason {
     REASON_AH_REFUSED, /* ours, theirs */
     REASON_AH_NAT,
     REASON_NOT_POST_QUANTUM, /* theirs: what was agreed */
+    REASON_AGGRESSIVE, /* the peer begins in IKEv1's Aggressive Mode */
+    REASON_OLD_VERSION, /* the peer begins with IKEv1 */
 
     REASON_AUTH_REFUSED, /* the peer refused our proof */
     REASON_AUTH_WRONG, /* the peer's proof is wrong */
@@ -51,6 +53,8 @@ enum reason {
     REASON_CERTIFICATE_NAME,
     REASON_CERTIFICATE_REVOKED,
     REASON_CERTIFICATE,
+    REASON_SHARED_KEY, /* IKEv1: what the peer sends cannot be read */
+    REASON_SHARED_KEY_PERHAPS, /* IKEv1: the peer cannot read what we send, it seems */
 
     REASON_SELECTORS, /* ours, theirs */
     REASON_CHILD_REFUSED, /* detail */

@@ -1,0 +1,415 @@
+/*
+ * What is different when a peer speaks IKEv1: the terms of its machine; whose first message may be
+ * answered; which sites a caller may mean, before it said its name (RFC 2409 5.4); and that a
+ * second ISAKMP SA with a peer is the old one's, which replaces it so.
+ */
+#include "gateway/inside.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define KILOBYTE 1024
+
+/* ---- terms ---- */
+
+struct ikev1_terms *ikev1_terms(struct terms *terms)
+{
+    assert(terms->is_old);
+    return CONTAINER_OF(terms, struct ikev1_terms, terms);
+}
+
+struct terms *ikev1_terms_new(const struct site *site)
+{
+    size_t parts = site->selectors.parts;
+    struct ikev1_terms *t = calloc(1, sizeof(*t) + parts * sizeof(t->children[0]));
+
+    if (t == NULL) {
+        return NULL;
+    }
+    t->terms.is_old = true;
+    return &t->terms;
+}
+
+static void fill_child(struct ikev1_child_policy *child, const struct ikev2_child_policy *from,
+                       const struct config_site *c)
+{
+    memcpy(child->name, from->name, sizeof(child->name));
+    child->policy_id = from->policy_id;
+    child->local = from->local;
+    child->local_count = from->local_count;
+    child->remote = from->remote;
+    child->remote_count = from->remote_count;
+    child->proposals = from->proposals;
+    child->mode = c->carriage.mode == CONFIG_TRANSPORT ? IKEV1_MODE_TRANSPORT : IKEV1_MODE_TUNNEL;
+    child->any_group = c->pfs == PFS_PREFER;
+    child->lifetime_ms = from->lifetime_ms;
+    child->lifetime_kilobytes = c->lifetime_bytes / KILOBYTE > UINT32_MAX
+                                    ? UINT32_MAX
+                                    : (uint32_t)(c->lifetime_bytes / KILOBYTE);
+    child->start = from->start;
+}
+
+_Static_assert(IKEV1_CHILD_NAME_BYTES == IKEV2_CHILD_NAME_BYTES, "names are copied whole");
+
+bool ikev1_terms_fill(struct terms *terms, const struct site *site)
+{
+    struct ikev1_terms *t = ikev1_terms(terms);
+    const struct config_site *c = site->config;
+    const struct ikev2_policy *from = &terms->policy;
+    struct ikev1_policy *policy = &t->policy;
+
+    for (size_t part = 0; part < from->child_count; part++) {
+        fill_child(&t->children[part], &terms->children[part], c);
+    }
+    policy->ike = from->ike;
+    policy->local_id = from->local_id;
+    policy->peer_id = from->peer_id;
+    policy->ike_lifetime_ms = from->ike_lifetime_ms;
+    policy->liveness_ms = from->liveness_ms;
+    policy->retransmit_first_ms = from->retransmit_first_ms;
+    policy->retransmit_max_ms = from->retransmit_max_ms;
+    policy->retransmit_tries = from->retransmit_tries;
+    policy->grace_ms = from->grace_ms;
+    policy->force_encapsulation = from->force_encapsulation;
+    policy->aggressive = c->aggressive;
+    policy->strict_id_types = from->strict_id_types;
+    policy->no_vendor_ids = from->no_vendor_ids;
+    policy->initiate = c->start != START_WAIT;
+    policy->children = t->children;
+    policy->child_count = from->child_count;
+    return secret_copy(&policy->shared_key, &from->shared_key);
+}
+
+void ikev1_terms_free(struct terms *terms)
+{
+    struct ikev1_terms *t = ikev1_terms(terms);
+
+    secret_wipe(&t->policy.shared_key);
+    free(t);
+}
+
+/* Each different list once. They are the configuration's, which lives as long as it is the present
+ * one: see ikev1_configured(). */
+static void add_list(struct responder_terms *t, const struct proposals *list)
+{
+    for (size_t i = 0; i < t->old.ike_count; i++) {
+        if (terms_same_proposals(t->old_lists[i], list)) {
+            return;
+        }
+    }
+    t->old_lists[t->old.ike_count++] = list;
+}
+
+bool ikev1_responder_fill(struct responder_terms *t, struct site *const *sites, size_t count)
+{
+    size_t encapsulating = 0;
+    size_t speaking = 0;
+
+    t->old_lists = calloc(count > 0 ? count : 1, sizeof(const struct proposals *));
+    if (t->old_lists == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const struct config_site *c = sites[i]->config;
+
+        if (!c->enabled || c->version == CONFIG_IKE_V2) {
+            continue;
+        }
+        speaking++;
+        add_list(t, sites[i]->config->ike);
+        encapsulating += c->encapsulate == ENCAPSULATE_ALWAYS;
+        t->old.shared_keys = true;
+        t->old.aggressive = t->old.aggressive || c->aggressive;
+        if (c->ike_lifetime_ms > t->old.ike_lifetime_ms) {
+            t->old.ike_lifetime_ms = c->ike_lifetime_ms;
+        }
+    }
+    t->old.ike = t->old_lists;
+    t->old.force_encapsulation = speaking > 0 && encapsulating == speaking;
+    t->speaks_old = speaking > 0;
+    return true;
+}
+
+/* ---- whom a message is for ---- */
+
+struct ike *ikev1_find(const struct gateway *g, const struct ikev2_header *h,
+                       const struct endpoint *peer)
+{
+    struct ike *ike = h->spi_r == 0 ? NULL : ike_of_spi(g, h->spi_r);
+
+    if (ike == NULL) {
+        ike = ike_of_spi(g, h->spi_i);
+    }
+    if (ike == NULL && h->spi_r == 0) {
+        ike = ike_of_init(g, h->spi_i, peer);
+    }
+    return ike != NULL && ike->is_old ? ike : NULL;
+}
+
+/* Sites that a peer at this address may mean: `visit` is asked about each until it has enough. */
+static bool may_be(const struct site *site, const struct endpoint *peer)
+{
+    const struct config_site *c = site->config;
+
+    if (c->version == CONFIG_IKE_V2 || !site_is_enabled(site) || site->gateway->stopping) {
+        return false;
+    }
+    return (c->peer_count > 0 && c->peers[0].any) || identities_is_at(site, peer);
+}
+
+static bool is_expected(const struct site *site, const struct ike_identity *said)
+{
+    return said->type == 0 || site->expected == NULL || identity_is_implied(site->config) ||
+           ike_identity_matches(site->expected, said, site->config->strict_identity);
+}
+
+/* ---- admission ---- */
+
+/* RFC 2408 3.14: what is in clear proves nothing; it says to a peer that is configured for IKEv1
+ * why nothing comes of it. */
+static void refuse_version(struct gateway *g, const struct endpoint *local,
+                           const struct endpoint *peer, const struct ikev2_header *header)
+{
+    uint8_t bytes[64];
+    uint8_t first;
+    struct writer w = writer_over(bytes, sizeof(bytes));
+    struct ikev1_header h = {
+        .cookie_i = header->spi_i,
+        .version = 0x10,
+        .exchange = IKEV1_INFORMATIONAL,
+    };
+    const struct ikev1_notify_payload notify = {
+        .doi = IKEV1_DOI_IPSEC,
+        .protocol = IKEV1_PROTO_ISAKMP,
+        .type = IKEV1_INVALID_MAJOR_VERSION,
+    };
+
+    random_fill(g->random, (uint8_t *)&h.message_id, sizeof(h.message_id));
+    h.next_payload = IKEV1_NOTIFY;
+    ikev1_write_header(&w, &h);
+    struct ikev1_chain chain = ikev1_chain_over(&w, &first);
+
+    ikev1_begin_payload(&chain, IKEV1_NOTIFY);
+    ikev1_write_notify(&w, &notify);
+    ikev1_end_payload(&chain);
+    ikev1_finish_message(&w);
+    assert(writer_ok(&w) && w.length <= header->length + 64);
+    actions_send(g, local, peer, writer_written(&w), SEND_ANYHOW);
+}
+
+/* Nobody here speaks IKEv1 with whoever is at this address: he and the administrator are told. */
+static void say_version(struct gateway *g, const struct endpoint *local,
+                        const struct endpoint *peer, const struct ikev2_header *header,
+                        uint64_t now_ms)
+{
+    bool known = false;
+
+    if (!hearsay_may_look(g, LOOK_FAILURE, &peer->address, now_ms)) {
+        return;
+    }
+    for (size_t i = 0; i < g->site_count; i++) {
+        if (identities_is_at(g->sites[i], peer)) {
+            known = true;
+            hearsay_old_version(g->sites[i], peer, now_ms);
+        }
+    }
+    if (known) {
+        refuse_version(g, local, peer, header);
+    }
+}
+
+void ikev1_admit(struct gateway *g, const struct endpoint *local, const struct endpoint *peer,
+                 const struct ikev2_header *header, struct slice message, uint64_t now_ms)
+{
+    bool any = false;
+    bool aggressive = false;
+
+    if (peer->tcp || !ikev1_sa_may_begin(message, true)) {
+        return;
+    }
+    for (size_t i = 0;
+         g->responder_terms != NULL && g->responder_terms->speaks_old && i < g->site_count; i++) {
+        if (may_be(g->sites[i], peer)) {
+            any = true;
+            aggressive = aggressive || g->sites[i]->config->aggressive;
+        }
+    }
+    if (!any) {
+        say_version(g, local, peer, header, now_ms);
+        return;
+    }
+    if (!ikev1_sa_may_begin(message, aggressive) || !admission_has_room(g, peer)) {
+        return;
+    }
+    g->responder_terms->old.half_open_ms = admission_half_open_ms(g);
+    ike_answer(g, local, peer, header, message, now_ms);
+}
+
+/* ---- who it is ---- */
+
+void ikev1_forget_candidates(struct ike *ike)
+{
+    for (size_t i = 0; i < ike->old->candidate_count; i++) {
+        terms_release(ike->old->candidates[i]);
+    }
+    free(ike->old->candidates);
+    ike->old->candidates = NULL;
+    ike->old->candidate_count = 0;
+}
+
+/* False: its key is on its way. */
+static bool has_terms(struct site *site, uint64_t now_ms)
+{
+    if (!site->secret_known || site->secret_stale) {
+        questions_ask_secret_again(site, now_ms);
+        return !site->secret_asked;
+    }
+    return true;
+}
+
+static void add_candidate(struct ike *ike, struct site *site)
+{
+    if (site->terms != NULL && site->terms->is_old &&
+        ike->old->candidate_count < IKEV1_CANDIDATES_MAX) {
+        terms_refresh_initial_contact(site);
+        ike->old->candidates[ike->old->candidate_count++] = terms_hold(site->terms);
+    }
+}
+
+/* Those at their address before those who may be anywhere. */
+static bool collect(struct ike *ike, uint64_t now_ms)
+{
+    struct gateway *g = ike->gateway;
+    bool complete = true;
+
+    ikev1_forget_candidates(ike);
+    ike->old->candidates = calloc(IKEV1_CANDIDATES_MAX, sizeof(struct terms *));
+    for (int anywhere = 0; ike->old->candidates != NULL && anywhere <= 1; anywhere++) {
+        for (size_t i = 0; i < g->site_count; i++) {
+            struct site *site = g->sites[i];
+
+            if (may_be(site, &ike->peer) && identities_is_at(site, &ike->peer) == (anywhere == 0) &&
+                (ike->said == NULL || is_expected(site, ike->said))) {
+                complete = has_terms(site, now_ms) && complete;
+                add_candidate(ike, site);
+            }
+        }
+    }
+    return complete;
+}
+
+void ikev1_ask_peer(struct ike *ike, uint64_t now_ms)
+{
+    if (collect(ike, now_ms)) {
+        ike_order(ike, IKE_ORDER_ANSWER_PEER);
+    }
+}
+
+void ikev1_answer_peer(struct ike *ike, uint64_t now_ms)
+{
+    uint32_t question = ike->peer_question;
+
+    if (!collect(ike, now_ms)) {
+        return;
+    }
+    ike->peer_question = 0;
+    machine_answer_candidates(ike, question, now_ms);
+}
+
+void ikev1_secret_answered(struct site *site)
+{
+    for (struct ike *ike = site->gateway->ikes;
+         site->config->version != CONFIG_IKE_V2 && ike != NULL; ike = ike->next) {
+        if (ike->is_old && ike->site == NULL && ike->peer_question != 0) {
+            ike_order(ike, IKE_ORDER_ANSWER_PEER);
+        }
+    }
+}
+
+void ikev1_configured(struct gateway *g)
+{
+    for (struct ike *ike = g->ikes; ike != NULL; ike = ike->next) {
+        if (ike->is_old && !ike->established && ike->site == NULL) {
+            ike_order_close(ike, IKEV2_FAIL_ORDERED);
+        }
+    }
+}
+
+/* ---- established ---- */
+
+static struct site *site_of_terms(struct gateway *g, const struct terms *terms)
+{
+    for (size_t i = 0; i < g->site_count; i++) {
+        if (g->sites[i]->terms == terms) {
+            return g->sites[i];
+        }
+    }
+    return NULL;
+}
+
+static struct ike *older_of(const struct site *site, const struct ike *than,
+                            const struct ike_identity *peer)
+{
+    for (struct ike *other = site->ikes; other != NULL; other = other->next_of_site) {
+        struct ikev2_sa_info info;
+
+        if (other == than || !other->is_old || !other->established || other->over ||
+            other->superseded || (other->orders & IKE_ORDER_CLOSE) != 0) {
+            continue;
+        }
+        machine_get_info(other, &info);
+        if (info.peer_id.type == 0 || ike_identity_matches(peer, &info.peer_id, false)) {
+            return other;
+        }
+    }
+    return NULL;
+}
+
+bool ikev1_established(struct ike *ike, const struct ikev2_action *action)
+{
+    struct site *site = ike->site;
+
+    for (size_t i = 0; site == NULL && i < ike->old->candidate_count; i++) {
+        struct terms *terms = ike->old->candidates[i];
+
+        if (&ikev1_terms(terms)->policy == ike->old->proven) {
+            site = site_of_terms(ike->gateway, terms);
+            terms_release(ike->terms);
+            ike->terms = terms_hold(terms);
+        }
+    }
+    if (site == NULL) {
+        /* Its configuration is gone. */
+        ike_order_close(ike, IKEV2_FAIL_ORDERED);
+        return false;
+    }
+    if (!ike->initiator && !ike->old->initial_contact &&
+        older_of(site, ike, &action->established.peer_id) != NULL) {
+        ike->old->absorb_into = site;
+        ike_order(ike, IKE_ORDER_ABSORB);
+        return false;
+    }
+    ikev1_forget_candidates(ike);
+    if (ike->site == NULL) {
+        site_join(site, ike);
+    }
+    return true;
+}
+
+struct ike *ikev1_older(struct ike *ike)
+{
+    struct ikev2_sa_info info;
+
+    machine_get_info(ike, &info);
+    return ike->old->absorb_into == NULL ? NULL
+                                         : older_of(ike->old->absorb_into, ike, &info.peer_id);
+}
+
+/* ---- which version ---- */
+
+bool site_speaks_old(const struct site *site)
+{
+    return site->config->version == CONFIG_IKE_V1 ||
+           (site->config->version == CONFIG_IKE_EITHER && site->try_old);
+}
