@@ -210,7 +210,8 @@ PLUGINS = ("random nonce openssl pem pkcs1 pkcs8 x509 pubkey revocation constrai
 SWANCTL_CONF = """
 connections {{
   {connection} {{
-    version = 2
+    version = {version}
+    aggressive = {aggressive}
     local_addrs = {local}
     remote_addrs = {remote}
     proposals = {ike}
@@ -276,7 +277,7 @@ class Strongswan:
             "encap": "no", "fragmentation": "yes", "dpd": "30s", "ike_rekey": "4h", "rekey": "1h", "unique": "replace",
             "local_id": local, "remote_id": remote, "key": KEY, "mode": "tunnel", "start": "none",
             "dpd_action": "none", "extra": "", "mobike": "no", "protocol": "esp",
-            "reauth": "0s", "childless": "allow", "over": "60s", "more": "", "connection": "peer",
+            "version": "2", "aggressive": "no", "reauth": "0s", "childless": "allow", "over": "60s", "more": "", "connection": "peer",
             "routes": "yes", "local_auth": "auth = psk", "remote_auth": "auth = psk", **given}
         self.children = {"net": {"local_ts": local_ts, "remote_ts": remote_ts}}
         self.process = None
