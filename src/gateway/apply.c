@@ -178,7 +178,7 @@ static bool agrees(const struct config *old_config, const struct config_site *a,
            a->identity_any == b->identity_any && a->strict_identity == b->strict_identity &&
            same_peers(a, b) && same_text(a->key.name, b->key.name) && same_certificates(a, b) &&
            a->version == b->version && a->aggressive == b->aggressive &&
-           terms_same_proposals(a->ike, b->ike) &&
+           ppk_same(a->ppk, b->ppk) && terms_same_proposals(a->ike, b->ike) &&
            (a->post_quantum == CONFIG_POST_QUANTUM_REQUIRED) ==
                (b->post_quantum == CONFIG_POST_QUANTUM_REQUIRED) &&
            a->protection == b->protection &&
@@ -302,6 +302,7 @@ static void change(struct site *site, const struct config *old_config, const str
         certificates_release(site->certificates);
         site->certificates = NULL;
     }
+    ppk_configured(site, before->ppk, c->ppk);
     if (!same) {
         returning_configured(site);
         resilience_forget_ticket(site);

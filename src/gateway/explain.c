@@ -143,6 +143,10 @@ static void say_ok(const struct gateway *g, const struct site *site, const struc
     case REASON_CHECK_IDENTITY:
         if (established) {
             text_addf(out, "the peer proved to be %s", s->ike.peer_identity);
+            if (s->ike.ppk_id != NULL) {
+                text_addf(out, s->ike.ppk ? ", with the PPK %s" : ", and has not the PPK %s",
+                          s->ike.ppk_id);
+            }
         } else {
             text_add(out, "both sides proved who they are");
         }

@@ -263,7 +263,7 @@ static void ask_peer(struct ike *ike, const struct ikev2_action *action, uint64_
 
     if (site != NULL) {
         site_join(site, ike);
-        if (!site->secret_known || site->secret_stale) {
+        if (!site->secret_known || site->secret_stale || !ppk_is_there(site)) {
             questions_ask_secret_again(site, now_ms);
             if (site->secret_asked) {
                 return;
@@ -338,6 +338,7 @@ static void established(struct ike *ike, const struct ikev2_action *action, uint
     negotiations_established(ike, now_ms);
     hosts_established(ike);
     site_established(ike, now_ms);
+    ppk_established(ike, now_ms);
     duplicates_established(ike, now_ms);
     if (ike->is_old && ike->old->initial_contact) {
         duplicates_initial_contact(ike);

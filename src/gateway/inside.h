@@ -315,7 +315,8 @@ struct site {
     struct ike_identity *expected; /* NULL: any */
     struct site *next_same_identity;
     struct site *next_todo;
-    bool in_todo;
+    const struct ikev2_ppk
+        *ppk; /* what was read of it; NULL: there is none, or it is not known yet */
     struct timer timer;
     struct question *questions;
 
@@ -329,6 +330,7 @@ struct site {
     bool returning; /* what is called is a peer before the one in use, beside it */
     uint8_t ways_tried; /* to a peer who is silent */
     bool astray; /* one of those is in use */
+    bool in_todo;
     bool secret_known, secret_asked, secret_stale; /* or the certificates */
 
     /* The key. */
@@ -580,6 +582,22 @@ const struct ikev2_certificates *certificates_hold(const struct ikev2_certificat
 void certificates_release(const struct ikev2_certificates *own);
 MUST_USE bool certificates_are_wanted(const struct config_site *config);
 MUST_USE bool certificates_identity(const struct ikev2_certificates *c, struct ike_identity *id);
+
+/* ---- ppk.c ---- */
+const struct ikev2_ppk *ppk_hold(const struct ikev2_ppk *own); /* NULL is allowed */
+void ppk_release(const struct ikev2_ppk *own);
+/* Or none is configured. */
+MUST_USE bool ppk_is_there(const struct site *site);
+MUST_USE bool ppk_same(const struct config_ppk *a, const struct config_ppk *b);
+/* What was known under another configuration is forgotten. */
+void ppk_configured(struct site *site, const struct config_ppk *before,
+                    const struct config_ppk *now);
+/* Asks for it; false: there is none. */
+MUST_USE bool ppk_ask(struct site *site);
+MUST_USE bool ppk_is_question(const struct question *q);
+/* Terms are made anew where they change. */
+void ppk_answered(struct site *site, const struct secret *secret, const char *why, uint64_t now_ms);
+void ppk_established(struct ike *ike, uint64_t now_ms);
 
 /* Nothing new could be said of these authorities. */
 MUST_USE bool responder_terms_know(const struct responder_terms *terms, const struct trust *trust);
@@ -847,6 +865,8 @@ void site_trouble_log(struct site *site, uint64_t now_ms);
 void site_trouble_clear(struct site *site);
 enum reason site_reason_of_failure(const struct ike *ike, const struct ikev2_failure *failure);
 void site_close_all(struct site *site, enum ikev2_failure_reason why);
+void site_ppk_answered(struct site *site, const struct secret *secret, const char *why,
+                       uint64_t now_ms);
 void site_certificates_answered(struct site *site, struct credential *own, struct trust *trust,
                                 const char *why, uint64_t now_ms);
 void site_secret_answered(struct site *site, const struct secret *secret, const char *why,

@@ -171,6 +171,8 @@ void gateway_secret(struct gateway *g, uint64_t question, const struct secret *s
     if (questions_take(g, question, &q) && q.kind == QUESTION_SECRET) {
         if (q.manual != NULL) {
             manual_secret(q.manual, q.machine_question, secret, why, now_ms);
+        } else if (ppk_is_question(&q)) {
+            site_ppk_answered(q.site, secret, why, now_ms);
         } else {
             site_secret_answered(q.site, secret, why, now_ms);
         }

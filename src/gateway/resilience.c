@@ -128,8 +128,11 @@ uint64_t resilience_fingerprint(const struct site *site)
         length =
             ikev2_certify_authorities(site->certificates->trust, authorities, sizeof(authorities));
     }
-    const struct slice parts[] = {
-        SLICE_OF(hash), secret_slice(&site->secret), {authorities, length}};
+    const struct slice parts[] = {SLICE_OF(hash),
+                                  secret_slice(&site->secret),
+                                  {authorities, length},
+                                  site->ppk != NULL ? secret_slice(&site->ppk->key)
+                                                    : (struct slice){NULL, 0}};
 
     sha256(parts, ARRAY_LENGTH(parts), out);
     return get_u64(out);

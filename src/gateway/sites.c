@@ -76,6 +76,7 @@ void site_free(struct site *site)
     g->gone_out_packets += site->out_packets;
     secret_wipe(&site->secret);
     certificates_release(site->certificates);
+    ppk_release(site->ppk);
     terms_release(site->terms);
     policies_free_selectors(&site->selectors);
     free(site->used_more);
@@ -414,7 +415,8 @@ void site_ike_ended(struct ike *ike, const struct ikev2_failure *failure, uint64
 
     site_think_later(site);
     if (failure->reason == IKEV2_FAIL_PEER_AUTH || failure->reason == IKEV2_FAIL_AUTH_REFUSED ||
-        failure->reason == IKEV2_FAIL_CERTIFICATE) {
+        failure->reason == IKEV2_FAIL_CERTIFICATE || failure->reason == IKEV2_FAIL_PPK_DIFFERS ||
+        failure->reason == IKEV2_FAIL_PPK_REFUSED) {
         /* Somebody may just have changed the key. */
         site->secret_stale = true;
     }
@@ -535,7 +537,7 @@ void site_renew_terms(struct site *site)
 {
     terms_release(site->terms);
     site->terms = NULL;
-    if (!site->secret_known) {
+    if (!site->secret_known || !ppk_is_there(site)) {
         return;
     }
     site->terms = terms_new(site->gateway, site);
@@ -546,7 +548,7 @@ void site_renew_terms(struct site *site)
 }
 
 /* Whoever waits for it goes on. */
-static void proof_answered(struct site *site, uint64_t now_ms)
+static void go_on(struct site *site, uint64_t now_ms)
 {
     for (struct ike *ike = site->ikes; ike != NULL; ike = ike->next_of_site) {
         if (ike->peer_question != 0) {
@@ -557,6 +559,21 @@ static void proof_answered(struct site *site, uint64_t now_ms)
     if (site->dial == DIAL_SECRET) {
         dial_secret(site, now_ms);
     }
+}
+
+/* What goes into the keys beside the proof comes next. */
+static void proof_answered(struct site *site, uint64_t now_ms)
+{
+    if (!site->secret_known || !ppk_ask(site)) {
+        go_on(site, now_ms);
+    }
+}
+
+void site_ppk_answered(struct site *site, const struct secret *secret, const char *why,
+                       uint64_t now_ms)
+{
+    ppk_answered(site, secret, why, now_ms);
+    go_on(site, now_ms);
 }
 
 void site_secret_answered(struct site *site, const struct secret *secret, const char *why,
@@ -818,6 +835,14 @@ enum reason site_reason_of_failure(const struct ike *ike, const struct ikev2_fai
         return REASON_SUITE_NOT_ALLOWED;
     case IKEV2_FAIL_NOT_POST_QUANTUM:
         return REASON_NOT_POST_QUANTUM;
+    case IKEV2_FAIL_PPK_MISSING:
+        return REASON_PPK_MISSING;
+    case IKEV2_FAIL_PPK_UNKNOWN:
+        return REASON_PPK_UNKNOWN;
+    case IKEV2_FAIL_PPK_DIFFERS:
+        return REASON_PPK_DIFFERS;
+    case IKEV2_FAIL_PPK_REFUSED:
+        return REASON_PPK_REFUSED;
     case IKEV2_FAIL_CHILD_NO_PROPOSAL:
         return REASON_NO_CHILD_PROPOSAL;
     case IKEV2_FAIL_CHILD_MODE:

@@ -311,6 +311,8 @@ static void fill_ike(const struct ike *ike, struct status_ike *out)
     out->rekey_ms = info.rekey_ms;
     out->reauthenticate_ms = info.reauthenticate_ms;
     out->state = info.state;
+    out->ppk_id =
+        ike->site != NULL && ike->site->config->ppk != NULL ? ike->site->config->ppk->id : NULL;
     out->looks_like = persona_of_ike(ike);
     out->looks_like_said = ike->persona_said;
     if (info.established) {
@@ -319,6 +321,7 @@ static void fill_ike(const struct ike *ike, struct status_ike *out)
         out->post_quantum_missing = !out->post_quantum && ike->site != NULL && !ike->is_old &&
                                     ike->site->config->post_quantum != CONFIG_POST_QUANTUM_OFF &&
                                     proposals_have_post_quantum(ike->site->config->ike);
+        out->ppk = info.ppk;
         out->legacy = status_is_legacy(&info.suite);
         ike_identity_describe(&info.peer_id, &identity);
     }

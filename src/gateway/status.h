@@ -72,6 +72,8 @@ struct status_ike {
     bool legacy; /* something in the suite is weak */
     bool post_quantum; /* all keys have their root in a key exchange of that kind */
     bool post_quantum_missing; /* they have not, and the site would prefer it */
+    const char *ppk_id; /* of the configured one; NULL: none */
+    bool ppk; /* it is in the keys of the traffic */
     struct endpoint local, peer;
     bool nat_local, nat_peer; /* who is behind a NAT */
     bool mobile; /* both sides can move to other addresses */

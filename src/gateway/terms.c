@@ -112,6 +112,7 @@ static bool fill(struct terms *t, const struct gateway *g, const struct site *si
         !certificates_identity(site->certificates, &t->policy.local_id)) {
         return false;
     }
+    t->policy.ppk = ppk_hold(site->ppk);
     /* A shared key proves whoever has it; a certificate only the names that are in it. */
     if (site->expected != NULL &&
         (site->certificates != NULL || !identity_is_implied(site->config))) {
@@ -178,6 +179,7 @@ void terms_release(struct terms *terms)
     }
     secret_wipe(&terms->policy.shared_key);
     certificates_release(terms->policy.certificates);
+    ppk_release(terms->policy.ppk);
     proposals_release(terms->ike);
     proposals_release(terms->esp);
     free(terms->selectors);
@@ -371,6 +373,7 @@ static bool fill_responder(struct responder_terms *t, struct site *const *sites,
             continue;
         }
         t->policy.certificates = t->policy.certificates || certificates_are_wanted(c);
+        t->policy.ppk = t->policy.ppk || c->ppk != NULL;
         if (resilience_ticket_s(sites[i]) != 0) {
             t->policy.tickets = &sites[i]->gateway->tickets;
         }

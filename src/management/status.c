@@ -172,6 +172,10 @@ static json_t *ike_of(const struct status_ike *ike, uint64_t now_ms)
     json_object_set_new(object, "suite", json_string(ike->suite));
     json_object_set_new(object, "post_quantum", json_boolean(ike->post_quantum));
     json_object_set_new(object, "post_quantum_missing", json_boolean(ike->post_quantum_missing));
+    json_object_set_new(object, "ppk",
+                        ike->ppk_id == NULL
+                            ? json_null()
+                            : json_pack("{s:s, s:b}", "id", ike->ppk_id, "used", ike->ppk));
     json_object_set_new(object, "spi_i", json_sprintf("%016llx", (unsigned long long)ike->spi_i));
     json_object_set_new(object, "spi_r", json_sprintf("%016llx", (unsigned long long)ike->spi_r));
     json_object_set_new(object, "nat", json_string(nat_words(ike)));

@@ -665,6 +665,80 @@ static const struct reason_entry entries[REASON_COUNT] = {
                        "too weak."},
             .steps = {"Let the peer have a certificate for IKE, with a key of today."},
         },
+    [REASON_PPK_MISSING] =
+        {
+            .reason = REASON_PPK_MISSING,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A024",
+            .sentence = "the peer uses no PPK, and this site requires {ours|one}",
+            .explanation = "Site {site|NAME} has a post-quantum preshared key (RFC 8784) that it "
+                           "requires, and "
+                           "the peer knows of none, or does not use it with us.",
+            .causes = {"The peer is set up without a PPK for this gateway.",
+                       "The peer's program knows no PPKs.",
+                       "Somebody between us and the peer answers in its place."},
+            .steps = {"Give the peer the same PPK under the ID {ours|of the line ppk}.",
+                      "Or, if that peer may do without: prefer behind ppk in site {site|NAME}."},
+        },
+    [REASON_PPK_UNKNOWN] =
+        {
+            .reason = REASON_PPK_UNKNOWN,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A025",
+            .sentence = "the peer uses the PPK {theirs|of another ID}, this site has {ours|none}",
+            .explanation =
+                "A post-quantum preshared key (RFC 8784) is named by an ID, which must be the same "
+                "on both sides. Here: {ours|none is configured}. The peer's: {theirs|not said}.",
+            .causes = {"The IDs differ: here the ID is the name of the secret unless the line ppk "
+                       "says another one.",
+                       "The peer requires a PPK, and site {site|NAME} has no line ppk."},
+            .steps = {"Add to the line ppk of site {site|NAME}: id {theirs|ID}",
+                      "Or let the peer use the ID {ours|of this side}."},
+        },
+    [REASON_PPK_DIFFERS] =
+        {
+            .reason = REASON_PPK_DIFFERS,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A026",
+            .sentence = "the peer's proof is wrong: its PPK {ours|} is another than ours",
+            .explanation =
+                "Both sides name the same post-quantum preshared key (RFC 8784), and what the peer "
+                "proved with does not fit. Nothing was given to it. Where the peer requires a PPK "
+                "it cannot be seen whether the PPKs differ or what it is used with.",
+            .causes = {"The PPKs differ, perhaps only in how they are written: an octet string "
+                       "here may be text, hexadecimal or base64 there.",
+                       "The shared keys differ, or the key of the peer's certificate.",
+                       "Somebody who does not know the PPK tries to get in."},
+            .steps = {"Compare: sekisho secret fingerprint NAME here, with the name in the line "
+                      "ppk, and with its name there.",
+                      "Compare the other key in the same way."},
+        },
+    [REASON_PPK_REFUSED] =
+        {
+            .reason = REASON_PPK_REFUSED,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A027",
+            .sentence = "the peer refused our proof, which has the PPK {ours|of this site} in it",
+            .explanation =
+                "Cipher and group are agreed, and both sides said that they use a post-quantum "
+                "preshared key (RFC 8784). Then we named ours and proved ourselves, and the peer "
+                "answered AUTHENTICATION_FAILED. It does not say why.",
+            .causes = {"The peer has no PPK of the ID {ours|that we name}.", "The PPKs differ.",
+                       "The shared keys differ, or the peer does not take our certificate.",
+                       "The peer expects another name from us."},
+            .steps = {"Compare: sekisho secret fingerprint NAME here, with the name in the line "
+                      "ppk, and with its name there.",
+                      "Compare the IDs: sekisho show config has ours.",
+                      "Look into the peer's log: it knows the reason."},
+        },
 
     /* ---- networks ---- */
     [REASON_SELECTORS] =

@@ -55,6 +55,10 @@ enum reason {
     REASON_CERTIFICATE,
     REASON_SHARED_KEY, /* IKEv1: what the peer sends cannot be read */
     REASON_SHARED_KEY_PERHAPS, /* IKEv1: the peer cannot read what we send, it seems */
+    REASON_PPK_MISSING, /* the peer uses none; ours: its name */
+    REASON_PPK_UNKNOWN, /* ours, theirs: names */
+    REASON_PPK_DIFFERS, /* ours */
+    REASON_PPK_REFUSED, /* the peer refused our proof, which has it in it; ours */
 
     REASON_SELECTORS, /* ours, theirs */
     REASON_CHILD_REFUSED, /* detail */

@@ -134,10 +134,22 @@ static const char *crypto_of(const json_t *site)
                : text_of(json_array_get(json_object_get(site, "children"), 0), "suite");
 }
 
+/* Not among the key exchanges, but as good for the traffic. */
+static bool has_ppk(const json_t *site)
+{
+    return is_true(json_object_get(json_object_get(site, "ike"), "ppk"), "used");
+}
+
 static const char *post_quantum_of(const json_t *site)
 {
     const json_t *ike = json_object_get(site, "ike");
 
+    if (json_is_object(json_object_get(ike, "ppk")) && !has_ppk(site)) {
+        return is_true(ike, "established") ? "  NO PPK" : "";
+    }
+    if (has_ppk(site) && !is_true(ike, "post_quantum")) {
+        return "  PPK";
+    }
     if (is_true(ike, "post_quantum_missing")) {
         return "  NOT post-quantum";
     }
@@ -153,7 +165,8 @@ static void show_crypto(const json_t *site)
     int length = more == NULL ? (int)strlen(suite) : (int)(more - suite);
 
     printf("%.*s%s%s%s\n", length, suite, more == NULL ? "" : "+ML-KEM",
-           is_true(site, "weak") ? "  WEAK (legacy)" : "", safe ? "" : post_quantum_of(site));
+           is_true(site, "weak") ? "  WEAK (legacy)" : "",
+           safe && strcmp(post_quantum_of(site), "  NO PPK") != 0 ? "" : post_quantum_of(site));
 }
 
 static void show_site_line(const struct command *command, const json_t *site, int width)
@@ -347,6 +360,17 @@ static void show_moves(const struct command *command, const json_t *site, const 
     }
 }
 
+static void show_ppk(const json_t *ike)
+{
+    const json_t *ppk = json_object_get(ike, "ppk");
+
+    if (json_is_object(ppk) && is_true(ike, "established")) {
+        printf("    %-10s%s%s\n", "PPK", text_of(ppk, "id"),
+               is_true(ppk, "used") ? ", in all keys of the traffic"
+                                    : " is NOT used: the peer has it not");
+    }
+}
+
 static void show_site(const struct command *command, const json_t *site)
 {
     const json_t *ike = json_object_get(site, "ike");
@@ -371,6 +395,7 @@ static void show_site(const struct command *command, const json_t *site)
             printf("    %-10slooks like %s%s\n", "peer", text_of(ike, "looks_like"),
                    strcmp(text_of(ike, "looks_like_by"), "offer") == 0 ? ", by its offer" : "");
         }
+        show_ppk(ike);
         if (json_is_number(json_object_get(ike, "rekey_in_s"))) {
             printf("    %-10sin %s\n", "rekey", show_duration(number_of(ike, "rekey_in_s"), since));
         }

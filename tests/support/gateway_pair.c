@@ -273,17 +273,17 @@ static void do_key_exchange(struct gateway_pair_node *n, const struct gateway_ac
     secret_wipe(&shared);
 }
 
-static void give_secret(struct gateway_pair_node *n, uint64_t question)
+static void give_secret(struct gateway_pair_node *n, uint64_t question, const char *text)
 {
     struct secret secret = {0};
 
     n->secrets_read++;
-    if (n->secret == NULL) {
+    if (text == NULL) {
         gateway_secret(n->gateway, question, NULL, "there is no secret of that name",
                        n->pair->now_ms);
         return;
     }
-    need(secret_set(&secret, slice_of_text(n->secret)), "no memory");
+    need(secret_set(&secret, slice_of_text(text)), "no memory");
     gateway_secret(n->gateway, question, &secret, NULL, n->pair->now_ms);
     secret_wipe(&secret);
 }
@@ -381,7 +381,8 @@ static void act(struct gateway_pair_node *n, const struct gateway_action *action
         release_connection(n, action);
         return;
     case GATEWAY_READ_SECRET:
-        give_secret(n, action->secret.question);
+        give_secret(n, action->secret.question,
+                    strcmp(action->secret.name, "ppk") == 0 ? n->ppk : n->secret);
         return;
     case GATEWAY_READ_CERTIFICATES:
         gateway_certificates(n->gateway, action->certificates.question, n->own, n->trust,

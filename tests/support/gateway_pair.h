@@ -30,6 +30,7 @@ struct gateway_pair_node {
     char config[GATEWAY_PAIR_TEXT_BYTES];
     const char *secret; /* NULL: it cannot be read */
     const uint8_t *crash_secret; /* 32 octets; NULL: none */
+    const char *ppk; /* the secret @ppk; NULL: it cannot be read */
     bool keeps_ticket_key; /* set before it starts: what an earlier one left */
     uint8_t ticket_key[GATEWAY_TICKET_KEY_BYTES];
     int64_t now_s; /* by the calendar */

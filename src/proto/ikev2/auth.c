@@ -12,7 +12,8 @@
 /* ---- both ---- */
 
 /* What AUTH of this side covers: its own first message, the other's nonce and its own identity. */
-static bool own_octets(struct ikev2_sa *sa, const struct ikev2_policy *policy,
+static bool own_octets(struct ikev2_sa *sa, const struct ikev2_keys *keys,
+                       const struct ikev2_policy *policy,
                        uint8_t int_auth[IKEV2_INT_AUTH_BYTES_MAX], struct ikev2_auth_octets *octets)
 {
     const struct ikev2_handshake *h = sa->handshake;
@@ -26,60 +27,66 @@ static bool own_octets(struct ikev2_sa *sa, const struct ikev2_policy *policy,
 
     ikev2_write_id(&w, &id);
     if (!writer_ok(&w) ||
-        !ikev2_auth_octets(&sa->current->keys, sa->initiator, h->own_message,
-                           ikev2_nonce_slice(nonce), writer_written(&w), octets)) {
+        !ikev2_auth_octets(keys, sa->initiator, h->own_message, ikev2_nonce_slice(nonce),
+                           writer_written(&w), octets)) {
         return false;
     }
     octets->int_auth = ikev2_intermediate_signed(h, int_auth);
     return true;
 }
 
-static bool own_auth(struct ikev2_sa *sa, const struct ikev2_policy *policy, uint8_t *out,
-                     size_t *length)
+static bool own_auth(struct ikev2_sa *sa, const struct ikev2_keys *keys,
+                     const struct ikev2_policy *policy, uint8_t *out, size_t *length)
 {
     struct ikev2_auth_octets octets;
     uint8_t int_auth[IKEV2_INT_AUTH_BYTES_MAX];
 
-    return own_octets(sa, policy, int_auth, &octets) &&
-           ikev2_auth_shared_key(&sa->current->keys, &policy->shared_key, &octets, out, length);
+    return own_octets(sa, keys, policy, int_auth, &octets) &&
+           ikev2_auth_shared_key(keys, &policy->shared_key, &octets, out, length);
 }
 
-static bool peer_octets(struct ikev2_sa *sa, struct slice id_whole,
+static bool peer_octets(struct ikev2_sa *sa, const struct ikev2_keys *keys, struct slice id_whole,
                         uint8_t int_auth[IKEV2_INT_AUTH_BYTES_MAX],
                         struct ikev2_auth_octets *octets)
 {
     const struct ikev2_handshake *h = sa->handshake;
     const struct ikev2_nonce *nonce = sa->initiator ? &h->nonce_i : &h->nonce_r;
 
-    if (!ikev2_auth_octets(&sa->current->keys, !sa->initiator, h->peer_message,
-                           ikev2_nonce_slice(nonce), id_whole, octets)) {
+    if (!ikev2_auth_octets(keys, !sa->initiator, h->peer_message, ikev2_nonce_slice(nonce),
+                           id_whole, octets)) {
         return false;
     }
     octets->int_auth = ikev2_intermediate_signed(h, int_auth);
     return true;
 }
 
-static bool peer_auth_is_right(struct ikev2_sa *sa, const struct secret *shared_key,
-                               struct slice id_whole, struct slice auth)
+static bool peer_auth_is_right(struct ikev2_sa *sa, const struct ikev2_keys *keys,
+                               const struct secret *shared_key, struct slice id_whole,
+                               struct slice auth)
 {
     struct ikev2_auth_octets octets;
     uint8_t int_auth[IKEV2_INT_AUTH_BYTES_MAX];
 
-    return peer_octets(sa, id_whole, int_auth, &octets) &&
-           ikev2_auth_verify_shared_key(&sa->current->keys, shared_key, &octets, auth);
+    return peer_octets(sa, keys, id_whole, int_auth, &octets) &&
+           ikev2_auth_verify_shared_key(keys, shared_key, &octets, auth);
 }
 
-/* With a certificate the signature is asked for first; without, or when it is there, true. */
+/* With a certificate the signature is asked for first, and with a PPK that the peer need not have
+ * one without it; without a certificate, or when they are there, true. */
 static bool own_proof_is_ready(struct ikev2_turn *t, const struct ikev2_policy *policy)
 {
+    struct ikev2_sa *sa = t->sa;
+    const struct ikev2_handshake *h = sa->handshake;
+    bool first = h->own_auth.length == 0;
     struct ikev2_auth_octets octets;
-    if (policy->certificates == NULL || t->sa->handshake->own_auth.length > 0 ||
-        t->sa->handshake->resume != NULL) {
+
+    if (policy->certificates == NULL || h->resume != NULL ||
+        (!first && (!ikev2_ppk_needs_plain(sa) || h->plain_auth.length > 0))) {
         return true;
     }
     uint8_t int_auth[IKEV2_INT_AUTH_BYTES_MAX];
 
-    if (!own_octets(t->sa, policy, int_auth, &octets)) {
+    if (!own_octets(sa, first ? &sa->current->keys : &h->plain, policy, int_auth, &octets)) {
         ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_IKE_AUTH, 0, "AUTH could not be computed");
     } else if (!ikev2_certify_ask_sign(t, policy, &octets)) {
         assert(t->sa->state == IKEV2_STATE_OVER);
@@ -99,16 +106,34 @@ static bool out_own_auth(struct ikev2_sa *sa, const struct ikev2_policy *policy,
         struct ikev2_auth_octets octets;
         uint8_t int_auth[IKEV2_INT_AUTH_BYTES_MAX];
 
-        return own_octets(sa, policy, int_auth, &octets) && ikev2_resume_own_auth(sa, &octets, o);
+        return own_octets(sa, &sa->current->keys, policy, int_auth, &octets) &&
+               ikev2_resume_own_auth(sa, &octets, o);
     }
     if (policy->certificates != NULL) {
         ikev2_out_auth(o, h->own_method, h->own_auth);
         return h->own_auth.length > 0;
     }
-    if (!own_auth(sa, policy, auth, &length)) {
+    if (!own_auth(sa, &sa->current->keys, policy, auth, &length)) {
         return false;
     }
     ikev2_out_auth(o, IKEV2_AUTH_SHARED_KEY, (struct slice){auth, length});
+    return true;
+}
+
+/* Which PPK is in AUTH, and AUTH without it where the peer may do without; false: it could not be
+ * computed. */
+static bool out_ppk(struct ikev2_sa *sa, const struct ikev2_policy *policy,
+                    struct ikev2_outgoing *o)
+{
+    const struct ikev2_handshake *h = sa->handshake;
+    uint8_t auth[PRF_OUTPUT_BYTES_MAX];
+    size_t length = 0;
+    bool plain = ikev2_ppk_needs_plain(sa);
+
+    if (plain && policy->certificates == NULL && !own_auth(sa, &h->plain, policy, auth, &length)) {
+        return false;
+    }
+    ikev2_ppk_out_request(sa, length > 0 ? (struct slice){auth, length} : h->plain_auth, o);
     return true;
 }
 
@@ -159,6 +184,8 @@ static void establish(struct ikev2_turn *t, const struct ike_identity *peer_id)
     sa->post_quantum = sa->handshake->resume != NULL
                            ? sa->handshake->resume->session.post_quantum
                            : ikev2_intermediate_post_quantum(sa->handshake);
+    sa->ppk = sa->handshake->resume != NULL ? sa->handshake->resume->session.ppk
+                                            : sa->handshake->ppk_mixed;
     sa->heard_ms = t->now_ms;
     ike->phase = IKEV2_IKE_LIVE;
     ikev2_ike_is_known(ike);
@@ -203,6 +230,10 @@ void ikev2_auth_begin(struct ikev2_turn *t)
     struct ikev2_packet packet = {0};
 
     sa->state = IKEV2_STATE_AUTH;
+    if (!ikev2_ppk_begin(sa)) {
+        ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_IKE_AUTH, 0, "no keys were derived");
+        return;
+    }
     if (sa->policy->childless && h->peer_childless) {
         ikev2_auth_continue(t, true);
         return;
@@ -273,6 +304,10 @@ static void auth_send(struct ikev2_turn *t)
         return;
     }
     ikev2_mobile_out_auth(sa, &o);
+    if (!out_ppk(sa, policy, &o)) {
+        ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_IKE_AUTH, 0, "AUTH could not be computed");
+        return;
+    }
     ikev2_send_request(t, sa->current, IKEV2_IKE_AUTH, &o);
 }
 
@@ -295,6 +330,14 @@ static void auth_refused(struct ikev2_turn *t, const struct ikev2_message *m)
     if (error == NULL) {
         ikev2_over_for(t, m->has[IKEV2_EAP] ? IKEV2_FAIL_AUTH_METHOD : IKEV2_FAIL_SYNTAX,
                        IKEV2_IKE_AUTH, 0, "the response has no AUTH payload");
+        return;
+    }
+    if (error->type == IKEV2_AUTHENTICATION_FAILED && t->sa->handshake->ppk_mixed) {
+        struct ikev2_failure failure;
+
+        ikev2_ppk_failure(t->sa->policy->ppk, IKEV2_FAIL_PPK_REFUSED, IKEV2_IKE_AUTH, NULL,
+                          &failure);
+        ikev2_over(t, &failure);
         return;
     }
     if (error->type == IKEV2_AUTHENTICATION_FAILED) {
@@ -325,7 +368,8 @@ static void ask_about_responder(struct ikev2_turn *t, const struct ikev2_message
     struct ikev2_failure failure;
     const char *wrong = "no memory";
 
-    if (peer_octets(sa, id->whole, int_auth, &octets) && keep_message(sa->handshake, m)) {
+    if (peer_octets(sa, &sa->current->keys, id->whole, int_auth, &octets) &&
+        keep_message(sa->handshake, m)) {
         wrong = ikev2_certify_ask_verify(t, sa->policy, m, &octets, auth, peer_id);
     }
     if (wrong != NULL) {
@@ -347,7 +391,7 @@ static bool resumed_peer_is_right(struct ikev2_sa *sa, struct slice id_whole,
     return said->type == known->type &&
            slice_equal((struct slice){said->data, said->length},
                        (struct slice){known->data, known->length}) &&
-           peer_octets(sa, id_whole, int_auth, &octets) &&
+           peer_octets(sa, &sa->current->keys, id_whole, int_auth, &octets) &&
            ikev2_resume_auth_is_right(sa, &octets, auth);
 }
 
@@ -393,7 +437,7 @@ static bool auth_check_responder(struct ikev2_turn *t, const struct ikev2_messag
         ask_about_responder(t, m, &id, &auth, peer_id);
         return false;
     }
-    if (!peer_auth_is_right(sa, &sa->policy->shared_key, id.whole, auth.data)) {
+    if (!peer_auth_is_right(sa, &sa->current->keys, &sa->policy->shared_key, id.whole, auth.data)) {
         ikev2_failure_set(&failure, IKEV2_FAIL_PEER_AUTH, IKEV2_IKE_AUTH,
                           IKEV2_AUTHENTICATION_FAILED, "");
         ikev2_failure_identities(&failure, &sa->policy->peer_id, peer_id);
@@ -480,6 +524,12 @@ void ikev2_auth_response(struct ikev2_turn *t, struct ikev2_ike *ike, const stru
     }
     if (!m->has[IKEV2_AUTH]) {
         auth_refused(t, m);
+        return;
+    }
+    struct ikev2_failure failure;
+
+    if (!ikev2_ppk_read_response(t->sa, m, &failure)) {
+        auth_reject(t, &failure);
         return;
     }
     if (auth_check_responder(t, m, &peer_id)) {
@@ -586,8 +636,10 @@ static bool is_authentic(struct ikev2_sa *sa, const struct ikev2_policy *policy,
 
     if (ok) {
         random_fill(sa->random, nobody.bytes, nobody.length);
-        ok = peer_auth_is_right(sa, policy != NULL ? &policy->shared_key : &nobody, id.whole,
-                                auth.data);
+        ikev2_ppk_take_auth(sa->handshake, m, &auth);
+        ok =
+            peer_auth_is_right(sa, &sa->current->keys,
+                               policy != NULL ? &policy->shared_key : &nobody, id.whole, auth.data);
     }
     secret_wipe(&nobody);
     return ok && policy != NULL;
@@ -626,6 +678,43 @@ static bool suite_is_allowed(struct ikev2_turn *t, const struct ikev2_policy *po
     return true;
 }
 
+/* The peer's AUTH, with a PPK in it, is wrong: whether the shared key is to blame, as far as he let
+ * us know. */
+static bool plain_is_wrong(struct ikev2_sa *sa, const struct ikev2_policy *policy,
+                           const struct ikev2_message *m)
+{
+    const struct ikev2_notify_payload *plain = ikev2_message_notify(m, IKEV2_NO_PPK_AUTH);
+    struct ikev2_id_payload id;
+
+    return plain != NULL && ikev2_read_id(m->body[IKEV2_IDI], &id) &&
+           !peer_auth_is_right(sa, &sa->handshake->plain, &policy->shared_key, id.whole,
+                               plain->data);
+}
+
+/* False: a PPK is to blame that the peer does not come in, and it is over. */
+static bool ppk_allows(struct ikev2_turn *t, const struct ikev2_policy *policy,
+                       const struct ikev2_message *m, bool authentic)
+{
+    struct ikev2_sa *sa = t->sa;
+    const struct ikev2_handshake *h = sa->handshake;
+    enum ikev2_failure_reason reason = h->ppk_wrong;
+    struct ikev2_failure failure;
+
+    if (!authentic) {
+        if (h->ppk_mixed && (policy->certificates != NULL || !plain_is_wrong(sa, policy, m))) {
+            reason = IKEV2_FAIL_PPK_DIFFERS;
+        } else if (ikev2_ppk_is_checked(h, m)) {
+            return true; /* he is not himself in any case */
+        }
+    }
+    if (reason == IKEV2_FAIL_NONE) {
+        return true;
+    }
+    ikev2_ppk_failure(policy->ppk, reason, IKEV2_IKE_AUTH, m, &failure);
+    refuse(t, sa->current, IKEV2_AUTHENTICATION_FAILED, &failure);
+    return false;
+}
+
 /* True when this peer may come in by the shared key; else it is over. */
 static bool auth_check_initiator(struct ikev2_turn *t, const struct ikev2_policy *policy,
                                  const struct ikev2_message *m)
@@ -637,6 +726,9 @@ static bool auth_check_initiator(struct ikev2_turn *t, const struct ikev2_policy
 
     if (policy == NULL) {
         refuse_for(t, ike, IKEV2_AUTHENTICATION_FAILED, IKEV2_FAIL_PEER_UNKNOWN, "");
+        return false;
+    }
+    if (!ppk_allows(t, policy, m, authentic)) {
         return false;
     }
     if (!authentic) {
@@ -669,7 +761,8 @@ static void ask_about_initiator(struct ikev2_turn *t, const struct ikev2_policy 
     const char *wrong = "no memory";
 
     h->candidate = policy;
-    if (ikev2_read_id(m->body[IKEV2_IDI], &id) && peer_octets(sa, id.whole, int_auth, &octets)) {
+    if (ikev2_read_id(m->body[IKEV2_IDI], &id) &&
+        peer_octets(sa, &sa->current->keys, id.whole, int_auth, &octets)) {
         wrong = ikev2_certify_ask_verify(t, policy, m, &octets, auth, &h->peer_id);
     }
     if (wrong != NULL) {
@@ -695,8 +788,13 @@ void ikev2_auth_answer_peer(struct ikev2_turn *t, const struct ikev2_policy *pol
         ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_IKE_AUTH, 0, "no memory");
         return;
     }
+    if (h->resume == NULL && !ikev2_ppk_choose(sa, policy, m)) {
+        ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_IKE_AUTH, 0, "no keys were derived");
+        return;
+    }
     bool by_signature = ikev2_certify_is_signature(auth.method);
 
+    ikev2_ppk_take_auth(h, m, &auth);
     if (h->resume != NULL) {
         struct ikev2_id_payload id;
 
@@ -805,6 +903,9 @@ static void auth_respond(struct ikev2_turn *t)
         child = ikev2_child_install(t, ike, h->child, &h->nonce_i, &h->nonce_r);
     }
     ikev2_mobile_out_auth(sa, &o);
+    if (h->ppk_mixed) {
+        ikev2_out_notify(&o, IKEV2_PPK_IDENTITY, (struct slice){NULL, 0});
+    }
     if (sa->state != IKEV2_STATE_OVER && ikev2_send_response(t, ike, &o) && child != NULL) {
         /* Beside another IKE SA, which carries the traffic: what is sent through this one before
          * the peer has our answer would be lost. */
@@ -876,7 +977,13 @@ static void initiator_verified(struct ikev2_turn *t, struct ikev2_proof *proof)
         refuse_for(t, t->sa->current, IKEV2_AUTHENTICATION_FAILED, IKEV2_FAIL_PEER_UNKNOWN, "");
         return;
     }
-    if (proof->result != IKEV2_PROOF_GOOD || m == NULL) {
+    bool good = proof->result == IKEV2_PROOF_GOOD;
+
+    if (m != NULL && (good || proof->result == IKEV2_PROOF_SIGNATURE) &&
+        !ppk_allows(t, policy, m, good)) {
+        return;
+    }
+    if (!good || m == NULL) {
         ikev2_certify_failure(proof, &failure);
         refuse(t, t->sa->current, IKEV2_AUTHENTICATION_FAILED, &failure);
         return;

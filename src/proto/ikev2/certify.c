@@ -186,7 +186,8 @@ bool ikev2_certify_take_signature(struct ikev2_turn *t, const struct ikev2_proof
     }
     write_slice(&w, (struct slice){proof->made, proof->made_bytes});
     return proof->result == IKEV2_PROOF_GOOD && writer_ok(&w) &&
-           ikev2_block_copy(writer_written(&w), &h->own_auth);
+           ikev2_block_copy(writer_written(&w),
+                            h->own_auth.length == 0 ? &h->own_auth : &h->plain_auth);
 }
 
 /* The scheme and the signature in an AUTH payload; false: not one that is known. */

@@ -286,6 +286,9 @@ static void init_send(struct ikev2_turn *t)
     if (sa->policy->certificates != NULL) {
         init_hashes(&out, sa->policy->certificates->legacy);
     }
+    if (sa->policy->ppk != NULL) {
+        init_notify(&out, IKEV2_USE_PPK, (struct slice){NULL, 0});
+    }
     h->prefers_udp =
         sa->policy->allow_encapsulation && !sa->policy->no_vendor_ids && ikev2_init_can_float(sa);
     if (h->prefers_udp) {
@@ -392,6 +395,15 @@ static void init_take_response(struct ikev2_turn *t, const struct ikev2_message 
     }
     if (sa->policy->post_quantum_required && !proposal_choice_is_post_quantum(&h->choice)) {
         init_not_post_quantum(t, 0, &h->choice.suite);
+        return;
+    }
+    h->ppk_agreed = sa->policy->ppk != NULL && ikev2_message_notify(m, IKEV2_USE_PPK) != NULL;
+    if (sa->policy->ppk != NULL && sa->policy->ppk->required && !h->ppk_agreed) {
+        struct ikev2_failure failure;
+
+        ikev2_ppk_failure(sa->policy->ppk, IKEV2_FAIL_PPK_MISSING, IKEV2_IKE_SA_INIT, NULL,
+                          &failure);
+        init_refused(t, &failure);
         return;
     }
     ikev2_block_drop(sa, &h->peer_message);
@@ -614,6 +626,7 @@ static void init_choose(struct ikev2_turn *t, const struct ikev2_message *m)
     case PROPOSAL_CHOSEN:
         break;
     }
+    h->ppk_agreed = policy->ppk && ikev2_message_notify(m, IKEV2_USE_PPK) != NULL;
     h->group = ke.group;
     h->peer_fragments = ikev2_message_notify(m, IKEV2_FRAGMENTATION_SUPPORTED) != NULL;
     h->peer_hashes = 0;
@@ -712,6 +725,9 @@ static void init_respond(struct ikev2_turn *t, const struct key_pair *pair)
     init_notify(&out, IKEV2_CHILDLESS_SUPPORTED, (struct slice){NULL, 0});
     if (sa->responder->certificates) {
         init_certify(sa, &out);
+    }
+    if (h->ppk_agreed) {
+        init_notify(&out, IKEV2_USE_PPK, (struct slice){NULL, 0});
     }
     if (sa->udp_agreed) {
         /* Only in answer to the same: there are peers that stumble over what they do not know. */

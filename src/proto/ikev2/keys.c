@@ -167,6 +167,47 @@ bool ikev2_keys_resume(const struct suite *suite, const struct secret *old_sk_d,
     return ok;
 }
 
+static bool mix(uint16_t prf_id, const struct secret *ppk, const struct secret *plain,
+                struct secret *out)
+{
+    const struct slice seed = secret_slice(plain);
+
+    return plain->length > 0 && secret_reserve(out, plain->length) &&
+           prf_plus(prf_id, secret_slice(ppk), &seed, 1, out->bytes, out->length);
+}
+
+bool ikev2_keys_mix_ppk(struct ikev2_keys *keys, const struct secret *ppk, struct ikev2_keys *plain)
+{
+    struct ikev2_keys mixed = {0};
+    uint16_t prf_id = keys->suite.prf;
+
+    assert(keys != plain);
+    bool ok = ppk->length > 0 && mix(prf_id, ppk, &keys->sk_d, &mixed.sk_d) &&
+              mix(prf_id, ppk, &keys->sk_pi, &mixed.sk_pi) &&
+              mix(prf_id, ppk, &keys->sk_pr, &mixed.sk_pr);
+
+    if (ok) {
+        plain->suite = keys->suite;
+        secret_move(&plain->sk_d, &keys->sk_d);
+        secret_move(&plain->sk_pi, &keys->sk_pi);
+        secret_move(&plain->sk_pr, &keys->sk_pr);
+        secret_move(&keys->sk_d, &mixed.sk_d);
+        secret_move(&keys->sk_pi, &mixed.sk_pi);
+        secret_move(&keys->sk_pr, &mixed.sk_pr);
+    }
+    ikev2_keys_fini(&mixed);
+    return ok;
+}
+
+void ikev2_keys_unmix_ppk(struct ikev2_keys *keys, struct ikev2_keys *plain)
+{
+    assert(plain->sk_d.length > 0);
+    secret_move(&keys->sk_d, &plain->sk_d);
+    secret_move(&keys->sk_pi, &plain->sk_pi);
+    secret_move(&keys->sk_pr, &plain->sk_pr);
+    ikev2_keys_fini(plain);
+}
+
 void ikev2_keys_fini(struct ikev2_keys *keys)
 {
     secret_wipe(&keys->sk_d);

@@ -38,6 +38,12 @@ MUST_USE bool ikev2_keys_rekey(const struct ikev2_keys *old, const struct suite 
 MUST_USE bool ikev2_keys_resume(const struct suite *suite, const struct secret *old_sk_d,
                                 struct slice nonce_i, struct slice nonce_r, uint64_t spi_i,
                                 uint64_t spi_r, struct ikev2_keys *out);
+/* RFC 8784 3: SK_d, SK_pi and SK_pr become prf+ (PPK, what they were); what they were goes to
+ * `plain`, which has no other keys. Once for an IKE SA that is not the successor of another. */
+MUST_USE bool ikev2_keys_mix_ppk(struct ikev2_keys *keys, const struct secret *ppk,
+                                 struct ikev2_keys *plain);
+/* As if it had never been done: `plain` is empty afterwards. */
+void ikev2_keys_unmix_ppk(struct ikev2_keys *keys, struct ikev2_keys *plain);
 /* Wipes; may be called twice. */
 void ikev2_keys_fini(struct ikev2_keys *keys);
 /* Moves ownership: `from` is empty afterwards, what `to` held is wiped. */

@@ -12,6 +12,7 @@
  *     intermediate.c   IKE_INTERMEDIATE: additional key exchanges
  *     auth.c           IKE_AUTH
  *     certify.c        certificates and signatures in its messages
+ *     ppk.c            post-quantum preshared keys in it
  *     proof.c          the arithmetic of them, for another thread
  *     work.c           what an exchange needs while it goes on
  *     child.c          the life of a child
@@ -642,6 +643,13 @@ struct ikev2_handshake {
     enum signature_scheme own_scheme;
     struct slice own_auth;
     const struct ikev2_policy *candidate; /* responder: whose proof is looked at */
+    /* PPK (RFC 8784). */
+    bool ppk_agreed; /* both said USE_PPK */
+    bool ppk_mixed; /* it is in SK_d, SK_pi and SK_pr */
+    bool ppk_auth_plain; /* responder: what stands for AUTH is NO_PPK_AUTH */
+    enum ikev2_failure_reason ppk_wrong; /* responder: why this peer is not let in; NONE */
+    struct ikev2_keys plain; /* SK_d, SK_pi and SK_pr without it */
+    struct slice plain_auth; /* initiator: a block, our AUTH without it, by signature */
     struct ikev2_failure child_failure;
     uint16_t child_notify; /* why the first child is refused, 0 it is not */
 };
@@ -683,6 +691,7 @@ struct ikev2_sa {
     bool fragmentation;
     bool liveness_wanted;
     bool mobile; /* both sides can move (RFC 4555) */
+    bool ppk; /* a PPK is in SK_d */
     uint16_t post_quantum; /* the group in whose secret all keys have their root; 0 none */
     uint16_t probe_wanted; /* octets of the IP packet; 0 none */
     uint16_t fragment_bytes;
@@ -823,6 +832,31 @@ void ikev2_auth_response(struct ikev2_turn *t, struct ikev2_ike *ike,
 void ikev2_auth_answer_peer(struct ikev2_turn *t, const struct ikev2_policy *policy);
 void ikev2_auth_answer_proof(struct ikev2_turn *t, struct ikev2_proof *proof);
 
+/* ---- post-quantum preshared keys ---- */
+
+/* Initiator, before IKE_AUTH; false: no memory. */
+MUST_USE bool ikev2_ppk_begin(struct ikev2_sa *sa);
+/* Initiator: the request also carries AUTH as it is without a PPK. */
+MUST_USE bool ikev2_ppk_needs_plain(const struct ikev2_sa *sa);
+void ikev2_ppk_out_request(const struct ikev2_sa *sa, struct slice plain_auth,
+                           struct ikev2_outgoing *o);
+/* Initiator, before AUTH of the response is looked at; false: what is wrong is in `failure`. */
+MUST_USE bool ikev2_ppk_read_response(struct ikev2_sa *sa, const struct ikev2_message *m,
+                                      struct ikev2_failure *failure);
+/* Responder: which of its keys the peer proves himself with. `policy` NULL: nobody is known. False:
+ * no memory. */
+MUST_USE bool ikev2_ppk_choose(struct ikev2_sa *sa, const struct ikev2_policy *policy,
+                               const struct ikev2_message *m);
+/* Responder: what of the request is the peer's AUTH. */
+void ikev2_ppk_take_auth(const struct ikev2_handshake *h, const struct ikev2_message *m,
+                         struct ikev2_auth_payload *auth);
+/* Responder: whether it can be known if a peer who is refused because of a PPK is himself. */
+MUST_USE bool ikev2_ppk_is_checked(const struct ikev2_handshake *h, const struct ikev2_message *m);
+/* Ours, and what the message names; either may be NULL. */
+void ikev2_ppk_failure(const struct ikev2_ppk *ppk, enum ikev2_failure_reason reason,
+                       uint8_t exchange, const struct ikev2_message *m,
+                       struct ikev2_failure *failure);
+
 /* ---- authentication anew ---- */
 
 /* Both sides are authenticated. */
@@ -864,7 +898,7 @@ MUST_USE bool ikev2_certify_is_signature(uint8_t method);
 /* False: it is over, and that was told. */
 MUST_USE bool ikev2_certify_ask_sign(struct ikev2_turn *t, const struct ikev2_policy *policy,
                                      const struct ikev2_auth_octets *octets);
-/* h->own_auth, out of the answer. */
+/* h->own_auth, out of the answer; h->plain_auth when that is there. */
 MUST_USE bool ikev2_certify_take_signature(struct ikev2_turn *t, const struct ikev2_proof *proof);
 /* NULL: it was asked; else what is wrong with the message. `policy` NULL: nobody is known, and it
  * is asked all the same. */

@@ -327,6 +327,7 @@ static struct ikev2_session *session_now(struct ikev2_turn *t, uint64_t lifetime
     *session = (struct ikev2_session){
         .suite = sa->current->keys.suite,
         .post_quantum = sa->post_quantum,
+        .ppk = sa->ppk,
         .until_ms = ikev2_after(t->now_ms, lifetime_ms),
         .fingerprint = sa->handshake->fingerprint,
         .local_id = sa->policy->local_id,

@@ -95,6 +95,8 @@ void ikev2_handshake_end(struct ikev2_turn *t)
     ikev2_block_drop(sa, &h->peer_message);
     ikev2_block_drop(sa, &h->request_chain);
     ikev2_block_drop(sa, &h->own_auth);
+    ikev2_keys_fini(&h->plain);
+    ikev2_block_drop(sa, &h->plain_auth);
     ikev2_work_end(t, &h->child);
     ikev2_resume_end(t, h);
     ikev2_block_bury(sa, h);
@@ -601,6 +603,7 @@ void ikev2_sa_get_info(const struct ikev2_sa *sa, struct ikev2_sa_info *out)
         out->post_quantum = key_exchange_is_post_quantum(out->suite.key_exchange)
                                 ? out->suite.key_exchange
                                 : sa->post_quantum;
+        out->ppk = sa->ppk;
         out->rekey_ms = sa->current->rekey_ms;
         if (sa->current->request != NULL) {
             out->retransmissions = sa->current->retransmit.again;

@@ -70,6 +70,18 @@ struct ikev2_child_policy {
     bool resources_announced; /* the first child says that there may be more */
 };
 
+/* A post-quantum preshared key (RFC 8784), and how it is called. Owned and unchanged as long as any
+ * policy points to it. */
+#define IKEV2_PPK_ID_BYTES_MAX 129
+#define IKEV2_PPK_ID_OPAQUE 1
+#define IKEV2_PPK_ID_FIXED 2
+struct ikev2_ppk {
+    struct secret key;
+    bool required; /* nobody is let in without it */
+    uint8_t id_length;
+    uint8_t id[IKEV2_PPK_ID_BYTES_MAX]; /* its type first, as on the wire (5.1) */
+};
+
 /* Where we can be reached from outside. Whoever owns it may change it at any time, and then says so
  * to the machines: ikev2_sa_addresses_changed(). */
 struct ikev2_addresses {
@@ -97,15 +109,16 @@ struct ikev2_policy {
     bool allow_encapsulation; /* ESP in UDP behind a NAT, and with a peer that prefers it as we do;
                                  false: never send ESP in UDP */
     bool mobile; /* MOBIKE (RFC 4555), when the peer can; not with transport mode */
-    const struct ikev2_addresses *addresses; /* told to a mobile peer; NULL: none */
     bool fragmentation;
     bool strict_id_types; /* else identities are matched by value across types */
-    uint16_t fragment_bytes; /* of the IP packet; 1280 by default */
     bool childless : 1; /* as initiator: IKE_AUTH makes no child where the peer can do without (RFC
                        6023); CREATE_CHILD_SA makes all */
     bool initial_contact : 1; /* we have no other SA with this peer */
-    bool no_vendor_ids; /* an initiator says nothing of what it is */
-    bool post_quantum_required; /* no peer is let in without a key exchange of that kind */
+    bool no_vendor_ids : 1; /* an initiator says nothing of what it is */
+    bool post_quantum_required : 1; /* no peer is let in without a key exchange of that kind */
+    uint16_t fragment_bytes; /* of the IP packet; 1280 by default */
+    const struct ikev2_addresses *addresses; /* told to a mobile peer; NULL: none */
+    const struct ikev2_ppk *ppk; /* NULL: none */
     const struct ikev2_child_policy *children;
     uint32_t child_count;
     uint32_t resume_s; /* tickets (RFC 5723) are asked for and given for so long; 0: none */
@@ -123,6 +136,7 @@ struct ikev2_responder_policy {
     uint16_t fragment_bytes;
     bool certificates; /* some site proves itself by one */
     bool post_quantum_required; /* by all sites */
+    bool ppk; /* some site has one */
     struct slice authorities; /* for CERTREQ: of all those sites (ikev2_certify_authorities()) */
     struct ikev2_tickets *tickets; /* NULL: none are taken */
     uint64_t half_open_ms; /* the IKE SA is given up when it is not authenticated by then */
@@ -225,6 +239,11 @@ enum ikev2_failure_reason {
                                      very peer */
     IKEV2_FAIL_NOT_POST_QUANTUM, /* no such key exchange was agreed, and the policy requires one;
                                     theirs: what was agreed */
+    IKEV2_FAIL_PPK_MISSING, /* the peer uses no PPK, and the policy requires one; ours: its name */
+    IKEV2_FAIL_PPK_UNKNOWN, /* the peer names one that he has not with us; ours, theirs */
+    IKEV2_FAIL_PPK_DIFFERS, /* the peer's AUTH is wrong, and there is a PPK in it: ours */
+    IKEV2_FAIL_PPK_REFUSED, /* the peer answered AUTHENTICATION_FAILED to ours, which has a PPK in
+                               it; ours */
     IKEV2_FAIL_CHILD_NO_PROPOSAL, /* ESP or AH: nothing in common; ours, theirs */
     IKEV2_FAIL_CHILD_MODE, /* transport mode is a must here, and the peer wants a tunnel */
     IKEV2_FAIL_CHILD_AH, /* the policy is AH, and the peer takes or offers none; ours, theirs */
@@ -481,6 +500,7 @@ struct ikev2_sa_info {
     bool initiator, established;
     struct suite suite;
     uint16_t post_quantum; /* the key exchange of that kind all keys depend on; 0 none */
+    bool ppk; /* a PPK is in the keys of children, and of what replaces this IKE SA */
     struct endpoint local, peer;
     bool nat_local, nat_peer;
     bool mobile; /* both sides can move (RFC 4555) */
