@@ -2,14 +2,14 @@
 #include "sekisho/export_words.h"
 
 static const struct export_format formats[] = {
-    {"strongswan", "strongSwan", true, export_strongswan},
-    {"libreswan", "Libreswan", true, export_libreswan},
-    {"sekisho", "Sekisho", true, export_sekisho},
-    {"cisco-ios", "Cisco IOS", false, export_cisco_ios},
-    {"cisco-asa", "Cisco ASA", false, export_cisco_asa},
-    {"fortigate", "FortiGate", false, export_fortigate},
-    {"mikrotik", "MikroTik RouterOS", false, export_mikrotik},
-    {"opnsense", "OPNsense", true, export_opnsense},
+    {"strongswan", "strongSwan", true, true, export_strongswan},
+    {"libreswan", "Libreswan", true, false, export_libreswan},
+    {"sekisho", "Sekisho", true, true, export_sekisho},
+    {"cisco-ios", "Cisco IOS", false, false, export_cisco_ios},
+    {"cisco-asa", "Cisco ASA", false, false, export_cisco_asa},
+    {"fortigate", "FortiGate", false, false, export_fortigate},
+    {"mikrotik", "MikroTik RouterOS", false, false, export_mikrotik},
+    {"opnsense", "OPNsense", true, true, export_opnsense},
 };
 
 const struct export_format *export_format_at(size_t index)

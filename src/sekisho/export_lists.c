@@ -121,6 +121,44 @@ static void strongswan_secret(const struct export_peer *e, struct sheet *out)
     sheet_add(out, "\n  }\n}\n");
 }
 
+/* A name that no program takes for an address, a subject or anything else; all others as octets,
+ * which both write in the same way. */
+static void add_ppk_id(const struct config_ppk *ppk, struct sheet *out)
+{
+    size_t plain =
+        strspn(ppk->id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_");
+    bool digit = ppk->id[0] >= '0' && ppk->id[0] <= '9';
+
+    if (ppk->id[plain] == '\0' && !digit) {
+        sheet_add(out, ppk->id);
+        return;
+    }
+    sheet_add(out, "\"@#");
+    for (size_t i = 0; i < ppk->id_length; i++) {
+        sheet_addf(out, "%02x", ppk->id_bytes[i]);
+    }
+    sheet_add(out, "\"");
+}
+
+static void strongswan_ppk_secret(const struct export_peer *e, struct sheet *out)
+{
+    const struct config_ppk *ppk = e->site->ppk;
+
+    if (ppk == NULL) {
+        return;
+    }
+    sheet_addf(out, "secrets {\n  ppk-%s {\n    id-1 = ", e->name);
+    add_ppk_id(ppk, out);
+    sheet_add(out, "\n    secret = ");
+    if (e->ppk.length > 0) {
+        export_hex(e->ppk, out);
+    } else {
+        sheet_addf(out, "\"\" # the PPK @%s of site %s: export again --with-secret",
+                   ppk->secret.name, e->site->name);
+    }
+    sheet_add(out, "\n  }\n}\n");
+}
+
 static void write_swanctl(const struct export_peer *e, struct sheet *out)
 {
     const struct config_site *site = e->site;
@@ -138,6 +176,11 @@ static void write_swanctl(const struct export_peer *e, struct sheet *out)
     sheet_addf(out, "    encap = %s\n    fragmentation = %s\n    mobike = no\n",
                site->encapsulate == ENCAPSULATE_ALWAYS ? "yes" : "no",
                site->fragmentation ? "yes" : "no");
+    if (site->ppk != NULL) {
+        sheet_add(out, "    ppk_id = ");
+        add_ppk_id(site->ppk, out);
+        sheet_addf(out, "\n    ppk_required = %s\n", site->ppk->required ? "yes" : "no");
+    }
     sheet_addf(out, "    local {\n      auth = %s\n      id = \"%s\"\n", method, e->peer_identity);
     if (site->key.name == NULL) {
         sheet_addf(out, "      certs = %s.pem\n", site->name);
@@ -148,6 +191,7 @@ static void write_swanctl(const struct export_peer *e, struct sheet *out)
     strongswan_children(e, out);
     sheet_add(out, "    }\n  }\n}\n");
     strongswan_secret(e, out);
+    strongswan_ppk_secret(e, out);
 }
 
 void export_strongswan(const struct export_peer *e, struct sheet *out)
@@ -374,6 +418,12 @@ void export_sekisho(const struct export_peer *e, struct sheet *out)
     if (site->key.name != NULL) {
         sheet_addf(out, "  key @%s\n", e->name);
     }
+    if (site->ppk != NULL) {
+        sheet_addf(out, "  ppk @%s-ppk id ", e->name);
+        add_ppk_id(site->ppk, out);
+        sheet_addf(out, "%s %s\n", site->ppk->opaque ? " opaque" : "",
+                   site->ppk->required ? "required" : "prefer");
+    }
     if (site->legacy != NULL) {
         sheet_addf(out, "  legacy %s\n", site->legacy);
     }
@@ -390,10 +440,14 @@ void export_sekisho(const struct export_peer *e, struct sheet *out)
         sheet_add(out, "  compress on\n");
     }
     sheet_add(out, "}\n");
-    if (site->key.name == NULL) {
-        return;
+    if (site->key.name != NULL) {
+        sheet_addf(out, "# The key, there: sekisho secret set %s\n# ", e->name);
+        export_secret(e, "(export again --with-secret, or take it from here)", out);
+        sheet_add(out, "\n");
     }
-    sheet_addf(out, "# The key, there: sekisho secret set %s\n# ", e->name);
-    export_secret(e, "(export again --with-secret, or take it from here)", out);
-    sheet_add(out, "\n");
+    if (site->ppk != NULL) {
+        sheet_addf(out, "# The PPK, there: sekisho secret set %s-ppk\n# ", e->name);
+        export_text(e->ppk, "(export again --with-secret, or take it from here)", out);
+        sheet_add(out, "\n");
+    }
 }

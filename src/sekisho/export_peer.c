@@ -116,6 +116,7 @@ static int export_site(const struct command *command, const struct export_format
 {
     const struct config_site *site = config_find_site(config, command->words[0]);
     struct secret secret = {.bytes = NULL};
+    struct secret ppk = {.bytes = NULL};
     char address[ADDRESS_TEXT_BYTES];
     struct export_peer e;
     struct sheet out = {0};
@@ -136,6 +137,13 @@ static int export_site(const struct command *command, const struct export_format
                          "site %s has no line key: for %s only shared keys are exported",
                          site->name, format->product);
     }
+    /* What a peer may do without is left out where it cannot be said. */
+    if (site->ppk != NULL && site->ppk->required && (!format->ppk || site->ppk->opaque)) {
+        return fail_with(command->json, EXIT_FAILED, "Set the PPK up there by hand.",
+                         "site %s requires a PPK: for %s %s", site->name, format->product,
+                         format->ppk ? "only those of a fixed ID are exported"
+                                     : "none is exported");
+    }
     if (!fill(&e, config, site, address)) {
         return fail_with(command->json, EXIT_FAILED, NULL, "the gateway has no name");
     }
@@ -145,6 +153,13 @@ static int export_site(const struct command *command, const struct export_format
         }
         e.secret = secret_slice(&secret);
     }
+    if (command->with_secret && site->ppk != NULL) {
+        if (!loader->secret_text(loader->context, site->ppk->secret.name, &ppk, why, sizeof(why))) {
+            secret_wipe(&secret);
+            return fail_with(command->json, EXIT_FAILED, NULL, "%s", why);
+        }
+        e.ppk = secret_slice(&ppk);
+    }
     format->write(&e, &out);
     int exit_code = put_out(command, format, &out);
 
@@ -153,6 +168,7 @@ static int export_site(const struct command *command, const struct export_format
     }
     sheet_fini(&out);
     secret_wipe(&secret);
+    secret_wipe(&ppk);
     return exit_code;
 }
 

@@ -17,12 +17,14 @@ struct export_peer {
     const struct network *our_networks, *peer_networks;
     size_t our_count, peer_count;
     struct slice secret; /* empty: it was not asked for */
+    struct slice ppk; /* likewise */
 };
 
 struct export_format {
     const char *name; /* behind --for */
     const char *product;
     bool certificates; /* can be said */
+    bool ppk; /* likewise (RFC 8784) */
     void (*write)(const struct export_peer *e, struct sheet *out);
 };
 

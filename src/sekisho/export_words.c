@@ -171,15 +171,18 @@ static bool is_printable(struct slice s)
     return s.length > 0;
 }
 
-void export_secret(const struct export_peer *e, const char *missing, struct sheet *out)
+void export_text(struct slice secret, const char *missing, struct sheet *out)
 {
-    if (e->secret.length == 0) {
-        sheet_add(out, missing);
-    } else if (is_printable(e->secret)) {
-        sheet_add_slice(out, e->secret);
+    if (is_printable(secret)) {
+        sheet_add_slice(out, secret);
     } else {
         sheet_add(out, missing);
     }
+}
+
+void export_secret(const struct export_peer *e, const char *missing, struct sheet *out)
+{
+    export_text(e->secret, missing, out);
 }
 
 void export_hex(struct slice s, struct sheet *out)

@@ -44,7 +44,8 @@ void export_pairs_remark(const struct export_peer *e, const char *mark, struct s
 /* "10.1.0.0/16,10.5.0.0/16" */
 void export_networks(const struct network *list, size_t count, const char *between,
                      struct sheet *out);
-/* The key, or `missing` where it was not asked for or would end a string of theirs. */
+/* A secret, or `missing` where it was not asked for or would end a string of theirs; the key. */
+void export_text(struct slice secret, const char *missing, struct sheet *out);
 void export_secret(const struct export_peer *e, const char *missing, struct sheet *out);
 void export_hex(struct slice s, struct sheet *out);
 unsigned long long export_seconds(uint64_t ms);

@@ -224,6 +224,7 @@ connections {{
     childless = {childless}
     over_time = {over}
     rand_time = 0s
+    {ppk}
     unique = {unique}
     local {{
       {local_auth}
@@ -244,7 +245,7 @@ secrets {{
     id-2 = {remote_id}
     secret = "{key}"
   }}
-}}
+{secrets}}}
 """
 
 CHILD_CONF = """      {name} {{
@@ -278,6 +279,7 @@ class Strongswan:
             "local_id": local, "remote_id": remote, "key": KEY, "mode": "tunnel", "start": "none",
             "dpd_action": "none", "extra": "", "mobike": "no", "protocol": "esp",
             "version": "2", "aggressive": "no", "reauth": "0s", "childless": "allow", "over": "60s", "more": "", "connection": "peer",
+            "ppk": "", "secrets": "",
             "routes": "yes", "local_auth": "auth = psk", "remote_auth": "auth = psk", **given}
         self.children = {"net": {"local_ts": local_ts, "remote_ts": remote_ts}}
         self.process = None

@@ -20,6 +20,9 @@ site peer {{
 """
 
 
+PPK = "4pI8Wq7mYy0kq5TtMZ3fQ1dUu9sXcB2eNnRr6vHhJjA="
+
+
 class Exported(Strongswan):
     """strongSwan with a configuration that we wrote."""
 
@@ -38,11 +41,12 @@ def export(lab, ours, product, *words):
 
 def to_strongswan(lab, hosts, more, children):
     a, ga, _, gb, b = hosts
-    ours = Sekisho(ga, CONFIG.format(more=more), {"peer": KEY}, name=f"for-{children}")
+    ours = Sekisho(ga, CONFIG.format(more="ppk @ppk id osaka.2026\n  " + more), {"peer": KEY, "ppk": PPK}, name=f"for-{children}")
     quiet = export(lab, ours, "strongswan")
-    lab.check("no key is exported without its word", KEY not in quiet and KEY.encode().hex() not in quiet and "secret" in quiet)
+    lab.check("no key is exported without its word", all(
+        key not in quiet and key.encode().hex() not in quiet for key in (KEY, PPK)) and "secret" in quiet)
     text = export(lab, ours, "strongswan", "--with-secret")
-    lab.check("the key is exported with its word", KEY.encode().hex() in text)
+    lab.check("the key is exported with its word", KEY.encode().hex() in text and PPK.encode().hex() in text)
     ours.start()
     peer = Exported(text, gb, "203.0.113.2", "203.0.113.1", "", "", extra="send_vendor_id = yes")
     peer.start()
@@ -57,6 +61,7 @@ def to_strongswan(lab, hosts, more, children):
     site = ours.site("peer")
     kept = len(site.get("children", []))
     lab.check(f"{children} pairs of SAs", kept == children, kept)
+    lab.check("the PPK is used", site["ike"]["ppk"] == {"id": "osaka.2026", "used": True}, site["ike"]["ppk"])
     lab.check("nothing is narrowed", not any(c["narrowed"] for c in site.get("children", [])))
     told = ours.command("status", "peer", check=False).stdout
     lab.check("the peer looks like strongSwan", site.get("ike", {}).get("looks_like") == "strongSwan" and
@@ -69,11 +74,11 @@ def to_strongswan(lab, hosts, more, children):
 
 def to_ourselves(lab, hosts):
     a, ga, _, gb, b = hosts
-    ours = Sekisho(ga, CONFIG.format(more="like sekisho\n  ike aes128gcm16-prfsha256-ecp256\n  lifetime child 20m"), {"peer": KEY},
-                   name="exporting")
+    ours = Sekisho(ga, CONFIG.format(more="like sekisho\n  ike aes128gcm16-prfsha256-ecp256\n  lifetime child 20m\n  ppk @ppk"),
+                   {"peer": KEY, "ppk": PPK}, name="exporting")
     text = export(lab, ours, "sekisho", "--with-secret")
-    lab.check("the key stands in a remark", f"# {KEY}" in text)
-    theirs = Sekisho(gb, text, {"ga": KEY}, name="exported")
+    lab.check("the keys stand in remarks", f"# {KEY}" in text and f"# {PPK}" in text)
+    theirs = Sekisho(gb, text, {"ga": KEY, "ga-ppk": PPK}, name="exported")
     lab.check("what was exported is good", theirs_is_good(theirs), text)
     ours.start()
     theirs.start()
@@ -81,6 +86,7 @@ def to_ourselves(lab, hosts):
     lab.check("two of ours come up with what was exported", up, text + ours.explain("peer") + theirs.explain("ga"))
     lab.check("traffic of two of ours", a.pings("10.2.0.2") and b.pings("10.1.0.2"))
     lab.check("what was said is used", "AES-128-GCM" in ours.site("peer").get("ike", {}).get("suite", ""))
+    lab.check("with the PPK", theirs.site("ga").get("ike", {}).get("ppk") == {"id": "ppk", "used": True})
     lab.check("ours looks like ours", theirs.site("ga").get("ike", {}).get("looks_like") == "Sekisho")
     shown = ours.command("show", "config", "--all").stdout
     lab.check("what came from the preset is marked", any(
@@ -132,6 +138,9 @@ def to_others(lab, hosts):
         text = export(lab, two, product)
         mixed = [x for x in text.splitlines() if "10." in x and "2001:" in x and "edit" not in x]
         lab.check(f"{product}: networks of one family make a pair", line in text and not mixed, text)
+    ours.write(CONFIG.format(more="ppk @ppk"))
+    done = call(ours.build / "sekisho", "-c", ours.config, "export-peer", "peer", "--for", "fortigate", check=False)
+    lab.check("a PPK that is required is not left out", done.returncode == 1 and "requires a PPK" in done.stderr, done.stderr)
     done = call(ours.build / "sekisho", "-c", ours.config, "export-peer", "peer", "--for", "toaster", check=False)
     lab.check("an unknown product is told with those that are known", done.returncode == 2 and "strongswan" in done.stderr)
 

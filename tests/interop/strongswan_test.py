@@ -270,6 +270,76 @@ def mismatches(lab, hosts):
                 lab.check(f"explain, {name}, we are {role}", good and not pair.a.ping("10.2.0.2"), "" if good else told)
 
 
+PPK = "4pI8Wq7mYy0kq5TtMZ3fQ1dUu9sXcB2eNnRr6vHhJjA="
+
+
+def ppk_of(name, required=True, key=PPK):
+    """RFC 8784 for strongSwan: a connection that uses it, and the secret."""
+    return {"ppk": f"ppk_id = {name}\n    ppk_required = {'yes' if required else 'no'}",
+            "secrets": f'  ppk-{name} {{\n    id-1 = {name}\n    secret = "{key}"\n  }}\n'}
+
+
+PPKS = [
+    # name, ours, strongSwan's, what explain says of us as initiator and as responder
+    ("another ID", "ppk @ppk id other", ppk_of("ppk"), ("A027", "A025")),
+    ("another PPK", "ppk @ppk", ppk_of("ppk", key="0" * 44), ("A027", "A026")),
+    ("another PPK, and both could do without", "ppk @ppk prefer", ppk_of("ppk", False, "0" * 44), ("A027", "A026")),
+    ("we require one, the peer has none", "ppk @ppk", {"ppk": "", "secrets": ""}, ("A024", "A024")),
+]
+
+
+def ppks(lab, hosts):
+    """Post-quantum preshared keys: both sides use one over rekeyings, do without, or say what does not fit."""
+    for role in ("initiator", "responder"):
+        start = "start now" if role == "initiator" else "start wait"
+        name = f"PPK, we are {role}"
+        pair = Pair(lab, f"ppk @ppk\n  {start}", hosts=hosts, **ppk_of("ppk"))
+        pair.ours.secret("ppk", PPK)
+        with pair:
+            base = pair.ours.config.read_text()
+
+            def again(ours, theirs):
+                """The same two daemons with other settings."""
+                pair.ours.command("down", "peer", check=False)
+                pair.peer.settings.update(theirs)
+                pair.peer.reload()
+                pair.ours.write(base.replace("ppk @ppk\n", ours + "\n"))
+                pair.ours.command("apply")
+                pair.ours.command("up" if role == "initiator" else "status", "peer", check=False)
+                if role == "responder":
+                    pair.peer.initiate(check=False)
+
+            if role == "responder":
+                pair.peer.initiate(check=False)
+            up = pair.ours.wait_up("peer", 10)
+            told = pair.ours.command("status", "peer", "-v", check=False).stdout
+            lab.check(f"{name}: up, and status says it", up and "ppk, in all keys of the traffic" in told,
+                      told if up else pair.ours.explain("peer"))
+            with Flow(pair.a, pair.b, "10.2.0.2") as there, Flow(pair.b, pair.a, "10.1.0.2") as back:
+                pair.peer.rekey_ike()
+                time.sleep(0.3)
+                pair.ours.command("restart", "peer", "--rekey", check=False)
+                time.sleep(0.3)
+                pair.peer.rekey_child()
+                time.sleep(0.3)
+            lab.check(f"{name}: rekeys by both sides lose nothing", there.lost + back.lost == 0, there.told() + back.told())
+            for case, ours, theirs, codes in PPKS:
+                code = codes[role == "responder"]
+                again(ours, theirs)
+                good = wait_for(lambda: f"SEK-{code}" in pair.ours.explain("peer"), 8, 0.1)
+                lab.check(f"{name}: {case}", good and not pair.ours.is_up("peer"),
+                          "" if good else pair.ours.explain("peer"))
+            # Where its connection names one, strongSwan that is called takes no other.
+            another = ppk_of("ppk", False) if role == "responder" else {"ppk": "", "secrets": ppk_of("ppk")["secrets"]}
+            for case, ours, theirs in (("the peer has none", "ppk @ppk prefer", {"ppk": "", "secrets": ""}),
+                                       ("the peer has another", "ppk @ppk id other prefer", another)):
+                again(ours, theirs)
+                up = pair.ours.wait_up("peer", 10)
+                lab.check(f"{name}: {case}, and both do without", up and pair.a.pings("10.2.0.2"),
+                          "" if up else pair.ours.explain("peer"))
+                lab.check(f"{name}: {case}, and status says it", "NO PPK" in pair.ours.command("status", check=False).stdout)
+
+
 def main():
     with Lab("strongswan") as lab:
         hosts = two_sites(lab)
@@ -280,6 +350,7 @@ def main():
         ports(lab, hosts)
         suites(lab, hosts)
         mismatches(lab, hosts)
+        ppks(lab, hosts)
         behind_nat(lab)
 
 
