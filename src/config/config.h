@@ -123,6 +123,7 @@ struct config_ppk {
     const char *id; /* as it is written; the name of the secret when it is not */
     uint8_t id_bytes[CONFIG_PPK_ID_BYTES_MAX];
     uint8_t id_length;
+    bool auth_only; /* not in IKE_INTERMEDIATE (RFC 9867) */
     bool opaque; /* what kind of name it is (5.1); else a fixed one */
     bool required; /* or not at all; else where the peer has it */
 };

@@ -51,37 +51,50 @@ static void check_length(struct reading *r, const struct config_ppk *ppk)
     secret_wipe(&text);
 }
 
+/* The words behind the secret, in any order and each once; false: it was told what is wrong. */
+static bool take_rest(struct reading *r, const struct statement *s, struct config_ppk *ppk)
+{
+    bool judged = false;
+
+    for (size_t at = 2; at < s->count; at++) {
+        const struct word *word = &s->words[at];
+
+        if (is_word(word, "id") && at + 1 < s->count && ppk->id == NULL) {
+            if (!take_id(r, &s->words[++at], ppk)) {
+                return false;
+            }
+        } else if (is_word(word, "opaque") && !ppk->opaque) {
+            ppk->opaque = true;
+        } else if (is_word(word, "auth-only") && !ppk->auth_only) {
+            ppk->auth_only = true;
+        } else if ((is_word(word, "required") || is_word(word, "prefer")) && !judged) {
+            ppk->required = is_word(word, "required");
+            judged = true;
+        } else {
+            COMPLAIN(r, word->place, "such as: ppk @osaka id osaka-2026 prefer",
+                     "behind the secret can stand: id NAME, opaque, auth-only, and required or "
+                     "prefer");
+            return false;
+        }
+    }
+    return true;
+}
+
 void take_ppk(struct reading *r, const struct statement *s)
 {
     struct config_ppk *ppk = arena_take(r->arena, sizeof(*ppk));
-    size_t at = 2;
 
     if (ppk == NULL || !take_secret_name(r, &s->words[1], &ppk->secret)) {
         return;
     }
     ppk->required = true;
-    if (at + 1 < s->count && is_word(&s->words[at], "id")) {
-        if (!take_id(r, &s->words[at + 1], ppk)) {
-            return;
-        }
-        at += 2;
-    } else {
+    if (!take_rest(r, s, ppk)) {
+        return;
+    }
+    if (ppk->id == NULL) {
         ppk->id = ppk->secret.name;
         ppk->id_length = (uint8_t)strlen(ppk->id);
         memcpy(ppk->id_bytes, ppk->id, ppk->id_length);
-    }
-    if (at < s->count && is_word(&s->words[at], "opaque")) {
-        ppk->opaque = true;
-        at++;
-    }
-    if (at < s->count && (is_word(&s->words[at], "required") || is_word(&s->words[at], "prefer"))) {
-        ppk->required = is_word(&s->words[at], "required");
-        at++;
-    }
-    if (at < s->count) {
-        COMPLAIN(r, s->words[at].place, "such as: ppk @osaka id osaka-2026 prefer",
-                 "behind the secret stand, in this order: id NAME, opaque, required or prefer");
-        return;
     }
     check_length(r, ppk);
     r->site.ppk = ppk;
@@ -100,6 +113,7 @@ void write_ppk(const struct schema_word *w, const struct shown *shown)
         sheet_add_word(shown->out, ppk->id);
     }
     sheet_add(shown->out, ppk->opaque ? " opaque" : "");
+    sheet_add(shown->out, ppk->auth_only ? " auth-only" : "");
     sheet_add(shown->out, !ppk->required             ? " prefer\n"
                           : shown->mode != SHOW_SAID ? " required\n"
                                                      : "\n");

@@ -65,6 +65,18 @@ TEST(what_is_said_is_meant_and_shown)
     }
 }
 
+TEST(where_it_goes_in_can_be_said)
+{
+    struct config *c = with("ppk @p");
+
+    CHECK(!c->sites[0].ppk->auth_only);
+    config_free(c);
+    c = with("ppk @p prefer auth-only id q opaque");
+    CHECK(c->sites[0].ppk->auth_only && c->sites[0].ppk->opaque && !c->sites[0].ppk->required);
+    check_shown(c, false, " @p id q opaque auth-only prefer\n");
+    config_free(c);
+}
+
 TEST(a_name_may_have_as_many_octets_as_there_is_room_for)
 {
     char words[512], id[CONFIG_PPK_ID_BYTES_MAX + 2];
@@ -90,14 +102,17 @@ TEST(what_cannot_be_is_told_at_its_word)
     static const char *const cases[][2] = {
         {"ppk p", "only the name of a secret"},
         {"ppk 0123456789abcdef0123456789abcdef", "only the name of a secret"},
-        {"ppk @p id", "in this order"},
+        {"ppk @p id", "can stand"},
         {"ppk @p id \"\"", "1 to 128 octets"},
         {"ppk @p id @#", "1 to 128 octets"},
         {"ppk @p id @#7", "1 to 128 octets"},
         {"ppk @p id @#zz", "1 to 128 octets"},
-        {"ppk @p off", "in this order"},
-        {"ppk @p prefer required", "in this order"},
-        {"ppk @p prefer opaque", "in this order"},
+        {"ppk @p off", "can stand"},
+        {"ppk @p prefer required", "can stand"},
+        {"ppk @p prefer prefer", "can stand"},
+        {"ppk @p opaque opaque", "can stand"},
+        {"ppk @p auth-only auth-only", "can stand"},
+        {"ppk @p id a id b", "can stand"},
         {"ppk @p; ppk @q", "said twice"},
     };
 
@@ -161,7 +176,7 @@ TEST(a_short_one_is_warned_of)
 TEST(every_part_of_it_is_a_change)
 {
     static const char *const words[] = {
-        "", "ppk @p", "ppk @q", "ppk @p id q", "ppk @p prefer", "ppk @p opaque",
+        "", "ppk @p", "ppk @q", "ppk @p id q", "ppk @p prefer", "ppk @p opaque", "ppk @p auth-only",
     };
 
     for (size_t i = 0; i < ARRAY_LENGTH(words); i++) {

@@ -545,21 +545,23 @@ static const struct schema_word schema[] = {
      .scope = SCOPE_SITE,
      .effect = EFFECT_NEGOTIATE,
      .least = 1,
-     .most = 5,
+     .most = 6,
      .take = take_ppk,
      .write = write_ppk,
-     .arguments = "@NAME [id ID] [opaque] [required | prefer]",
+     .arguments = "@NAME [id ID] [opaque] [auth-only] [required | prefer]",
      .standard = "none",
      .example = "ppk @osaka-ppk id osaka-2026 required",
      .meaning =
-         "A second shared key (RFC 8784), by the name of a secret, that goes into all keys of the "
-         "traffic: without it nobody reads what he recorded, not even with a quantum computer. It "
-         "proves nothing by itself and stands beside 'key' or the certificates. Both sides need "
+         "A second shared key (RFC 8784, RFC 9867), by the name of a secret, that goes into all "
+         "keys of "
+         "the traffic: without it nobody reads what he recorded, not even with a quantum computer. "
+         "It proves nothing by itself and stands beside 'key' or the certificates. Both sides need "
          "the same octets under the same ID, which is sent and is the name of the secret when it "
          "is not said; @# with hexadecimal digits is octets. 'required': or not at all; 'prefer': "
          "where the peer has it, and status says when it was not used. 'opaque' marks the ID as "
-         "one of the kind PPK_ID_OPAQUE, which few peers want. Make it with: sekisho secret new "
-         "NAME."},
+         "one of the kind PPK_ID_OPAQUE, which few peers want. It goes in before the peers say "
+         "who they are where the peer can (RFC 9867), so that it protects the negotiation too; "
+         "'auth-only': not when we call. Make it with: sekisho secret new NAME."},
     {.word = "esp",
      .scope = SCOPE_SITE,
      .effect = EFFECT_CHILD,

@@ -313,6 +313,7 @@ static void change(struct site *site, const struct config *old_config, const str
     if (!set_expected(site, c)) {
         log_line(g->log, LOG_LEVEL_ERROR, c->name, "its identity cannot be used");
     }
+    ppk_read_again(site, now_ms);
     if (same) {
         try_again(site, now_ms);
         return;
@@ -412,8 +413,10 @@ static void index_all(struct gateway *g)
     for (size_t i = 0; i < g->site_count; i++) {
         g->sites[i]->index = i;
         identities_add(g, g->sites[i]);
-        if (certificates_are_wanted(g->sites[i]->config) && g->sites[i]->config->enabled) {
-            /* Whom we believe is told before a peer says who he is. */
+        const struct config_site *c = g->sites[i]->config;
+
+        if ((certificates_are_wanted(c) || c->ppk != NULL) && c->enabled) {
+            /* Whom we believe is told before a peer says who he is, and which PPKs we have. */
             questions_ask_secret(g->sites[i], g->now_ms);
         }
     }

@@ -40,6 +40,7 @@ struct gateway *gateway_new(const struct gateway_settings *settings, uint64_t no
     new_table(g, &g->ike_by_init, 0);
     new_table(g, &g->half_open_by_address, 0);
     random_fill(g->random, g->identity_key, sizeof(g->identity_key));
+    table_init(&g->ppks, g->identity_key, 0);
     ikev2_gate_init(&g->gate, g->random, now_ms);
     if (settings->crash_secret.length == sizeof(g->crash_secret)) {
         memcpy(g->crash_secret, settings->crash_secret.data, sizeof(g->crash_secret));
@@ -82,6 +83,7 @@ void gateway_free(struct gateway *g)
     table_fini(&g->routes);
     table_fini(&g->questions);
     table_fini(&g->children);
+    table_fini(&g->ppks);
     table_fini(&g->ike_by_spi);
     table_fini(&g->ike_by_init);
     table_fini(&g->half_open_by_address);

@@ -121,7 +121,8 @@ static enum reason told_as(enum reason reason)
     }
     return reason == REASON_NO_PROPOSAL || reason == REASON_NOT_POST_QUANTUM ||
                    reason == REASON_AUTH_METHOD || reason == REASON_HALF_OPEN ||
-                   reason == REASON_SHARED_KEY || reason == REASON_AGGRESSIVE
+                   reason == REASON_SHARED_KEY || reason == REASON_AGGRESSIVE ||
+                   reason == REASON_PPK_UNKNOWN || reason == REASON_PPK_DIFFERS
                ? reason
                : REASON_NONE;
 }

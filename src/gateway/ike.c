@@ -18,6 +18,9 @@ struct at_once {
     size_t spi_count;
     uint32_t spi_questions[SPI_QUESTIONS_MAX];
     uint8_t resources[SPI_QUESTIONS_MAX];
+    uint32_t ppk_question; /* 0: none */
+    size_t ppk_count;
+    const struct ikev2_ppk *ppks[PPK_KNOWN_MAX];
 };
 
 static struct slice spi_key(const uint64_t *spi)
@@ -368,8 +371,12 @@ static void ended(struct ike *ike, const struct ikev2_failure *failure, uint64_t
         if (failure->reason != IKEV2_FAIL_ORDERED) {
             enum reason reason = site_reason_of_failure(ike, failure);
 
-            attempts_add(ike, hearsay_failure(ike, reason, failure, now_ms), reason, failure,
-                         now_ms);
+            struct site *site = hearsay_failure(ike, reason, failure, now_ms);
+
+            attempts_add(ike, site, reason, failure, now_ms);
+            if (site != NULL && (reason == REASON_PPK_DIFFERS || reason == REASON_PPK_UNKNOWN)) {
+                ppk_read_again(site, now_ms);
+            }
         }
     }
     if (ike->site != NULL && ike->established) {
@@ -405,6 +412,10 @@ static void carry_out(struct ike *ike, const struct ikev2_action *action, struct
         break;
     case IKEV2_ASK_PEER:
         ask_peer(ike, action, now_ms);
+        break;
+    case IKEV2_ASK_PPK:
+        at_once->ppk_question = action->ppk.id;
+        at_once->ppk_count = ppk_known(g, action->ppk.names, action->ppk.count, at_once->ppks);
         break;
     case IKEV2_TELL_SPI_ADDED:
         add_spi(ike, action->ike_spi);
@@ -486,6 +497,14 @@ static bool settle(struct ike *ike, uint64_t now_ms)
         if (ike->over) {
             ike_free(ike);
             return false;
+        }
+        if (at_once.ppk_question != 0) {
+            uint32_t ppk_question = at_once.ppk_question;
+
+            at_once.ppk_question = 0;
+            ikev2_sa_answer_ppk(ike->machine, ppk_question, at_once.ppks, at_once.ppk_count, now_ms,
+                                fresh_actions(ike));
+            continue;
         }
         if (at_once.spi_count == 0) {
             break;

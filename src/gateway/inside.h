@@ -439,6 +439,7 @@ struct gateway {
     size_t number_capacity, number_hint; /* no free number before the hint */
     bool policies_refused, policies_stale;
     struct table by_name, by_identity, routes, questions, children;
+    struct table ppks; /* by a hash of their names; the first of each */
     uint8_t identity_key[16];
     struct site *any_identity, *any_identity_last;
     uint64_t next_question;
@@ -586,6 +587,13 @@ MUST_USE bool certificates_identity(const struct ikev2_certificates *c, struct i
 /* ---- ppk.c ---- */
 const struct ikev2_ppk *ppk_hold(const struct ikev2_ppk *own); /* NULL is allowed */
 void ppk_release(const struct ikev2_ppk *own);
+/* Those that sites have under one of these names; their number. */
+#define PPK_KNOWN_MAX 16
+size_t ppk_known(const struct gateway *g, const struct slice *names, size_t count,
+                 const struct ikev2_ppk *out[PPK_KNOWN_MAX]);
+void ppk_forget(struct site *site);
+/* It is wanted before a peer says who he is, so nobody waits for it then. */
+void ppk_read_again(struct site *site, uint64_t now_ms);
 /* Or none is configured. */
 MUST_USE bool ppk_is_there(const struct site *site);
 MUST_USE bool ppk_same(const struct config_ppk *a, const struct config_ppk *b);

@@ -2,6 +2,7 @@
  */
 #include "gateway/inside.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "tests/support/gateway_pair.h"
@@ -9,6 +10,7 @@
 
 static struct gateway_pair pair;
 
+static const char other[] = "another octet string, as long as it is";
 static const char right[] = "an octet string of more than 256 bits";
 
 static void start(uint64_t seed, const char *first, const char *second)
@@ -34,6 +36,7 @@ static void check_up(bool with)
     CHECK(gateway_pair_passes(&pair, 0) && gateway_pair_passes(&pair, 1));
     for (unsigned i = 0; i < 2; i++) {
         CHECK(gateway_pair_site(&pair, i).ike.ppk == with);
+        CHECK(gateway_pair_site(&pair, i).ike.ppk_everywhere == with);
     }
 }
 
@@ -103,14 +106,17 @@ TEST(both_sides_say_what_does_not_fit)
         {"", "ppk @ppk; start wait", right, REASON_AUTH_REFUSED, REASON_PPK_MISSING, "",
          "the peer uses no PPK, and this site requires ppk"},
         {"ppk @ppk id a", "ppk @ppk id b; start wait", right, REASON_PPK_REFUSED,
-         REASON_PPK_UNKNOWN, "which has the PPK a in it",
-         "the peer uses the PPK a, this site has b"},
-        {"ppk @ppk", "ppk @ppk; start wait", "another octet string, as long as it is",
-         REASON_PPK_REFUSED, REASON_PPK_DIFFERS, "which has the PPK ppk in it",
-         "its PPK ppk is another than ours"},
-        {"ppk @ppk prefer", "ppk @ppk prefer; start wait", "another octet string, as it is",
-         REASON_PPK_REFUSED, REASON_PPK_DIFFERS, "which has the PPK ppk in it",
-         "its PPK ppk is another than ours"},
+         REASON_PPK_UNKNOWN, "refused the PPK a", "the peer uses the PPK a, this site has none"},
+        {"ppk @ppk id a prefer", "ppk @ppk id b; start wait", right, REASON_PPK_REFUSED,
+         REASON_PPK_UNKNOWN, "refused the PPK a", "the peer uses the PPK a, this site has b"},
+        {"ppk @ppk", "ppk @ppk; start wait", other, REASON_PPK_REFUSED, REASON_PPK_DIFFERS,
+         "refused the PPK ppk", "is another than ours"},
+        {"ppk @ppk auth-only id a", "ppk @ppk id b; start wait", right, REASON_PPK_REFUSED,
+         REASON_PPK_UNKNOWN, "refused the PPK a", "the peer uses the PPK a, this site has b"},
+        {"ppk @ppk auth-only", "ppk @ppk; start wait", other, REASON_PPK_REFUSED,
+         REASON_PPK_DIFFERS, "refused the PPK ppk", "its PPK ppk is another than ours"},
+        {"ppk @ppk auth-only prefer", "ppk @ppk prefer; start wait", other, REASON_PPK_REFUSED,
+         REASON_PPK_DIFFERS, "refused the PPK ppk", "its PPK ppk is another than ours"},
     };
 
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
@@ -121,7 +127,8 @@ TEST(both_sides_say_what_does_not_fit)
         pair.nodes[1].ppk = cases[i].second_key;
         gateway_pair_start(&pair, 0);
         gateway_pair_start(&pair, 1);
-        gateway_pair_run(&pair, 20000);
+        /* In IKE_INTERMEDIATE nobody says who he is: it is told when he does not come back. */
+        gateway_pair_run(&pair, 40000);
         struct status_site first = gateway_pair_site(&pair, 0);
         struct status_site second = gateway_pair_site(&pair, 1);
 
@@ -134,6 +141,31 @@ TEST(both_sides_say_what_does_not_fit)
         }
         close_both();
     }
+}
+
+TEST(a_wrong_ppk_is_done_without_where_both_sides_can)
+{
+    gateway_pair_open(&pair, 20);
+    gateway_pair_write_config(&pair, 0, "ppk @ppk prefer");
+    gateway_pair_write_config(&pair, 1, "ppk @ppk prefer; start wait");
+    pair.nodes[0].ppk = right;
+    pair.nodes[1].ppk = other;
+    gateway_pair_start(&pair, 0);
+    gateway_pair_start(&pair, 1);
+    check_up(false);
+    check_identity_says(0, ", and has not the PPK ppk");
+    close_both();
+}
+
+TEST(a_ppk_may_be_for_ike_auth_alone)
+{
+    start(21, "ppk @ppk auth-only", "ppk @ppk");
+    CHECK(gateway_pair_up(&pair, 5000));
+    for (unsigned i = 0; i < 2; i++) {
+        CHECK(gateway_pair_site(&pair, i).ike.ppk);
+        CHECK(!gateway_pair_site(&pair, i).ike.ppk_everywhere);
+    }
+    close_both();
 }
 
 TEST(a_ppk_that_cannot_be_read_is_not_done_without)
@@ -174,7 +206,7 @@ TEST(a_ppk_that_is_put_right_is_read_again)
     gateway_pair_write_config(&pair, 0, "ppk @ppk");
     gateway_pair_write_config(&pair, 1, "ppk @ppk; start wait");
     pair.nodes[0].ppk = right;
-    pair.nodes[1].ppk = "another octet string, as long as it is";
+    pair.nodes[1].ppk = other;
     gateway_pair_start(&pair, 0);
     gateway_pair_start(&pair, 1);
     gateway_pair_run(&pair, 20000);
@@ -212,4 +244,33 @@ TEST(a_ticket_of_another_ppk_is_refused_and_the_handshake_done_in_full)
                      SLICE_TEXT("another")));
     CHECK(resilience_fingerprint(pair.nodes[1].gateway->sites[0]) != before);
     close_both();
+}
+
+/* Two sites may call theirs the same; whose it is, shows only by what is proved with it. */
+TEST(ppks_of_equal_names_are_kept_apart)
+{
+    static const uint8_t one[] = {2, 'p', 'p', 'k'}, two[] = {2, 'p', '2'};
+    const struct slice names[] = {SLICE_OF(one), SLICE_OF(two)};
+    const struct ikev2_ppk *known[PPK_KNOWN_MAX];
+
+    gateway_pair_open(&pair, 70);
+    pair.nodes[0].ppk = right;
+    snprintf(pair.nodes[0].config, sizeof(pair.nodes[0].config),
+             "gateway tokyo.example.jp\nlan 10.1.0.0/16\n"
+             "site a {\npeer any; identity a; network 10.2.0.0/16; key @k; ppk @ppk\n}\n"
+             "site b {\npeer any; identity b; network 10.3.0.0/16; key @k; ppk @ppk\n}\n"
+             "site c {\npeer any; identity c; network 10.4.0.0/16; key @k; ppk @ppk id p2\n}\n");
+    gateway_pair_start(&pair, 0);
+    gateway_pair_run(&pair, 1000);
+    struct gateway *g = pair.nodes[0].gateway;
+
+    CHECK_EQUAL(ppk_known(g, names, 1, known), 2);
+    CHECK_EQUAL(ppk_known(g, names, 2, known), 3);
+    for (size_t i = 0; i < 3; i++) {
+        /* The first of a chain, and one behind it. */
+        ppk_forget(g->sites[i]);
+        CHECK_EQUAL(ppk_known(g, names, 2, known), 2 - i);
+    }
+    gateway_pair_stop(&pair, 0);
+    gateway_pair_close(&pair);
 }

@@ -76,7 +76,7 @@ void site_free(struct site *site)
     g->gone_out_packets += site->out_packets;
     secret_wipe(&site->secret);
     certificates_release(site->certificates);
-    ppk_release(site->ppk);
+    ppk_forget(site);
     terms_release(site->terms);
     policies_free_selectors(&site->selectors);
     free(site->used_more);

@@ -321,7 +321,8 @@ static void fill_ike(const struct ike *ike, struct status_ike *out)
         out->post_quantum_missing = !out->post_quantum && ike->site != NULL && !ike->is_old &&
                                     ike->site->config->post_quantum != CONFIG_POST_QUANTUM_OFF &&
                                     proposals_have_post_quantum(ike->site->config->ike);
-        out->ppk = info.ppk;
+        out->ppk = info.ppk != IKEV2_PPK_NOWHERE;
+        out->ppk_everywhere = info.ppk == IKEV2_PPK_IN_ALL;
         out->legacy = status_is_legacy(&info.suite);
         ike_identity_describe(&info.peer_id, &identity);
     }

@@ -175,7 +175,8 @@ static json_t *ike_of(const struct status_ike *ike, uint64_t now_ms)
     json_object_set_new(object, "ppk",
                         ike->ppk_id == NULL
                             ? json_null()
-                            : json_pack("{s:s, s:b}", "id", ike->ppk_id, "used", ike->ppk));
+                            : json_pack("{s:s, s:b, s:b}", "id", ike->ppk_id, "used", ike->ppk,
+                                        "in_ike", ike->ppk_everywhere));
     json_object_set_new(object, "spi_i", json_sprintf("%016llx", (unsigned long long)ike->spi_i));
     json_object_set_new(object, "spi_r", json_sprintf("%016llx", (unsigned long long)ike->spi_r));
     json_object_set_new(object, "nat", json_string(nat_words(ike)));

@@ -726,11 +726,11 @@ static const struct reason_entry entries[REASON_COUNT] = {
             .check = REASON_CHECK_IDENTITY,
             .trouble = true,
             .code = "SEK-A027",
-            .sentence = "the peer refused our proof, which has the PPK {ours|of this site} in it",
+            .sentence = "the peer refused the PPK {ours|of this site}, or our proof with it",
             .explanation =
                 "Cipher and group are agreed, and both sides said that they use a post-quantum "
-                "preshared key (RFC 8784). Then we named ours and proved ourselves, and the peer "
-                "answered AUTHENTICATION_FAILED. It does not say why.",
+                "preshared key (RFC 8784, RFC 9867). Then we named ours, and the peer has none of "
+                "that name, or another, or refused what we proved with it. It does not say why.",
             .causes = {"The peer has no PPK of the ID {ours|that we name}.", "The PPKs differ.",
                        "The shared keys differ, or the peer does not take our certificate.",
                        "The peer expects another name from us."},

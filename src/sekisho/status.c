@@ -366,8 +366,9 @@ static void show_ppk(const json_t *ike)
 
     if (json_is_object(ppk) && is_true(ike, "established")) {
         printf("    %-10s%s%s\n", "PPK", text_of(ppk, "id"),
-               is_true(ppk, "used") ? ", in all keys of the traffic"
-                                    : " is NOT used: the peer has it not");
+               is_true(ppk, "in_ike") ? ", in all keys"
+               : is_true(ppk, "used") ? ", in all keys of the traffic"
+                                      : " is NOT used: the peer has it not");
     }
 }
 

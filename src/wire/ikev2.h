@@ -116,6 +116,8 @@ enum ikev2_notify_type {
     IKEV2_USE_AGGFRAG = 16442, /* RFC 9347 5.1 */
     IKEV2_SUPPORTED_AUTH_METHODS = 16443, /* RFC 9593 */
     IKEV2_SA_RESOURCE_INFO = 16444, /* RFC 9611 5.1 */
+    IKEV2_USE_PPK_INT = 16445, /* RFC 9867 */
+    IKEV2_PPK_IDENTITY_KEY = 16446,
     IKEV2_PATH_PROBE = 60613, /* private use, ours: octets that only fill a message */
 };
 

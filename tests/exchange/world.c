@@ -229,6 +229,9 @@ static void side_asks(struct world *w, struct side *s, const struct ikev2_action
     if (action->kind == IKEV2_ASK_SPI) {
         f->id = action->spi.id;
         snprintf(f->words, sizeof(f->words), "ASK SPI");
+    } else if (action->kind == IKEV2_ASK_PPK) {
+        f->id = action->ppk.id;
+        snprintf(f->words, sizeof(f->words), "ASK PPK");
     } else if (action->kind == IKEV2_ASK_PEER) {
         f->id = action->peer.id;
         snprintf(f->words, sizeof(f->words), "ASK PEER");
@@ -396,6 +399,7 @@ static bool side_acts(struct world *w, struct side *s, const struct ikev2_action
     case IKEV2_ASK_KEY_EXCHANGE:
     case IKEV2_ASK_SPI:
     case IKEV2_ASK_PEER:
+    case IKEV2_ASK_PPK:
         side_asks(w, s, action);
         return true;
     case IKEV2_ASK_PROOF:
@@ -556,6 +560,8 @@ static void answer(struct world *w, size_t at)
         note(w, "that answer is no", "");
         if (f.kind == IKEV2_ASK_SPI) {
             ikev2_sa_answer_spi(s->sa, f.id, 0, w->now_ms, &actions);
+        } else if (f.kind == IKEV2_ASK_PPK) {
+            ikev2_sa_answer_ppk(s->sa, f.id, NULL, 0, w->now_ms, &actions);
         } else if (f.kind == IKEV2_ASK_PEER) {
             ikev2_sa_answer_peer(s->sa, f.id, NULL, w->now_ms, &actions);
         } else {
@@ -570,6 +576,9 @@ static void answer(struct world *w, size_t at)
         CHECK(s->esp_spi_count < WORLD_SPIS_MAX);
         s->esp_spis[s->esp_spi_count++] = spi;
         ikev2_sa_answer_spi(s->sa, f.id, spi, w->now_ms, &actions);
+    } else if (f.kind == IKEV2_ASK_PPK) {
+        ikev2_sa_answer_ppk(s->sa, f.id, &s->policy.ppk, s->policy.ppk != NULL ? 1 : 0, w->now_ms,
+                            &actions);
     } else if (f.kind == IKEV2_ASK_PEER) {
         ikev2_sa_answer_peer(s->sa, f.id, s->knows_peer ? &s->policy : NULL, w->now_ms, &actions);
     } else {

@@ -61,7 +61,7 @@ def to_strongswan(lab, hosts, more, children):
     site = ours.site("peer")
     kept = len(site.get("children", []))
     lab.check(f"{children} pairs of SAs", kept == children, kept)
-    lab.check("the PPK is used", site["ike"]["ppk"] == {"id": "osaka.2026", "used": True}, site["ike"]["ppk"])
+    lab.check("the PPK is used", site["ike"]["ppk"] == {"id": "osaka.2026", "used": True, "in_ike": False}, site["ike"]["ppk"])
     lab.check("nothing is narrowed", not any(c["narrowed"] for c in site.get("children", [])))
     told = ours.command("status", "peer", check=False).stdout
     lab.check("the peer looks like strongSwan", site.get("ike", {}).get("looks_like") == "strongSwan" and
@@ -86,7 +86,7 @@ def to_ourselves(lab, hosts):
     lab.check("two of ours come up with what was exported", up, text + ours.explain("peer") + theirs.explain("ga"))
     lab.check("traffic of two of ours", a.pings("10.2.0.2") and b.pings("10.1.0.2"))
     lab.check("what was said is used", "AES-128-GCM" in ours.site("peer").get("ike", {}).get("suite", ""))
-    lab.check("with the PPK", theirs.site("ga").get("ike", {}).get("ppk") == {"id": "ppk", "used": True})
+    lab.check("with the PPK", theirs.site("ga").get("ike", {}).get("ppk") == {"id": "ppk", "used": True, "in_ike": True})
     lab.check("ours looks like ours", theirs.site("ga").get("ike", {}).get("looks_like") == "Sekisho")
     shown = ours.command("show", "config", "--all").stdout
     lab.check("what came from the preset is marked", any(

@@ -322,6 +322,8 @@ static void take_ask(struct pair_side *s, const struct ikev2_action *a)
     } else if (a->kind == IKEV2_ASK_PROOF) {
         ask->id = a->proof.id;
         ask->proof = a->proof.question;
+    } else if (a->kind == IKEV2_ASK_PPK) {
+        ask->id = a->ppk.id;
     } else if (a->kind == IKEV2_ASK_PEER) {
         ask->id = a->peer.id;
         ask->peer_id = a->peer.peer_id;
@@ -397,6 +399,7 @@ static bool take_action(struct ikev2_pair *pair, unsigned side, const struct ike
     case IKEV2_ASK_KEY_EXCHANGE:
     case IKEV2_ASK_SPI:
     case IKEV2_ASK_PEER:
+    case IKEV2_ASK_PPK:
     case IKEV2_ASK_PROOF:
         take_ask(s, a);
         return false;
@@ -508,6 +511,12 @@ static void answer(struct ikev2_pair *pair, unsigned side, bool ok)
         }
         ikev2_sa_answer_proof(s->sa, ask.id, ask.proof, pair->now_ms, pair->actions);
         ikev2_proof_free(ask.proof);
+        return;
+    }
+    if (ask.kind == IKEV2_ASK_PPK) {
+        /* Whatever is asked for: the machine looks at the names. */
+        ikev2_sa_answer_ppk(s->sa, ask.id, &s->policy.ppk, s->policy.ppk != NULL ? 1 : 0,
+                            pair->now_ms, pair->actions);
         return;
     }
     if (ask.kind == IKEV2_ASK_PEER) {

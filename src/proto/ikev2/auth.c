@@ -137,28 +137,6 @@ static bool out_ppk(struct ikev2_sa *sa, const struct ikev2_policy *policy,
     return true;
 }
 
-/* The peer's message, kept while somebody is asked about it. */
-static bool keep_message(struct ikev2_handshake *h, const struct ikev2_message *m)
-{
-    h->request_header = m->header;
-    h->request_first = m->first;
-    return ikev2_block_copy(m->chain, &h->request_chain);
-}
-
-static struct ikev2_message *kept_message(struct ikev2_sa *sa)
-{
-    const struct ikev2_handshake *h = sa->handshake;
-    struct ikev2_message *m = ikev2_turn_memory(sa, sizeof(*m));
-
-    if (m == NULL) {
-        return NULL;
-    }
-    m->header = h->request_header;
-    m->first = h->request_first;
-    m->chain = h->request_chain;
-    return ikev2_message_read(m) ? m : NULL;
-}
-
 /* Whom the peer proved to be. When there is no memory for it the IKE SA is over. */
 static bool keep_peer_id(struct ikev2_turn *t, const struct ike_identity *peer_id)
 {
@@ -184,8 +162,10 @@ static void establish(struct ikev2_turn *t, const struct ike_identity *peer_id)
     sa->post_quantum = sa->handshake->resume != NULL
                            ? sa->handshake->resume->session.post_quantum
                            : ikev2_intermediate_post_quantum(sa->handshake);
-    sa->ppk = sa->handshake->resume != NULL ? sa->handshake->resume->session.ppk
-                                            : sa->handshake->ppk_mixed;
+    sa->ppk = sa->handshake->resume != NULL       ? sa->handshake->resume->session.ppk
+              : sa->handshake->ppk_chosen != NULL ? IKEV2_PPK_IN_ALL
+              : sa->handshake->ppk_mixed          ? IKEV2_PPK_IN_CHILDREN
+                                                  : IKEV2_PPK_NOWHERE;
     sa->heard_ms = t->now_ms;
     ike->phase = IKEV2_IKE_LIVE;
     ikev2_ike_is_known(ike);
@@ -332,11 +312,12 @@ static void auth_refused(struct ikev2_turn *t, const struct ikev2_message *m)
                        IKEV2_IKE_AUTH, 0, "the response has no AUTH payload");
         return;
     }
-    if (error->type == IKEV2_AUTHENTICATION_FAILED && t->sa->handshake->ppk_mixed) {
+    if (error->type == IKEV2_AUTHENTICATION_FAILED &&
+        (t->sa->handshake->ppk_mixed || t->sa->handshake->ppk_early)) {
         struct ikev2_failure failure;
 
-        ikev2_ppk_failure(t->sa->policy->ppk, IKEV2_FAIL_PPK_REFUSED, IKEV2_IKE_AUTH, NULL,
-                          &failure);
+        ikev2_ppk_failure(t->sa->policy->ppk, IKEV2_FAIL_PPK_REFUSED, IKEV2_IKE_AUTH,
+                          (struct slice){NULL, 0}, &failure);
         ikev2_over(t, &failure);
         return;
     }
@@ -369,7 +350,7 @@ static void ask_about_responder(struct ikev2_turn *t, const struct ikev2_message
     const char *wrong = "no memory";
 
     if (peer_octets(sa, &sa->current->keys, id->whole, int_auth, &octets) &&
-        keep_message(sa->handshake, m)) {
+        ikev2_handshake_keep(sa->handshake, m)) {
         wrong = ikev2_certify_ask_verify(t, sa->policy, m, &octets, auth, peer_id);
     }
     if (wrong != NULL) {
@@ -616,7 +597,7 @@ void ikev2_auth_request(struct ikev2_turn *t, struct ikev2_ike *ike, const struc
                    "the peer authenticates neither by shared key nor by certificate");
         return;
     }
-    if (!keep_message(h, m)) {
+    if (!ikev2_handshake_keep(h, m)) {
         ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_IKE_AUTH, 0, "no memory");
         return;
     }
@@ -710,7 +691,7 @@ static bool ppk_allows(struct ikev2_turn *t, const struct ikev2_policy *policy,
     if (reason == IKEV2_FAIL_NONE) {
         return true;
     }
-    ikev2_ppk_failure(policy->ppk, reason, IKEV2_IKE_AUTH, m, &failure);
+    ikev2_ppk_failure(policy->ppk, reason, IKEV2_IKE_AUTH, ikev2_ppk_named(h, m), &failure);
     refuse(t, sa->current, IKEV2_AUTHENTICATION_FAILED, &failure);
     return false;
 }
@@ -779,7 +760,7 @@ void ikev2_auth_answer_peer(struct ikev2_turn *t, const struct ikev2_policy *pol
 {
     struct ikev2_sa *sa = t->sa;
     struct ikev2_handshake *h = sa->handshake;
-    struct ikev2_message *m = kept_message(sa);
+    struct ikev2_message *m = ikev2_handshake_kept(sa);
     struct ikev2_auth_payload auth;
 
     h->ask_peer = 0;
@@ -868,7 +849,7 @@ static void auth_respond(struct ikev2_turn *t)
     if (!own_proof_is_ready(t, sa->policy)) {
         return;
     }
-    struct ikev2_message *m = kept_message(sa);
+    struct ikev2_message *m = ikev2_handshake_kept(sa);
 
     ikev2_out_begin(&o);
     ikev2_out_id(&o, IKEV2_IDR, &sa->policy->local_id);
@@ -955,7 +936,7 @@ static void signed_now(struct ikev2_turn *t, const struct ikev2_proof *proof)
 
 static void responder_verified(struct ikev2_turn *t, struct ikev2_proof *proof)
 {
-    struct ikev2_message *m = kept_message(t->sa);
+    struct ikev2_message *m = ikev2_handshake_kept(t->sa);
     struct ikev2_failure failure;
 
     if (proof->result != IKEV2_PROOF_GOOD || m == NULL) {
@@ -970,7 +951,7 @@ static void initiator_verified(struct ikev2_turn *t, struct ikev2_proof *proof)
 {
     struct ikev2_handshake *h = t->sa->handshake;
     const struct ikev2_policy *policy = h->candidate;
-    struct ikev2_message *m = kept_message(t->sa);
+    struct ikev2_message *m = ikev2_handshake_kept(t->sa);
     struct ikev2_failure failure;
 
     if (policy == NULL) {

@@ -280,7 +280,8 @@ static void init_send(struct ikev2_turn *t)
     if (sa->policy->fragmentation) {
         init_notify(&out, IKEV2_FRAGMENTATION_SUPPORTED, (struct slice){NULL, 0});
     }
-    if (has_additional(&offer)) {
+    /* A PPK goes there too (RFC 9867), where the peer can. */
+    if (has_additional(&offer) || (sa->policy->ppk != NULL && !sa->policy->ppk->auth_only)) {
         init_notify(&out, IKEV2_INTERMEDIATE_EXCHANGE_SUPPORTED, (struct slice){NULL, 0});
     }
     if (sa->policy->certificates != NULL) {
@@ -288,6 +289,9 @@ static void init_send(struct ikev2_turn *t)
     }
     if (sa->policy->ppk != NULL) {
         init_notify(&out, IKEV2_USE_PPK, (struct slice){NULL, 0});
+        if (!sa->policy->ppk->auth_only) {
+            init_notify(&out, IKEV2_USE_PPK_INT, (struct slice){NULL, 0});
+        }
     }
     h->prefers_udp =
         sa->policy->allow_encapsulation && !sa->policy->no_vendor_ids && ikev2_init_can_float(sa);
@@ -397,12 +401,15 @@ static void init_take_response(struct ikev2_turn *t, const struct ikev2_message 
         init_not_post_quantum(t, 0, &h->choice.suite);
         return;
     }
-    h->ppk_agreed = sa->policy->ppk != NULL && ikev2_message_notify(m, IKEV2_USE_PPK) != NULL;
-    if (sa->policy->ppk != NULL && sa->policy->ppk->required && !h->ppk_agreed) {
+    h->ppk_early = sa->policy->ppk != NULL && !sa->policy->ppk->auth_only && h->intermediate &&
+                   ikev2_message_notify(m, IKEV2_USE_PPK_INT) != NULL;
+    h->ppk_agreed =
+        sa->policy->ppk != NULL && !h->ppk_early && ikev2_message_notify(m, IKEV2_USE_PPK) != NULL;
+    if (sa->policy->ppk != NULL && sa->policy->ppk->required && !h->ppk_agreed && !h->ppk_early) {
         struct ikev2_failure failure;
 
-        ikev2_ppk_failure(sa->policy->ppk, IKEV2_FAIL_PPK_MISSING, IKEV2_IKE_SA_INIT, NULL,
-                          &failure);
+        ikev2_ppk_failure(sa->policy->ppk, IKEV2_FAIL_PPK_MISSING, IKEV2_IKE_SA_INIT,
+                          (struct slice){NULL, 0}, &failure);
         init_refused(t, &failure);
         return;
     }
@@ -626,7 +633,9 @@ static void init_choose(struct ikev2_turn *t, const struct ikev2_message *m)
     case PROPOSAL_CHOSEN:
         break;
     }
-    h->ppk_agreed = policy->ppk && ikev2_message_notify(m, IKEV2_USE_PPK) != NULL;
+    h->ppk_early =
+        policy->ppk_early && h->intermediate && ikev2_message_notify(m, IKEV2_USE_PPK_INT) != NULL;
+    h->ppk_agreed = policy->ppk && !h->ppk_early && ikev2_message_notify(m, IKEV2_USE_PPK) != NULL;
     h->group = ke.group;
     h->peer_fragments = ikev2_message_notify(m, IKEV2_FRAGMENTATION_SUPPORTED) != NULL;
     h->peer_hashes = 0;
@@ -718,7 +727,7 @@ static void init_respond(struct ikev2_turn *t, const struct key_pair *pair)
     if (sa->fragmentation) {
         init_notify(&out, IKEV2_FRAGMENTATION_SUPPORTED, (struct slice){NULL, 0});
     }
-    if (h->choice.additional_count > 0) {
+    if (h->choice.additional_count > 0 || h->ppk_early) {
         init_notify(&out, IKEV2_INTERMEDIATE_EXCHANGE_SUPPORTED, (struct slice){NULL, 0});
     }
     /* RFC 6023 3: said by who answers, whatever the initiator is going to do. */
@@ -726,8 +735,9 @@ static void init_respond(struct ikev2_turn *t, const struct key_pair *pair)
     if (sa->responder->certificates) {
         init_certify(sa, &out);
     }
-    if (h->ppk_agreed) {
-        init_notify(&out, IKEV2_USE_PPK, (struct slice){NULL, 0});
+    if (h->ppk_agreed || h->ppk_early) {
+        init_notify(&out, h->ppk_early ? IKEV2_USE_PPK_INT : IKEV2_USE_PPK,
+                    (struct slice){NULL, 0});
     }
     if (sa->udp_agreed) {
         /* Only in answer to the same: there are peers that stumble over what they do not know. */

@@ -1,6 +1,7 @@
 /*
  * IKE_INTERMEDIATE (RFC 9242): decides which key exchange comes next before IKE_AUTH (RFC
- * 9370 2.2.2), and keeps what both sides said for AUTH to cover.
+ * 9370 2.2.2), and keeps what both sides said for AUTH to cover. A PPK goes along with the last one
+ * (RFC 9867), or alone where there is none.
  */
 #include "proto/ikev2/machine.h"
 
@@ -10,6 +11,13 @@
 bool ikev2_intermediate_is_done(const struct ikev2_handshake *h)
 {
     return h->additional_done == h->choice.additional_count;
+}
+
+bool ikev2_intermediate_may_come(const struct ikev2_handshake *h, uint8_t exchange)
+{
+    bool done = ikev2_intermediate_is_done(h);
+
+    return exchange == IKEV2_IKE_AUTH ? done : !done || ikev2_ppk_is_due(h, false);
 }
 
 uint16_t ikev2_intermediate_post_quantum(const struct ikev2_handshake *h)
@@ -87,21 +95,37 @@ static void no_keys(struct ikev2_turn *t)
     ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_IKE_INTERMEDIATE, 0, "no keys were derived");
 }
 
+/* Both messages of an exchange are said; `shared` NULL: it had no key exchange. */
+static bool finish(struct ikev2_sa *sa, const struct secret *shared)
+{
+    /* The peer may offer it behind the last key exchange, in a message of its own. */
+    bool due = sa->handshake->ppk_offering || shared == NULL;
+
+    return (shared == NULL || next_keys(sa, shared)) &&
+           (!due || ikev2_ppk_apply(sa, shared == NULL));
+}
+
 /* ---- initiator ---- */
+
+static void send_request(struct ikev2_turn *t, bool with_key_exchange);
 
 void ikev2_intermediate_begin(struct ikev2_turn *t)
 {
     struct ikev2_handshake *h = t->sa->handshake;
 
-    if (ikev2_intermediate_is_done(h)) {
+    if (ikev2_intermediate_is_done(h) && !ikev2_ppk_is_due(h, false)) {
         ikev2_auth_begin(t);
         return;
     }
     t->sa->state = IKEV2_STATE_INTERMEDIATE;
+    if (ikev2_intermediate_is_done(h)) {
+        send_request(t, false);
+        return;
+    }
     ikev2_handshake_ask_key_exchange(t, group_next(h), NULL, (struct slice){NULL, 0});
 }
 
-static void send_pair(struct ikev2_turn *t)
+static void send_request(struct ikev2_turn *t, bool with_key_exchange)
 {
     struct ikev2_sa *sa = t->sa;
     struct ikev2_handshake *h = sa->handshake;
@@ -111,7 +135,12 @@ static void send_pair(struct ikev2_turn *t)
     struct ikev2_outgoing o;
 
     ikev2_out_begin(&o);
-    ikev2_out_ke(&o, group_next(h), &h->pair);
+    if (with_key_exchange) {
+        ikev2_out_ke(&o, group_next(h), &h->pair);
+    }
+    if (ikev2_ppk_is_due(h, with_key_exchange)) {
+        ikev2_ppk_out_offer(sa, &o);
+    }
     if (!writer_ok(&o.w) || !cover(sa, true, &header, o.first, writer_written(&o.w))) {
         no_keys(t);
         return;
@@ -132,7 +161,7 @@ static void initiator_answered(struct ikev2_turn *t, bool ok, struct key_pair *p
         h->pair = *pair;
         *pair = (struct key_pair){0};
         h->has_pair = true;
-        send_pair(t);
+        send_request(t, true);
         return;
     }
     key_pair_wipe(&h->pair);
@@ -142,11 +171,22 @@ static void initiator_answered(struct ikev2_turn *t, bool ok, struct key_pair *p
                        "the peer's key exchange value is not a valid one");
         return;
     }
-    if (!next_keys(t->sa, shared)) {
+    if (!finish(t->sa, shared)) {
         no_keys(t);
         return;
     }
     ikev2_intermediate_begin(t);
+}
+
+/* The peer has not the PPK that we require, or another. */
+static void no_ppk(struct ikev2_turn *t, uint16_t notify)
+{
+    struct ikev2_failure failure;
+
+    ikev2_ppk_failure(t->sa->policy->ppk, IKEV2_FAIL_PPK_REFUSED, IKEV2_IKE_INTERMEDIATE,
+                      (struct slice){NULL, 0}, &failure);
+    failure.notify = notify;
+    ikev2_over(t, &failure);
 }
 
 void ikev2_intermediate_response(struct ikev2_turn *t, struct ikev2_ike *ike,
@@ -154,29 +194,54 @@ void ikev2_intermediate_response(struct ikev2_turn *t, struct ikev2_ike *ike,
 {
     struct ikev2_handshake *h = t->sa->handshake;
     const struct ikev2_notify_payload *error = ikev2_message_error(m);
+    bool with_key_exchange = !ikev2_intermediate_is_done(h);
+    bool with_ppk = ikev2_ppk_is_due(h, with_key_exchange);
     struct ikev2_ke_payload ke;
 
     ikev2_request_done(t, ike);
     if (m->critical != 0) {
         ikev2_over_for(t, IKEV2_FAIL_CRITICAL_PAYLOAD, IKEV2_IKE_INTERMEDIATE, 0, "in a response");
+    } else if (error != NULL && with_ppk && error->type == IKEV2_AUTHENTICATION_FAILED) {
+        no_ppk(t, error->type);
     } else if (error != NULL) {
         ikev2_over_for(t, IKEV2_FAIL_PEER_ERROR, IKEV2_IKE_INTERMEDIATE, error->type, "");
-    } else if (!ikev2_message_ke(m, &ke) || ke.group != group_next(h)) {
+    } else if (with_key_exchange && (!ikev2_message_ke(m, &ke) || ke.group != group_next(h))) {
         ikev2_over_for(t, IKEV2_FAIL_SYNTAX, IKEV2_IKE_INTERMEDIATE, 0,
                        "the response has not the key exchange that was agreed");
     } else if (!cover(t->sa, false, &m->header, m->first, m->chain)) {
         no_keys(t);
-    } else {
+    } else if (with_ppk && !ikev2_ppk_read_answer(t->sa, m)) {
+        no_ppk(t, 0);
+    } else if (with_key_exchange) {
         ikev2_handshake_ask_key_exchange(t, ke.group, &h->pair, ke.value);
+    } else if (!finish(t->sa, NULL)) {
+        no_keys(t);
+    } else {
+        ikev2_intermediate_begin(t);
     }
 }
 
 /* ---- responder ---- */
 
+static void respond(struct ikev2_turn *t, const struct key_pair *pair, const struct secret *shared);
+
+/* Whose PPKs are offered is known. */
+static void go_on(struct ikev2_turn *t, const struct ikev2_message *m)
+{
+    struct ikev2_ke_payload ke;
+
+    if (ikev2_intermediate_is_done(t->sa->handshake)) {
+        respond(t, NULL, NULL);
+    } else if (ikev2_message_ke(m, &ke)) {
+        ikev2_handshake_ask_key_exchange(t, ke.group, NULL, ke.value);
+    }
+}
+
 void ikev2_intermediate_request(struct ikev2_turn *t, struct ikev2_ike *ike,
                                 const struct ikev2_message *m)
 {
     struct ikev2_handshake *h = t->sa->handshake;
+    bool with_key_exchange = !ikev2_intermediate_is_done(h);
     struct ikev2_ke_payload ke;
 
     if (m->critical != 0) {
@@ -186,7 +251,7 @@ void ikev2_intermediate_request(struct ikev2_turn *t, struct ikev2_ike *ike,
                        IKEV2_UNSUPPORTED_CRITICAL_PAYLOAD, "");
         return;
     }
-    if (!ikev2_message_ke(m, &ke) || ke.group != group_next(h)) {
+    if (with_key_exchange && (!ikev2_message_ke(m, &ke) || ke.group != group_next(h))) {
         ikev2_send_notify(t, ike, IKEV2_INVALID_SYNTAX, (struct slice){NULL, 0});
         ikev2_over_for(t, IKEV2_FAIL_SYNTAX, IKEV2_IKE_INTERMEDIATE, IKEV2_INVALID_SYNTAX,
                        "the request has not the key exchange that was agreed");
@@ -196,11 +261,32 @@ void ikev2_intermediate_request(struct ikev2_turn *t, struct ikev2_ike *ike,
         no_keys(t);
         return;
     }
-    ikev2_handshake_ask_key_exchange(t, ke.group, NULL, ke.value);
+    if (!ikev2_ppk_is_due(h, with_key_exchange) || !ikev2_ppk_ask(t, m)) {
+        go_on(t, m);
+    } else if (!ikev2_handshake_keep(h, m)) {
+        no_keys(t);
+    }
 }
 
-static void responder_answered(struct ikev2_turn *t, bool ok, const struct key_pair *pair,
-                               const struct secret *shared)
+void ikev2_intermediate_answer_ppk(struct ikev2_turn *t, const struct ikev2_ppk *const *known,
+                                   size_t count)
+{
+    struct ikev2_handshake *h = t->sa->handshake;
+    const struct ikev2_message *m = ikev2_handshake_kept(t->sa);
+
+    h->ask_ppk = 0;
+    h->ask_deadline_ms = NEVER_MS;
+    if (m == NULL || !ikev2_ppk_answered(t->sa, m, known, count)) {
+        no_keys(t);
+        return;
+    }
+    go_on(t, m);
+    if (t->sa->handshake != NULL) {
+        ikev2_block_drop(t->sa, &h->request_chain);
+    }
+}
+
+static void respond(struct ikev2_turn *t, const struct key_pair *pair, const struct secret *shared)
 {
     struct ikev2_sa *sa = t->sa;
     struct ikev2_handshake *h = sa->handshake;
@@ -209,21 +295,35 @@ static void responder_answered(struct ikev2_turn *t, bool ok, const struct key_p
         ikev2_header_of(ike, IKEV2_IKE_INTERMEDIATE, true, ike->expected_id);
     struct ikev2_outgoing o;
 
+    ikev2_out_begin(&o);
+    if (pair != NULL) {
+        ikev2_out_ke(&o, group_next(h), pair);
+    }
+    if (h->ppk_chosen != NULL) {
+        ikev2_out_notify(&o, IKEV2_PPK_IDENTITY,
+                         (struct slice){h->ppk_chosen->id, h->ppk_chosen->id_length});
+    }
+    if (!writer_ok(&o.w) || !cover(sa, false, &header, o.first, writer_written(&o.w))) {
+        no_keys(t);
+        return;
+    }
+    if (ikev2_send_response(t, ike, &o) && !finish(sa, shared)) {
+        no_keys(t);
+    }
+}
+
+static void responder_answered(struct ikev2_turn *t, bool ok, const struct key_pair *pair,
+                               const struct secret *shared)
+{
+    struct ikev2_ike *ike = t->sa->current;
+
     if (!ok || pair == NULL || shared == NULL) {
         ikev2_send_notify(t, ike, IKEV2_INVALID_SYNTAX, (struct slice){NULL, 0});
         ikev2_over_for(t, IKEV2_FAIL_BAD_PUBLIC_VALUE, IKEV2_IKE_INTERMEDIATE, IKEV2_INVALID_SYNTAX,
                        "the peer's key exchange value is not a valid one");
         return;
     }
-    ikev2_out_begin(&o);
-    ikev2_out_ke(&o, group_next(h), pair);
-    if (!writer_ok(&o.w) || !cover(sa, false, &header, o.first, writer_written(&o.w))) {
-        no_keys(t);
-        return;
-    }
-    if (ikev2_send_response(t, ike, &o) && !next_keys(sa, shared)) {
-        no_keys(t);
-    }
+    respond(t, pair, shared);
 }
 
 void ikev2_intermediate_answer(struct ikev2_turn *t, bool ok, struct key_pair *pair,

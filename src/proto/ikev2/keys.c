@@ -199,6 +199,27 @@ bool ikev2_keys_mix_ppk(struct ikev2_keys *keys, const struct secret *ppk, struc
     return ok;
 }
 
+bool ikev2_keys_apply_ppk(const struct ikev2_keys *old, const struct secret *ppk,
+                          struct slice nonce_i, struct slice nonce_r, uint64_t spi_i,
+                          uint64_t spi_r, struct ikev2_keys *out)
+{
+    uint8_t skeyseed[PRF_OUTPUT_BYTES_MAX];
+    size_t length = prf_key_bytes(old->suite.prf);
+    const struct slice seed = secret_slice(&old->sk_d);
+
+    assert(out != old);
+    ikev2_keys_fini(out);
+    if (ppk->length == 0 || seed.length == 0) {
+        return false;
+    }
+    bool ok =
+        prf_plus(old->suite.prf, secret_slice(ppk), &seed, 1, skeyseed, length) &&
+        expand(&old->suite, (struct slice){skeyseed, length}, nonce_i, nonce_r, spi_i, spi_r, out);
+
+    wipe(skeyseed, sizeof(skeyseed));
+    return ok;
+}
+
 void ikev2_keys_unmix_ppk(struct ikev2_keys *keys, struct ikev2_keys *plain)
 {
     assert(plain->sk_d.length > 0);

@@ -42,6 +42,11 @@ MUST_USE bool ikev2_keys_resume(const struct suite *suite, const struct secret *
  * `plain`, which has no other keys. Once for an IKE SA that is not the successor of another. */
 MUST_USE bool ikev2_keys_mix_ppk(struct ikev2_keys *keys, const struct secret *ppk,
                                  struct ikev2_keys *plain);
+/* RFC 9867: SKEYSEED' = prf+ (PPK, SK_d), from which all keys are made anew with the nonces and
+ * SPIs that there are. `out` may not be `old`. */
+MUST_USE bool ikev2_keys_apply_ppk(const struct ikev2_keys *old, const struct secret *ppk,
+                                   struct slice nonce_i, struct slice nonce_r, uint64_t spi_i,
+                                   uint64_t spi_r, struct ikev2_keys *out);
 /* As if it had never been done: `plain` is empty afterwards. */
 void ikev2_keys_unmix_ppk(struct ikev2_keys *keys, struct ikev2_keys *plain);
 /* Wipes; may be called twice. */

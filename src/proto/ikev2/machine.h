@@ -13,6 +13,7 @@
  *     auth.c           IKE_AUTH
  *     certify.c        certificates and signatures in its messages
  *     ppk.c            post-quantum preshared keys in it
+ *     ppk_intermediate.c and in IKE_INTERMEDIATE
  *     proof.c          the arithmetic of them, for another thread
  *     work.c           what an exchange needs while it goes on
  *     child.c          the life of a child
@@ -599,7 +600,7 @@ struct ikev2_resume {
 struct ikev2_handshake {
     uint64_t deadline_ms; /* it must be over by then */
     uint64_t ask_deadline_ms;
-    uint32_t ask_key_exchange, ask_peer, ask_proof; /* open questions; 0 none */
+    uint32_t ask_key_exchange, ask_peer, ask_proof, ask_ppk; /* open questions; 0 none */
     bool has_pair;
     struct key_pair pair;
     uint16_t group;
@@ -631,7 +632,9 @@ struct ikev2_handshake {
     uint64_t refused_ms; /* until then a better answer is waited for */
     struct ikev2_failure refusal;
     struct ikev2_work *child; /* the first one */
-    /* IKE_AUTH of the peer in clear (a block), while somebody is asked about it. */
+    /* IKE_INTERMEDIATE or IKE_AUTH of the peer in clear (a block), while somebody is asked about
+     * it.
+     */
     struct slice request_chain;
     struct ikev2_header request_header;
     uint8_t request_first;
@@ -649,6 +652,14 @@ struct ikev2_handshake {
     bool ppk_auth_plain; /* responder: what stands for AUTH is NO_PPK_AUTH */
     enum ikev2_failure_reason ppk_wrong; /* responder: why this peer is not let in; NONE */
     struct ikev2_keys plain; /* SK_d, SK_pi and SK_pr without it */
+    /* The same in IKE_INTERMEDIATE (RFC 9867). */
+    bool ppk_early; /* both said USE_PPK_INT */
+    bool ppk_offering; /* it stands in the present exchange */
+    bool ppk_early_done; /* it was offered, and taken or not */
+    bool ppk_differs; /* responder: there are some of the names that were offered */
+    const struct ikev2_ppk *ppk_chosen; /* NULL: none */
+    struct ikev2_ppk *ppk_copy; /* responder: a block */
+    struct slice ppk_offered; /* responder: a block, the first name that was not taken */
     struct slice plain_auth; /* initiator: a block, our AUTH without it, by signature */
     struct ikev2_failure child_failure;
     uint16_t child_notify; /* why the first child is refused, 0 it is not */
@@ -691,7 +702,7 @@ struct ikev2_sa {
     bool fragmentation;
     bool liveness_wanted;
     bool mobile; /* both sides can move (RFC 4555) */
-    bool ppk; /* a PPK is in SK_d */
+    uint8_t ppk; /* enum ikev2_ppk_use */
     uint16_t post_quantum; /* the group in whose secret all keys have their root; 0 none */
     uint16_t probe_wanted; /* octets of the IP packet; 0 none */
     uint16_t fragment_bytes;
@@ -814,6 +825,14 @@ void ikev2_intermediate_request(struct ikev2_turn *t, struct ikev2_ike *ike,
                                 const struct ikev2_message *m);
 void ikev2_intermediate_response(struct ikev2_turn *t, struct ikev2_ike *ike,
                                  const struct ikev2_message *m);
+void ikev2_intermediate_answer_ppk(struct ikev2_turn *t, const struct ikev2_ppk *const *known,
+                                   size_t count);
+/* Responder: whether this exchange may come now. */
+MUST_USE bool ikev2_intermediate_may_come(const struct ikev2_handshake *h, uint8_t exchange);
+/* The peer's message, kept while somebody is asked about it; false: no memory. */
+MUST_USE bool ikev2_handshake_keep(struct ikev2_handshake *h, const struct ikev2_message *m);
+/* NULL: no memory. */
+MUST_USE struct ikev2_message *ikev2_handshake_kept(struct ikev2_sa *sa);
 /* All additional key exchanges that were agreed are done. */
 MUST_USE bool ikev2_intermediate_is_done(const struct ikev2_handshake *h);
 /* The strongest of the key exchanges that were done which is post-quantum; 0. */
@@ -834,6 +853,20 @@ void ikev2_auth_answer_proof(struct ikev2_turn *t, struct ikev2_proof *proof);
 
 /* ---- post-quantum preshared keys ---- */
 
+/* Whether it belongs into the present message of IKE_INTERMEDIATE, which may have a key exchange.
+ */
+MUST_USE bool ikev2_ppk_is_due(const struct ikev2_handshake *h, bool with_key_exchange);
+/* The exchange is over, which had no key exchange when `alone`: what was chosen goes into all keys.
+ * False: no memory. */
+MUST_USE bool ikev2_ppk_apply(struct ikev2_sa *sa, bool alone);
+/* Initiator. The answer: false: there is none, and one is required. */
+void ikev2_ppk_out_offer(const struct ikev2_sa *sa, struct ikev2_outgoing *o);
+MUST_USE bool ikev2_ppk_read_answer(struct ikev2_sa *sa, const struct ikev2_message *m);
+/* Responder: false: none is offered. */
+MUST_USE bool ikev2_ppk_ask(struct ikev2_turn *t, const struct ikev2_message *m);
+/* False: no memory. */
+MUST_USE bool ikev2_ppk_answered(struct ikev2_sa *sa, const struct ikev2_message *m,
+                                 const struct ikev2_ppk *const *known, size_t count);
 /* Initiator, before IKE_AUTH; false: no memory. */
 MUST_USE bool ikev2_ppk_begin(struct ikev2_sa *sa);
 /* Initiator: the request also carries AUTH as it is without a PPK. */
@@ -850,12 +883,13 @@ MUST_USE bool ikev2_ppk_choose(struct ikev2_sa *sa, const struct ikev2_policy *p
 /* Responder: what of the request is the peer's AUTH. */
 void ikev2_ppk_take_auth(const struct ikev2_handshake *h, const struct ikev2_message *m,
                          struct ikev2_auth_payload *auth);
+/* The name of the PPK that the peer offered; empty: none. */
+struct slice ikev2_ppk_named(const struct ikev2_handshake *h, const struct ikev2_message *m);
 /* Responder: whether it can be known if a peer who is refused because of a PPK is himself. */
 MUST_USE bool ikev2_ppk_is_checked(const struct ikev2_handshake *h, const struct ikev2_message *m);
-/* Ours, and what the message names; either may be NULL. */
+/* Ours, which may be NULL, and the peer's name of his, which may be empty. */
 void ikev2_ppk_failure(const struct ikev2_ppk *ppk, enum ikev2_failure_reason reason,
-                       uint8_t exchange, const struct ikev2_message *m,
-                       struct ikev2_failure *failure);
+                       uint8_t exchange, struct slice named, struct ikev2_failure *failure);
 
 /* ---- authentication anew ---- */
 

@@ -270,3 +270,26 @@ void ikev2_out_delete_children(struct ikev2_outgoing *o, uint8_t protocol, const
     }
     out_delete(o, &d);
 }
+
+/* ---- kept ---- */
+
+bool ikev2_handshake_keep(struct ikev2_handshake *h, const struct ikev2_message *m)
+{
+    h->request_header = m->header;
+    h->request_first = m->first;
+    return ikev2_block_copy(m->chain, &h->request_chain);
+}
+
+struct ikev2_message *ikev2_handshake_kept(struct ikev2_sa *sa)
+{
+    const struct ikev2_handshake *h = sa->handshake;
+    struct ikev2_message *m = ikev2_turn_memory(sa, sizeof(*m));
+
+    if (m == NULL) {
+        return NULL;
+    }
+    m->header = h->request_header;
+    m->first = h->request_first;
+    m->chain = h->request_chain;
+    return ikev2_message_read(m) ? m : NULL;
+}

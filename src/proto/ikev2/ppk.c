@@ -3,7 +3,8 @@
  * initiator names his in IKE_AUTH; where both sides can do without it, he proves himself in both
  * ways, and the responder takes the one that he can check.
  *
- * A PPK goes in once, before IKE_AUTH. What replaces this IKE SA inherits it through SK_d (3).
+ * A PPK goes in once, before IKE_AUTH. What replaces this IKE SA inherits it through SK_d (3). One
+ * that went in with IKE_INTERMEDIATE already (ppk_intermediate.c) is only held against the peer.
  */
 #include "proto/ikev2/machine.h"
 
@@ -42,20 +43,25 @@ static struct slice id_of(const struct ikev2_ppk *ppk)
 }
 
 void ikev2_ppk_failure(const struct ikev2_ppk *ppk, enum ikev2_failure_reason reason,
-                       uint8_t exchange, const struct ikev2_message *m,
-                       struct ikev2_failure *failure)
+                       uint8_t exchange, struct slice named, struct ikev2_failure *failure)
 {
-    const struct ikev2_notify_payload *named =
-        m == NULL ? NULL : ikev2_message_notify(m, IKEV2_PPK_IDENTITY);
     bool refused = exchange == IKEV2_IKE_AUTH && reason != IKEV2_FAIL_PPK_MISSING;
 
     ikev2_failure_set(failure, reason, exchange, refused ? IKEV2_AUTHENTICATION_FAILED : 0, "");
     if (ppk != NULL) {
         describe_id(id_of(ppk), failure->ours, sizeof(failure->ours));
     }
-    if (named != NULL) {
-        describe_id(named->data, failure->theirs, sizeof(failure->theirs));
-    }
+    describe_id(named, failure->theirs, sizeof(failure->theirs));
+}
+
+struct slice ikev2_ppk_named(const struct ikev2_handshake *h, const struct ikev2_message *m)
+{
+    const struct ikev2_notify_payload *n = ikev2_message_notify(m, IKEV2_PPK_IDENTITY);
+
+    return h->ppk_chosen != NULL ? id_of(h->ppk_chosen)
+           : h->ppk_early        ? h->ppk_offered
+           : n != NULL           ? n->data
+                                 : (struct slice){NULL, 0};
 }
 
 static bool mix(struct ikev2_sa *sa, const struct ikev2_ppk *ppk)
@@ -101,7 +107,8 @@ bool ikev2_ppk_read_response(struct ikev2_sa *sa, const struct ikev2_message *m,
         return true;
     }
     if (ppk->required) {
-        ikev2_ppk_failure(ppk, IKEV2_FAIL_PPK_MISSING, IKEV2_IKE_AUTH, NULL, failure);
+        ikev2_ppk_failure(ppk, IKEV2_FAIL_PPK_MISSING, IKEV2_IKE_AUTH, (struct slice){NULL, 0},
+                          failure);
         return false;
     }
     h->ppk_mixed = false;
@@ -110,6 +117,24 @@ bool ikev2_ppk_read_response(struct ikev2_sa *sa, const struct ikev2_message *m,
 }
 
 /* ---- responder ---- */
+
+/* RFC 9867: it is in the keys already, or it was not among those that are known. */
+static void hold_against(struct ikev2_handshake *h, const struct ikev2_ppk *ppk)
+{
+    if (h->ppk_chosen != NULL) {
+        bool his = ppk != NULL && slice_equal(id_of(ppk), id_of(h->ppk_chosen)) &&
+                   secret_equal(&ppk->key, &h->ppk_chosen->key);
+
+        h->ppk_wrong = his ? IKEV2_FAIL_NONE : IKEV2_FAIL_PPK_UNKNOWN;
+    } else if (ppk != NULL && !h->ppk_differs && slice_equal(h->ppk_offered, id_of(ppk))) {
+        /* It was not known yet when it was offered: the next time it is. */
+        h->ppk_wrong = IKEV2_FAIL_PPK_UNKNOWN;
+    } else if (ppk != NULL && ppk->required) {
+        h->ppk_wrong = h->ppk_offered.length == 0 ? IKEV2_FAIL_PPK_MISSING
+                       : h->ppk_differs           ? IKEV2_FAIL_PPK_DIFFERS
+                                                  : IKEV2_FAIL_PPK_UNKNOWN;
+    }
+}
 
 /* Table 1 of section 3; whom it lets go on without a PPK must still be who he says. */
 bool ikev2_ppk_choose(struct ikev2_sa *sa, const struct ikev2_policy *policy,
@@ -120,6 +145,10 @@ bool ikev2_ppk_choose(struct ikev2_sa *sa, const struct ikev2_policy *policy,
     bool required = ppk != NULL && ppk->required;
     const struct ikev2_notify_payload *named = ikev2_message_notify(m, IKEV2_PPK_IDENTITY);
 
+    if (h->ppk_early) {
+        hold_against(h, ppk);
+        return true;
+    }
     if (!h->ppk_agreed) {
         h->ppk_wrong = required ? IKEV2_FAIL_PPK_MISSING : IKEV2_FAIL_NONE;
         return true;

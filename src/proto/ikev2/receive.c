@@ -48,7 +48,7 @@ static void take_request(struct ikev2_turn *t, struct ikev2_ike *ike, struct ike
     }
     if (sa->state == IKEV2_STATE_HALF_OPEN) {
         /* RFC 9370 2.2.3: one after the other, and IKE_AUTH when all keys are there. */
-        if ((m->header.exchange == IKEV2_IKE_AUTH) != ikev2_intermediate_is_done(sa->handshake)) {
+        if (!ikev2_intermediate_may_come(sa->handshake, m->header.exchange)) {
             answer_malformed(t, ike, "an exchange that was not agreed");
         } else if (m->header.exchange == IKEV2_IKE_AUTH) {
             ikev2_auth_request(t, ike, m);
@@ -149,8 +149,9 @@ static bool fits_state(const struct ikev2_sa *sa, const struct ikev2_header *hea
         return false;
     case IKEV2_STATE_HALF_OPEN:
         return !response &&
-               (header->exchange == IKEV2_IKE_AUTH || (header->exchange == IKEV2_IKE_INTERMEDIATE &&
-                                                       sa->handshake->choice.additional_count > 0));
+               (header->exchange == IKEV2_IKE_AUTH ||
+                (header->exchange == IKEV2_IKE_INTERMEDIATE &&
+                 (sa->handshake->choice.additional_count > 0 || sa->handshake->ppk_early)));
     case IKEV2_STATE_INTERMEDIATE:
         return response && header->exchange == IKEV2_IKE_INTERMEDIATE;
     case IKEV2_STATE_AUTH:

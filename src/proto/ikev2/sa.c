@@ -97,6 +97,11 @@ void ikev2_handshake_end(struct ikev2_turn *t)
     ikev2_block_drop(sa, &h->own_auth);
     ikev2_keys_fini(&h->plain);
     ikev2_block_drop(sa, &h->plain_auth);
+    ikev2_block_drop(sa, &h->ppk_offered);
+    if (h->ppk_copy != NULL) {
+        secret_wipe(&h->ppk_copy->key);
+        ikev2_block_bury(sa, h->ppk_copy);
+    }
     ikev2_work_end(t, &h->child);
     ikev2_resume_end(t, h);
     ikev2_block_bury(sa, h);
@@ -307,6 +312,17 @@ void ikev2_sa_answer_peer(struct ikev2_sa *sa, uint32_t id, const struct ikev2_p
 
     if (id != 0 && sa->handshake != NULL && sa->handshake->ask_peer == id) {
         ikev2_auth_answer_peer(&t, policy);
+        ikev2_turn_finish(&t);
+    }
+}
+
+void ikev2_sa_answer_ppk(struct ikev2_sa *sa, uint32_t id, const struct ikev2_ppk *const *known,
+                         size_t count, uint64_t now_ms, struct ikev2_actions *actions)
+{
+    struct ikev2_turn t = ikev2_turn_begin(sa, now_ms, actions);
+
+    if (id != 0 && sa->handshake != NULL && sa->handshake->ask_ppk == id) {
+        ikev2_intermediate_answer_ppk(&t, known, count);
         ikev2_turn_finish(&t);
     }
 }
@@ -603,7 +619,7 @@ void ikev2_sa_get_info(const struct ikev2_sa *sa, struct ikev2_sa_info *out)
         out->post_quantum = key_exchange_is_post_quantum(out->suite.key_exchange)
                                 ? out->suite.key_exchange
                                 : sa->post_quantum;
-        out->ppk = sa->ppk;
+        out->ppk = (enum ikev2_ppk_use)sa->ppk;
         out->rekey_ms = sa->current->rekey_ms;
         if (sa->current->request != NULL) {
             out->retransmissions = sa->current->retransmit.again;

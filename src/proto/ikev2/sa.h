@@ -73,11 +73,18 @@ struct ikev2_child_policy {
 /* A post-quantum preshared key (RFC 8784), and how it is called. Owned and unchanged as long as any
  * policy points to it. */
 #define IKEV2_PPK_ID_BYTES_MAX 129
+#define IKEV2_PPK_NAMES_MAX 8 /* that a peer may offer at once */
 #define IKEV2_PPK_ID_OPAQUE 1
 #define IKEV2_PPK_ID_FIXED 2
+enum ikev2_ppk_use {
+    IKEV2_PPK_NOWHERE,
+    IKEV2_PPK_IN_CHILDREN, /* and in what replaces this IKE SA (RFC 8784) */
+    IKEV2_PPK_IN_ALL, /* in this IKE SA too (RFC 9867) */
+};
 struct ikev2_ppk {
     struct secret key;
     bool required; /* nobody is let in without it */
+    bool auth_only; /* as initiator: not in IKE_INTERMEDIATE (RFC 9867) */
     uint8_t id_length;
     uint8_t id[IKEV2_PPK_ID_BYTES_MAX]; /* its type first, as on the wire (5.1) */
 };
@@ -137,6 +144,7 @@ struct ikev2_responder_policy {
     bool certificates; /* some site proves itself by one */
     bool post_quantum_required; /* by all sites */
     bool ppk; /* some site has one */
+    bool ppk_early; /* and takes it in IKE_INTERMEDIATE */
     struct slice authorities; /* for CERTREQ: of all those sites (ikev2_certify_authorities()) */
     struct ikev2_tickets *tickets; /* NULL: none are taken */
     uint64_t half_open_ms; /* the IKE SA is given up when it is not authenticated by then */
@@ -149,6 +157,7 @@ enum ikev2_action_kind {
     IKEV2_ASK_KEY_EXCHANGE, /* exchange: answered by ikev2_sa_answer_key_exchange() */
     IKEV2_ASK_SPI, /* spi: an inbound ESP SPI: ikev2_sa_answer_spi() */
     IKEV2_ASK_PEER, /* responder: who is this and what may he do: ikev2_sa_answer_peer() */
+    IKEV2_ASK_PPK, /* responder: which PPKs have these names: ikev2_sa_answer_ppk() */
     IKEV2_ASK_PROOF, /* a signature is to be made or verified: ikev2_sa_answer_proof() */
     IKEV2_TELL_SPI_ADDED, /* local IKE SPI under which messages for this machine arrive */
     IKEV2_TELL_SPI_REMOVED,
@@ -298,6 +307,12 @@ struct ikev2_action {
         } peer;
         struct {
             uint32_t id;
+            size_t count;
+            struct slice names[IKEV2_PPK_NAMES_MAX]; /* as in ikev2_ppk.id; borrowed until the next
+                                                        event */
+        } ppk;
+        struct {
+            uint32_t id;
             struct ikev2_proof *question; /* owned by who takes the action */
         } proof;
         uint64_t ike_spi;
@@ -411,6 +426,9 @@ void ikev2_sa_set_beside(struct ikev2_sa *sa);
 void ikev2_sa_answer_peer(struct ikev2_sa *sa, uint32_t id, const struct ikev2_policy *policy,
                           uint64_t now_ms, struct ikev2_actions *actions);
 
+/* Those of these names, of whatever peer; the first whose owner the peer is counts. Copied. */
+void ikev2_sa_answer_ppk(struct ikev2_sa *sa, uint32_t id, const struct ikev2_ppk *const *known,
+                         size_t count, uint64_t now_ms, struct ikev2_actions *actions);
 /* The question with its answer; it stays the caller's. */
 void ikev2_sa_answer_proof(struct ikev2_sa *sa, uint32_t id, struct ikev2_proof *proof,
                            uint64_t now_ms, struct ikev2_actions *actions);
@@ -500,7 +518,7 @@ struct ikev2_sa_info {
     bool initiator, established;
     struct suite suite;
     uint16_t post_quantum; /* the key exchange of that kind all keys depend on; 0 none */
-    bool ppk; /* a PPK is in the keys of children, and of what replaces this IKE SA */
+    enum ikev2_ppk_use ppk;
     struct endpoint local, peer;
     bool nat_local, nat_peer;
     bool mobile; /* both sides can move (RFC 4555) */

@@ -332,6 +332,16 @@ static void handshake_time(struct ikev2_turn *t)
         return;
     }
     if (h->deadline_ms <= t->now_ms) {
+        if (h->ppk_offered.length > 0) {
+            /* RFC 9867: whoever offered a PPK that we have not went away without a word. */
+            struct ikev2_failure failure;
+
+            ikev2_ppk_failure(NULL,
+                              h->ppk_differs ? IKEV2_FAIL_PPK_DIFFERS : IKEV2_FAIL_PPK_UNKNOWN,
+                              IKEV2_IKE_INTERMEDIATE, h->ppk_offered, &failure);
+            ikev2_over(t, &failure);
+            return;
+        }
         ikev2_over_for(t, IKEV2_FAIL_HALF_OPEN_TIMEOUT, 0, 0, "");
     } else if (h->ask_deadline_ms <= t->now_ms ||
                (h->child != NULL && h->child->deadline_ms <= t->now_ms)) {

@@ -126,7 +126,7 @@ static void write_session(struct writer *w, const struct ikev2_session *s)
     write_u16(w, s->suite.prf);
     write_u16(w, s->suite.key_exchange);
     write_u16(w, s->post_quantum);
-    write_u8(w, s->ppk ? 1 : 0);
+    write_u8(w, s->ppk);
     write_identity(w, &s->local_id);
     write_identity(w, &s->peer_id);
     write_u8(w, (uint8_t)s->sk_d.length);
@@ -143,7 +143,7 @@ static bool read_session(struct reader *r, struct ikev2_session *s)
     s->suite.prf = read_u16(r);
     s->suite.key_exchange = read_u16(r);
     s->post_quantum = read_u16(r);
-    s->ppk = read_u8(r) != 0;
+    s->ppk = read_u8(r);
     if (!read_identity(r, &s->local_id) || !read_identity(r, &s->peer_id)) {
         return false;
     }

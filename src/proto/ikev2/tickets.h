@@ -34,7 +34,7 @@ struct ikev2_tickets {
 struct ikev2_session {
     struct suite suite;
     uint16_t post_quantum; /* see ikev2_sa_info */
-    bool ppk; /* likewise */
+    uint8_t ppk; /* enum ikev2_ppk_use */
     uint64_t until_ms;
     uint64_t number; /* of the ticket */
     uint64_t fingerprint; /* of what was configured when it was given */
