@@ -93,17 +93,35 @@ bool certificates_identity(const struct ikev2_certificates *c, struct ike_identi
            ike_identity_set(id, IKEV2_ID_DER_ASN1_DN, certificate_subject(own));
 }
 
-void gateway_each_certificates(const struct gateway *g,
-                               void (*visit)(void *context, const char *site,
+void gateway_each_certificates(struct gateway *g,
+                               bool (*visit)(void *context, const char *site,
                                              const struct credential *own,
                                              const struct trust *trust),
-                               void *context)
+                               void *context, uint64_t now_ms)
 {
     for (size_t i = 0; i < g->site_count; i++) {
-        const struct site *site = g->sites[i];
+        struct site *site = g->sites[i];
 
-        if (site->certificates != NULL && certificates_are_wanted(site->config)) {
-            visit(context, site->name, site->certificates->own, site->certificates->trust);
+        if (site->certificates != NULL && certificates_are_wanted(site->config) &&
+            visit(context, site->name, site->certificates->own, site->certificates->trust) &&
+            site->secret_stale) {
+            questions_ask_secret(site, now_ms);
         }
     }
+}
+
+size_t gateway_read_certificates(struct gateway *g)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < g->site_count; i++) {
+        struct site *site = g->sites[i];
+
+        if (certificates_are_wanted(site->config)) {
+            site->secret_stale = true;
+            site->secret_read_ms = 0;
+            count++;
+        }
+    }
+    return count;
 }

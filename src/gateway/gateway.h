@@ -128,12 +128,16 @@ void gateway_configure(struct gateway *gateway, struct config *config, uint64_t 
 void gateway_datagram(struct gateway *gateway, const struct endpoint *local,
                       const struct endpoint *peer, struct slice message, uint64_t now_ms);
 void gateway_time(struct gateway *gateway, uint64_t now_ms);
-/* Of every site that proves itself by certificates and has read them. */
-void gateway_each_certificates(const struct gateway *gateway,
-                               void (*visit)(void *context, const char *site,
+/* Of every site that proves itself by certificates and has read them. True: they end soon, and the
+ * files are read again if something else may be in them. */
+void gateway_each_certificates(struct gateway *gateway,
+                               bool (*visit)(void *context, const char *site,
                                              const struct credential *own,
                                              const struct trust *trust),
-                               void *context);
+                               void *context, uint64_t now_ms);
+/* The files may be others now: the next authentication reads them, and what is up stays. The number
+ * of sites. */
+size_t gateway_read_certificates(struct gateway *gateway);
 uint64_t gateway_deadline_ms(const struct gateway *gateway);
 /* Takes the notes of the data plane. */
 void gateway_notes(struct gateway *gateway, uint64_t now_ms);

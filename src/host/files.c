@@ -95,6 +95,11 @@ char *files_read(const char *path, size_t *length, char *why, size_t why_bytes)
     return text;
 }
 
+bool files_exist(const char *path)
+{
+    return access(path, F_OK) == 0;
+}
+
 bool files_match(const char *pattern, struct files_match *out)
 {
     glob_t found = {0};

@@ -16,6 +16,8 @@ MUST_USE char *files_read(const char *path, size_t *length, char *why, size_t wh
  * caller wipes it. */
 MUST_USE char *files_read_private(const char *path, size_t *length, char *why, size_t why_bytes);
 
+MUST_USE bool files_exist(const char *path);
+
 /* Names that match a pattern, sorted; each and the list to be freed with files_match_free(). None
  * is no mistake. */
 struct files_match {

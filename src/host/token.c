@@ -387,7 +387,7 @@ static bool log_in(struct token_key *key, CK_SESSION_HANDLE session, const CK_TO
     if (find_refused(info, &key->pin) != NULL) {
         snprintf(why, why_bytes,
                  "token '%s' refused this PIN, which is not tried again: sekisho secret set NAME, "
-                 "then sekisho reload",
+                 "then sekisho apply",
                  key->name);
         return false;
     }

@@ -210,3 +210,12 @@ bool loader_secrets_directory(const char *config_path, char out[LOADER_PATH_BYTE
 
     return length > 0 && length < LOADER_PATH_BYTES;
 }
+
+bool loader_beside(const char *secrets_directory, const char *name, char out[LOADER_PATH_BYTES])
+{
+    const char *slash = strrchr(secrets_directory, '/');
+    int folder = slash == NULL ? 0 : (int)(slash - secrets_directory + 1);
+    int length = snprintf(out, LOADER_PATH_BYTES, "%.*s%s", folder, secrets_directory, name);
+
+    return length > 0 && length < LOADER_PATH_BYTES;
+}

@@ -27,6 +27,10 @@ const struct config_loader *loader_config(const struct loader *loader);
  * config_read(path). The text is copied. */
 MUST_USE bool loader_give_text(struct loader *loader, const char *path, struct slice text);
 
+/* What stands beside the folder of secrets, which is the folder of the configuration. False when
+ * the path is too long. */
+MUST_USE bool loader_beside(const char *secrets_directory, const char *name,
+                            char out[LOADER_PATH_BYTES]);
 /* Where the secrets of a configuration lie: `secrets` beside it. False when the path is too long.
  */
 MUST_USE bool loader_secrets_directory(const char *config_path, char out[LOADER_PATH_BYTES]);

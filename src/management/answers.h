@@ -40,6 +40,7 @@ json_t *answer_drops(const struct question *question);
 json_t *answer_explain(const struct question *question);
 json_t *answer_order(const struct question *question);
 json_t *answer_apply(const struct question *question);
+json_t *answer_certificates(const struct question *question);
 json_t *answer_check(const struct question *question);
 json_t *answer_show(const struct question *question);
 json_t *answer_log(const struct question *question);

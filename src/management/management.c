@@ -16,7 +16,7 @@ static const struct answerer answerers[] = {
     {"down", answer_order},      {"restart", answer_order},   {"apply", answer_apply},
     {"check", answer_check},     {"sas", answer_sas},         {"drops", answer_drops},
     {"log", answer_log},         {"trace", answer_trace},     {"show", answer_show},
-    {"version", answer_version}, {"capture", answer_capture},
+    {"version", answer_version}, {"capture", answer_capture}, {"certificates", answer_certificates},
 };
 
 json_t *reply_error(enum reply_exit exit_code, const char *next, const char *format, ...)

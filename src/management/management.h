@@ -66,6 +66,8 @@ struct management {
     struct config_result *(*read_config)(void *context);
     /* Hands a checked configuration to the gateway, and does what else goes with it. */
     void (*apply)(void *context, struct config *config, uint64_t now_ms);
+    /* Files of certificates are others now: they are looked at soon. */
+    void (*certificates_changed)(void *context, uint64_t now_ms);
     /* Visits the lines of the log ring whose numbers are greater than `after`, oldest first. */
     void (*log_lines)(void *context, uint64_t after, management_log_visit *visit,
                       void *visit_context);

@@ -140,6 +140,18 @@ json_t *answer_apply(const struct question *question)
     return reply_answer(REPLY_OK, answer);
 }
 
+/* After a renewal: nothing else of the configuration is looked at. */
+json_t *answer_certificates(const struct question *question)
+{
+    const struct management *management = question->management;
+    size_t count = gateway_read_certificates(management->gateway);
+    json_t *answer = json_object();
+
+    management->certificates_changed(management->context, question->now_ms);
+    json_object_set_new(answer, "sites", json_integer((json_int_t)count));
+    return reply_answer(REPLY_OK, answer);
+}
+
 json_t *answer_check(const struct question *question)
 {
     const struct management *management = question->management;

@@ -1212,7 +1212,7 @@ static const struct reason_entry entries[REASON_COUNT] = {
                        "not know.",
                        "The certificate belongs to another key."},
             .steps = {"See what is there: p11tool --list-tokens, or pkcs11-tool -L",
-                      "For the PIN: sekisho secret set NAME, then: sekisho reload",
+                      "For the PIN: sekisho secret set NAME, then: sekisho apply",
                       "Try it without the daemon: sekisho check FILE"},
         },
 };

@@ -11,10 +11,8 @@
 #include "host/entropy.h"
 #include "host/files.h"
 #include "loader/certificates.h"
-#include "sekisho/ca_files.h"
+#include "sekisho/ca.h"
 
-#define DAY_S INT64_C(86400)
-#define CLOCK_SKEW_S 3600 /* clocks of others may be slow */
 #define AUTHORITY_DAYS 3650
 /* Apple's systems refuse a server's certificate that is good for more than 825 days. */
 #define CERTIFICATE_DAYS 730
@@ -23,12 +21,12 @@
 #define LIST_BYTES_MAX (8u * 1024 * 1024)
 #define PASSPHRASE_FIGURES 20
 
-static int64_t now_s(void)
+int64_t ca_now_s(void)
 {
     return (int64_t)(clock_date_ms() / 1000);
 }
 
-static int no_memory(const struct command *command)
+int ca_no_memory(const struct command *command)
 {
     return fail_with(command->json, EXIT_FAILED, NULL, "there is no memory");
 }
@@ -59,7 +57,7 @@ static bool parse_key_kind(const char *word, enum key_kind *kind, unsigned *bits
     return word == NULL;
 }
 
-static int make_key(const struct command *command, struct private_key **out)
+int ca_make_key(const struct command *command, struct private_key **out)
 {
     enum key_kind kind;
     unsigned bits;
@@ -70,7 +68,7 @@ static int make_key(const struct command *command, struct private_key **out)
                          "rsa3072, rsa4096");
     }
     *out = private_key_make(kind, bits);
-    return *out != NULL ? EXIT_OK : no_memory(command);
+    return *out != NULL ? EXIT_OK : ca_no_memory(command);
 }
 
 static int parse_days(const struct command *command, int64_t standard, int64_t *days)
@@ -86,7 +84,7 @@ static int parse_days(const struct command *command, int64_t standard, int64_t *
 
 /* ---- the list of what was revoked ---- */
 
-static bool octets_of(const struct ca_record *record, struct authority_revoked *out)
+static bool octets_of(const struct issued *record, struct authority_revoked *out)
 {
     out->at_s = record->revoked_s;
     return hex_parse(slice_of_text(record->serial), out->serial, sizeof(out->serial),
@@ -94,12 +92,12 @@ static bool octets_of(const struct ca_record *record, struct authority_revoked *
 }
 
 /* The list, and beside our certificates the authority with it, which is what sites trust. */
-static int write_list(const struct ca_files *files)
+int ca_write_list(const struct ca_files *files)
 {
     struct authority_revoked *list = calloc(files->count + 1, sizeof(*list));
     uint8_t *bytes = malloc(LIST_BYTES_MAX);
     size_t count = 0;
-    int64_t now = now_s();
+    int64_t now = ca_now_s();
     int exit_code = EXIT_OK;
 
     for (size_t i = 0; list != NULL && i < files->count; i++) {
@@ -110,14 +108,14 @@ static int write_list(const struct ca_files *files)
         }
     }
     if (list == NULL || bytes == NULL) {
-        exit_code = no_memory(files->command);
+        exit_code = ca_no_memory(files->command);
     } else {
         struct writer w = writer_over(bytes, LIST_BYTES_MAX);
         bool good = authority_write_pem(files->authority, &w);
         size_t head = writer_written(&w).length;
 
         good = good && authority_write_crl(files->authority, files->key, list, count, (uint64_t)now,
-                                           now - CLOCK_SKEW_S, now + LIST_DAYS * DAY_S, &w);
+                                           now - CA_CLOCK_SKEW_S, now + LIST_DAYS * CA_DAY_S, &w);
         struct slice all = writer_written(&w);
 
         exit_code =
@@ -148,7 +146,7 @@ static int write_authority(struct ca_files *files)
 
     if (exit_code == EXIT_OK && (!private_key_write(files->key, secret_slice(&passphrase), &key) ||
                                  !authority_write_pem(files->authority, &pem))) {
-        exit_code = no_memory(command);
+        exit_code = ca_no_memory(command);
     }
     if (exit_code == EXIT_OK) {
         exit_code = ca_files_write(files, files->folder, "ca.key", "", writer_written(&key), 0600);
@@ -181,13 +179,13 @@ static int ca_init(struct ca_files *files)
     int exit_code = parse_days(command, AUTHORITY_DAYS, &days);
 
     if (exit_code == EXIT_OK) {
-        exit_code = make_key(command, &files->key);
+        exit_code = ca_make_key(command, &files->key);
     }
     if (exit_code != EXIT_OK) {
         return exit_code;
     }
-    order.begins_s = now_s() - CLOCK_SKEW_S;
-    order.ends_s = now_s() + days * DAY_S;
+    order.begins_s = ca_now_s() - CA_CLOCK_SKEW_S;
+    order.ends_s = ca_now_s() + days * CA_DAY_S;
     files->authority = authority_make_root(&order, files->key, &random);
     if (files->authority == NULL) {
         return fail_with(command->json, EXIT_USAGE, NULL,
@@ -195,7 +193,7 @@ static int ca_init(struct ca_files *files)
     }
     exit_code = write_authority(files);
     if (exit_code == EXIT_OK) {
-        exit_code = write_list(files);
+        exit_code = ca_write_list(files);
     }
     if (exit_code == EXIT_OK && command->json) {
         json_t *answer = json_pack("{s:i, s:s}", "version", 1, "folder", files->folder);
@@ -244,7 +242,7 @@ static int write_bundle(const struct ca_files *files, struct slice key,
     uint8_t *bytes = malloc(BUNDLE_BYTES + PKCS12_BYTES_MAX);
 
     if (bytes == NULL) {
-        return no_memory(command);
+        return ca_no_memory(command);
     }
     struct writer pem = writer_over(bytes, BUNDLE_BYTES);
     struct writer out = writer_over(bytes + BUNDLE_BYTES, PKCS12_BYTES_MAX);
@@ -267,8 +265,8 @@ static int write_bundle(const struct ca_files *files, struct slice key,
         written = writer_written(&pem);
         good = writer_ok(&pem);
     }
-    int exit_code =
-        good ? ca_files_write_path(files, command->output_path, written, 0600) : no_memory(command);
+    int exit_code = good ? ca_files_write_path(files, command->output_path, written, 0600)
+                         : ca_no_memory(command);
 
     wipe(bytes, BUNDLE_BYTES + PKCS12_BYTES_MAX);
     free(bytes);
@@ -283,9 +281,11 @@ static int write_here(const struct ca_files *files, struct slice key,
     struct writer pem = writer_over(bytes, sizeof(bytes));
 
     if (!authority_write_pem(certificate, &pem)) {
-        return no_memory(files->command);
+        return ca_no_memory(files->command);
     }
-    int exit_code = ca_files_write(files, files->certificates, name, ".key", key, 0600);
+    int exit_code = key.length == 0
+                        ? EXIT_OK
+                        : ca_files_write(files, files->certificates, name, ".key", key, 0600);
 
     return exit_code != EXIT_OK ? exit_code
                                 : ca_files_write(files, files->certificates, name, ".pem",
@@ -293,7 +293,7 @@ static int write_here(const struct ca_files *files, struct slice key,
 }
 
 static void tell_issued(const struct ca_files *files, const char *name, const char *passphrase,
-                        const struct ca_record *record)
+                        const struct issued *record)
 {
     const struct command *command = files->command;
     char until[64];
@@ -324,30 +324,32 @@ static void tell_issued(const struct ca_files *files, const char *name, const ch
     }
 }
 
-static int issue(struct ca_files *files, const struct authority_order *order)
+void ca_request_fini(struct ca_request *request)
+{
+    private_key_free(request->key);
+    public_key_free(request->public);
+    *request = (struct ca_request){.key = NULL};
+}
+
+int ca_issue_request(struct ca_files *files, const struct ca_request *request, bool quiet)
 {
     const struct command *command = files->command;
+    const struct authority_order *order = &request->order;
     struct random_source random = entropy_source();
-    struct private_key *key = NULL;
-    struct public_key *public = NULL;
-    struct certificate *certificate = NULL;
-    struct ca_record record = {.begins_s = order->begins_s, .ends_s = order->ends_s};
+    struct issued record = {.begins_s = order->begins_s, .ends_s = order->ends_s};
     char passphrase[PASSPHRASE_FIGURES + 1] = "";
     uint8_t bytes[PRIVATE_KEY_FILE_BYTES_MAX];
     struct writer w = writer_over(bytes, sizeof(bytes));
-    int exit_code = make_key(command, &key);
+    int exit_code = EXIT_OK;
+    struct certificate *certificate =
+        authority_issue(order, request->public, files->authority, files->key, &random);
 
-    if (exit_code == EXIT_OK) {
-        public = private_key_public(key);
-        certificate = public == NULL
-                          ? NULL
-                          : authority_issue(order, public, files->authority, files->key, &random);
-        if (certificate == NULL || !private_key_write(key, (struct slice){NULL, 0}, &w)) {
-            exit_code = fail_with(command->json, EXIT_FAILED,
-                                  "Names are host names, addresses and user@host; the authority "
-                                  "must be good for as long.",
-                                  "such a certificate cannot be issued");
-        }
+    if (certificate == NULL ||
+        (request->key != NULL && !private_key_write(request->key, (struct slice){NULL, 0}, &w))) {
+        exit_code = fail_with(command->json, EXIT_FAILED,
+                              "Names are host names, addresses and user@host; the authority must "
+                              "be good for as long.",
+                              "such a certificate cannot be issued");
     }
     if (exit_code == EXIT_OK) {
         struct text serial = text_over(record.serial, sizeof(record.serial));
@@ -368,24 +370,22 @@ static int issue(struct ca_files *files, const struct authority_order *order)
                 ? write_bundle(files, writer_written(&w), certificate, order->names[0], passphrase)
                 : write_here(files, writer_written(&w), certificate, order->names[0]);
     }
-    if (exit_code == EXIT_OK) {
+    if (exit_code == EXIT_OK && !quiet) {
         tell_issued(files, order->names[0], passphrase, &record);
     }
     wipe(passphrase, sizeof(passphrase));
     wipe(bytes, sizeof(bytes));
     certificate_free(certificate);
-    public_key_free(public);
-    private_key_free(key);
     return exit_code;
 }
 
-static int set_times(const struct ca_files *files, struct authority_order *order)
+int ca_set_times(const struct ca_files *files, struct authority_order *order)
 {
     int64_t days;
     int exit_code = parse_days(files->command, CERTIFICATE_DAYS, &days);
 
-    order->begins_s = now_s() - CLOCK_SKEW_S;
-    order->ends_s = now_s() + days * DAY_S;
+    order->begins_s = ca_now_s() - CA_CLOCK_SKEW_S;
+    order->ends_s = ca_now_s() + days * CA_DAY_S;
     if (order->begins_s < certificate_begins_s(files->authority)) {
         order->begins_s = certificate_begins_s(files->authority);
     }
@@ -398,7 +398,8 @@ static int set_times(const struct ca_files *files, struct authority_order *order
 static int ca_issue(struct ca_files *files)
 {
     const struct command *command = files->command;
-    struct authority_order order = {.common_name = NULL};
+    struct ca_request request = {.key = NULL};
+    struct authority_order *order = &request.order;
 
     for (size_t i = 1; i < command->word_count; i++) {
         if (!authority_name_is_good(command->words[i])) {
@@ -406,23 +407,32 @@ static int ca_issue(struct ca_files *files)
                              "'%s' is neither a host name nor an address nor user@host",
                              command->words[i]);
         }
-        order.names[order.name_count++] = command->words[i];
+        order->names[order->name_count++] = command->words[i];
     }
-    if (order.name_count == 0) {
+    if (order->name_count == 0) {
         return fail_with(command->json, EXIT_USAGE, NULL, "usage: sekisho ca issue NAME...");
     }
-    order.common_name = order.names[0];
+    order->common_name = order->names[0];
     int exit_code = ca_files_open(files, true);
 
     if (exit_code == EXIT_OK) {
-        exit_code = set_times(files, &order);
+        exit_code = ca_set_times(files, order);
     }
-    return exit_code == EXIT_OK ? issue(files, &order) : exit_code;
+    if (exit_code == EXIT_OK) {
+        exit_code = ca_make_key(command, &request.key);
+    }
+    if (exit_code == EXIT_OK) {
+        request.public = private_key_public(request.key);
+        exit_code = request.public == NULL ? ca_no_memory(command)
+                                           : ca_issue_request(files, &request, false);
+    }
+    ca_request_fini(&request);
+    return exit_code;
 }
 
-/* ---- renew and revoke ---- */
+/* ---- revoke ---- */
 
-static bool is_called(const struct ca_record *record, const char *name)
+bool ca_is_called(const struct issued *record, const char *name)
 {
     size_t length = strlen(name);
 
@@ -431,39 +441,10 @@ static bool is_called(const struct ca_record *record, const char *name)
             (record->names[length] == '\0' || record->names[length] == ','));
 }
 
-static int nobody(const struct command *command, const char *name)
+int ca_nobody(const struct command *command, const char *name)
 {
     return fail_with(command->json, EXIT_FAILED, "sekisho ca list shows what was issued.",
                      "no certificate that is good was issued to %s", name);
-}
-
-/* The same names with a new key. The old one stays good until its time is over: revoke it by its
- * serial number when it must not. */
-static int ca_renew(struct ca_files *files)
-{
-    const struct command *command = files->command;
-    const struct ca_record *found = NULL;
-    struct authority_order order = {.common_name = NULL};
-    char names[CA_NAMES_BYTES];
-    int exit_code = ca_files_open(files, true);
-
-    for (size_t i = 0; exit_code == EXIT_OK && i < files->count; i++) {
-        if (files->records[i].revoked_s == 0 && is_called(&files->records[i], command->words[1])) {
-            found = &files->records[i];
-        }
-    }
-    if (exit_code != EXIT_OK || found == NULL) {
-        return exit_code != EXIT_OK ? exit_code : nobody(command, command->words[1]);
-    }
-    memcpy(names, found->names, sizeof(names));
-    for (char *rest = names, *name; (name = strsep(&rest, ",")) != NULL;) {
-        if (order.name_count < AUTHORITY_NAMES_MAX) {
-            order.names[order.name_count++] = name;
-        }
-    }
-    order.common_name = order.names[0];
-    exit_code = set_times(files, &order);
-    return exit_code == EXIT_OK ? issue(files, &order) : exit_code;
 }
 
 static int ca_revoke(struct ca_files *files)
@@ -473,20 +454,20 @@ static int ca_revoke(struct ca_files *files)
     int exit_code = ca_files_open(files, true);
 
     for (size_t i = 0; exit_code == EXIT_OK && i < files->count; i++) {
-        struct ca_record *record = &files->records[i];
+        struct issued *record = &files->records[i];
 
-        if (record->revoked_s == 0 && record->ends_s >= now_s() &&
-            is_called(record, command->words[1])) {
-            record->revoked_s = now_s();
+        if (record->revoked_s == 0 && record->ends_s >= ca_now_s() &&
+            ca_is_called(record, command->words[1])) {
+            record->revoked_s = ca_now_s();
             count++;
         }
     }
     if (exit_code != EXIT_OK || count == 0) {
-        return exit_code != EXIT_OK ? exit_code : nobody(command, command->words[1]);
+        return exit_code != EXIT_OK ? exit_code : ca_nobody(command, command->words[1]);
     }
     exit_code = ca_files_save(files);
     if (exit_code == EXIT_OK) {
-        exit_code = write_list(files);
+        exit_code = ca_write_list(files);
     }
     if (exit_code == EXIT_OK && command->json) {
         json_t *answer = json_pack("{s:i, s:I}", "version", 1, "revoked", (json_int_t)count);
@@ -508,7 +489,7 @@ static int ca_crl(struct ca_files *files)
     int exit_code = ca_files_open(files, true);
 
     if (exit_code == EXIT_OK) {
-        exit_code = write_list(files);
+        exit_code = ca_write_list(files);
     }
     if (exit_code == EXIT_OK && command->json) {
         json_t *answer = json_pack("{s:i, s:s}", "version", 1, "folder", files->folder);
@@ -523,9 +504,9 @@ static int ca_crl(struct ca_files *files)
 
 /* ---- list ---- */
 
-static const char *state_of(const struct ca_record *record)
+static const char *state_of(const struct issued *record)
 {
-    return record->revoked_s != 0 ? "revoked" : record->ends_s < now_s() ? "expired" : "good";
+    return record->revoked_s != 0 ? "revoked" : record->ends_s < ca_now_s() ? "expired" : "good";
 }
 
 static int ca_list(struct ca_files *files)
@@ -541,7 +522,7 @@ static int ca_list(struct ca_files *files)
         printf("%-8s  %-20s  %-32s  NAMES\n", "STATE", "UNTIL", "SERIAL");
     }
     for (size_t i = 0; i < files->count; i++) {
-        const struct ca_record *r = &files->records[i];
+        const struct issued *r = &files->records[i];
         char until[64];
         struct text text = text_over(until, sizeof(until));
 
@@ -581,7 +562,7 @@ static int ca_export(struct ca_files *files)
         struct writer w = writer_over(bytes, sizeof(bytes));
 
         if (!authority_write_pem(files->authority, &w)) {
-            return no_memory(command);
+            return ca_no_memory(command);
         }
         struct slice pem = writer_written(&w);
 
@@ -609,7 +590,7 @@ static int ca_export(struct ca_files *files)
     exit_code = credential_write_key(own, &w)
                     ? write_bundle(files, writer_written(&w), credential_at(own, 0),
                                    command->words[1], passphrase)
-                    : no_memory(command);
+                    : ca_no_memory(command);
     if (exit_code == EXIT_OK && passphrase[0] != '\0') {
         printf("Written to %s. It opens with: %s\n", command->output_path, passphrase);
     }
@@ -706,7 +687,7 @@ int verb_ca(const struct command *command)
         int (*run)(struct ca_files *files);
     } verbs[] = {
         {"init", 2, 1, ca_init},   {"issue", COMMAND_WORDS_MAX, 2, ca_issue},
-        {"renew", 2, 2, ca_renew}, {"revoke", 2, 2, ca_revoke},
+        {"renew", 2, 1, ca_renew}, {"revoke", 2, 2, ca_revoke},
         {"list", 1, 1, ca_list},   {"export", 2, 1, ca_export},
         {"crl", 1, 1, ca_crl},     {"install", 2, 2, ca_install},
     };

@@ -1,8 +1,6 @@
 /* Decides where `sekisho ca` keeps its files, and what its index looks like. */
 #include "sekisho/ca_files.h"
 
-#include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,17 +9,6 @@
 #include "host/files.h"
 #include "loader/certificates.h"
 
-#define INDEX_LINE_BYTES (CA_NAMES_BYTES + 128)
-
-static bool beside(const char *secrets, const char *name, char out[LOADER_PATH_BYTES])
-{
-    const char *slash = strrchr(secrets, '/');
-    int folder = slash == NULL ? 0 : (int)(slash - secrets + 1);
-    int length = snprintf(out, LOADER_PATH_BYTES, "%.*s%s", folder, secrets, name);
-
-    return length > 0 && length < LOADER_PATH_BYTES;
-}
-
 int ca_files_begin(const struct command *command, struct ca_files *files)
 {
     char secrets[LOADER_PATH_BYTES];
@@ -29,8 +16,8 @@ int ca_files_begin(const struct command *command, struct ca_files *files)
     *files = (struct ca_files){.command = command};
     if (!loader_secrets_directory(
             command->config_path != NULL ? command->config_path : LOADER_DEFAULT_CONFIG, secrets) ||
-        !beside(secrets, "ca", files->folder) ||
-        !beside(secrets, CERTIFICATES_FOLDER, files->certificates)) {
+        !loader_beside(secrets, "ca", files->folder) ||
+        !loader_beside(secrets, CERTIFICATES_FOLDER, files->certificates)) {
         return fail_with(command->json, EXIT_USAGE, NULL, "the path is too long");
     }
     return EXIT_OK;
@@ -141,48 +128,9 @@ static int read_key(struct ca_files *files)
     return EXIT_OK;
 }
 
-/* A number of seconds and the blank behind it. */
-static bool read_seconds(const char **at, int64_t *out)
-{
-    char *end = NULL;
-
-    errno = 0;
-    *out = strtoll(*at, &end, 10);
-    if (errno != 0 || end == *at || *end != ' ') {
-        return false;
-    }
-    *at = end + 1;
-    return true;
-}
-
-/* SERIAL BEGINS ENDS REVOKED NAMES */
-static bool read_line(const char *line, struct ca_record *out)
-{
-    size_t serial = strspn(line, "0123456789abcdef");
-    const char *at = line + serial + 1;
-
-    *out = (struct ca_record){.revoked_s = 0};
-    if (serial == 0 || serial >= sizeof(out->serial) || line[serial] != ' ') {
-        return false;
-    }
-    memcpy(out->serial, line, serial);
-    if (!read_seconds(&at, &out->begins_s) || !read_seconds(&at, &out->ends_s) ||
-        !read_seconds(&at, &out->revoked_s)) {
-        return false;
-    }
-    size_t names = strlen(at);
-
-    if (names == 0 || names >= sizeof(out->names)) {
-        return false;
-    }
-    memcpy(out->names, at, names);
-    return true;
-}
-
 static bool grow(struct ca_files *files)
 {
-    struct ca_record *records =
-        realloc(files->records, (files->count + 64) * sizeof(*files->records));
+    struct issued *records = realloc(files->records, (files->count + 64) * sizeof(*files->records));
 
     if (records == NULL || files->count >= CA_RECORDS_MAX) {
         files->records = records != NULL ? records : files->records;
@@ -211,7 +159,7 @@ static int read_index(struct ca_files *files)
             continue;
         }
         if ((files->count % 64 == 0 && !grow(files)) ||
-            !read_line(line, &files->records[files->count])) {
+            !issued_read(line, &files->records[files->count])) {
             exit_code = fail_with(files->command->json, EXIT_FAILED, NULL,
                                   "a line of %s cannot be read: %.60s", path, line);
             break;
@@ -267,7 +215,7 @@ int ca_files_write(const struct ca_files *files, const char *folder, const char 
 
 int ca_files_save(const struct ca_files *files)
 {
-    size_t capacity = files->count * INDEX_LINE_BYTES + 1;
+    size_t capacity = files->count * ISSUED_LINE_BYTES + 1;
     char *text = malloc(capacity);
 
     if (text == NULL) {
@@ -276,10 +224,7 @@ int ca_files_save(const struct ca_files *files)
     struct text out = text_over(text, capacity);
 
     for (size_t i = 0; i < files->count; i++) {
-        const struct ca_record *r = &files->records[i];
-
-        text_addf(&out, "%s %" PRId64 " %" PRId64 " %" PRId64 " %s\n", r->serial, r->begins_s,
-                  r->ends_s, r->revoked_s, r->names);
+        issued_write(&files->records[i], &out);
     }
     int exit_code = ca_files_write(files, files->folder, "index", "",
                                    (struct slice){(const uint8_t *)text, out.length}, 0600);
@@ -288,7 +233,7 @@ int ca_files_save(const struct ca_files *files)
     return exit_code;
 }
 
-int ca_files_add(struct ca_files *files, const struct ca_record *record)
+int ca_files_add(struct ca_files *files, const struct issued *record)
 {
     if (files->count % 64 == 0 && !grow(files)) {
         return fail_with(files->command->json, EXIT_FAILED, NULL, "the index is full");

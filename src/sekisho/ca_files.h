@@ -4,19 +4,12 @@
 
 #include "crypto/authority.h"
 #include "crypto/credential.h"
+#include "loader/issued.h"
 #include "loader/loader.h"
 #include "sekisho/command.h"
 
 #define CA_PATH_BYTES (LOADER_PATH_BYTES + 320)
 #define CA_RECORDS_MAX 100000
-#define CA_NAMES_BYTES 1024
-
-/* A line of the index: what was issued, and whether it still counts. */
-struct ca_record {
-    char serial[41]; /* hexadecimal */
-    int64_t begins_s, ends_s, revoked_s; /* revoked_s 0: not */
-    char names[CA_NAMES_BYTES]; /* with commas between; the first is the common name */
-};
 
 struct ca_files {
     const struct command *command;
@@ -25,7 +18,7 @@ struct ca_files {
     struct certificate *authority;
     struct private_key *key;
     size_t count;
-    struct ca_record *records;
+    struct issued *records;
 };
 
 /* Where they are; EXIT_OK, or how to end (told). */
@@ -38,7 +31,7 @@ int ca_files_write(const struct ca_files *files, const char *folder, const char 
 int ca_files_write_path(const struct ca_files *files, const char *path, struct slice bytes,
                         unsigned mode);
 /* Adds one at the end; the index is written as a whole. */
-int ca_files_add(struct ca_files *files, const struct ca_record *record);
+int ca_files_add(struct ca_files *files, const struct issued *record);
 int ca_files_save(const struct ca_files *files);
 bool ca_files_exist(const struct ca_files *files);
 /* The line of a file that was named, or nothing. */

@@ -35,8 +35,8 @@ struct command {
     const char *write_path, *keys_path, *count, *seconds;
     bool plain, both;
     /* ca */
-    const char *output_path, *passphrase_path, *days, *key_kind;
-    bool compatible;
+    const char *output_path, *passphrase_path, *days, *key_kind, *within;
+    bool compatible, due;
     /* export-peer */
     const char *product;
     const char *last; /* trace */

@@ -27,6 +27,7 @@ static const struct option_word flags[] = {
     {{"--probe"}, offsetof(struct command, probe)},
     {{"--with-secret"}, offsetof(struct command, with_secret)},
     {{"--compat"}, offsetof(struct command, compatible)},
+    {{"--due"}, offsetof(struct command, due)},
 };
 
 static const struct {
@@ -38,6 +39,7 @@ static const struct {
     {"-o", offsetof(struct command, output_path)},
     {"--passphrase", offsetof(struct command, passphrase_path)},
     {"--days", offsetof(struct command, days)},
+    {"--within", offsetof(struct command, within)},
     {"--key", offsetof(struct command, key_kind)},
     {"--for", offsetof(struct command, product)},
     {"--site", offsetof(struct command, site)},

@@ -23,7 +23,7 @@ static const struct verb verbs[] = {
      verb_show},
     {"secret", "new|set|fingerprint NAME",
      "makes a shared key, takes one from the standard input, compares", 2, 2, verb_secret},
-    {"ca", "init|issue|renew|revoke|list|export|crl|install [NAME...] [-o FILE]",
+    {"ca", "init|issue|renew|revoke|list|export|crl|install [NAME...] [-o FILE] [--due]",
      "a certificate authority of your own: sekisho help ca", 1, 8, verb_ca},
     {"export-peer", "SITE --for PRODUCT [--with-secret] [-o FILE]",
      "the other side's configuration of a site, for its product", 1, 1, verb_export_peer},

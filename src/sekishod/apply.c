@@ -217,6 +217,7 @@ void apply_config(struct daemon *daemon, struct config *config, uint64_t now_ms)
     /* The old one, when there was no memory for the new one. */
     daemon->config = gateway_config(daemon->gateway);
     daemon->guard_is_stale = true;
+    actions_certificates_were_read(daemon, now_ms);
 }
 
 /* Line by line, as a person would read it on the terminal. */

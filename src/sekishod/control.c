@@ -6,6 +6,7 @@
 #include "sekishod/daemon.h"
 
 #include "host/clock.h"
+#include "host/files.h"
 #include "host/notify.h"
 #include "wire/icmp_error.h"
 
@@ -114,6 +115,11 @@ static bool host_problem(void *context, size_t index, const char **sentence, con
     return true;
 }
 
+static void certificates_changed(void *context, uint64_t now_ms)
+{
+    actions_certificates_were_read(context, now_ms);
+}
+
 bool daemon_open_control(struct daemon *daemon, char *why, size_t why_bytes)
 {
     const struct control_handler handler = {
@@ -125,6 +131,7 @@ bool daemon_open_control(struct daemon *daemon, char *why, size_t why_bytes)
         .context = daemon,
         .read_config = read_config,
         .apply = apply,
+        .certificates_changed = certificates_changed,
         .log_lines = log_lines,
         .host_problem = host_problem,
         .host_offloads = supers_tell,
@@ -274,12 +281,40 @@ struct expiry_look {
     int64_t now_s;
 };
 
-static void look_at_certificates(void *context, const char *site, const struct credential *own,
+static bool look_at_certificates(void *context, const char *site, const struct credential *own,
                                  const struct trust *trust)
 {
     const struct expiry_look *look = context;
 
-    expiry_add(look->expiry, site, own, trust, look->now_s);
+    return expiry_add(look->expiry, site, own, trust, look->now_s);
+}
+
+static bool is_used_here(const struct daemon *daemon, const struct issued *record)
+{
+    char name[ISSUED_NAMES_BYTES + 64], path[LOADER_PATH_BYTES];
+
+    snprintf(name, sizeof(name), CERTIFICATES_FOLDER "/%.*s.pem", (int)issued_name_bytes(record),
+             record->names);
+    return !loader_beside(daemon->options.secrets_directory, name, path) || files_exist(path);
+}
+
+/* A machine with an authority of its own tells of what it issued for others; its own certificates
+ * are told of as such. */
+static void look_at_issued(struct daemon *daemon, int64_t now_s)
+{
+    char path[LOADER_PATH_BYTES], why[512];
+    size_t length = 0;
+    char *text = loader_beside(daemon->options.secrets_directory, "ca/index", path)
+                     ? files_read_private(path, &length, why, sizeof(why))
+                     : NULL;
+    struct issued record;
+
+    for (char *rest = text, *line; text != NULL && (line = strsep(&rest, "\n")) != NULL;) {
+        if (issued_read(line, &record) && !is_used_here(daemon, &record)) {
+            expiry_add_issued(&daemon->expiry, &record, now_s);
+        }
+    }
+    free(text);
 }
 
 static void watch_expiry(struct daemon *daemon, uint64_t now_ms)
@@ -293,7 +328,8 @@ static void watch_expiry(struct daemon *daemon, uint64_t now_ms)
     daemon->expiry_due_ms = now_ms + EXPIRY_LOOK_MS;
     last = daemon->expiry;
     expiry_begin(&daemon->expiry);
-    gateway_each_certificates(daemon->gateway, look_at_certificates, &look);
+    gateway_each_certificates(daemon->gateway, look_at_certificates, &look, now_ms);
+    look_at_issued(daemon, look.now_s);
     expiry_end(&daemon->expiry, &last, daemon->log, look.now_s);
 }
 

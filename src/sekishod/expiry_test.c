@@ -70,3 +70,49 @@ TEST(a_certificate_that_ends_is_told_of_at_each_step_once)
     certificate_free(root);
     private_key_free(key);
 }
+
+TEST(what_our_authority_issued_for_others_is_told_of_until_it_is_renewed)
+{
+    struct issued record = {.serial = "0a0b",
+                            .begins_s = TESTBED_NOW_S - 90 * (int64_t)TESTBED_DAY_S,
+                            .ends_s = TESTBED_NOW_S + 10 * (int64_t)TESTBED_DAY_S,
+                            .names = "osaka.example,192.0.2.1"};
+    static struct expiry expiry;
+
+    expiry_begin(&expiry);
+    expiry_add_issued(&expiry, &record, TESTBED_NOW_S);
+    CHECK_EQUAL(expiry.count, 1);
+    CHECK(strstr(expiry.entries[0].sentence, "the certificate of osaka.example, which this machine "
+                                             "issued, expires in 10 days") != NULL);
+    CHECK(strstr(expiry.entries[0].next, "sekisho ca renew osaka.example -o FILE.pem") != NULL);
+    /* Another name that begins like it is another one. */
+    CHECK(text_copy(record.names, sizeof(record.names), slice_of_text("osaka.example.jp")));
+    record.ends_s = TESTBED_NOW_S + 200 * (int64_t)TESTBED_DAY_S;
+    expiry_add_issued(&expiry, &record, TESTBED_NOW_S);
+    CHECK_EQUAL(expiry.count, 1);
+    CHECK(text_copy(record.names, sizeof(record.names), slice_of_text("osaka.example")));
+    expiry_add_issued(&expiry, &record, TESTBED_NOW_S);
+    CHECK_EQUAL(expiry.count, 0);
+    record.revoked_s = TESTBED_NOW_S;
+    record.ends_s = TESTBED_NOW_S;
+    expiry_add_issued(&expiry, &record, TESTBED_NOW_S);
+    CHECK_EQUAL(expiry.count, 0);
+}
+
+TEST(of_a_short_certificate_nobody_hears_too_early)
+{
+    struct issued record = {.serial = "0a0b",
+                            .begins_s = TESTBED_NOW_S,
+                            .ends_s = TESTBED_NOW_S + 3 * (int64_t)TESTBED_DAY_S,
+                            .names = "osaka.example"};
+    static struct expiry expiry;
+
+    for (int64_t hour = 0; hour < 72; hour++) {
+        int64_t now_s = TESTBED_NOW_S + hour * 3600;
+
+        expiry_begin(&expiry);
+        expiry_add_issued(&expiry, &record, now_s);
+        CHECK_EQUAL(expiry.count, hour < 48 ? 0 : 1);
+        CHECK(hour < 48 || issued_is_due(&record, now_s));
+    }
+}

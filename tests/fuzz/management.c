@@ -39,6 +39,12 @@ static void apply(void *context, struct config *config, uint64_t now_ms)
     gateway_configure(pair.nodes[0].gateway, config, now_ms);
 }
 
+static void certificates_changed(void *context, uint64_t now_ms)
+{
+    (void)context;
+    (void)now_ms;
+}
+
 static void log_lines(void *context, uint64_t after, management_log_visit *visit,
                       void *visit_context)
 {
@@ -78,6 +84,7 @@ FUZZ(management, 8000)
         .gateway = pair.nodes[0].gateway,
         .read_config = read_config,
         .apply = apply,
+        .certificates_changed = certificates_changed,
         .log_lines = log_lines,
         .host_problem = host_problem,
         .host_offloads = host_offloads,

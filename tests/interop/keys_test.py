@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Our own certificates at work, between two of ours: a private key in a token (SoftHSM)."""
+"""Our own certificates at work, between two of ours: a private key in a token (SoftHSM), renewal."""
 import shutil
 import time
 
@@ -112,10 +112,62 @@ def token(lab, pair):
     pair.osaka.stop()
 
 
+def ends(side, name):
+    text = call("openssl", "x509", "-noout", "-enddate", "-serial", "-in", side.folder / "certificates" / f"{name}.pem").stdout
+    return text.split("serial=")[1].strip()
+
+
+def renewal(lab, pair):
+    """Before tokyo's key goes into a token: certificates of a day and of a month."""
+    tokyo, osaka = pair.tokyo, pair.osaka
+
+    def due(*words):
+        done = call(tokyo.build / "sekisho", "-c", tokyo.config, "--run", tokyo.run_folder, "ca", "renew", "--due", *words, check=False)
+        return done.stdout + done.stderr
+
+    ca(tokyo, "issue", "tokyo.example", "--days", "1")
+    ca(tokyo, "issue", "osaka.example", "--days", "1", "-o", lab.folder / "osaka.pem")
+    ca(osaka, "install", lab.folder / "osaka.pem")
+    tokyo.start()
+    osaka.start()
+    pair.up("certificates of a day")
+    lab.check("nothing is due while there is time", "Nothing is due" in due())
+    first = ends(tokyo, "tokyo.example")
+    # A line of the configuration that nobody has applied yet stays as it is.
+    tokyo.write(tokyo.config.read_text().replace("identity osaka.example", "identity kobe.example"))
+    text = due("--within", "2")
+    lab.check("what ends is renewed, and what is used elsewhere is named with the commands", "tokyo.example was renewed" in text and
+              "sekisho ca renew osaka.example -o osaka.example.pem" in text and "The daemon reads them" in text, text)
+    lab.check("with another serial number", ends(tokyo, "tokyo.example") != first)
+    day = call("openssl", "x509", "-noout", "-checkend", str(25 * 3600), "-in", tokyo.folder / "certificates" / "tokyo.example.pem", check=False)
+    lab.check("and good for as long as before", day.returncode == 1, day.stdout)
+    lab.check("the tunnel stayed up", tokyo.is_up("peer") and pair.a.ping("10.2.0.2") and "not up any more" not in tokyo.log(), tokyo.log()[-800:])
+    lab.check("what was not applied is not in force", "osaka.example" in tokyo.command("show", "config").stdout)
+    tokyo.command("restart", "peer")
+    pair.up("by the new certificate")
+    record = tokyo.folder / "ca" / "index"
+    lines = [line.split(" ") for line in record.read_text().splitlines()]
+    for line in lines:
+        if "osaka" in line[4]:
+            line[1], line[2] = str(int(time.time()) - 86400), str(int(time.time()) + 3600 * 5)
+    record.write_text("".join(" ".join(line) + "\n" for line in lines))
+    tokyo.write(pair.tokyo_config())
+    tokyo.reload()
+    end = time.monotonic() + 5
+    while time.monotonic() < end and "osaka.example, which this machine issued" not in text:
+        text = tokyo.command("status", check=False).stdout
+        time.sleep(0.2)
+    lab.check("status tells of what it issued for another machine, and what to do", "which this machine issued, expires in 4 hours" in text and
+              "sekisho ca renew osaka.example" in text, text)
+    tokyo.stop()
+    osaka.stop()
+
+
 def main():
     with Lab("keys") as lab:
         hosts = two_sites(lab)
         pair = Pair(lab, hosts)
+        renewal(lab, pair)
         token(lab, pair)
         for side in (pair.tokyo, pair.osaka):
             shutil.rmtree(side.folder)
