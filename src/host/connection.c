@@ -52,7 +52,7 @@ static void explain_listening(int error, const struct endpoint *local, char *why
     switch (error) {
     case EADDRINUSE:
         snprintf(why, why_bytes,
-                 "TCP port %u is taken by another program: stop it, or say another 'tcp-port'",
+                 "TCP port %u is taken by another program: stop it, or choose another port",
                  local->port);
         return;
     case EACCES:
