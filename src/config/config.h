@@ -277,6 +277,7 @@ struct config {
     uint16_t
         tcp_ports[CONFIG_TCP_PORTS_MAX]; /* on which peers may call by TCP; none: they may not */
     size_t tcp_port_count;
+    uint32_t crl_port; /* where the list of our own authority is given by HTTP; 0: nowhere */
     const struct network *lans;
     size_t lan_count;
     const struct config_site *sites;

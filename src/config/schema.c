@@ -91,6 +91,20 @@ static const struct schema_word schema[] = {
                 "9329), at most four: IKE and ESP then go over one connection. 4500 is the usual "
                 "one; 443 passes most firewalls. Every site may be called so. UDP is faster and "
                 "stays what peers should try first. Takes effect after a restart."},
+    {.word = "crl-port",
+     AT_GATEWAY(crl_port),
+     .kind = KIND_NUMBER,
+     .least = 1,
+     .most = 1,
+     .least_value = 0,
+     .most_value = UINT16_MAX,
+     .arguments = "PORT",
+     .standard = "0",
+     .example = "crl-port 8080",
+     .meaning = "The TCP port on which this machine gives the list of what its own authority "
+                "revoked (sekisho ca) to whoever asks by HTTP for /ca.crl, and nothing else. 0: "
+                "nobody is answered. Where peers find it stands in certificates that are issued "
+                "after: sekisho ca crl --url http://HOST:PORT/ca.crl; or in their line crl."},
     {.word = "device",
      .scope = SCOPE_GATEWAY,
      .least = 1,

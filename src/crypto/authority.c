@@ -150,6 +150,31 @@ struct certificate *authority_make_root(const struct authority_order *order,
     return certificate;
 }
 
+bool authority_url_is_good(const char *url)
+{
+    static const char scheme[] = "http://";
+    size_t length = strlen(url);
+
+    return length > sizeof(scheme) - 1 && length < AUTHORITY_URL_BYTES &&
+           strncmp(url, scheme, sizeof(scheme) - 1) == 0 &&
+           strspn(url, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                       "-._~/:[]%") == length;
+}
+
+/* RFC 5280 4.2.1.13 */
+static bool add_list_url(X509 *x509, X509 *issuer, const char *url)
+{
+    char words[AUTHORITY_URL_BYTES + 8];
+    struct text text = text_over(words, sizeof(words));
+
+    if (url == NULL) {
+        return true;
+    }
+    text_addf(&text, "URI:%s", url);
+    return authority_url_is_good(url) &&
+           add_extension(x509, issuer, NID_crl_distribution_points, words);
+}
+
 struct certificate *authority_issue(const struct authority_order *order,
                                     const struct public_key *key, const struct certificate *issuer,
                                     const struct private_key *issuer_key,
@@ -165,7 +190,8 @@ struct certificate *authority_issue(const struct authority_order *order,
                 add_extension(x509, issuer->x509, NID_basic_constraints, "critical,CA:FALSE") &&
                 add_extension(x509, issuer->x509, NID_key_usage, "critical,digitalSignature") &&
                 add_extension(x509, issuer->x509, NID_ext_key_usage, PURPOSES) &&
-                add_extension(x509, issuer->x509, NID_subject_alt_name, words);
+                add_extension(x509, issuer->x509, NID_subject_alt_name, words) &&
+                add_list_url(x509, issuer->x509, order->list_url);
     struct certificate *certificate = good ? sign(x509, issuer_key) : NULL;
 
     X509_free(x509);

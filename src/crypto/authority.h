@@ -11,6 +11,7 @@
 
 #define AUTHORITY_NAMES_MAX 16
 #define AUTHORITY_SERIAL_BYTES 16
+#define AUTHORITY_URL_BYTES 256
 #define AUTHORITY_PEM_BYTES_MAX (2 * CERTIFICATE_BYTES_MAX)
 
 struct authority_order {
@@ -18,8 +19,11 @@ struct authority_order {
     const char *names[AUTHORITY_NAMES_MAX]; /* host names, addresses, user@host */
     size_t name_count;
     int64_t begins_s, ends_s;
+    const char *list_url; /* where the list of revoked ones is to be had; NULL: not said */
 };
 
+/* What may stand as such a place: http, and no character that means something else elsewhere. */
+MUST_USE bool authority_url_is_good(const char *url);
 /* A name that may stand in a certificate: letters, figures, '-', '_', '.', ':' and one '@'. */
 MUST_USE bool authority_name_is_good(const char *name);
 

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "crypto/revocation.h"
 #include "crypto/trust.h"
 #include "tests/support/test.h"
 
@@ -43,7 +44,8 @@ TEST(what_is_issued_is_good_until_it_is_revoked)
             .names = {"gw.example.jp", "203.0.113.1", "2001:db8::1", "ops@example.jp"},
             .name_count = 4,
             .begins_s = NOW_S,
-            .ends_s = NOW_S + 50 * DAY_S};
+            .ends_s = NOW_S + 50 * DAY_S,
+            .list_url = i == 1 ? "http://ca.example.jp:8080/ca.crl" : NULL};
         struct private_key *key = private_key_make(kinds[i], 2048);
         CHECK(key != NULL);
         struct public_key *public = private_key_public(key);
@@ -54,6 +56,11 @@ TEST(what_is_issued_is_good_until_it_is_revoked)
         CHECK(certificate_has_name(gateway, CERTIFICATE_NAME_DNS, SLICE_TEXT("gw.example.jp")));
         CHECK(certificate_has_name(gateway, CERTIFICATE_NAME_EMAIL, SLICE_TEXT("ops@example.jp")));
         CHECK(certificate_has_name(gateway, CERTIFICATE_NAME_ADDRESS, SLICE_TEXT("\xcb\0\x71\1")));
+        struct revocation_source sources[REVOCATION_SOURCES_MAX];
+
+        CHECK_EQUAL(revocation_sources(gateway, sources, REVOCATION_SOURCES_MAX), i == 1);
+        CHECK(i != 1 || (sources[0].kind == REVOCATION_SOURCE_LIST &&
+                         strcmp(sources[0].url, "http://ca.example.jp:8080/ca.crl") == 0));
         struct trust *trust = trust_new();
         struct certificate_bag bag = {.certificate_count = 1, .certificates = {root}};
         CHECK(trust_add(trust, &bag));
@@ -115,4 +122,30 @@ TEST(an_order_that_cannot_be_is_refused)
     certificate_free(root);
     public_key_free(public);
     private_key_free(key);
+}
+
+TEST(a_place_of_the_list_is_plain)
+{
+    static const struct {
+        const char *url;
+        bool good;
+    } cases[] = {
+        {"http://ca.example.jp/ca.crl", true},
+        {"http://[2001:db8::1]:81/%20", true},
+        {"https://ca.example.jp/", false},
+        {"http://", false},
+        {"", false},
+        {"http://a/,URI:http://b/", false},
+        {"http://a/ b", false},
+        {"http://a/@x", false},
+        {"http://a/;b", false},
+        {"http://a/?b", false},
+    };
+    char longest[AUTHORITY_URL_BYTES + 1] = "http://";
+
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        CHECK(authority_url_is_good(cases[i].url) == cases[i].good);
+    }
+    memset(longest + strlen(longest), 'a', AUTHORITY_URL_BYTES - strlen(longest));
+    CHECK(!authority_url_is_good(longest));
 }

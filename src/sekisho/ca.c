@@ -334,13 +334,16 @@ void ca_request_fini(struct ca_request *request)
 int ca_issue_request(struct ca_files *files, const struct ca_request *request, bool quiet)
 {
     const struct command *command = files->command;
-    const struct authority_order *order = &request->order;
+    struct authority_order with_url = request->order;
+    const struct authority_order *order = &with_url;
     struct random_source random = entropy_source();
     struct issued record = {.begins_s = order->begins_s, .ends_s = order->ends_s};
     char passphrase[PASSPHRASE_FIGURES + 1] = "";
     uint8_t bytes[PRIVATE_KEY_FILE_BYTES_MAX];
     struct writer w = writer_over(bytes, sizeof(bytes));
     int exit_code = EXIT_OK;
+
+    with_url.list_url = files->url[0] == '\0' ? NULL : files->url;
     struct certificate *certificate =
         authority_issue(order, request->public, files->authority, files->key, &random);
 
@@ -469,6 +472,9 @@ static int ca_revoke(struct ca_files *files)
     if (exit_code == EXIT_OK) {
         exit_code = ca_write_list(files);
     }
+    if (exit_code == EXIT_OK) {
+        (void)ca_tell_daemon(command);
+    }
     if (exit_code == EXIT_OK && command->json) {
         json_t *answer = json_pack("{s:i, s:I}", "version", 1, "revoked", (json_int_t)count);
 
@@ -483,13 +489,36 @@ static int ca_revoke(struct ca_files *files)
     return exit_code;
 }
 
+/* For the certificates that are issued from now on. */
+static int keep_url(const struct ca_files *files)
+{
+    const struct command *command = files->command;
+    bool off = strcmp(command->url, "off") == 0;
+    char line[AUTHORITY_URL_BYTES + 1];
+    struct text text = text_over(line, sizeof(line));
+
+    if (!off && !authority_url_is_good(command->url)) {
+        return fail_with(command->json, EXIT_USAGE, NULL,
+                         "--url is a place like http://tokyo.example.jp:8080/ca.crl, or off");
+    }
+    text_addf(&text, "%s\n", off ? "" : command->url);
+    return ca_files_write(files, files->folder, "url", "",
+                          (struct slice){(const uint8_t *)line, text.length}, 0644);
+}
+
 static int ca_crl(struct ca_files *files)
 {
     const struct command *command = files->command;
     int exit_code = ca_files_open(files, true);
 
+    if (exit_code == EXIT_OK && command->url != NULL) {
+        exit_code = keep_url(files);
+    }
     if (exit_code == EXIT_OK) {
         exit_code = ca_write_list(files);
+    }
+    if (exit_code == EXIT_OK) {
+        (void)ca_tell_daemon(command);
     }
     if (exit_code == EXIT_OK && command->json) {
         json_t *answer = json_pack("{s:i, s:s}", "version", 1, "folder", files->folder);

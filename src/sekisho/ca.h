@@ -29,6 +29,8 @@ int ca_set_times(const struct ca_files *files, struct authority_order *order);
 /* By its first name, or its serial number. */
 bool ca_is_called(const struct issued *record, const char *name);
 int ca_nobody(const struct command *command, const char *name);
+/* The daemon, when one runs, reads certificates and lists again; what is up stays. */
+bool ca_tell_daemon(const struct command *command);
 int ca_renew(struct ca_files *files);
 
 #endif

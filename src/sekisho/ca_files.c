@@ -170,10 +170,31 @@ static int read_index(struct ca_files *files)
     return exit_code;
 }
 
+/* Its one line; what is not there was never said. */
+static void read_url(struct ca_files *files)
+{
+    char path[CA_PATH_BYTES];
+    char why[512];
+    size_t length = 0;
+
+    path_of(files, "url", path);
+    char *text = files_read(path, &length, why, sizeof(why));
+
+    files->url[0] = '\0';
+    if (text != NULL) {
+        text[strcspn(text, "\r\n")] = '\0';
+        if (authority_url_is_good(text)) {
+            snprintf(files->url, sizeof(files->url), "%s", text);
+        }
+    }
+    free(text);
+}
+
 int ca_files_open(struct ca_files *files, bool key)
 {
     int exit_code = read_authority(files);
 
+    read_url(files);
     if (exit_code == EXIT_OK) {
         exit_code = read_index(files);
     }

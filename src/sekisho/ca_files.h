@@ -17,6 +17,7 @@ struct ca_files {
     char certificates[LOADER_PATH_BYTES]; /* what gateways of this machine use */
     struct certificate *authority;
     struct private_key *key;
+    char url[AUTHORITY_URL_BYTES]; /* of the list, for what is issued; empty: not said */
     size_t count;
     struct issued *records;
 };

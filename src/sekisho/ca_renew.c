@@ -185,8 +185,7 @@ static bool list_is_old(const struct ca_files *files)
     return stat(path, &info) != 0 || ca_now_s() - info.st_mtime > LIST_AGE_S;
 }
 
-/* The daemon, when there is one, reads the files again; what is up stays. */
-static bool tell_daemon(const struct command *command)
+bool ca_tell_daemon(const struct command *command)
 {
     struct command order = {.socket_path = command->socket_path, .verb = "certificates"};
     int exit_code = EXIT_OK;
@@ -298,7 +297,7 @@ static int renew_all_due(struct ca_files *files)
         list = due.exit_code == EXIT_OK;
     }
     if (json_array_size(due.renewed) > 0 || list) {
-        told = tell_daemon(files->command);
+        told = ca_tell_daemon(files->command);
     }
     if (due.exit_code == EXIT_OK) {
         show_due(files->command, &due, list, told);

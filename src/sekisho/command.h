@@ -35,7 +35,7 @@ struct command {
     const char *write_path, *keys_path, *count, *seconds;
     bool plain, both;
     /* ca */
-    const char *output_path, *passphrase_path, *days, *key_kind, *within;
+    const char *output_path, *passphrase_path, *days, *key_kind, *within, *url;
     bool compatible, due;
     /* export-peer */
     const char *product;

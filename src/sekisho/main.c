@@ -39,6 +39,7 @@ static const struct {
     {"-o", offsetof(struct command, output_path)},
     {"--passphrase", offsetof(struct command, passphrase_path)},
     {"--days", offsetof(struct command, days)},
+    {"--url", offsetof(struct command, url)},
     {"--within", offsetof(struct command, within)},
     {"--key", offsetof(struct command, key_kind)},
     {"--for", offsetof(struct command, product)},

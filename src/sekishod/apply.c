@@ -218,6 +218,7 @@ void apply_config(struct daemon *daemon, struct config *config, uint64_t now_ms)
     daemon->config = gateway_config(daemon->gateway);
     daemon->guard_is_stale = true;
     actions_certificates_were_read(daemon, now_ms);
+    lists_apply(daemon);
 }
 
 /* Line by line, as a person would read it on the terminal. */

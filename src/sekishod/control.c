@@ -99,6 +99,15 @@ static bool host_problem(void *context, size_t index, const char **sentence, con
         return true;
     }
     size_t of_machine = daemon->problem_count + (daemon->guard_trouble[0] != '\0' ? 1 : 0);
+    const char *list_next = NULL;
+    const char *list_trouble = lists_trouble(daemon, &list_next);
+
+    if (list_trouble != NULL && index == of_machine) {
+        *sentence = list_trouble;
+        *next = list_next;
+        return true;
+    }
+    of_machine += list_trouble != NULL ? 1 : 0;
 
     if (index >= of_machine) {
         size_t place = index - of_machine;
@@ -118,6 +127,7 @@ static bool host_problem(void *context, size_t index, const char **sentence, con
 static void certificates_changed(void *context, uint64_t now_ms)
 {
     actions_certificates_were_read(context, now_ms);
+    lists_read(context);
 }
 
 bool daemon_open_control(struct daemon *daemon, char *why, size_t why_bytes)
@@ -330,6 +340,7 @@ static void watch_expiry(struct daemon *daemon, uint64_t now_ms)
     expiry_begin(&daemon->expiry);
     gateway_each_certificates(daemon->gateway, look_at_certificates, &look, now_ms);
     look_at_issued(daemon, look.now_s);
+    lists_read(daemon);
     expiry_end(&daemon->expiry, &last, daemon->log, look.now_s);
 }
 
@@ -356,6 +367,7 @@ static bool run_turn(struct daemon *daemon)
     more = capture_run(daemon) || more;
     supers_watch(daemon);
     watch_expiry(daemon, now_ms);
+    lists_turn(daemon, now_ms);
     tcp_watch(daemon, now_ms);
     if (daemon->guard_is_stale) {
         protection_guard(daemon);

@@ -15,6 +15,7 @@
 #include "sekishod/expiry.h"
 #include "sekishod/journal.h"
 #include "loader/loader.h"
+#include "sekishod/lists.h"
 #include "sekishod/options.h"
 #include "sekishod/revocation.h"
 #include "sekishod/sockets.h"
@@ -64,6 +65,7 @@ struct daemon {
     struct jobs *jobs;
     struct exchanges late;
     struct revocation *revocation;
+    struct lists *lists; /* NULL: none is given */
     struct tokens *tokens; /* NULL: no key was in one so far */
     struct worker *workers[DAEMON_WORKERS_MAX];
     size_t workers_wanted, worker_count;

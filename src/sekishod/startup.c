@@ -351,6 +351,7 @@ bool daemon_start(struct daemon *daemon, const struct config *config, char *why,
 void daemon_stop(struct daemon *daemon)
 {
     control_server_free(daemon->server);
+    lists_free(daemon->lists);
     for (size_t i = daemon->worker_count; i > 0; i--) {
         worker_free(daemon->workers[i - 1]);
     }

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Our own certificates at work, between two of ours: a private key in a token (SoftHSM), renewal."""
+"""Our own certificates at work, between two of ours: a private key in a token (SoftHSM), renewal,
+lists of revoked ones by our own port."""
 import shutil
 import time
 
@@ -149,7 +150,7 @@ def renewal(lab, pair):
     lines = [line.split(" ") for line in record.read_text().splitlines()]
     for line in lines:
         if "osaka" in line[4]:
-            line[1], line[2] = str(int(time.time()) - 86400), str(int(time.time()) + 3600 * 5)
+            line[1], line[2] = str(int(time.time()) - 86400), str(int(time.time()) + 3600 * 5 + 600)
     record.write_text("".join(" ".join(line) + "\n" for line in lines))
     tokyo.write(pair.tokyo_config())
     tokyo.reload()
@@ -157,10 +158,51 @@ def renewal(lab, pair):
     while time.monotonic() < end and "osaka.example, which this machine issued" not in text:
         text = tokyo.command("status", check=False).stdout
         time.sleep(0.2)
-    lab.check("status tells of what it issued for another machine, and what to do", "which this machine issued, expires in 4 hours" in text and
+    lab.check("status tells of what it issued for another machine, and what to do", "which this machine issued, expires in 5 hours" in text and
               "sekisho ca renew osaka.example" in text, text)
     tokyo.stop()
     osaka.stop()
+
+
+def lists(lab, pair):
+    """The list of our own authority by our own port, read by OpenSSL and by our own fetcher."""
+    tokyo, osaka = pair.tokyo, pair.osaka
+    told_off = ca(tokyo, "crl", "--url", "https://x", check=False)
+    lab.check("a place that nobody could ask is refused", told_off.returncode == 2, told_off.stderr)
+    ca(tokyo, "crl", "--url", "http://203.0.113.1:8080/ca.crl")
+    ca(tokyo, "issue", "tokyo.example")
+    tokyo.write(pair.tokyo_config(gateway="crl-port 8080"))
+    osaka.write(pair.osaka_config(more="revocation strict"))
+    tokyo.start()
+    osaka.start()
+    pair.up("strict, and the list comes by our own port")
+    here = tokyo.folder / "certificates"
+
+    def verify():
+        done = pair.gb.run("openssl", "verify", "-crl_download", "-crl_check", "-CAfile", tokyo.folder / "ca" / "ca.pem",
+                           here / "tokyo.example.pem", check=False)
+        return done.stdout + done.stderr
+
+    text = verify()
+    lab.check("OpenSSL finds the place in the certificate and fetches the list", "tokyo.example.pem: OK" in text, text)
+    call(tokyo.build / "sekisho", "-c", tokyo.config, "--run", tokyo.run_folder, "ca", "revoke", "tokyo.example")
+    text = verify()
+    lab.check("what is revoked stands in the list at once", "certificate revoked" in text, text)
+    osaka.stop()
+    shutil.rmtree(osaka.folder / "state")
+    osaka.start()
+    text = told(osaka, "SEK-A022")
+    lab.check("and our own side fetches it and refuses", "SEK-A022" in text and "was revoked on" in text, text)
+    tokyo.write(pair.tokyo_config())
+    tokyo.reload()
+    time.sleep(0.5)
+    closed = pair.gb.run("bash", "-c", "</dev/tcp/203.0.113.1/8080", check=False)
+    lab.check("without the word nobody is answered", closed.returncode != 0 and "refused" in closed.stderr, closed.stderr)
+    tokyo.stop()
+    osaka.stop()
+    shutil.rmtree(osaka.folder / "state")
+    osaka.write(pair.osaka_config())
+    ca(tokyo, "issue", "tokyo.example")
 
 
 def main():
@@ -168,6 +210,7 @@ def main():
         hosts = two_sites(lab)
         pair = Pair(lab, hosts)
         renewal(lab, pair)
+        lists(lab, pair)
         token(lab, pair)
         for side in (pair.tokyo, pair.osaka):
             shutil.rmtree(side.folder)
