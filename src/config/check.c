@@ -818,6 +818,7 @@ void check_all(struct reading *r)
     check_spis(r);
     check_pairs(r);
     check_udp_ports(r);
+    check_uplinks(r);
     if (r->config->keep_keys) {
         WARN(r, said_at(r, "keep-keys"), "take it out when the fault is found",
              "keys are kept in readable form: whoever may use the control socket can read all "

@@ -152,6 +152,7 @@ static const struct {
     {"childless on", "childless changed"},
     {"resume 1h", "resume changed"},
     {"return 10m", "return changed"},
+    {"uplink eth0 203.0.113.7", "uplink changed"},
     {"reauthenticate 1h", "reauthenticate changed"},
     {"encapsulate always", "encapsulate changed: will be negotiated again without a gap"},
     {"start wait", "start changed"},

@@ -36,6 +36,19 @@ struct config_secret_name {
     struct config_place place;
 };
 
+/* One of our lines to the outside: an interface, whatever addresses it has, or one address. */
+struct config_uplink {
+    const char *text;
+    struct address address; /* family 0 when it is an interface */
+};
+
+#define CONFIG_UPLINKS_MAX 8
+
+struct config_uplinks {
+    size_t count; /* the best first */
+    struct config_uplink list[CONFIG_UPLINKS_MAX];
+};
+
 enum config_encapsulate { ENCAPSULATE_AUTO, ENCAPSULATE_ALWAYS, ENCAPSULATE_NEVER };
 /* How a peer is called: by TCP, or when UDP is silent (RFC 9329). */
 enum config_transport { TRANSPORT_UDP, TRANSPORT_AUTO, TRANSPORT_TCP };
@@ -197,6 +210,8 @@ struct config_site {
     uint16_t return_s; /* peers before the one in use are tried after so long; 0: not */
     uint8_t version; /* enum config_ike_version */
     bool uses_legacy; /* something weak is allowed by the word */
+    uint16_t return_s; /* peers before the one in use are tried after so long; 0: not */
+    const struct config_uplinks *uplinks; /* NULL: those of the gateway */
     const char *legacy; /* those words, with a space between; NULL: none */
     uint64_t hash; /* of all that matters: equal means nothing to do */
 };
@@ -273,6 +288,7 @@ struct config {
     const char *gateway; /* our name; never NULL in a good configuration */
     struct address listen[8]; /* empty: all addresses */
     size_t listen_count;
+    const struct config_uplinks *uplinks; /* NULL: by the routes */
     uint16_t port, nat_port; /* 500 and 4500 */
     uint16_t
         tcp_ports[CONFIG_TCP_PORTS_MAX]; /* on which peers may call by TCP; none: they may not */

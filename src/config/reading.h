@@ -126,6 +126,14 @@ struct level {
     struct config_place pending_place;
 };
 
+/* By its address; of more than these `listen` is not compared. */
+#define UPLINKS_SAID_MAX 64
+
+struct said_uplink {
+    struct address address;
+    struct config_place place;
+};
+
 struct reading {
     const struct config_loader *loader;
     struct config_arena *notes; /* lives as long as the result */
@@ -178,6 +186,9 @@ struct reading {
     struct said_words ike, esp, ah, legacy;
     struct config_host *peers;
     size_t peer_capacity;
+    struct config_uplinks *uplinks[2]; /* of the gateway, of the open site; NULL: none */
+    struct said_uplink uplinks_said[UPLINKS_SAID_MAX];
+    size_t uplink_said_count;
     struct config_place lifetime_said[4]; /* ike, child, bytes, packets */
     struct config_place version_said, exchange_said; /* of IKE */
     bool legacy_aggressive;

@@ -57,6 +57,22 @@ static const struct schema_word schema[] = {
      .arguments = "NETWORK...",
      .example = "lan 10.1.0.0/16",
      .meaning = "Networks behind us that sites may reach. A site can have its own."},
+    {.word = "uplink",
+     .scope = SCOPE_GATEWAY,
+     .effect = EFFECT_NOW,
+     .repeats = true,
+     .least = 1,
+     .most = CONFIG_UPLINKS_MAX,
+     .take = take_uplink,
+     .write = write_uplink,
+     .arguments = "INTERFACE | ADDRESS...",
+     .standard = NULL,
+     .example = "uplink eth0 wwan0",
+     .meaning =
+         "The lines by which peers are reached, the best first: interfaces, with whatever address "
+         "they have, or addresses of ours. A tunnel that we began goes by the first that works, "
+         "leaves one that is gone or silent, and goes back when a better one works again. Without "
+         "the word the system's routes decide."},
     {.word = "listen",
      .scope = SCOPE_GATEWAY,
      .repeats = true,
@@ -713,6 +729,20 @@ static const struct schema_word schema[] = {
      .meaning = "When an address of either side changes, the tunnel moves there and stays what it "
                 "is (RFC 4555), if the peer can; it then uses port 4500 from the beginning. 'off': "
                 "a new one is made. In transport mode always off."},
+    {.word = "uplink",
+     .scope = SCOPE_SITE,
+     .effect = EFFECT_NOW,
+     .repeats = true,
+     .least = 1,
+     .most = CONFIG_UPLINKS_MAX,
+     .take = take_uplink,
+     .write = write_uplink,
+     .arguments = "INTERFACE | ADDRESS...",
+     .standard = NULL,
+     .example = "uplink eth0 wwan0",
+     .meaning =
+         "The lines by which this peer is reached, the best first, instead of those that are said "
+         "outside of sites."},
     {.word = "return",
      .scope = SCOPE_SITE,
      .effect = EFFECT_NOW,

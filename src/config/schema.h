@@ -155,7 +155,12 @@ void write_reauthenticate(const struct schema_word *w, const struct shown *shown
 
 /* roaming_words.c */
 void take_return(struct reading *r, const struct statement *s);
+void take_uplink(struct reading *r, const struct statement *s);
 void write_return(const struct schema_word *w, const struct shown *shown);
+void write_uplink(const struct schema_word *w, const struct shown *shown);
+/* At the end of a site, and when all is read. */
+void check_site_uplinks(struct reading *r);
+void check_uplinks(struct reading *r);
 
 /* carriage_words.c: words that sites and manual blocks share */
 void take_mss(struct reading *r, const struct statement *s);

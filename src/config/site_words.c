@@ -218,6 +218,8 @@ void site_end(struct reading *r)
     site_check_version(r);
     check_ah(r);
     check_tcp(r);
+    check_site_uplinks(r);
+    r->uplinks[1] = NULL;
     check_children(r);
     r->scope = SCOPE_GATEWAY;
     if (r->site_count == SITES_MAX) {

@@ -125,6 +125,8 @@ void dial_failed(struct site *site)
     site->dial_question = 0;
     if (site->try_in_full) {
         site->try_in_full = false;
+    } else if (uplinks_count(site) > 0) {
+        site->uplink++;
     } else {
         site->candidate++;
     }
@@ -220,13 +222,57 @@ static bool make_room(struct site *site, uint64_t now_ms)
 
 static void next_host(struct site *site, uint64_t now_ms);
 
+static void ask_source(struct site *site, const struct address *local, const struct address *peer,
+                       uint64_t now_ms)
+{
+    uint64_t question = questions_ask(site->gateway, QUESTION_SOURCE, site, NULL, 0);
+    struct gateway_action *action =
+        question == 0 ? NULL : actions_add(site->gateway, GATEWAY_FIND_SOURCE);
+
+    ask(site, DIAL_SOURCE, question, now_ms);
+    if (action != NULL) {
+        action->source.question = question;
+        action->source.peer = *peer;
+        action->source.local = *local;
+    }
+}
+
+/* The present candidate by the next of our uplinks; false: by none that was not tried. */
+static bool go_by_uplink(struct site *site, const struct endpoint *peer, uint64_t now_ms)
+{
+    size_t end = returning_uplinks_end(site);
+    bool is_first = site->uplink == 0;
+    struct address local;
+
+    for (; site->uplink < end; site->uplink++) {
+        if (uplinks_address(site, site->uplink, (enum family)peer->address.family, &local)) {
+            ask_source(site, &local, &peer->address, now_ms);
+            return true;
+        }
+    }
+    if (is_first) {
+        dial_trouble(site, REASON_NO_ROUTE, peer,
+                     "none of the uplinks is there with an address of its family", now_ms);
+    }
+    site->uplink = 0;
+    return false;
+}
+
 static void next_candidate(struct site *site, uint64_t now_ms)
 {
     struct gateway *g = site->gateway;
 
     for (; site->candidate < site->candidate_count; site->candidate++) {
         const struct endpoint *peer = &site->candidates[site->candidate];
+        const struct address unset = {.family = FAMILY_NONE};
         const struct address *local;
+
+        if (uplinks_count(site) > 0) {
+            if (go_by_uplink(site, peer, now_ms)) {
+                return;
+            }
+            continue;
+        }
 
         if (!listens_on(g, (enum family)peer->address.family, &local)) {
             dial_trouble(site, REASON_NO_ROUTE, peer, "no listen address of its family", now_ms);
@@ -236,14 +282,7 @@ static void next_candidate(struct site *site, uint64_t now_ms)
             go(site, local, now_ms);
             return;
         }
-        uint64_t question = questions_ask(g, QUESTION_SOURCE, site, NULL, 0);
-        struct gateway_action *action = question == 0 ? NULL : actions_add(g, GATEWAY_FIND_SOURCE);
-
-        ask(site, DIAL_SOURCE, question, now_ms);
-        if (action != NULL) {
-            action->source.question = question;
-            action->source.peer = peer->address;
-        }
+        ask_source(site, &unset, &peer->address, now_ms);
         return;
     }
     site->host++;
@@ -257,6 +296,7 @@ static void next_host(struct site *site, uint64_t now_ms)
 
     site->candidate = 0;
     site->candidate_count = 0;
+    site->uplink = 0;
     while (site->host < c->peer_count && c->peers[site->host].any) {
         site->host++;
     }
@@ -392,6 +432,7 @@ void dial_resolved(struct site *site, const struct address *addresses, size_t co
     }
     hosts_resolved(site, addresses, count);
     site->candidate = 0;
+    site->uplink = 0;
     site->candidate_count = count;
     reach(site, REASON_CHECK_REACH);
     next_candidate(site, now_ms);

@@ -96,6 +96,7 @@ struct gateway_action {
         struct {
             uint64_t question;
             struct address peer;
+            struct address local; /* set: by this one, and by no other line of ours */
         } source;
         struct {
             uint64_t question;
@@ -180,6 +181,15 @@ MUST_USE bool gateway_sent_ike(const struct gateway *gateway, const struct endpo
 /* All addresses of this machine, without those of our device; again before each of the next. */
 void gateway_host_addresses(struct gateway *gateway, const struct address *list, size_t count,
                             uint64_t now_ms);
+/* Which address is on which interface; before gateway_host_addresses(). */
+#define GATEWAY_INTERFACE_BYTES 16
+struct gateway_interface {
+    struct address address;
+    char name[GATEWAY_INTERFACE_BYTES];
+    bool carries; /* it is up and has a carrier */
+};
+void gateway_host_interfaces(struct gateway *gateway, const struct gateway_interface *list,
+                             size_t count);
 /* Our own addresses, or the ways out, changed (netlink). */
 void gateway_addresses_changed(struct gateway *gateway, uint64_t now_ms);
 

@@ -35,6 +35,7 @@
  *     orders.c      what the administrator wants
  *     attempts.c    failures of strangers
  *     negotiations.c  the last negotiations and what came of them
+ *     uplinks.c     by which line of ours a peer is reached
  *     verify.c      whether keys can be renewed, tried at once
  *     trace.c       the last messages of each site
  *     status.c      snapshots
@@ -66,6 +67,7 @@
 #define BACKOFF_FIRST_MS 1000
 #define BACKOFF_MAX_MS 60000
 #define STEADY_MS 10000 /* up for so long: the next failure begins with a short wait */
+#define BETTER_WAY_MS 30000 /* a better way than the one in use is tested so often */
 #define KEEPALIVE_MS 20000 /* RFC 3948 4 */
 /* Key exchanges of strangers that are under way at once. What comes while so many are is not looked
  * at: an honest peer sends again, and then does not wait behind thousands. */
@@ -295,8 +297,9 @@ struct selectors {
 /* Of a site that is not where it would best be. */
 struct roaming {
     uint64_t better_way_ms; /* when the best way is tested again */
+    uint8_t uplink_tested; /* which of our uplinks is tested next */
     uint64_t return_ms; /* when the peers before the one in use are tried; NEVER_MS: not */
-    uint64_t return_wait_ms; /* how long was waited before that the last time */
+    uint64_t return_wait_ms; /* how long is waited before that; 0: as at first */
     uint64_t first_ms; /* since when the first peer is in use; 0: another one is */
 };
 
@@ -327,6 +330,7 @@ struct site {
     bool silent; /* the peer does not answer our open request */
     bool verifying; /* a renewal is being tried */
     bool child_lost; /* the last one was closed, and not by us: looked at when the event is over */
+    uint8_t uplink; /* by which what is called is called */
     bool returning; /* what is called is a peer before the one in use, beside it */
     uint8_t ways_tried; /* to a peer who is silent */
     bool astray; /* one of those is in use */
@@ -453,6 +457,8 @@ struct gateway {
     uint64_t next_ike, next_child;
     struct address host_addresses[HOST_ADDRESSES_MAX];
     size_t host_address_count;
+    struct gateway_interface interfaces[HOST_ADDRESSES_MAX];
+    size_t interface_count;
     struct ikev2_addresses announced; /* borrowed by the terms */
     struct carrier *carriers; /* of the IKE SAs over TCP that we began */
     struct responder_terms *responder_terms;
@@ -915,14 +921,44 @@ void returning_think(struct site *site, uint64_t now_ms);
 void returning_configured(struct site *site);
 uint64_t returning_due_ms(const struct site *site);
 void returning_time(struct site *site, uint64_t now_ms);
-/* The first of the site's peers that is not to be called now. */
+/* The first of the site's peers, and of our uplinks to it, that is not to be called now. */
 size_t returning_end(struct site *site);
+size_t returning_uplinks_end(struct site *site);
 /* What is sent goes through another child. */
 void returning_used(struct site *site, uint64_t now_ms);
 /* It was made beside the one in use, to a peer before it. */
 MUST_USE bool returning_is_trial(const struct ike *ike);
 
+/* ---- uplinks.c ---- */
+/* Of a site, the best first; 0: the routes decide. */
+size_t uplinks_count(const struct site *site);
+const struct config_uplinks *uplinks_of(const struct site *site);
+/* The address of one; false: it is not there. */
+MUST_USE bool uplinks_address(const struct site *site, size_t index, enum family family,
+                              struct address *out);
+/* To which of them an address belongs; their number: to none. */
+size_t uplinks_place(const struct site *site, const struct address *local);
+/* Whether one that is there is better than the one in use. */
+MUST_USE bool uplinks_has_better(const struct ike *ike);
+/* The next better one to be tested, in turn; false: there is none. */
+MUST_USE bool uplinks_next_better(const struct ike *ike, struct address *out);
+/* Which one is in use, and why. */
+void uplinks_status(const struct ike *ike, uint64_t now_ms, struct status_site *out);
+/* An address of ours may be said to peers. */
+MUST_USE bool uplinks_may_be_told(const struct gateway *g, const struct address *a);
+void uplinks_established(struct ike *ike, uint64_t now_ms);
+/* Something changed about our lines: true when the routes do not decide about it. */
+bool uplinks_changed(struct ike *ike, uint64_t now_ms);
+/* What is called does not answer by this uplink, and there is another. */
+uint64_t uplinks_next_ms(const struct site *site);
+void uplinks_next(struct site *site, uint64_t now_ms);
+
 /* ---- mobility.c ---- */
+MUST_USE bool mobility_listens_at(const struct config *config, const struct address *a);
+/* It can move, and we decide where to. */
+MUST_USE bool mobility_decides(const struct ike *ike);
+/* Another way than the best is in use: from now on that one is tested, first at `at_ms`. */
+void mobility_astray(struct site *site, uint64_t at_ms);
 void mobility_moved(struct ike *ike, const struct ikev2_action *action, uint64_t now_ms);
 void mobility_configured(struct gateway *g, uint64_t now_ms);
 /* The routes lead to the peer from this address now; false: the IKE SA cannot move. */

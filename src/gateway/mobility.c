@@ -13,13 +13,33 @@
 #include "gateway/inside.h"
 
 #define WAYS_MAX (1 + 2 * IKEV2_ADDRESSES_MAX + SITE_ADDRESSES_MAX)
-#define BETTER_WAY_MS 30000
 
 static bool is_mobile(const struct ike *ike, struct ikev2_sa_info *info)
 {
     machine_get_info(ike, info);
     /* Over TCP another connection is enough (transport.c). */
     return info->established && info->mobile && !ike->peer.tcp;
+}
+
+bool mobility_decides(const struct ike *ike)
+{
+    struct ikev2_sa_info info;
+
+    return is_mobile(ike, &info) && info.mobile_initiator;
+}
+
+void mobility_astray(struct site *site, uint64_t at_ms)
+{
+    struct roaming *roaming = roaming_of(site);
+
+    if (roaming != NULL) {
+        site->astray = true;
+        roaming->better_way_ms = at_ms;
+        if (site->silence_look_ms != NEVER_MS && site->silence_look_ms > at_ms) {
+            site->silence_look_ms = at_ms;
+            site_think_later(site);
+        }
+    }
 }
 
 /* ---- what moved ---- */
@@ -36,12 +56,17 @@ static void say_moved(struct ike *ike, const struct endpoint *local, const struc
     if (!site_may_say(site, now_ms)) {
         return;
     }
+    size_t place = uplinks_place(site, &ike->local.address);
+    bool has_uplink = place < uplinks_count(site);
+    const char *by = has_uplink ? ", by " : "";
+    const char *uplink = has_uplink ? uplinks_of(site)->list[place].text : "";
+
     log_line(site->gateway->log, LOG_LEVEL_NOTICE, site->name,
-             "%s: was between %s and %s, is between %s and %s now%s",
+             "%s: was between %s and %s, is between %s and %s now%s%s%s",
              refused ? "the peer refused the new address" : "the tunnel moved",
              endpoint_format(local, from[0]), endpoint_format(peer, from[1]),
              endpoint_format(&ike->local, to[0]), endpoint_format(&ike->peer, to[1]),
-             ike->nat_local || ike->nat_peer ? ", a NAT is between" : "");
+             ike->nat_local || ike->nat_peer ? ", a NAT is between" : "", by, uplink);
 }
 
 void mobility_moved(struct ike *ike, const struct ikev2_action *action, uint64_t now_ms)
@@ -84,7 +109,7 @@ static bool is_inside(const struct config *config, const struct address *a)
     return false;
 }
 
-static bool listens_at(const struct config *config, const struct address *a)
+bool mobility_listens_at(const struct config *config, const struct address *a)
 {
     bool any = config->listen_count == 0;
 
@@ -104,7 +129,7 @@ static void announce(struct gateway *g, uint64_t now_ms)
         const struct address *a = &g->host_addresses[i];
 
         if (list.count < IKEV2_ADDRESSES_MAX && !is_inside(g->config, a) &&
-            listens_at(g->config, a)) {
+            mobility_listens_at(g->config, a) && uplinks_may_be_told(g, a)) {
             list.list[list.count++] = *a;
         }
     }
@@ -129,6 +154,11 @@ static void announce(struct gateway *g, uint64_t now_ms)
 void mobility_configured(struct gateway *g, uint64_t now_ms)
 {
     announce(g, now_ms);
+    for (struct ike *ike = g->ikes; ike != NULL; ike = ike->next) {
+        if (ike->established && !ike->superseded) {
+            (void)uplinks_changed(ike, now_ms);
+        }
+    }
 }
 
 void gateway_host_addresses(struct gateway *g, const struct address *list, size_t count,
@@ -172,27 +202,53 @@ bool mobility_source_again(struct ike *ike, const struct address *local, uint64_
 
 /* ---- a peer who is silent ---- */
 
+/* One of ours, best first: of the uplinks that were said, else all. False behind the last; unset:
+ * it is not there. */
+static bool own_address(const struct ike *ike, const struct ikev2_sa_info *info, size_t index,
+                        struct address *out)
+{
+    const struct ikev2_addresses *own = &ike->gateway->announced;
+
+    *out = (struct address){.family = FAMILY_NONE};
+    if (uplinks_count(ike->site) == 0) {
+        if (index < own->count) {
+            *out = own->list[index];
+        }
+        return index < own->count;
+    }
+    if (!uplinks_address(ike->site, index, (enum family)info->peer.address.family, out)) {
+        *out = info->local.address;
+    }
+    return index < uplinks_count(ike->site);
+}
+
 /* Way number `index` to the peer; false behind the last. `local` without an address: where the
  * routes lead from. */
 static bool way(const struct ike *ike, const struct ikev2_sa_info *info, size_t index,
                 struct endpoint *local, struct endpoint *out)
 {
-    const struct ikev2_addresses *own = &ike->gateway->announced;
     const struct site *site = ike->site;
+    size_t own_count =
+        uplinks_count(site) > 0 ? uplinks_count(site) : ike->gateway->announced.count;
     struct address told[IKEV2_ADDRESSES_MAX];
     size_t count = machine_peer_addresses(ike, told);
 
     *local = (struct endpoint){.port = info->local.port};
     *out = info->peer;
     if (index == 0) {
+        if (uplinks_count(site) > 0) {
+            local->address = info->local.address;
+        }
         return true;
     }
     index--;
-    if (index < own->count) {
-        local->address = own->list[index];
+    if (own_address(ike, info, index, &local->address)) {
         return true;
     }
-    index -= own->count;
+    index -= own_count;
+    if (uplinks_count(site) > 0) {
+        local->address = info->local.address;
+    }
     if (index < count) {
         out->address = told[index];
         return true;
@@ -224,13 +280,17 @@ bool mobility_try(struct ike *ike)
         site->ways_tried++;
     } while (!address_is_unset(&from.address) &&
              (from.address.family != to.address.family ||
-              address_equal(&from.address, &info.local.address)));
+              (address_equal(&from.address, &info.local.address) &&
+               address_equal(&to.address, &info.peer.address))));
     uint64_t question = questions_ask(g, QUESTION_SOURCE_WAY, NULL, ike, site->ways_tried - 1u);
     struct gateway_action *action = question == 0 ? NULL : actions_add(g, GATEWAY_FIND_SOURCE);
 
     if (action != NULL) {
         action->source.question = question;
         action->source.peer = to.address;
+        if (uplinks_count(site) > 0) {
+            action->source.local = from.address;
+        }
     }
     return true;
 }
@@ -249,12 +309,7 @@ void mobility_way_found(struct ike *ike, uint32_t index, const struct address *l
     if (address_is_unset(&from.address)) {
         from.address = *local;
     }
-    struct roaming *roaming = roaming_of(ike->site);
-
-    if (roaming != NULL) {
-        ike->site->astray = true;
-        roaming->better_way_ms = now_ms + BETTER_WAY_MS;
-    }
+    mobility_astray(ike->site, now_ms + BETTER_WAY_MS);
     ike_move(ike, &from, &to, true, now_ms);
 }
 
@@ -282,13 +337,26 @@ void mobility_look(struct ike *ike, uint64_t now_ms)
         !info.mobile_initiator) {
         return;
     }
+    struct address local = {.family = FAMILY_NONE};
+    struct endpoint peer = best_peer(ike, &info);
+
+    /* A better uplink, each in its turn; by the best one that is there to the peer's best address.
+     */
+    if (uplinks_count(site) > 0 && !uplinks_next_better(ike, &local)) {
+        site->astray = !address_equal(&peer.address, &info.peer.address);
+        local = info.local.address;
+        if (!site->astray) {
+            return;
+        }
+    }
     uint64_t question = questions_ask(g, QUESTION_SOURCE_BEST, NULL, ike, 0);
     struct gateway_action *action = question == 0 ? NULL : actions_add(g, GATEWAY_FIND_SOURCE);
 
     site->roaming->better_way_ms = now_ms + BETTER_WAY_MS;
     if (action != NULL) {
         action->source.question = question;
-        action->source.peer = best_peer(ike, &info).address;
+        action->source.peer = peer.address;
+        action->source.local = local;
     }
 }
 

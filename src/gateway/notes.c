@@ -159,11 +159,12 @@ void notes_addresses_changed(struct gateway *g, uint64_t now_ms)
         }
     }
     hosts_ask_sources(g);
-    if (g->config == NULL || g->config->listen_count > 0) {
+    if (g->config == NULL) {
         return;
     }
     for (struct ike *ike = g->ikes; ike != NULL; ike = ike->next) {
-        if (!ike->established || ike->superseded) {
+        if (!ike->established || ike->superseded || uplinks_changed(ike, now_ms) ||
+            g->config->listen_count > 0) {
             continue;
         }
         uint64_t question = questions_ask(g, QUESTION_SOURCE_AGAIN, NULL, ike, 0);

@@ -24,28 +24,37 @@ struct roaming *roaming_of(struct site *site)
     return site->roaming;
 }
 
-/* The IKE SA in use when a peer before it should be in its place. In transport mode the peer is
- * what is protected: it does not change under the traffic. */
+/* Of two IKE SAs of ours: this one goes to an earlier peer, or by a better uplink to the same. */
+static bool is_before(const struct ike *a, const struct ike *b)
+{
+    return a->host < b->host ||
+           (a->host == b->host && uplinks_count(a->site) > 0 &&
+            uplinks_place(a->site, &a->local.address) < uplinks_place(b->site, &b->local.address));
+}
+
+/* Only by another IKE SA can a better uplink be used. */
+static bool wants_uplink(const struct ike *ike)
+{
+    return uplinks_has_better(ike) && !mobility_decides(ike);
+}
+
+/* The IKE SA in use when a peer before it should be in its place, or it should go by a better
+ * uplink and cannot move. In transport mode the peer is what is protected: it does not change under
+ * the traffic. */
 static const struct ike *second_best(const struct site *site)
 {
     const struct ike *ike = site->used == NULL ? NULL : site->used->ike;
 
-    return ike != NULL && ike->initiator && ike->host > 0 && !ike->superseded &&
-                   site->config->return_s > 0 && site->hosts == NULL && site_is_enabled(site) &&
-                   !site->gateway->stopping
+    return ike != NULL && ike->initiator && !ike->superseded &&
+                   (ike->host > 0 || wants_uplink(ike)) && site->config->return_s > 0 &&
+                   site->hosts == NULL && site_is_enabled(site) && !site->gateway->stopping
                ? ike
                : NULL;
 }
 
-static uint64_t next_wait_ms(const struct site *site, const struct roaming *roaming)
+static uint64_t base_ms(const struct site *site)
 {
-    uint64_t base_ms = site->config->return_s * UINT64_C(1000);
-    uint64_t wait_ms = roaming->return_wait_ms * 2;
-
-    if (wait_ms < base_ms) {
-        return base_ms;
-    }
-    return wait_ms < WAIT_GROWTH_MAX * base_ms ? wait_ms : WAIT_GROWTH_MAX * base_ms;
+    return site->config->return_s * UINT64_C(1000);
 }
 
 static void plan(struct site *site, uint64_t now_ms)
@@ -59,7 +68,9 @@ static void plan(struct site *site, uint64_t now_ms)
         roaming->return_wait_ms = 0;
     }
     roaming->first_ms = 0;
-    roaming->return_wait_ms = next_wait_ms(site, roaming);
+    if (roaming->return_wait_ms < base_ms(site)) {
+        roaming->return_wait_ms = base_ms(site);
+    }
     /* Many sites that lost the same peer do not come back to it at the same moment. */
     uint32_t tenth = (uint32_t)(roaming->return_wait_ms / 10);
 
@@ -117,6 +128,10 @@ void returning_time(struct site *site, uint64_t now_ms)
     roaming->return_ms = NEVER_MS;
     if (second_best(site) != NULL && !site->silent && site->dial == DIAL_IDLE) {
         site->returning = true;
+        roaming->return_wait_ms *= 2;
+        if (roaming->return_wait_ms > WAIT_GROWTH_MAX * base_ms(site)) {
+            roaming->return_wait_ms = WAIT_GROWTH_MAX * base_ms(site);
+        }
         dial_begin(site, now_ms);
     }
 }
@@ -125,7 +140,17 @@ size_t returning_end(struct site *site)
 {
     const struct ike *ike = second_best(site);
 
-    return site->returning && ike != NULL ? ike->host : site->config->peer_count;
+    return !site->returning || ike == NULL ? site->config->peer_count
+                                           : ike->host + (wants_uplink(ike) ? 1U : 0U);
+}
+
+size_t returning_uplinks_end(struct site *site)
+{
+    const struct ike *ike = second_best(site);
+
+    return site->returning && ike != NULL && ike->host == site->host
+               ? uplinks_place(site, &ike->local.address)
+               : uplinks_count(site);
 }
 
 bool returning_is_trial(const struct ike *ike)
@@ -133,7 +158,23 @@ bool returning_is_trial(const struct ike *ike)
     const struct child *used = ike->site->used;
 
     return used != NULL && used->ike != ike && used->ike->initiator && ike->initiator &&
-           ike->host < used->ike->host;
+           is_before(ike, used->ike);
+}
+
+static void say_back(const struct ike *used)
+{
+    const struct site *site = used->site;
+    size_t place = uplinks_place(site, &used->local.address);
+    const char *uplink = place < uplinks_count(site) ? uplinks_of(site)->list[place].text : "";
+
+    if (site->config->peer_count == 1) {
+        log_line(site->gateway->log, LOG_LEVEL_NOTICE, site->name, "back by the uplink %s", uplink);
+        return;
+    }
+    log_line(site->gateway->log, LOG_LEVEL_NOTICE, site->name,
+             "back at %s, number %u of the %zu peers of this site%s%s",
+             site->config->peers[used->host].text, used->host + 1U, site->config->peer_count,
+             uplink[0] == '\0' ? "" : ", by ", uplink);
 }
 
 void returning_used(struct site *site, uint64_t now_ms)
@@ -146,7 +187,7 @@ void returning_used(struct site *site, uint64_t now_ms)
     }
     for (struct ike *ike = site->ikes; ike != NULL; ike = ike->next_of_site) {
         if (ike != used && ike->established && !ike->superseded && ike->initiator &&
-            ike->host > used->host) {
+            is_before(used, ike)) {
             ike->superseded = true;
             left = true;
         }
@@ -158,8 +199,6 @@ void returning_used(struct site *site, uint64_t now_ms)
         site->duplicates_ms = now_ms + SETTLE_MS;
     }
     if (site_may_say(site, now_ms) && used->host < site->config->peer_count) {
-        log_line(site->gateway->log, LOG_LEVEL_NOTICE, site->name,
-                 "back at %s, number %u of the %zu peers of this site",
-                 site->config->peers[used->host].text, used->host + 1U, site->config->peer_count);
+        say_back(used);
     }
 }

@@ -264,6 +264,7 @@ static void arm(struct site *site, bool waits_to_dial, bool waits_for_child)
     sooner(&at_ms, site->own_look_ms);
     sooner(&at_ms, site->verify_ms);
     sooner(&at_ms, returning_due_ms(site));
+    sooner(&at_ms, uplinks_next_ms(site));
     gateway_set_timer(site->gateway, &site->timer, at_ms);
 }
 
@@ -315,6 +316,9 @@ void site_time(struct site *site, uint64_t now_ms)
     }
     verify_time(site, now_ms);
     returning_time(site, now_ms);
+    if (uplinks_next_ms(site) <= now_ms) {
+        uplinks_next(site, now_ms);
+    }
     if (site->own_look_ms <= now_ms) {
         populate_look(site, now_ms);
     }
@@ -373,6 +377,7 @@ void site_established(struct ike *ike, uint64_t now_ms)
                  ike->resuming ? ", resumed by a ticket" : "",
                  ike->nat_local || ike->nat_peer ? ", a NAT is between" : "");
     }
+    uplinks_established(ike, now_ms);
     if (site->dialled == ike) {
         site->tcp_helped = site->by_tcp;
         dial_done(site);

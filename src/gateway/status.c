@@ -399,7 +399,7 @@ static void add_host(const struct site *site, const struct ike *ike, struct stat
     }
 }
 
-static void fill_site(const struct site *site, struct status_site *out)
+static void fill_site(const struct site *site, uint64_t now_ms, struct status_site *out)
 {
     const struct ike *ike = shown_ike(site);
     enum reason reason = status_reason_of(site);
@@ -441,6 +441,9 @@ static void fill_site(const struct site *site, struct status_site *out)
         out->peer = out->ike.peer;
     }
     add_host(site, ike, out);
+    if (ike != NULL && ike->established) {
+        uplinks_status(ike, now_ms, out);
+    }
     add_patience(site, out);
     add_counters(site, out);
 }
@@ -461,7 +464,6 @@ static const struct manual *manual_at(const struct gateway *g, size_t index)
 bool gateway_site_at(const struct gateway *g, size_t index, uint64_t now_ms,
                      struct status_site *out)
 {
-    (void)now_ms;
     if (manual_at(g, index) != NULL) {
         manual_status(manual_at(g, index), out);
         return true;
@@ -469,7 +471,7 @@ bool gateway_site_at(const struct gateway *g, size_t index, uint64_t now_ms,
     if (index >= g->site_count) {
         return false;
     }
-    fill_site(g->sites[index], out);
+    fill_site(g->sites[index], now_ms, out);
     return true;
 }
 

@@ -151,7 +151,11 @@ struct status_site {
     size_t host_count, host_place; /* of `peer`: how many there are, and which is in use, counted
                                       from 1; 0: it is not known, the peer called */
     const char *host; /* that one as it is written; borrowed like the name */
-    uint64_t return_ms; /* when those before it are called again; NEVER_MS: not */
+    size_t uplink_count, uplink_place; /* of the lines of ours that were said, in the same way; 0:
+                                          it goes by none of them */
+    const char *uplink;
+    char uplink_why[STATUS_WORDS_BYTES]; /* why it is not the first; "" when it is */
+    uint64_t return_ms; /* when hosts before it are called again; NEVER_MS: not */
     uint64_t established_ms; /* when an IKE SA was established last; 0 never */
 };
 size_t gateway_site_count(const struct gateway *gateway);

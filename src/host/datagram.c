@@ -207,6 +207,60 @@ void datagram_set_uplink(struct datagram_socket *s, int interface_index)
     atomic_store_explicit(&s->uplink, interface_index, memory_order_relaxed);
 }
 
+static uint32_t digest(const struct address *a)
+{
+    uint32_t hash = 2166136261U ^ a->family; /* FNV-1a */
+
+    for (size_t i = 0; i < address_bytes((enum family)a->family); i++) {
+        hash = (hash ^ a->bytes[i]) * 16777619U;
+    }
+    return hash;
+}
+
+void datagram_set_roads(struct datagram_roads *roads, const struct datagram_road *list,
+                        size_t count, const struct address *all, size_t all_count)
+{
+    size_t kept = 0;
+
+    atomic_store_explicit(&roads->count, 0, memory_order_release);
+    for (size_t i = 0; i < count && kept < DATAGRAM_ROADS_MAX; i++) {
+        uint32_t hash = digest(&list[i].local);
+        bool is_alone = true;
+
+        for (size_t j = 0; j < all_count; j++) {
+            is_alone =
+                is_alone && (digest(&all[j]) != hash || address_equal(&all[j], &list[i].local));
+        }
+        if (is_alone) {
+            atomic_store_explicit(&roads->list[kept++],
+                                  (uint64_t)hash << 32 | (uint32_t)list[i].interface_index,
+                                  memory_order_relaxed);
+        }
+    }
+    atomic_store_explicit(&roads->count, kept, memory_order_release);
+}
+
+/* 0: by the routes. */
+static int road_of(const struct datagram_socket *s, const struct address *local)
+{
+    size_t count =
+        s->roads == NULL ? 0 : atomic_load_explicit(&s->roads->count, memory_order_acquire);
+
+    if (count == 0) {
+        return 0;
+    }
+    uint32_t hash = digest(local);
+
+    for (size_t i = 0; i < count; i++) {
+        uint64_t road = atomic_load_explicit(&s->roads->list[i], memory_order_relaxed);
+
+        if (road >> 32 == hash) {
+            return (int)(uint32_t)road;
+        }
+    }
+    return 0;
+}
+
 void datagram_join(struct datagram_socket *s)
 {
     assert(s->supers == NULL);
@@ -521,12 +575,12 @@ static void add_control(struct msghdr *message, int level, int type, const void 
     message->msg_controllen += CMSG_SPACE(length);
 }
 
-static void write_control(struct msghdr *message, enum family family, const struct address *local,
-                          int tos)
+static void write_control(struct msghdr *message, const struct datagram_socket *s,
+                          const struct address *local, int tos)
 {
-    if (family == FAMILY_IPV4) {
+    if (s->family == FAMILY_IPV4) {
         if (local->family == FAMILY_IPV4) {
-            struct in_pktinfo info = {0};
+            struct in_pktinfo info = {.ipi_ifindex = road_of(s, local)};
 
             memcpy(&info.ipi_spec_dst, local->bytes, sizeof(info.ipi_spec_dst));
             add_control(message, IPPROTO_IP, IP_PKTINFO, &info, sizeof(info));
@@ -537,7 +591,7 @@ static void write_control(struct msghdr *message, enum family family, const stru
         return;
     }
     if (local->family == FAMILY_IPV6) {
-        struct in6_pktinfo info = {0};
+        struct in6_pktinfo info = {.ipi6_ifindex = (unsigned)road_of(s, local)};
 
         memcpy(&info.ipi6_addr, local->bytes, sizeof(info.ipi6_addr));
         add_control(message, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof(info));
@@ -552,10 +606,11 @@ static void write_control(struct msghdr *message, enum family family, const stru
 static void write_whole_control(struct msghdr *message, const struct datagram_socket *s,
                                 const struct packet *packet)
 {
-    int interface_index =
-        packet->bypass ? atomic_load_explicit(&s->uplink, memory_order_relaxed) : 0;
     const struct address *local = &packet->local.address;
     bool has_local = !packet->bypass && local->family == s->family;
+    int interface_index = packet->bypass ? atomic_load_explicit(&s->uplink, memory_order_relaxed)
+                          : has_local    ? road_of(s, local)
+                                         : 0;
 
     if (interface_index == 0 && !has_local) {
         return;
@@ -624,7 +679,7 @@ static void add_message(struct send_batch *batch, const struct datagram_socket *
     if (head->has_outer_head) {
         write_whole_control(message, s, head);
     } else {
-        write_control(message, s->family, &head->local.address, head->tos);
+        write_control(message, s, &head->local.address, head->tos);
     }
     if (count > 1) {
         uint16_t segment_bytes = (uint16_t)head->length;
@@ -864,7 +919,7 @@ bool datagram_send_one(struct datagram_socket *s, const struct address *local,
                              .msg_control = control.bytes};
 
     assert(peer->address.family == s->family);
-    write_control(&message, s->family, local, 0);
+    write_control(&message, s, local, 0);
     (void)pthread_mutex_lock(&s->lock);
     bool ok = set_cut(s, cut);
     ssize_t sent = -1;

@@ -25,6 +25,22 @@ struct datagram_single_path {
     uint64_t until_ms;
 };
 
+/* Which addresses of ours are sent from by their own interface only, whatever the routes to the
+ * peer prefer. Any thread reads, one writes. */
+#define DATAGRAM_ROADS_MAX 16
+struct datagram_roads {
+    atomic_uint_least64_t list[DATAGRAM_ROADS_MAX]; /* a digest of the address, the interface */
+    atomic_size_t count;
+};
+struct datagram_road {
+    struct address local;
+    int interface_index;
+};
+/* `all`: every address that anything is sent from. One whose digest is that of another is left
+ * out: it goes by the routes. */
+void datagram_set_roads(struct datagram_roads *roads, const struct datagram_road *list,
+                        size_t count, const struct address *all, size_t all_count);
+
 struct datagram_socket {
     int fd;
     enum family family;
@@ -46,6 +62,7 @@ struct datagram_socket {
     pthread_mutex_t lock;
     struct sending *sending; /* what a sending takes; under the lock */
     int discovery; /* the value of IP_MTU_DISCOVER that is set */
+    const struct datagram_roads *roads; /* NULL: there are none */
     atomic_int uplink; /* the interface for packets that go around the tunnel; 0: unknown */
 };
 

@@ -156,34 +156,51 @@ size_t netlink_addresses(struct netlink *nl, struct netlink_address *out, size_t
     return found.count;
 }
 
+static bool carries(unsigned flags)
+{
+    return (flags & IFF_UP) != 0 && (flags & IFF_RUNNING) != 0;
+}
+
 static void visit_link(void *context, struct nlmsghdr *message)
 {
-    uint16_t *mtu = context;
+    struct netlink_link *link = context;
+    struct ifinfomsg head;
 
-    if (message->nlmsg_type != RTM_NEWLINK ||
-        message->nlmsg_len < NLMSG_LENGTH(sizeof(struct ifinfomsg))) {
+    if (message->nlmsg_type != RTM_NEWLINK || message->nlmsg_len < NLMSG_LENGTH(sizeof(head))) {
         return;
     }
-    unsigned left = message->nlmsg_len - (unsigned)NLMSG_LENGTH(sizeof(struct ifinfomsg));
+    memcpy(&head, NLMSG_DATA(message), sizeof(head));
+    link->carries = carries(head.ifi_flags);
+    unsigned left = message->nlmsg_len - (unsigned)NLMSG_LENGTH(sizeof(head));
     for (struct rtattr *a = IFLA_RTA(NLMSG_DATA(message)); RTA_OK(a, left); a = RTA_NEXT(a, left)) {
-        if (a->rta_type == IFLA_MTU && RTA_PAYLOAD(a) == sizeof(uint32_t)) {
+        size_t length = RTA_PAYLOAD(a);
+
+        if (a->rta_type == IFLA_MTU && length == sizeof(uint32_t)) {
             uint32_t value;
 
             memcpy(&value, RTA_DATA(a), sizeof(value));
-            *mtu = value > UINT16_MAX ? UINT16_MAX : (uint16_t)value;
+            link->mtu = value > UINT16_MAX ? UINT16_MAX : (uint16_t)value;
+        } else if (a->rta_type == IFLA_IFNAME && length > 0 && length <= sizeof(link->name)) {
+            memcpy(link->name, RTA_DATA(a), length);
+            link->name[length - 1] = '\0';
         }
     }
 }
 
-uint16_t netlink_link_mtu(struct netlink *nl, int interface_index)
+struct netlink_link netlink_link(struct netlink *nl, int interface_index)
 {
     struct ifinfomsg head = {.ifi_index = interface_index};
+    struct netlink_link link = {0};
     struct request r;
-    uint16_t mtu = 0;
 
     request_start(&r, RTM_GETLINK, 0, &head, sizeof(head));
-    (void)netlink_ask(nl, &r, visit_link, &mtu);
-    return mtu;
+    (void)netlink_ask(nl, &r, visit_link, &link);
+    return link;
+}
+
+uint16_t netlink_link_mtu(struct netlink *nl, int interface_index)
+{
+    return netlink_link(nl, interface_index).mtu;
 }
 
 /* ---- routes ---- */
@@ -408,7 +425,8 @@ static void visit_path(void *context, struct nlmsghdr *message)
     (void)read_route(message, route);
 }
 
-bool netlink_path(struct netlink *nl, const struct address *to, struct netlink_path *out)
+bool netlink_path_by(struct netlink *nl, const struct address *to, const struct address *local,
+                     int interface_index, struct netlink_path *out)
 {
     struct rtmsg head = {.rtm_family = (uint8_t)sockaddr_family((enum family)to->family),
                          .rtm_dst_len = (uint8_t)(address_bytes((enum family)to->family) * 8)};
@@ -419,6 +437,12 @@ bool netlink_path(struct netlink *nl, const struct address *to, struct netlink_p
     request_start(&r, RTM_GETROUTE, 0, &head, sizeof(head));
     request_add_address(&r, RTA_DST, to);
     (void)request_add(&r, RTA_MARK, &mark, sizeof(mark));
+    if (local != NULL) {
+        const uint32_t by = (uint32_t)interface_index;
+
+        request_add_address(&r, RTA_SRC, local);
+        (void)request_add(&r, RTA_OIF, &by, sizeof(by));
+    }
     if (netlink_ask(nl, &r, visit_path, &route) != 0 || route.interface_index == 0 ||
         (route.type != RTN_UNICAST && route.type != RTN_LOCAL)) {
         return false;
@@ -428,6 +452,11 @@ bool netlink_path(struct netlink *nl, const struct address *to, struct netlink_p
                    ? (uint16_t)route.mtu
                    : netlink_link_mtu(nl, route.interface_index);
     return true;
+}
+
+bool netlink_path(struct netlink *nl, const struct address *to, struct netlink_path *out)
+{
+    return netlink_path_by(nl, to, NULL, 0, out);
 }
 
 struct uplink {
@@ -470,7 +499,26 @@ bool netlink_watch(struct netlink *nl, char *why, size_t why_bytes)
 }
 
 /* Of what the watched groups tell much is about ourselves, or changes nothing for us. */
-static bool is_change(struct nlmsghdr *message)
+/* Of a carrier that comes or goes the system does not say that it is a change. */
+static bool carries_anew(struct netlink *nl, const struct ifinfomsg *link)
+{
+    size_t i = 0;
+
+    while (i < nl->seen_count && nl->seen[i].interface_index != link->ifi_index) {
+        i++;
+    }
+    bool same = i < nl->seen_count && nl->seen[i].carries == carries(link->ifi_flags);
+
+    if (i == NETLINK_SEEN_MAX) {
+        i = (size_t)link->ifi_index % NETLINK_SEEN_MAX;
+    } else if (i == nl->seen_count) {
+        nl->seen_count++;
+    }
+    nl->seen[i] = (struct netlink_seen){link->ifi_index, carries(link->ifi_flags)};
+    return !same;
+}
+
+static bool is_change(struct netlink *nl, struct nlmsghdr *message)
 {
     struct ifinfomsg link;
     struct route route;
@@ -485,7 +533,7 @@ static bool is_change(struct nlmsghdr *message)
             return false;
         }
         memcpy(&link, NLMSG_DATA(message), sizeof(link));
-        return (link.ifi_change & (IFF_UP | IFF_RUNNING)) != 0;
+        return carries_anew(nl, &link) || (link.ifi_change & (IFF_UP | IFF_RUNNING)) != 0;
     case RTM_DELROUTE:
         message->nlmsg_type = RTM_NEWROUTE; /* it looks the same */
         break;
@@ -511,7 +559,7 @@ bool netlink_changed(struct netlink *nl)
         unsigned left = got < 0 ? 0 : (unsigned)got;
         for (struct nlmsghdr *m = (struct nlmsghdr *)bytes; NLMSG_OK(m, left);
              m = NLMSG_NEXT(m, left)) {
-            changed = is_change(m) || changed;
+            changed = is_change(nl, m) || changed;
         }
     }
 }

@@ -15,10 +15,19 @@
  * priority, which look into a table of this number. */
 #define NETLINK_TABLE 5200
 
+/* Whether interfaces carried when something was told of them last. */
+#define NETLINK_SEEN_MAX 64
+struct netlink_seen {
+    int interface_index;
+    bool carries;
+};
+
 struct netlink {
     int fd;
     int watch_fd; /* readable when addresses changed; -1 until netlink_watch() */
     uint32_t sequence;
+    struct netlink_seen seen[NETLINK_SEEN_MAX];
+    size_t seen_count;
     struct netlink_pair *pairs; /* what our rules stand for */
     size_t pair_count, pair_capacity;
 };
@@ -90,6 +99,17 @@ struct netlink_path {
 MUST_USE bool netlink_path(struct netlink *nl, const struct address *to, struct netlink_path *out);
 /* The interface of the default route, other than `except`; 0: there is none. */
 int netlink_uplink(struct netlink *nl, enum family family, int except);
+/* The same by one address of ours and its interface. */
+MUST_USE bool netlink_path_by(struct netlink *nl, const struct address *to,
+                              const struct address *local, int interface_index,
+                              struct netlink_path *out);
+struct netlink_link {
+    char name[16];
+    uint16_t mtu; /* 0: unknown */
+    bool carries; /* it is up and has a carrier */
+};
+/* All zero when there is none. */
+struct netlink_link netlink_link(struct netlink *nl, int interface_index);
 uint16_t netlink_link_mtu(struct netlink *nl, int interface_index);
 
 /* Watches addresses, and what decides by which of them a peer is reached: interfaces that go up or

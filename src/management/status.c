@@ -230,6 +230,11 @@ static json_t *site_of(const struct question *question, size_t index,
     json_object_set_new(object, "host_place",
                         site->host_place == 0 ? json_null() : count_of(site->host_place));
     json_object_set_new(object, "host", json_string(site->host == NULL ? "" : site->host));
+    json_object_set_new(object, "uplinks", count_of(site->uplink_count));
+    json_object_set_new(object, "uplink_place",
+                        site->uplink_place == 0 ? json_null() : count_of(site->uplink_place));
+    json_object_set_new(object, "uplink", json_string(site->uplink == NULL ? "" : site->uplink));
+    json_object_set_new(object, "uplink_why", json_string(site->uplink_why));
     json_object_set_new(object, "return_in_s", seconds_until(site->return_ms, question->now_ms));
     if (site->has_ike) {
         json_object_set_new(object, "ike", ike_of(&site->ike, question->now_ms));

@@ -337,6 +337,23 @@ static void show_host(const json_t *site)
     printf("\n");
 }
 
+/* By which of our lines. */
+static void show_uplink(const json_t *site)
+{
+    const char *why = text_of(site, "uplink_why");
+
+    if (number_of(site, "uplinks") == 0) {
+        return;
+    }
+    if (!json_is_number(json_object_get(site, "uplink_place"))) {
+        printf("    %-10snone of those that were said\n", "uplink");
+        return;
+    }
+    printf("    %-10s%s, number %.0f of %.0f%s%s\n", "uplink", text_of(site, "uplink"),
+           number_of(site, "uplink_place"), number_of(site, "uplinks"), why[0] == '\0' ? "" : ": ",
+           why);
+}
+
 /* Whether it can move, whether it did, and where else the peer can be reached. */
 static void show_moves(const struct command *command, const json_t *site, const json_t *ike)
 {
@@ -401,6 +418,7 @@ static void show_site(const struct command *command, const json_t *site)
             printf("    %-10sin %s\n", "rekey", show_duration(number_of(ike, "rekey_in_s"), since));
         }
         show_host(site);
+        show_uplink(site);
         show_moves(command, site, ike);
         if (json_is_number(json_object_get(ike, "reauthenticate_in_s"))) {
             printf("    %-10sin %s\n", "proof",

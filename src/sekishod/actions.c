@@ -244,14 +244,42 @@ static void note_link_mtu(struct daemon *daemon, uint16_t mtu)
     }
 }
 
+/* The path by an address of ours, through the interface that has it. */
+static bool path_by(struct daemon *daemon, const struct address *peer, const struct address *local,
+                    struct netlink_path *out)
+{
+    static struct netlink_address list[DAEMON_ADDRESSES_MAX];
+    size_t count = netlink_addresses(&daemon->netlink, list, DAEMON_ADDRESSES_MAX);
+
+    for (size_t i = 0; i < count; i++) {
+        if (address_equal(&list[i].address, local)) {
+            bool found =
+                netlink_path_by(&daemon->netlink, peer, local, list[i].interface_index, out);
+
+            out->source = *local;
+            return found;
+        }
+    }
+    return false;
+}
+
 static void find_source(struct daemon *daemon, const struct gateway_action *action, uint64_t now_ms)
 {
     const struct address *peer = &action->source.peer;
     struct netlink_path path;
     char text[ADDRESS_TEXT_BYTES], why[160];
 
-    if (!netlink_path(&daemon->netlink, peer, &path) || path.source.family == FAMILY_NONE) {
-        snprintf(why, sizeof(why), "this machine has no route to %s", address_format(peer, text));
+    const struct address *local = &action->source.local;
+    bool found = local->family != FAMILY_NONE ? path_by(daemon, peer, local, &path)
+                                              : netlink_path(&daemon->netlink, peer, &path);
+
+    if (!found || path.source.family == FAMILY_NONE) {
+        char by[ADDRESS_TEXT_BYTES];
+        bool is_by = local->family != FAMILY_NONE;
+
+        snprintf(why, sizeof(why), "this machine has no route to %s%s%s",
+                 address_format(peer, text), is_by ? " by " : "",
+                 is_by ? address_format(local, by) : "");
         gateway_source(daemon->gateway, action->source.question, NULL, why, now_ms);
         return;
     }

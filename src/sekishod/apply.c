@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ADDRESSES_MAX 1024
+#define UPLINKS_MAX 64
 
 /* ---- problems of the machine ---- */
 
@@ -121,10 +121,73 @@ static void set_own(struct daemon *daemon, struct address *own, const struct add
     *own = *found;
 }
 
+static bool is_said(const struct config_uplinks *list, const struct gateway_interface *interface)
+{
+    for (size_t i = 0; list != NULL && i < list->count; i++) {
+        if (address_equal(&list->list[i].address, &interface->address) ||
+            strcmp(list->list[i].text, interface->name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_uplink(const struct config *config, const struct gateway_interface *interface)
+{
+    bool is_one = is_said(config->uplinks, interface);
+
+    for (size_t i = 0; !is_one && i < config->site_count; i++) {
+        is_one = is_said(config->sites[i].uplinks, interface);
+    }
+    return is_one;
+}
+
+static bool has_uplinks(const struct config *config)
+{
+    bool any = config->uplinks != NULL;
+
+    for (size_t i = 0; !any && i < config->site_count; i++) {
+        any = config->sites[i].uplinks != NULL;
+    }
+    return any;
+}
+
+/* Which interfaces and addresses of `uplink` are there. What is sent from those leaves by them. */
+static void tell_uplinks(struct daemon *daemon, const struct netlink_address *list, size_t count)
+{
+    static struct gateway_interface found[UPLINKS_MAX];
+    static struct address all[DAEMON_ADDRESSES_MAX];
+    struct datagram_road roads[DATAGRAM_ROADS_MAX];
+    size_t found_count = 0;
+    size_t road_count = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        all[i] = list[i].address;
+        if (!has_uplinks(daemon->config) || found_count == UPLINKS_MAX ||
+            list[i].interface_index == daemon->tun.interface_index) {
+            continue;
+        }
+        struct netlink_link link = netlink_link(&daemon->netlink, list[i].interface_index);
+        struct gateway_interface *one = &found[found_count];
+
+        *one = (struct gateway_interface){.address = list[i].address, .carries = link.carries};
+        snprintf(one->name, sizeof(one->name), "%s", link.name);
+        if (!is_uplink(daemon->config, one)) {
+            continue;
+        }
+        found_count++;
+        if (road_count < DATAGRAM_ROADS_MAX) {
+            roads[road_count++] = (struct datagram_road){list[i].address, list[i].interface_index};
+        }
+    }
+    sockets_set_roads(&daemon->sockets, roads, road_count, all, count);
+    gateway_host_interfaces(daemon->gateway, found, found_count);
+}
+
 /* At those of our device nobody is reached. */
 static void tell_gateway(struct daemon *daemon, const struct netlink_address *list, size_t count)
 {
-    static struct address outside[ADDRESSES_MAX];
+    static struct address outside[DAEMON_ADDRESSES_MAX];
     size_t found = 0;
 
     for (size_t i = 0; i < count; i++) {
@@ -132,6 +195,7 @@ static void tell_gateway(struct daemon *daemon, const struct netlink_address *li
             outside[found++] = list[i].address;
         }
     }
+    tell_uplinks(daemon, list, count);
     gateway_host_addresses(daemon->gateway, outside, found, clock_now_ms());
 }
 
@@ -185,8 +249,8 @@ void apply_path_found(struct daemon *daemon, enum family family, int interface_i
 
 void apply_look_around(struct daemon *daemon)
 {
-    static struct netlink_address list[ADDRESSES_MAX];
-    size_t count = netlink_addresses(&daemon->netlink, list, ADDRESSES_MAX);
+    static struct netlink_address list[DAEMON_ADDRESSES_MAX];
+    size_t count = netlink_addresses(&daemon->netlink, list, DAEMON_ADDRESSES_MAX);
 
     find_own_addresses(daemon, list, count);
     tell_gateway(daemon, list, count);

@@ -25,6 +25,7 @@
 
 #define DAEMON_WORKERS_MAX CONFIG_WORKERS_MAX
 #define DAEMON_PROBLEMS_MAX 16
+#define DAEMON_ADDRESSES_MAX 1024 /* of this machine */
 
 struct daemon_problem {
     char sentence[256];

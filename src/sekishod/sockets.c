@@ -136,6 +136,7 @@ bool sockets_open(struct sockets *sockets, const struct config *config, bool sup
         add_ring(sockets);
     }
     for (size_t i = 0; i < sockets->count; i++) {
+        sockets->list[i].roads = &sockets->roads;
         sockets->has_unmarked =
             sockets->has_unmarked || (!sockets->list[i].is_marked && sockets->list[i].ring == NULL);
     }
@@ -153,6 +154,7 @@ static bool add_beside(struct sockets *beside, const struct datagram_socket *fir
     }
     beside->count++;
     s->segments = s->segments && first->segments;
+    s->roads = first->roads;
     if (reads && first->supers != NULL) {
         datagram_join(s);
     }
@@ -221,6 +223,12 @@ struct datagram_socket *sockets_for(struct sockets *sockets, const struct packet
     uint8_t protocol = packet->has_outer_head ? DATAGRAM_WHOLE : packet->outer_protocol;
 
     return sockets_find(sockets, protocol, &packet->local, &packet->peer);
+}
+
+void sockets_set_roads(struct sockets *sockets, const struct datagram_road *list, size_t count,
+                       const struct address *all, size_t all_count)
+{
+    datagram_set_roads(&sockets->roads, list, count, all, all_count);
 }
 
 void sockets_set_uplink(struct sockets *sockets, enum family family, int interface_index)

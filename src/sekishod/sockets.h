@@ -13,6 +13,7 @@
 struct sockets {
     struct datagram_socket list[SOCKETS_MAX];
     size_t count;
+    struct datagram_roads roads; /* of all of them, and of those beside them */
     bool has_raw; /* ESP, AH and packets with a header of ours are possible */
     bool has_unmarked; /* the system does not let us mark what we send */
 };
@@ -31,6 +32,9 @@ MUST_USE bool sockets_open_beside(struct sockets *sockets, uint16_t nat_port,
 void sockets_close(struct sockets *sockets);
 /* Through which interface packets of this family go around the tunnel; 0: unknown. */
 void sockets_set_uplink(struct sockets *sockets, enum family family, int interface_index);
+/* By which interface what is sent from these addresses leaves; `all`: every address of ours. */
+void sockets_set_roads(struct sockets *sockets, const struct datagram_road *list, size_t count,
+                       const struct address *all, size_t all_count);
 /* By protocol (17, 50, 51 or DATAGRAM_WHOLE), port (of UDP) and the local address or, when that is
  * unset, the peer's family. NULL when there is none. */
 struct datagram_socket *sockets_find(struct sockets *sockets, uint8_t protocol,

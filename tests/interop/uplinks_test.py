@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """One gateway with more than one way to its peer, and what it does when a way dies and works again: two gateways that stand
-for one site, in order. Traffic flows meanwhile, and what is lost of it is counted."""
+for one site, in order, and two lines of its own. Traffic flows meanwhile, and what is lost of it is counted."""
 import time
 
 from lab import KEY, Flow, Lab, Sekisho, wait_for
@@ -42,16 +42,22 @@ class Bed:
         lab.link(self.gb, "lan", self.b, "lan0.b", ("10.2.0.1/16",))
         lab.link(self.gc, "lan", self.b, "lan0.c", ("10.2.0.3/16",))
         self.b.address("lan0", "10.2.0.2/16")
+        # The second line; the system itself would send to gb by the first one, whatever the source.
+        self.isp = lab.host("isp")
+        lab.link(self.ga, "lte", self.isp, "in0", ("198.51.100.1/24",), ("198.51.100.254/24",))
+        lab.link(self.isp, "out0", self.wan, "br0.i", ("203.0.113.254/24",))
+        self.ga.route("default", "via", "198.51.100.254")
+        self.gb.route("198.51.100.0/24", "via", "203.0.113.254")
 
-    def there(self, host):
-        return Sekisho(host, THERE, {"peer": KEY}).start()
+    def there(self, host, name):
+        return Sekisho(host, THERE, {"peer": KEY}, name=name).start()
 
     def here(self, name, peer, more):
         return Sekisho(self.ga, HERE.format(peer=peer, more=more), {"peer": KEY}, name=name).start()
 
 
 def two_peers(bed):
-    second = bed.there(bed.gc)
+    second = bed.there(bed.gc, "peers")
     ours = bed.here("peers", "203.0.113.2 203.0.113.3", "return 10s")
     first = None
     bed.lab.check("peers: up by the second, the first is not there", ours.wait_up("peer", 60) and
@@ -59,7 +65,7 @@ def two_peers(bed):
     shown = ours.command("status", "peer").stdout
     bed.lab.check("peers: status says which, and that the first is called again",
                   "203.0.113.3, number 2 of 2" in shown and "called again in" in shown)
-    first = bed.there(bed.gb)
+    first = bed.there(bed.gb, "peers")
     with Flow(bed.a, bed.b, "10.2.0.2", rate=500) as flow:
         back = wait_for(lambda: ours.site("peer").get("host_place") == 1, 45, 0.2)
         bed.lab.check("peers: the first is used again by itself", back)
@@ -72,10 +78,52 @@ def two_peers(bed):
         one.kill()
 
 
+def two_uplinks(bed):
+    first = bed.there(bed.gb, "uplinks")
+    ours = bed.here("uplinks", "203.0.113.2", "uplink wan lte")
+
+    def uses(name):
+        return ours.site("peer").get("uplink") == name
+
+    def changes(name, what, to, seconds, lost_ms):
+        with Flow(bed.a, bed.b, "10.2.0.2", rate=500) as flow:
+            time.sleep(1)
+            what()
+            good = wait_for(lambda: uses(to), seconds, 0.1)
+            time.sleep(1)
+        bed.lab.check(f"uplinks: {name}: by {to}", good, "" if good else ours.site("peer"))
+        bed.lab.check(f"uplinks: {name}: what is lost", flow.longest_gap_ms < lost_ms and flow.doubled == 0, flow.told())
+
+    def silent():
+        bed.wan.ip("link", "set", "br0.a", "nomaster")
+
+    def gone():
+        bed.wan.ip("link", "set", "br0.a", "down")
+
+    def back():
+        bed.wan.ip("link", "set", "br0.a", "down")
+        bed.wan.ip("link", "set", "br0.a", "master", "br0")
+        bed.wan.ip("link", "set", "br0.a", "up")
+
+    bed.lab.check("uplinks: up by the first", ours.wait_up("peer") and uses("wan"))
+    spi = ours.site("peer")["ike"]["spi_i"]
+    changes("silent", silent, "lte", 15, 10000)
+    shown = ours.command("status", "peer").stdout
+    bed.lab.check("uplinks: silent: status says why", "lte, number 2 of 2: wan did not work" in shown, shown)
+    changes("works again", back, "wan", 8, 300)
+    changes("without a carrier", gone, "lte", 5, 1500)
+    bed.lab.check("uplinks: without a carrier: status says why", "wan is not there" in ours.site("peer")["uplink_why"])
+    bed.lab.check("uplinks: it is the same IKE SA", ours.site("peer")["ike"]["spi_i"] == spi)
+    back()
+    ours.kill()
+    first.kill()
+
+
 def main():
     with Lab("uplinks") as lab:
         bed = Bed(lab)
         two_peers(bed)
+        two_uplinks(bed)
 
 
 if __name__ == "__main__":

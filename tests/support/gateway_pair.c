@@ -332,6 +332,21 @@ static void change_route(struct gateway_pair_node *n, const struct gateway_actio
     n->routes[place] = n->routes[--n->route_count];
 }
 
+static void find_source(struct gateway_pair_node *n, const struct gateway_action *action)
+{
+    const struct address *by = &action->source.local;
+    bool found = !n->no_route;
+
+    if (by->family == FAMILY_NONE) {
+        by = &n->outer;
+    } else {
+        /* The system does not know that the first is silent. */
+        found = found && (address_equal(by, &n->outer) || address_equal(by, &n->second));
+    }
+    gateway_source(n->gateway, action->source.question, found ? by : NULL,
+                   found ? NULL : "network is unreachable", n->pair->now_ms);
+}
+
 static void act(struct gateway_pair_node *n, const struct gateway_action *action)
 {
     struct gateway_pair *p = n->pair;
@@ -396,8 +411,7 @@ static void act(struct gateway_pair_node *n, const struct gateway_action *action
         *(action->site.up ? &n->ups : &n->downs) += 1;
         return;
     case GATEWAY_FIND_SOURCE:
-        gateway_source(n->gateway, action->source.question, n->no_route ? NULL : &n->outer,
-                       n->no_route ? "network is unreachable" : NULL, p->now_ms);
+        find_source(n, action);
         return;
     }
 }
