@@ -313,6 +313,7 @@ static const struct {
     {"reauthenticate 1s", "9:16", "from 10s to 30d"},
     {"resume 2d", "9:8", "from 10s to 1d"},
     {"return 1s", "9:8", "from 10s to 12h"},
+    {"resolve 13h", "9:9", "from 10s to 12h"},
     {"uplink 203.0.113", "9:8", "203.0.113 is not an address"},
     {"uplink 203.0.113.7 203.0.113.7", "9:20", "this uplink is said twice"},
     {"uplink 0.0.0.0", "9:8", "nothing is sent from there"},

@@ -211,6 +211,7 @@ struct config_site {
     uint8_t version; /* enum config_ike_version */
     bool uses_legacy; /* something weak is allowed by the word */
     uint16_t return_s; /* peers before the one in use are tried after so long; 0: not */
+    uint16_t resolve_s; /* the name of a peer in use is asked for so often; 0: not */
     const struct config_uplinks *uplinks; /* NULL: those of the gateway */
     const char *legacy; /* those words, with a space between; NULL: none */
     uint64_t hash; /* of all that matters: equal means nothing to do */

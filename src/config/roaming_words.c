@@ -42,6 +42,16 @@ void write_return(const struct schema_word *w, const struct shown *shown)
     write_wait(w, shown, shown->site->return_s, DEFAULT_RETURN_S);
 }
 
+void take_resolve(struct reading *r, const struct statement *s)
+{
+    take_wait(r, &s->words[1], &r->site.resolve_s);
+}
+
+void write_resolve(const struct schema_word *w, const struct shown *shown)
+{
+    write_wait(w, shown, shown->site->resolve_s, DEFAULT_RESOLVE_S);
+}
+
 /* ---- our uplinks ---- */
 
 static bool may_be_address(struct slice word)

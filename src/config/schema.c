@@ -759,6 +759,21 @@ static const struct schema_word schema[] = {
          "the traffic, the other tunnel is closed. Whoever does not answer is called after twice "
          "the time, up to sixteen times. 'off': the site stays where it is as long as that "
          "works."},
+    {.word = "resolve",
+     .scope = SCOPE_SITE,
+     .effect = EFFECT_NOW,
+     .least = 1,
+     .most = 1,
+     .take = take_resolve,
+     .write = write_resolve,
+     .arguments = "TIME | off",
+     .standard = "5m",
+     .example = "resolve 1m",
+     .meaning =
+         "How often the name of the peer is asked for while a tunnel to it is up. When two answers "
+         "in a row do not have the address in use any more, the tunnel goes to the new one: it "
+         "moves if it is the same gateway that answers there, else another one is made beside it. "
+         "An answer that does not come changes nothing. 'off': only before it is called."},
     {.word = "transport",
      .scope = SCOPE_SITE,
      .effect = EFFECT_NEGOTIATE,
@@ -1441,6 +1456,7 @@ void schema_set_defaults_of_site(struct config_site *site)
     site->child_lifetime_ms = DEFAULT_CHILD_LIFETIME_MS;
     site->dpd_ms = DEFAULT_DPD_MS;
     site->return_s = DEFAULT_RETURN_S;
+    site->resolve_s = DEFAULT_RESOLVE_S;
     site->tcp_port = DEFAULT_NAT_PORT;
     site->replay_window = DEFAULT_REPLAY_WINDOW;
     site->fragmentation = true;

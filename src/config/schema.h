@@ -155,8 +155,10 @@ void write_reauthenticate(const struct schema_word *w, const struct shown *shown
 
 /* roaming_words.c */
 void take_return(struct reading *r, const struct statement *s);
+void take_resolve(struct reading *r, const struct statement *s);
 void take_uplink(struct reading *r, const struct statement *s);
 void write_return(const struct schema_word *w, const struct shown *shown);
+void write_resolve(const struct schema_word *w, const struct shown *shown);
 void write_uplink(const struct schema_word *w, const struct shown *shown);
 /* At the end of a site, and when all is read. */
 void check_site_uplinks(struct reading *r);
@@ -206,6 +208,7 @@ bool is_word(const struct word *w, const char *word);
  * is a new key. */
 #define DEFAULT_SMALL_BLOCK_BYTES (UINT64_C(1) << 30)
 #define DEFAULT_RETURN_S 60
+#define DEFAULT_RESOLVE_S 300
 #define DEFAULT_DPD_MS UINT64_C(30000)
 #define DEFAULT_FRAGMENT_BYTES 1280
 #define DEFAULT_REPLAY_WINDOW 1024

@@ -579,6 +579,7 @@ struct ike *ike_dial(struct site *site, const struct endpoint *local, const stru
     }
     ike->initiator = true;
     ike->host = (uint8_t)site->host;
+    ike->beside = site->returning;
     ike->terms = terms_hold(site->terms);
     ike->is_old = site_speaks_old(site);
     site_join(site, ike);

@@ -34,6 +34,7 @@
  *     hearsay.c     what those say about a site who proved nothing
  *     orders.c      what the administrator wants
  *     attempts.c    failures of strangers
+ *     names.c       a peer's name that means something else while it is in use
  *     negotiations.c  the last negotiations and what came of them
  *     uplinks.c     by which line of ours a peer is reached
  *     verify.c      whether keys can be renewed, tried at once
@@ -101,6 +102,7 @@ struct manual;
 
 enum question_kind {
     QUESTION_RESOLVE,
+    QUESTION_RESOLVE_AGAIN, /* of a peer in use */
     QUESTION_SECRET,
     QUESTION_SOURCE, /* of a dial */
     QUESTION_SOURCE_AGAIN, /* whether an IKE SA's own address is still right */
@@ -252,6 +254,7 @@ struct ike {
     bool persona_said; /* by a vendor ID; else its offer looks so */
     uint32_t peer_question; /* open ASK_PEER, 0 none */
     uint8_t host; /* of those that we began: which of the site's peers */
+    bool beside; /* it was begun to take the place of the one in use */
     struct ike_identity *said; /* what the peer says to be; on the heap until it is established */
     uint64_t created_ms, established_ms, heard_ms, sent_ms, hinted_ms;
     uint64_t spi_i, spi_r;
@@ -297,7 +300,10 @@ struct selectors {
 /* Of a site that is not where it would best be. */
 struct roaming {
     uint64_t better_way_ms; /* when the best way is tested again */
+    uint64_t resolve_ms; /* when the name of the peer in use is asked for again; NEVER_MS: not */
+    uint64_t resolve_question; /* open; 0: none */
     uint8_t uplink_tested; /* which of our uplinks is tested next */
+    uint8_t renamed; /* so many answers in a row did not have the address in use */
     uint64_t return_ms; /* when the peers before the one in use are tried; NEVER_MS: not */
     uint64_t return_wait_ms; /* how long is waited before that; 0: as at first */
     uint64_t first_ms; /* since when the first peer is in use; 0: another one is */
@@ -928,6 +934,16 @@ size_t returning_uplinks_end(struct site *site);
 void returning_used(struct site *site, uint64_t now_ms);
 /* It was made beside the one in use, to a peer before it. */
 MUST_USE bool returning_is_trial(const struct ike *ike);
+
+/* ---- names.c ---- */
+/* After anything changed: whether and when its name is asked for again. */
+void names_think(struct site *site, uint64_t now_ms);
+uint64_t names_due_ms(const struct site *site);
+void names_time(struct site *site, uint64_t now_ms);
+void names_answered(struct site *site, const struct address *addresses, size_t count,
+                    uint64_t now_ms);
+/* The peer in use is to be called where its name leads now. */
+MUST_USE bool names_are_others(const struct site *site);
 
 /* ---- uplinks.c ---- */
 /* Of a site, the best first; 0: the routes decide. */

@@ -133,9 +133,12 @@ void gateway_resolved(struct gateway *g, uint64_t question, const struct address
     struct question q;
 
     g->now_ms = now_ms;
-    if (questions_take(g, question, &q) && q.kind == QUESTION_RESOLVE &&
-        q.site->dial_question == q.id) {
-        dial_resolved(q.site, addresses, count, why, now_ms);
+    if (questions_take(g, question, &q)) {
+        if (q.kind == QUESTION_RESOLVE && q.site->dial_question == q.id) {
+            dial_resolved(q.site, addresses, count, why, now_ms);
+        } else if (q.kind == QUESTION_RESOLVE_AGAIN) {
+            names_answered(q.site, addresses, count, now_ms);
+        }
     }
     gateway_settle(g, now_ms);
 }

@@ -19,6 +19,7 @@ struct roaming *roaming_of(struct site *site)
         site->roaming = calloc(1, sizeof(*site->roaming));
         if (site->roaming != NULL) {
             site->roaming->return_ms = NEVER_MS;
+            site->roaming->resolve_ms = NEVER_MS;
         }
     }
     return site->roaming;
@@ -110,6 +111,7 @@ void returning_configured(struct site *site)
     if (site->roaming != NULL) {
         site->roaming->return_ms = NEVER_MS;
         site->roaming->return_wait_ms = 0;
+        site->roaming->resolve_ms = NEVER_MS;
     }
 }
 
@@ -136,19 +138,22 @@ void returning_time(struct site *site, uint64_t now_ms)
     }
 }
 
+/* What is called beside the one in use has to be better, or to be where its name leads now. */
 size_t returning_end(struct site *site)
 {
-    const struct ike *ike = second_best(site);
+    const struct ike *ike = site->used == NULL ? NULL : site->used->ike;
 
-    return !site->returning || ike == NULL ? site->config->peer_count
-                                           : ike->host + (wants_uplink(ike) ? 1U : 0U);
+    if (!site->returning || ike == NULL) {
+        return site->config->peer_count;
+    }
+    return ike->host + (names_are_others(site) || wants_uplink(ike) ? 1U : 0U);
 }
 
 size_t returning_uplinks_end(struct site *site)
 {
-    const struct ike *ike = second_best(site);
+    const struct ike *ike = site->used == NULL ? NULL : site->used->ike;
 
-    return site->returning && ike != NULL && ike->host == site->host
+    return site->returning && ike != NULL && ike->host == site->host && !names_are_others(site)
                ? uplinks_place(site, &ike->local.address)
                : uplinks_count(site);
 }
@@ -157,8 +162,7 @@ bool returning_is_trial(const struct ike *ike)
 {
     const struct child *used = ike->site->used;
 
-    return used != NULL && used->ike != ike && used->ike->initiator && ike->initiator &&
-           is_before(ike, used->ike);
+    return used != NULL && used->ike != ike && ike->beside && ike->number > used->ike->number;
 }
 
 static void say_back(const struct ike *used)
@@ -187,7 +191,7 @@ void returning_used(struct site *site, uint64_t now_ms)
     }
     for (struct ike *ike = site->ikes; ike != NULL; ike = ike->next_of_site) {
         if (ike != used && ike->established && !ike->superseded && ike->initiator &&
-            is_before(used, ike)) {
+            (is_before(used, ike) || (used->beside && used->number > ike->number))) {
             ike->superseded = true;
             left = true;
         }

@@ -265,6 +265,7 @@ static void arm(struct site *site, bool waits_to_dial, bool waits_for_child)
     sooner(&at_ms, site->verify_ms);
     sooner(&at_ms, returning_due_ms(site));
     sooner(&at_ms, uplinks_next_ms(site));
+    sooner(&at_ms, names_due_ms(site));
     gateway_set_timer(site->gateway, &site->timer, at_ms);
 }
 
@@ -278,6 +279,7 @@ void site_think(struct site *site, uint64_t now_ms)
     }
     site->child_lost = false;
     returning_think(site, now_ms);
+    names_think(site, now_ms);
     if (site->dial == DIAL_NEXT) {
         dial_next(site, now_ms);
     }
@@ -316,6 +318,7 @@ void site_time(struct site *site, uint64_t now_ms)
     }
     verify_time(site, now_ms);
     returning_time(site, now_ms);
+    names_time(site, now_ms);
     if (uplinks_next_ms(site) <= now_ms) {
         uplinks_next(site, now_ms);
     }

@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """One gateway with more than one way to its peer, and what it does when a way dies and works again: two gateways that stand
-for one site, in order, and two lines of its own. Traffic flows meanwhile, and what is lost of it is counted."""
+for one site, in order, two lines of its own, and a name
+that leads to another gateway. Traffic flows meanwhile, and what is lost of it is counted."""
+import pathlib
+import shutil
 import time
 
 from lab import KEY, Flow, Lab, Sekisho, wait_for
@@ -119,11 +122,34 @@ def two_uplinks(bed):
     first.kill()
 
 
+def renamed(bed):
+    """A file of the namespace is what the system asks for names."""
+    folder = pathlib.Path("/etc/netns") / bed.ga.space
+    folder.mkdir(parents=True)
+    try:
+        hosts = folder / "hosts"
+        hosts.write_text("203.0.113.2 gw.example\n")
+        first, second = bed.there(bed.gb, "names"), bed.there(bed.gc, "names")
+        ours = bed.here("names", "gw.example", "resolve 10s")
+        bed.lab.check("names: up at the first address", ours.wait_up("peer") and first.is_up("ga"))
+        hosts.write_text("203.0.113.3 gw.example\n")
+        with Flow(bed.a, bed.b, "10.2.0.2", rate=200) as flow:
+            gone = wait_for(lambda: second.is_up("ga") and not first.is_up("ga"), 30, 0.2)
+            time.sleep(0.5)
+        bed.lab.check("names: another gateway has the name now: the tunnel goes there", gone)
+        bed.lab.check("names: nothing is lost", flow.lost == 0 and flow.doubled == 0 and flow.sent > 500, flow.told())
+        for one in (ours, first, second):
+            one.kill()
+    finally:
+        shutil.rmtree(folder)
+
+
 def main():
     with Lab("uplinks") as lab:
         bed = Bed(lab)
         two_peers(bed)
         two_uplinks(bed)
+        renamed(bed)
 
 
 if __name__ == "__main__":
