@@ -207,7 +207,6 @@ struct config_site {
     uint16_t like_lines; /* which of its lines were taken */
     uint16_t tcp_port; /* of the peer */
     uint8_t transport; /* enum config_transport */
-    uint16_t return_s; /* peers before the one in use are tried after so long; 0: not */
     uint8_t version; /* enum config_ike_version */
     bool uses_legacy; /* something weak is allowed by the word */
     uint16_t return_s; /* peers before the one in use are tried after so long; 0: not */

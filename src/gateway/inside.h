@@ -302,6 +302,7 @@ struct roaming {
     uint64_t better_way_ms; /* when the best way is tested again */
     uint64_t resolve_ms; /* when the name of the peer in use is asked for again; NEVER_MS: not */
     uint64_t resolve_question; /* open; 0: none */
+    uint64_t not_followed; /* how often the peer's address changed, too often to follow */
     uint8_t uplink_tested; /* which of our uplinks is tested next */
     uint8_t renamed; /* so many answers in a row did not have the address in use */
     uint64_t return_ms; /* when the peers before the one in use are tried; NEVER_MS: not */

@@ -69,6 +69,23 @@ static void say_moved(struct ike *ike, const struct endpoint *local, const struc
              ike->nat_local || ike->nat_peer ? ", a NAT is between" : "", by, uplink);
 }
 
+static void say_not_followed(const struct ike *ike, uint32_t times, uint64_t now_ms)
+{
+    struct roaming *roaming = times == 0 ? NULL : roaming_of(ike->site);
+    char peer[ENDPOINT_TEXT_BYTES];
+
+    if (roaming == NULL) {
+        return;
+    }
+    roaming->not_followed += times;
+    if (site_may_say(ike->site, now_ms)) {
+        log_line(ike->gateway->log, LOG_LEVEL_WARNING, ike->site->name,
+                 "packets of the peer at %s come from changing addresses: %u times the tunnel did "
+                 "not follow",
+                 endpoint_format(&ike->peer, peer), times);
+    }
+}
+
 void mobility_moved(struct ike *ike, const struct ikev2_action *action, uint64_t now_ms)
 {
     struct ikev2_sa_info info;
@@ -91,6 +108,7 @@ void mobility_moved(struct ike *ike, const struct ikev2_action *action, uint64_t
         children_move(ike, &ike->local, &ike->peer);
     }
     ike_keep_alive(ike, now_ms);
+    say_not_followed(ike, action->moved.not_followed, now_ms);
     if (is_elsewhere) {
         say_moved(ike, &local, &peer, action->moved.refused, now_ms);
         path_moved(ike, now_ms);

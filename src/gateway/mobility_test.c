@@ -173,6 +173,54 @@ TEST(a_nat_that_forgot_us_is_noticed)
     }
 }
 
+/* Somebody on the way holds every other packet of the peer back and sends it from elsewhere, newest
+ * of all: the tunnel goes back and forth, but not with every packet. */
+static bool send_from_elsewhere(void *context, const struct gateway_pair_datagram *d)
+{
+    unsigned *count = context;
+
+    if (d->protocol == 17 && d->to.port == 4500 && d->length > 60 && get_u32(d->bytes) != 0 &&
+        address_equal(&d->to.address, &pair.nodes[1].outer) && ++*count % 2 == 0) {
+        /* It is the one that is about to be on its way. */
+        pair.queue[pair.queued].from = (struct endpoint){address_ipv4(0xc6336463), 40001};
+    }
+    return false;
+}
+
+TEST(going_back_and_forth_is_bounded_and_counted)
+{
+    unsigned count = 0;
+
+    gateway_pair_open(&pair, 60);
+    pair.nodes[0].nat_outer = address_ipv4(0xc6336409);
+    pair.nodes[0].nat_base = 40000;
+    gateway_pair_write_config(&pair, 0, "");
+    gateway_pair_write_config(&pair, 1, "start wait\n");
+    gateway_pair_start(&pair, 0);
+    gateway_pair_start(&pair, 1);
+    CHECK(gateway_pair_up(&pair, 10000));
+    gateway_pair_run(&pair, 5000);
+    pair.lose = send_from_elsewhere;
+    pair.context = &count;
+    (void)lost_within(30000);
+    struct status_site site = gateway_pair_site(&pair, 1);
+
+    CHECK(count > 1500);
+    CHECK(site.moves >= 6 && site.moves <= 10);
+    CHECK(site.not_followed > 0);
+    CHECK(strstr(pair.nodes[1].last_log, "did not follow") != NULL ||
+          strstr(pair.nodes[1].last_log, "the tunnel moved") != NULL);
+    /* It is over: the next packet that is allowed brings it back. */
+    pair.lose = NULL;
+    (void)lost_within(12000);
+    CHECK_EQUAL(lost_within(1000), 0);
+    site = gateway_pair_site(&pair, 1);
+    CHECK_EQUAL(site.ike.peer.port, 40001);
+    CHECK(address_equal(&site.ike.peer.address, &pair.nodes[0].nat_outer));
+    CHECK_EQUAL(site.ike_count, 1);
+    close_all();
+}
+
 static bool lose_updates(void *context, const struct gateway_pair_datagram *d)
 {
     unsigned *left = context;

@@ -431,6 +431,7 @@ static void fill_site(const struct site *site, uint64_t now_ms, struct status_si
         .rekeys = site->rekeys,
         .moves = site->moves,
         .moved_ms = site->moved_ms,
+        .not_followed = site->roaming == NULL ? 0 : site->roaming->not_followed,
         .established_ms = site->established_ms,
     };
     if (reason != REASON_NONE) {

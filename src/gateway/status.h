@@ -148,6 +148,7 @@ struct status_site {
     uint64_t last_in_ms, last_out_ms;
     uint64_t rekeys;
     uint64_t moves, moved_ms; /* to other addresses: how often, and when last */
+    uint64_t not_followed; /* how often not, because the peer's changed too often */
     size_t host_count, host_place; /* of `peer`: how many there are, and which is in use, counted
                                       from 1; 0: it is not known, the peer called */
     const char *host; /* that one as it is written; borrowed like the name */

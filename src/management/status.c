@@ -223,6 +223,7 @@ static json_t *site_of(const struct question *question, size_t index,
     json_object_set_new(object, "out_packets", count_of(site->out_packets));
     json_object_set_new(object, "rekeys", count_of(site->rekeys));
     json_object_set_new(object, "moves", count_of(site->moves));
+    json_object_set_new(object, "not_followed", count_of(site->not_followed));
     json_object_set_new(object, "moved_s",
                         site->moves == 0 ? json_null()
                                          : seconds_since(site->moved_ms, question->now_ms));

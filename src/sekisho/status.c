@@ -367,6 +367,10 @@ static void show_moves(const struct command *command, const json_t *site, const 
                number_of(site, "moves") > 1 ? "s" : "",
                show_duration(number_of(site, "moved_s"), since));
     }
+    if (number_of(site, "not_followed") > 0) {
+        printf("    %-10sthe peer's address changed too often: not followed %.0f times\n", "",
+               number_of(site, "not_followed"));
+    }
     if (!command->verbose) {
         return;
     }

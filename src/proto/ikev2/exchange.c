@@ -611,6 +611,9 @@ static void follow(struct ikev2_turn *t, const struct endpoint *local, const str
     }
     bool moved = !endpoint_equal(&sa->peer, peer);
 
+    if (moved && sa->established && !peer->tcp && !ikev2_follow_is_allowed(t)) {
+        return;
+    }
     sa->peer = *peer;
     sa->local = *local;
     if (moved && sa->established) {

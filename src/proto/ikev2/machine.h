@@ -681,6 +681,10 @@ struct ikev2_extra {
     uint8_t crash_next_hash[32]; /* of the one for the IKE SA that we are making by rekeying */
     bool crash_has_next;
     bool crash_due; /* the peer has no token of ours for the current IKE SA */
+    /* How often the peer was followed (RFC 7296 2.23). */
+    uint64_t follow_ms;
+    uint64_t follow_again_ms; /* when it is looked again; 0: nothing was refused */
+    uint32_t follow_refused;
 };
 
 struct ikev2_pending {
@@ -781,6 +785,11 @@ void ikev2_init_receive(struct ikev2_turn *t, const struct ikev2_header *header,
 void ikev2_init_answer(struct ikev2_turn *t, bool ok, struct key_pair *pair, struct secret *shared);
 /* The request was given up, or a refusal was not contradicted in time. */
 void ikev2_init_give_up(struct ikev2_turn *t);
+
+/* follow.c */
+MUST_USE bool ikev2_follow_is_allowed(struct ikev2_turn *t);
+uint64_t ikev2_follow_due_ms(const struct ikev2_sa *sa);
+void ikev2_follow_time(struct ikev2_turn *t);
 
 /* What RFC 7296 2.23 wants hashed of our endpoints. */
 void ikev2_init_natd_hashes(struct ikev2_sa *sa, uint64_t spi_i, uint64_t spi_r, bool force,

@@ -491,6 +491,9 @@ void ikev2_sa_child_moved(struct ikev2_sa *sa, uint32_t spi_in, const struct end
         endpoint_equal(&sa->peer, peer)) {
         return;
     }
+    if (!ikev2_follow_is_allowed(&t)) {
+        return;
+    }
     sa->peer = *peer;
     ikev2_tell_moved(&t, true);
 }

@@ -332,6 +332,8 @@ struct ikev2_action {
              * that the peer is there (RFC 4555 3.7), which is told by another of these. */
             bool children;
             bool refused; /* the peer wants us to stay where we were, and here we are again */
+            uint32_t not_followed; /* so often his packets came from elsewhere, too often to follow;
+                                      nothing moved, and where they come from is told again */
         } moved;
         struct {
             const struct ikev2_session *session; /* borrowed until the next event */

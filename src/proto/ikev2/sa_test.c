@@ -753,6 +753,43 @@ TEST(ike_follows_the_esp_of_a_peer_behind_a_nat)
     }
 }
 
+TEST(following_is_rationed)
+{
+    struct ikev2_pair *p = ikev2_pair_new(49);
+    uint64_t followed = 0, told = 0;
+
+    p->nat = true;
+    ikev2_pair_start(p, 0);
+    CHECK(ikev2_pair_run(p));
+    CHECK(is_up(p));
+    struct ikev2_sa *sa = p->side[1].sa;
+    uint32_t spi_in = p->side[1].children[0].spi_in;
+
+    /* A hundred times a second for a minute: six at once, and one in ten seconds. */
+    for (unsigned i = 0; i < 6000; i++) {
+        struct endpoint there = {.address = address_ipv4(0xc6336401),
+                                 .port = (uint16_t)(20000 + i % 2)};
+
+        p->now_ms += 10;
+        ikev2_sa_child_moved(sa, spi_in, &there, p->now_ms, p->actions);
+        followed += p->actions->count;
+        p->actions->count = 0;
+        if (ikev2_sa_deadline_ms(sa) <= p->now_ms) {
+            ikev2_sa_time(sa, p->now_ms, p->actions);
+            for (size_t k = 0; k < p->actions->count; k++) {
+                if (p->actions->list[k].kind == IKEV2_TELL_MOVED) {
+                    CHECK(p->actions->list[k].moved.not_followed > 0);
+                    told++;
+                }
+            }
+            p->actions->count = 0;
+        }
+    }
+    CHECK(followed >= 6 + 5 && followed <= 6 + 6);
+    CHECK(told >= 5 && told <= 7);
+    ikev2_pair_free(p);
+}
+
 TEST(a_peer_that_is_not_behind_a_nat_does_not_move)
 {
     struct ikev2_pair *p = started(20);

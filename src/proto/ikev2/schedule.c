@@ -398,6 +398,7 @@ void ikev2_sa_time(struct ikev2_sa *sa, uint64_t now_ms, struct ikev2_actions *a
         child = next;
     }
     ikev2_reauthenticate_time(&t);
+    ikev2_follow_time(&t);
     ikev2_turn_finish(&t);
 }
 
@@ -480,6 +481,7 @@ uint64_t ikev2_sa_deadline_ms(const struct ikev2_sa *sa)
         at_ms = ikev2_earlier(at_ms, handshake_deadline_ms(sa->handshake));
     }
     at_ms = ikev2_earlier(at_ms, ikev2_reauthenticate_deadline_ms(sa));
+    at_ms = ikev2_earlier(at_ms, ikev2_follow_due_ms(sa));
     for (const struct ikev2_ike *ike = sa->ikes; ike != NULL; ike = ike->next) {
         at_ms = ikev2_earlier(at_ms, ike_deadline_ms(sa, ike));
     }
