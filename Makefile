@@ -3,13 +3,14 @@
 #   make            build/sekishod and build/sekisho
 #   make demo       two sites in network namespaces joined by a tunnel; cleans up behind itself
 #   make check      every test; ends with "N passed, N failed"
+#   make explore    what can happen to two IKEv2 machines, deeper than the check goes (takes very long)
 #   make bench      beside other VPNs in userspace (takes long)
 #   make install    PREFIX=/usr/local DESTDIR=
 
 PREFIX ?= /usr/local
 BUILD = build
 
-.PHONY: all build setup demo check bench fuzz format install clean
+.PHONY: all build setup demo check explore bench fuzz format install clean
 
 all: build
 
@@ -29,6 +30,13 @@ check:
 	@sh tools/setup check
 	@$(MAKE) --no-print-directory build
 	@python3 tools/check.py
+
+ORDERS = 3
+FAULTS = 1
+explore:
+	@sh tools/setup check
+	@$(MAKE) --no-print-directory build
+	@build/tests/exchange/exchange_explore --orders $(ORDERS) --faults $(FAULTS)
 
 bench:
 	@sh tools/setup bench

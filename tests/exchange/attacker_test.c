@@ -1253,6 +1253,7 @@ TEST(nonsense_of_an_authenticated_peer_stays_within_bounds)
             id = 2;
             peers++;
         }
+        w.lawless = true;
         draft_begin(&d);
         for (uint32_t n = random_below(&x.random, 8); n > 0; n--) {
             random_payload(&x, &d);

@@ -12,6 +12,7 @@
 
 #define SETTLE_STEPS_MAX 3000
 #define QUIET_MS UINT64_C(3600000)
+#define UNDER_WAY_MS 400 /* a packet is not older when it arrives */
 
 /* Those of the event that goes on: too large to be cleared for each. */
 static struct ikev2_actions actions;
@@ -63,6 +64,64 @@ static void note(struct world *w, const char *what, const char *words)
     }
 }
 
+/* ---- the past of a side ---- */
+
+#define HASH_START UINT64_C(14695981039346656037)
+
+static uint64_t hash_add(uint64_t hash, const void *bytes, size_t length)
+{
+    const uint8_t *b = bytes;
+
+    for (size_t i = 0; i < length; i++) {
+        hash = (hash ^ b[i]) * UINT64_C(0x100000001b3);
+    }
+    return hash;
+}
+
+static uint64_t hash_endpoint(uint64_t hash, const struct endpoint *e)
+{
+    hash = hash_add(hash, &e->address.family, sizeof(e->address.family));
+    hash = hash_add(hash, e->address.bytes, sizeof(e->address.bytes));
+    return hash_add(hash, &e->port, sizeof(e->port));
+}
+
+/* Every event of a machine goes through here. */
+static void remember(const struct world *w, struct side *s, const char *what, struct slice bytes)
+{
+    s->past = hash_add(s->past, what, strlen(what));
+    s->past = hash_add(s->past, &w->now_ms, sizeof(w->now_ms));
+    s->past = hash_add(s->past, bytes.data, bytes.length);
+}
+
+static void remember_endpoints(struct side *s, const struct endpoint *local,
+                               const struct endpoint *peer)
+{
+    s->past = hash_endpoint(hash_endpoint(s->past, local), peer);
+}
+
+uint64_t world_state(const struct world *w)
+{
+    uint64_t flying = 0;
+    uint64_t state = HASH_START;
+
+    for (size_t i = 0; i < w->flight_count; i++) {
+        const struct flight *f = &w->flights[i];
+        uint64_t one = hash_add(HASH_START, &f->from, sizeof(f->from));
+
+        one = hash_add(one, f->words, strlen(f->words));
+        one = hash_add(one, &f->id, sizeof(f->id));
+        one = hash_add(one, f->bytes, f->question ? 0 : f->length);
+        one = hash_endpoint(hash_endpoint(one, &f->source), &f->destination);
+        /* Mixed, so that the sum of several is not that of others. */
+        one = (one ^ (one >> 31)) * UINT64_C(0x9e3779b97f4a7c15);
+        flying += one ^ (one >> 29);
+    }
+    state = hash_add(state, &w->side[A].past, sizeof(uint64_t));
+    state = hash_add(state, &w->side[B].past, sizeof(uint64_t));
+    state = hash_add(state, &w->now_ms, sizeof(w->now_ms));
+    return hash_add(state, &flying, sizeof(flying));
+}
+
 /* ---- policies ---- */
 
 static struct selector network_selector(const char *words)
@@ -81,7 +140,12 @@ static void side_init(struct world *w, enum world_side_name name)
     struct side *s = &w->side[name];
     char why[200];
 
-    *s = (struct side){.name = name, .knows_peer = true, .responds = name == B};
+    *s = (struct side){
+        .name = name,
+        .knows_peer = true,
+        .responds = name == B,
+        .next_esp_spi = WORLD_FIRST_ESP_SPI + (uint32_t)name * WORLD_ESP_SPIS / 2,
+    };
     seeded_random_init(&s->seeded, w->seed * 2 + (uint64_t)name);
     s->random = seeded_random_source(&s->seeded);
     ikev2_gate_init(&s->gate, &s->random, w->now_ms);
@@ -145,7 +209,6 @@ void world_init(struct world *w, uint64_t seed)
     memset(w, 0, sizeof(*w));
     w->seed = seed;
     w->now_ms = 1000000;
-    w->next_esp_spi = WORLD_FIRST_ESP_SPI;
     side_init(w, A);
     side_init(w, B);
 }
@@ -320,10 +383,21 @@ static struct installed *child_known(struct world *w, struct side *s, uint32_t s
     return c;
 }
 
+/* After a STOP too: what replaced it was taken back. */
+static void child_used(struct installed *c, unsigned order)
+{
+    c->used = true;
+    c->stopped = false;
+    c->used_order = order;
+}
+
 static void child_removed(struct world *w, struct side *s, uint32_t spi_in)
 {
     struct installed *c = child_known(w, s, spi_in, "removal");
 
+    if (w->packets_wanted && c->heard_ms != 0 && c->heard_ms + UNDER_WAY_MS > w->now_ms) {
+        FAIL(w, "%c removes child %08x with packets under way to it", "AB"[s->name], spi_in);
+    }
     *c = s->installed[--s->installed_count];
     if (!remove_esp_spi(s, spi_in)) {
         FAIL(w, "%c: removed child %08x has an SPI that nobody gave", "AB"[s->name], spi_in);
@@ -353,11 +427,27 @@ static void spi_removed(struct world *w, struct side *s, uint64_t spi)
     FAIL(w, "%c removes an IKE SPI that it has not", "AB"[s->name]);
 }
 
+static uint32_t child_of_peer(const void *of, uint32_t peer_spi)
+{
+    const struct side *s = of;
+
+    for (size_t i = 0; i < s->installed_count; i++) {
+        if (s->installed[i].spi_out == peer_spi) {
+            return s->installed[i].spi_in;
+        }
+    }
+    return 0;
+}
+
 static void side_traces(struct world *w, struct side *s, const struct ikev2_action *action)
 {
     char line[4096];
     struct text text = text_over(line, sizeof(line));
+    const char *wrong = rules_trace(&s->rules, action, child_of_peer, s);
 
+    if (wrong != NULL && !w->lawless) {
+        FAIL(w, "%c answers, but %s", "AB"[s->name], wrong);
+    }
     if (!action->trace.sent) {
         return;
     }
@@ -434,7 +524,7 @@ static bool side_acts(struct world *w, struct side *s, const struct ikev2_action
         child_installed(w, s, &action->child);
         return true;
     case IKEV2_CHILD_USE:
-        child_known(w, s, action->child.spi_in, "use")->used = true;
+        child_used(child_known(w, s, action->child.spi_in, "use"), ++s->uses);
         return true;
     case IKEV2_CHILD_STOP:
         child_known(w, s, action->child.spi_in, "stop")->stopped = true;
@@ -555,6 +645,7 @@ static void answer(struct world *w, size_t at)
     if (s->sa == NULL) {
         return;
     }
+    remember(w, s, f.words, (struct slice){(const uint8_t *)&f.id, sizeof(f.id)});
     actions.count = 0;
     if (++w->questions == w->refuse_question) {
         note(w, "that answer is no", "");
@@ -571,7 +662,7 @@ static void answer(struct world *w, size_t at)
         return;
     }
     if (f.kind == IKEV2_ASK_SPI) {
-        uint32_t spi = w->next_esp_spi++;
+        uint32_t spi = s->next_esp_spi++;
 
         CHECK(s->esp_spi_count < WORLD_SPIS_MAX);
         s->esp_spis[s->esp_spi_count++] = spi;
@@ -580,6 +671,9 @@ static void answer(struct world *w, size_t at)
         ikev2_sa_answer_ppk(s->sa, f.id, &s->policy.ppk, s->policy.ppk != NULL ? 1 : 0, w->now_ms,
                             &actions);
     } else if (f.kind == IKEV2_ASK_PEER) {
+        if (w->beside) {
+            ikev2_sa_set_beside(s->sa);
+        }
         ikev2_sa_answer_peer(s->sa, f.id, s->knows_peer ? &s->policy : NULL, w->now_ms, &actions);
     } else {
         const struct algorithm *group = algorithm_find(TRANSFORM_KEY_EXCHANGE, f.group);
@@ -678,6 +772,8 @@ static void arrive(struct world *w, struct side *s, struct slice message,
 {
     struct ikev2_sa *sa = find_machine(w, s, message, local, peer);
 
+    remember(w, s, "message", message);
+    remember_endpoints(s, local, peer);
     actions.count = 0;
     if (sa != NULL) {
         ikev2_sa_receive(sa, message, local, peer, w->now_ms, &actions);
@@ -709,6 +805,7 @@ void world_set_addresses(struct world *w, enum world_side_name side, const char 
         CHECK(s->address_count < WORLD_ADDRESSES_MAX);
         CHECK(address_parse(slice_of_text(word), &s->addresses[s->address_count++]));
     }
+    remember(w, s, "addresses", slice_of_text(words));
     s->announced.count = s->address_count;
     memcpy(s->announced.list, s->addresses, sizeof(s->addresses));
     s->policy.addresses = &s->announced;
@@ -767,6 +864,16 @@ void world_lose(struct world *w, size_t at)
     flight_remove(w, at);
 }
 
+void world_double(struct world *w, size_t at)
+{
+    struct flight *copy = flight_add(w, &w->side[w->flights[at].from]);
+
+    *copy = w->flights[at];
+    copy->bytes = malloc(copy->length + 1);
+    CHECK(copy->bytes != NULL);
+    memcpy(copy->bytes, w->flights[at].bytes, copy->length);
+}
+
 void world_deliver_all(struct world *w)
 {
     for (unsigned i = 0; w->flight_count > 0; i++) {
@@ -787,6 +894,7 @@ static void side_time(struct world *w, struct side *s)
 
     actions.count = 0;
     if (s->sa != NULL && side_deadline(s) <= w->now_ms) {
+        remember(w, s, "time", (struct slice){0});
         ikev2_sa_time(s->sa, w->now_ms, &actions);
         side_done(w, s);
         if (s->sa != NULL && side_deadline(s) <= w->now_ms && actions.count == 0) {
@@ -796,7 +904,7 @@ static void side_time(struct world *w, struct side *s)
     settle_questions(w);
 }
 
-static uint64_t next_deadline(const struct world *w)
+uint64_t world_deadline_ms(const struct world *w)
 {
     uint64_t a = side_deadline(&w->side[A]);
     uint64_t b = side_deadline(&w->side[B]);
@@ -804,25 +912,30 @@ static uint64_t next_deadline(const struct world *w)
     return a < b ? a : b;
 }
 
+void world_set_time(struct world *w, uint64_t now_ms)
+{
+    w->now_ms = now_ms > w->now_ms ? now_ms : w->now_ms;
+    note(w, "time", "");
+    side_time(w, &w->side[A]);
+    side_time(w, &w->side[B]);
+}
+
 bool world_wake(struct world *w)
 {
-    uint64_t at = next_deadline(w);
+    uint64_t at = world_deadline_ms(w);
 
     if (at == NEVER_MS) {
         return false;
     }
-    w->now_ms = at > w->now_ms ? at : w->now_ms;
-    note(w, "time", "");
-    side_time(w, &w->side[A]);
-    side_time(w, &w->side[B]);
+    world_set_time(w, at);
     return true;
 }
 
 void world_settle(struct world *w)
 {
     world_deliver_all(w);
-    for (unsigned i = 0; next_deadline(w) <= w->now_ms + QUIET_MS && next_deadline(w) != NEVER_MS;
-         i++) {
+    for (unsigned i = 0;
+         world_deadline_ms(w) <= w->now_ms + QUIET_MS && world_deadline_ms(w) != NEVER_MS; i++) {
         if (i > SETTLE_STEPS_MAX) {
             FAIL(w, "it never becomes quiet");
         }
@@ -835,7 +948,7 @@ void world_advance(struct world *w, uint64_t ms)
 {
     uint64_t until = w->now_ms + ms;
 
-    for (unsigned i = 0; next_deadline(w) <= until; i++) {
+    for (unsigned i = 0; world_deadline_ms(w) <= until; i++) {
         if (i > SETTLE_STEPS_MAX) {
             FAIL(w, "it never becomes quiet");
         }
@@ -851,6 +964,7 @@ void world_advance(struct world *w, uint64_t ms)
     struct side *s = &(w)->side[side_name];                                                        \
     actions.count = 0;                                                                             \
     CHECK(s->sa != NULL);                                                                          \
+    remember(w, s, #call, (struct slice){0});                                                      \
     call;                                                                                          \
     side_done(w, s);                                                                               \
     settle_questions(w)
@@ -882,14 +996,19 @@ void world_connect(struct world *w)
     w->history[0] = '\0';
 }
 
-static const struct installed *child_in_use(const struct side *s)
+const struct installed *world_child_in_use(const struct world *w, enum world_side_name side)
 {
-    for (size_t i = s->installed_count; i > 0; i--) {
-        if (s->installed[i - 1].used && !s->installed[i - 1].stopped) {
-            return &s->installed[i - 1];
+    const struct side *s = &w->side[side];
+    const struct installed *newest = NULL;
+
+    for (size_t i = 0; i < s->installed_count; i++) {
+        const struct installed *c = &s->installed[i];
+
+        if (c->used && !c->stopped && (newest == NULL || c->used_order > newest->used_order)) {
+            newest = c;
         }
     }
-    return NULL;
+    return newest;
 }
 
 void world_rekey_ike(struct world *w, enum world_side_name side)
@@ -909,6 +1028,7 @@ void world_move(struct world *w, enum world_side_name side, const char *local, c
     if (peer != NULL) {
         CHECK(address_parse(slice_of_text(peer), &info.peer.address));
     }
+    remember_endpoints(&w->side[side], &info.local, &info.peer);
     ORDER(w, side, ikev2_sa_move(s->sa, &info.local, &info.peer, false, w->now_ms, &actions));
 }
 
@@ -953,7 +1073,7 @@ void world_check_places(struct world *w)
 
 void world_rekey_child(struct world *w, enum world_side_name side)
 {
-    const struct installed *child = child_in_use(&w->side[side]);
+    const struct installed *child = world_child_in_use(w, side);
 
     CHECK(child != NULL);
     uint32_t spi_in = child->spi_in;
@@ -1006,7 +1126,7 @@ void world_close_own(struct world *w, enum world_side_name side, uint8_t resourc
 
 void world_close_child(struct world *w, enum world_side_name side)
 {
-    const struct installed *child = child_in_use(&w->side[side]);
+    const struct installed *child = world_child_in_use(w, side);
 
     CHECK(child != NULL);
     uint32_t spi_in = child->spi_in;
@@ -1062,6 +1182,21 @@ static bool was_installed(const struct side *s, uint32_t spi_in)
            s->ever_installed[spi_in - WORLD_FIRST_ESP_SPI];
 }
 
+/* What is sent now arrives a while later. */
+static void mark_traffic(struct world *w, enum world_side_name side)
+{
+    const struct installed *child = world_child_in_use(w, side);
+    struct installed *far =
+        child == NULL ? NULL : installed_find(&w->side[1 - side], child->spi_out);
+
+    if (w->traffic_wanted && child == NULL) {
+        FAIL(w, "%c has nothing to send through", "AB"[side]);
+    }
+    if (far != NULL && !w->elsewhere[side]) {
+        far->heard_ms = w->now_ms;
+    }
+}
+
 void world_check(struct world *w)
 {
     for (size_t i = 0; i < 2; i++) {
@@ -1082,7 +1217,8 @@ void world_check(struct world *w)
 
             /* The first child under a policy is used as soon as the responder has it: there is
              * nothing else to send through, and the initiator is about to learn of it. */
-            if (receiver == NULL && child->replaces == 0 && !was_installed(o, child->spi_out)) {
+            if (receiver == NULL && child->replaces == 0 && !w->beside &&
+                !was_installed(o, child->spi_out)) {
                 continue;
             }
             if (receiver == NULL) {
@@ -1093,9 +1229,7 @@ void world_check(struct world *w)
                 FAIL(w, "keys of %08x differ", child->spi_out);
             }
         }
-        if (w->traffic_wanted && child_in_use(s) == NULL) {
-            FAIL(w, "%c has nothing to send through", "AB"[i]);
-        }
+        mark_traffic(w, s->name);
     }
 }
 

@@ -10,12 +10,13 @@
 
 #include "proto/ikev2/gate.h"
 #include "proto/ikev2/sa.h"
+#include "tests/exchange/rules.h"
 
 #define WORLD_FLIGHTS_MAX 64
 #define WORLD_CHILDREN_MAX 64
 #define WORLD_SPIS_MAX 64
 #define WORLD_FIRST_ESP_SPI 0x1000
-#define WORLD_ESP_SPIS 512
+#define WORLD_ESP_SPIS 1024 /* half of them for each side */
 #define WORLD_WORDS_BYTES 256
 #define WORLD_KEY_BYTES_MAX 160
 #define WORLD_ADDRESSES_MAX 4
@@ -47,6 +48,8 @@ struct installed {
     uint16_t resource_id;
     bool peer_has_resources;
     bool used, stopped;
+    unsigned used_order; /* of two in use the side sends through the one that was used last */
+    uint64_t heard_ms; /* until when the peer sent through it; 0 never */
     bool encapsulated;
     struct endpoint local, peer; /* between which its packets go */
     size_t key_bytes;
@@ -80,10 +83,15 @@ struct side {
     size_t ike_spi_count;
     uint32_t esp_spis[WORLD_SPIS_MAX]; /* given and neither returned nor removed */
     size_t esp_spi_count;
+    uint32_t next_esp_spi;
+    uint64_t past; /* a hash of all that this side ever got or was told: its machine is in the same
+                      state whenever this is the same */
 
     unsigned established, rekeyed, failed, closed, child_failed, initial_contact, moved;
     unsigned encapsulated; /* of the children that were installed */
     unsigned installs; /* all that ever were */
+    unsigned uses;
+    struct rules rules;
     bool ever_installed[WORLD_ESP_SPIS]; /* by SPI - WORLD_FIRST_ESP_SPI */
     unsigned sent;
     unsigned probes;
@@ -102,11 +110,14 @@ struct world {
     unsigned questions, refuse_question; /* which question, counted from 1, is answered with no */
     bool traffic_wanted; /* each side must have a child to send through, always */
     bool traffic_began;
+    bool packets_wanted; /* none is lost because its SA went while it was under way */
+    bool elsewhere[2]; /* that side sends through another world's children */
     /* A NAT before A: what A sends seems to come from here, its port 4500 from the next port
      * up. */
     bool nat;
     struct endpoint nat_outside;
-    uint32_t next_esp_spi;
+    bool lawless; /* the peer is somebody else: what is owed to him (rules.h) is not looked at */
+    bool beside; /* another world carries the traffic until this one surely can */
     char last_words[2][WORLD_WORDS_BYTES];
     unsigned unknown_spi; /* messages for no machine */
     /* For the report of a failure: what arrived, in order. */
@@ -126,6 +137,8 @@ void world_connect(struct world *w);
 /* Message (or answer) number `at` in flight arrives. */
 void world_deliver(struct world *w, size_t at);
 void world_lose(struct world *w, size_t at);
+/* It will arrive twice. */
+void world_double(struct world *w, size_t at);
 /* A NAT stands before A from now on, or forgets what it knew and takes other ports. */
 void world_set_nat(struct world *w, const char *address, uint16_t port);
 /* The NAT is gone. */
@@ -145,6 +158,9 @@ void world_check_places(struct world *w);
 void world_deliver_all(struct world *w);
 /* The next deadline of either machine, whatever it is; false when there is none. */
 bool world_wake(struct world *w);
+uint64_t world_deadline_ms(const struct world *w);
+/* It is that late now: machines whose deadline has come are woken. */
+void world_set_time(struct world *w, uint64_t now_ms);
 /* Deadlines and messages until nothing more happens for an hour; fails when that never comes. */
 void world_settle(struct world *w);
 void world_advance(struct world *w, uint64_t ms);
@@ -168,6 +184,11 @@ void world_liveness(struct world *w, enum world_side_name side);
 void world_inject(struct world *w, enum world_side_name to, struct slice bytes);
 /* A packet came in through the newest child: the data plane says so. */
 void world_heard(struct world *w, enum world_side_name side);
+/* What a side sends through; NULL: nothing. */
+const struct installed *world_child_in_use(const struct world *w, enum world_side_name side);
+/* A hash of all that can matter from now on: the past of both sides and what is in flight, in
+ * whatever order it was sent. */
+uint64_t world_state(const struct world *w);
 
 /* At any time: whoever sends through a child is heard by the other; counts and SPIs make
  * sense. */
