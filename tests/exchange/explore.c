@@ -85,6 +85,10 @@ static const struct set sets[] = {
     {.name = "rekey",
      .deeds = {BIT(REKEY_CHILD) | BIT(REKEY_IKE), BIT(REKEY_CHILD) | BIT(REKEY_IKE)},
      .depths = {{2, 0}, {1, 2}}},
+    /* A child that two rekey is closed as well. */
+    {.name = "unwanted",
+     .deeds = {BIT(REKEY_CHILD), BIT(REKEY_CHILD) | BIT(CLOSE_CHILD)},
+     .depths = {{3, 0}}},
     {.name = "traffic",
      .deeds = {BIT(REKEY_CHILD) | BIT(REKEY_IKE) | BIT(HEARD),
                BIT(REKEY_CHILD) | BIT(REKEY_IKE) | BIT(HEARD)},

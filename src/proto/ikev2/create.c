@@ -131,6 +131,12 @@ void ikev2_child_send(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev2_
     ikev2_send_request(t, ike, IKEV2_CREATE_CHILD_SA, &o);
 }
 
+/* Somebody ordered it to be closed while it was being replaced: then nothing is to follow it. */
+static bool child_is_unwanted(const struct ikev2_child *old)
+{
+    return old != NULL && old->phase == IKEV2_CHILD_CLOSING && !old->has_successor;
+}
+
 /* RFC 7296 2.8.1, 2.25.1: the peer rekeyed the same child, and his is the one that stays. */
 static void child_leave_to_rival(struct ikev2_turn *t, struct ikev2_work *work)
 {
@@ -141,6 +147,12 @@ static void child_leave_to_rival(struct ikev2_turn *t, struct ikev2_work *work)
         /* Until his is there the old one serves; should it not come, we try again. */
         if (old != NULL) {
             old->rekey_ms = ikev2_after(t->now_ms, IKEV2_RETRY_MAX_MS);
+        }
+        return;
+    }
+    if (child_is_unwanted(old)) {
+        if (rival != NULL) {
+            ikev2_child_close(t, rival);
         }
         return;
     }
@@ -335,8 +347,7 @@ void ikev2_child_agreed(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev
         }
         return;
     }
-    /* Somebody ordered the old one to be closed while it was being replaced. */
-    bool unwanted = old != NULL && old->phase == IKEV2_CHILD_CLOSING && !old->has_successor;
+    bool unwanted = child_is_unwanted(old);
     struct ikev2_child *child = ikev2_child_install(t, ike, work, &work->nonce_i, &work->nonce_r);
 
     if (child == NULL) {
@@ -344,6 +355,9 @@ void ikev2_child_agreed(struct ikev2_turn *t, struct ikev2_ike *ike, struct ikev
     }
     if (unwanted) {
         ikev2_child_close(t, child);
+        if (rival != NULL) {
+            ikev2_child_close(t, rival);
+        }
     } else if (child_wins(work)) {
         ikev2_followup_won(t, ike, work);
         ikev2_child_use(t, child);
