@@ -7,14 +7,15 @@
 
 #include "base/secret.h"
 #include "base/table.h"
+#include "dataplane/pages.h"
 #include "wire/ipv6_fragment.h"
 
 #define BLOCK_BYTES 8
 #define BLOCKS_MAX 8192 /* of 65,535 octets */
 #define WORD_BITS 64
 #define HEAD_BYTES_MAX 512 /* of the headers before the fragmentable part */
-#define PAGE_BYTES 4096
-#define BUFFER_BYTES ((HEAD_BYTES_MAX + 65536 + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES)
+#define BUFFER_BYTES                                                                               \
+    ((HEAD_BYTES_MAX + 65536 + PAGES_ALIGNMENT - 1) / PAGES_ALIGNMENT * PAGES_ALIGNMENT)
 #define KEY_BYTES_MAX (1 + 16 + 16 + 4 + 1)
 #define IPV4_OFFSET_TOTAL 2
 #define IPV4_OFFSET_FRAGMENT 6
@@ -79,7 +80,7 @@ struct reassembly *reassembly_new(struct random_source *random)
     if (r == NULL) {
         return NULL;
     }
-    r->buffers = aligned_alloc(PAGE_BYTES, (size_t)REASSEMBLY_DATAGRAMS * BUFFER_BYTES);
+    r->buffers = pages_new((size_t)REASSEMBLY_DATAGRAMS * BUFFER_BYTES);
     if (r->buffers == NULL) {
         free(r);
         return NULL;
@@ -92,7 +93,7 @@ void reassembly_free(struct reassembly *r)
 {
     if (r != NULL) {
         wipe(r->hash_key, sizeof(r->hash_key));
-        free(r->buffers);
+        pages_free(r->buffers, (size_t)REASSEMBLY_DATAGRAMS * BUFFER_BYTES);
         free(r);
     }
 }

@@ -7,17 +7,18 @@
 #include <string.h>
 
 #include "base/secret.h"
+#include "dataplane/pages.h"
 #include "dataplane/plane.h"
 
 #define BUFFER_BYTES (PACKET_HEADROOM_BYTES + 65536 + PACKET_TAILROOM_BYTES)
 /* Buffers begin on pages of their own, so that one which never held a large packet keeps a page and
  * no more; shifted by a few lines each, lest the first lines of all packets share the same places
  * in the cache. */
-#define PAGE_BYTES 4096
 #define COLOURS 16
 #define COLOUR_BYTES 128
 #define BUFFER_STRIDE                                                                              \
-    ((BUFFER_BYTES + COLOURS * COLOUR_BYTES + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES)
+    ((BUFFER_BYTES + COLOURS * COLOUR_BYTES + PAGES_ALIGNMENT - 1) / PAGES_ALIGNMENT *             \
+     PAGES_ALIGNMENT)
 
 #define POOL_PACKETS (WORKER_PACKETS + WORKER_SMALL_PACKETS)
 static_assert(SMALL_BYTES / COLOUR_BYTES % 2 == 1 && SMALL_BYTES % COLOUR_BYTES == 0,
@@ -33,8 +34,9 @@ static uint8_t *buffer_of(const struct dataplane_worker *worker, size_t index)
 
 static bool worker_init_packets(struct dataplane_worker *worker)
 {
-    worker->buffers = aligned_alloc(PAGE_BYTES, (size_t)WORKER_PACKETS * BUFFER_STRIDE);
-    worker->small_buffers = aligned_alloc(PAGE_BYTES, (size_t)WORKER_SMALL_PACKETS * SMALL_BYTES);
+    worker->buffers = pages_new((size_t)WORKER_PACKETS * BUFFER_STRIDE);
+    worker->small_buffers =
+        aligned_alloc(PAGES_ALIGNMENT, (size_t)WORKER_SMALL_PACKETS * SMALL_BYTES);
     worker->packets = calloc(POOL_PACKETS, sizeof(*worker->packets));
     worker->free_packets = calloc(WORKER_PACKETS, sizeof(*worker->free_packets));
     worker->free_small = calloc(WORKER_SMALL_PACKETS, sizeof(*worker->free_small));
@@ -132,7 +134,7 @@ void worker_fini(struct dataplane_worker *worker)
     free(worker->free_packets);
     free(worker->free_small);
     free(worker->packets);
-    free(worker->buffers);
+    pages_free(worker->buffers, (size_t)WORKER_PACKETS * BUFFER_STRIDE);
     free(worker->small_buffers);
     free(worker);
 }
