@@ -37,20 +37,29 @@ WITH_THREADS = [
 ]
 
 
-# Tests with real programs that need both processors: they saturate a tunnel, count what a flood lost, or run a kernel in
-# User-Mode Linux, which takes long when it has to wait. The others mostly wait for timers and run beside each other.
-DEMANDING = {"flood_test", "ipsec_matrix_test", "ipsec_path_test", "kernel_test", "kernels_test",
-             "libreswan_test", "native_test", "offload_test", "payload_test", "strongswan_modes_test", "workers_test"}
+# How much of the machine a step takes, in parts of which there are so many; together they take no more than all.
+PARTS = 3 * os.cpu_count() + 1
+WAITS = 2  # most of its time for timers, or for a program to start
+GUEST = 3  # a kernel in User-Mode Linux beside it
+ALL = PARTS  # it saturates a tunnel, or counts what a flood lost: it runs when everything else is done
+# Needs a processor and no particular time: it runs beside those with real programs, and gives way to them.
+PATIENT = 0
+
+SHARES = {"flood_test": ALL, "offload_test": ALL, "payload_test": ALL, "workers_test": ALL, "ipsec_matrix_test": GUEST,
+          "ipsec_path_test": GUEST, "kernel_test": GUEST, "kernels_test": GUEST, "libreswan_test": GUEST,
+          "strongswan_modes_test": GUEST}
+# What takes longest begins first, so that no other waits for it at the end.
+LONGEST = ["kernel_test", "resilience_test", "strongswan_modes_test", "strongswan_test", "native_test", "sites_test",
+           "certificates_test", "capture_test", "modes_test", "ipsec_matrix_test", "mobility_test", "personas_test"]
 
 
 class Step:
-    def __init__(self, name, command, seconds=600, environment=None, alone=False, counted=None):
+    def __init__(self, name, command, seconds=600, environment=None, share=PATIENT):
         self.name = name
         self.command = [str(word) for word in command]
         self.seconds = seconds
         self.environment = environment or {}
-        self.alone = alone
-        self.counted = counted
+        self.share = share
 
 
 def flavour(name, compiler, options):
@@ -78,7 +87,8 @@ def run(step):
     began = time.monotonic()
     environment = {**os.environ, **step.environment}
     try:
-        process = subprocess.Popen(step.command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL,
+        command = ["nice", "-n", "5", *step.command] if step.share == PATIENT else step.command
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL,
                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
         try:
             output = process.communicate(timeout=step.seconds)[0].decode(errors="replace")
@@ -129,23 +139,68 @@ def steps_of_all():
     races = {"TSAN_OPTIONS": "halt_on_error=1"}
     tests += [Step(f"tsan {program} {pattern}", [racing / program, pattern], 300, races)
               for program, pattern in WITH_THREADS]
-    tests.append(Step("counts: instructions, copies, allocations", ["python3", "tests/counts/check"], 120,
+    tests.append(Step("counts: instructions, copies, allocations", ["python3", "tests/counts/check"], 500,
                       {"SEKISHO_BUILD": str(release)}))
-    tests.append(Step("constant time: ML-KEM under valgrind", ["python3", "tests/constant_time/check"], 120))
-    tests.append(Step("ML-KEM beside OpenSSL 3.5's", ["python3", "tests/openssl35/check"], 120))
-    lint = [Step("linter", ["sh", "tools/lint"], 1200)]
-    interop = [Step(f"interop {script.stem}", ["python3", script], 900, alone=script.stem in DEMANDING)
-               for script in sorted((ROOT / "tests" / "interop").glob("*_test.py"))]
+    tests.append(Step("constant time: ML-KEM under valgrind", ["python3", "tests/constant_time/check"], 500))
+    tests.append(Step("ML-KEM beside OpenSSL 3.5's", ["python3", "tests/openssl35/check"], 500))
+    # The linter is the longest of those that can wait, the sanitized programs come next.
+    tests.sort(key=lambda step: not step.name.startswith("asan"))
+    tests.insert(0, Step("linter", ["sh", "tools/lint"], 1200))
+    scripts = sorted((ROOT / "tests" / "interop").glob("*_test.py"),
+                     key=lambda script: LONGEST.index(script.stem) if script.stem in LONGEST else len(LONGEST))
+    interop = [Step(f"interop {script.stem}", ["python3", script], 900, share=SHARES.get(script.stem, WAITS))
+               for script in scripts]
     # The daemon itself, with its threads, under the sanitizers. (It cannot be traced, so leaks are not looked for here.)
     interop += [Step(f"interop demo, {folder.name}", ["python3", "tests/interop/demo.py"], 900,
-                     {**checked, "SEKISHO_BUILD": str(folder)}, alone=True)
+                     {**checked, "SEKISHO_BUILD": str(folder)}, ALL)
                 for folder, checked in ((release, {}), (racing, races),
                                         (sanitized, {**options, "ASAN_OPTIONS": "detect_leaks=0"}))]
     interop.append(Step("interop workers, build-tsan", ["python3", "tests/interop/workers_test.py", "short"], 900,
-                        {**races, "SEKISHO_BUILD": str(racing), "SEKISHO_PAYLOAD_MB": "3"}, alone=True))
+                        {**races, "SEKISHO_BUILD": str(racing), "SEKISHO_PAYLOAD_MB": "3"}, ALL))
     interop.append(Step("interop demo, OpenSSL alone", ["python3", "tests/interop/demo.py"], 300,
-                        {"SEKISHO_OPTIONS": "--crypto openssl"}, alone=True))
-    return [quick, build, tests, lint, interop]
+                        {"SEKISHO_OPTIONS": "--crypto openssl"}, ALL))
+    return [quick, build, tests + interop]
+
+
+class Machine:
+    """Hands out its parts. A step that does not fit lets smaller ones behind it go first."""
+
+    def __init__(self, steps):
+        self.waiting = list(steps)
+        self.free = PARTS
+        self.changed = threading.Condition()
+
+    def take(self):
+        """The next step, when there is room for it; None when none is left."""
+        with self.changed:
+            while self.waiting:
+                for step in self.waiting:
+                    if step.share <= self.free:
+                        self.waiting.remove(step)
+                        self.free -= step.share
+                        return step
+                self.changed.wait()
+            return None
+
+    def work(self):
+        results = []
+        while step := self.take():
+            results.append(run(step))
+            with self.changed:
+                self.free += step.share
+                self.changed.notify_all()
+        return results
+
+
+def run_all(group):
+    """Two queues beside each other, of which the patient one gives way; what takes the whole machine waits for both."""
+    patient = Machine(step for step in group if step.share == PATIENT)
+    shared = Machine(step for step in group if PATIENT < step.share < ALL)
+    whole = Machine(step for step in group if step.share == ALL)
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() + PARTS) as pool:
+        lanes = [pool.submit(patient.work) for _ in range(os.cpu_count())] + [pool.submit(shared.work) for _ in range(PARTS)]
+        results = [result for lane in lanes for result in lane.result()]
+    return results + whole.work()
 
 
 def main():
@@ -160,10 +215,7 @@ def main():
             for step in group:
                 print(step.name)
             continue
-        alone = [step for step in group if step.alone]
-        with concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-            results = list(pool.map(run, [step for step in group if not step.alone]))
-        results += [run(step) for step in alone]
+        results = run_all(group)
         passed += sum(p for p, _ in results)
         failed += sum(f for _, f in results)
     if not arguments.list:
