@@ -27,7 +27,7 @@
 #define ARENA_BYTES_MAX ((size_t)1 << 30)
 #define MANUALS_MAX 10000
 #define POLICIES_MAX 1000
-#define SCHEMA_WORDS_MAX 96
+#define SCHEMA_WORDS_MAX 128
 
 /* Which words may stand here. */
 enum schema_scope { SCOPE_GATEWAY, SCOPE_SITE, SCOPE_MANUAL };

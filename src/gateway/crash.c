@@ -17,7 +17,7 @@
 void crash_new_machine(struct ike *ike)
 {
     if (ike->gateway->gate.crash_secret != NULL) {
-        ikev2_sa_make_tokens(ike->machine, ike->gateway->crash_secret);
+        machine_make_tokens(ike, ike->gateway->crash_secret);
     }
 }
 
@@ -105,8 +105,7 @@ void crash_denied(struct ike *ike, struct slice message, const struct endpoint *
     struct site *site = ike->site;
 
     if (ike->denied || site == NULL || site->used == NULL || site->used->ike != ike ||
-        !address_equal(&ike->peer.address, &peer->address) ||
-        !ikev2_sa_is_denied(ike->machine, message)) {
+        !address_equal(&ike->peer.address, &peer->address) || !machine_is_denied(ike, message)) {
         return;
     }
     ike->denied = true;

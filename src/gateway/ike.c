@@ -502,8 +502,7 @@ static bool settle(struct ike *ike, uint64_t now_ms)
             uint32_t ppk_question = at_once.ppk_question;
 
             at_once.ppk_question = 0;
-            ikev2_sa_answer_ppk(ike->machine, ppk_question, at_once.ppks, at_once.ppk_count, now_ms,
-                                fresh_actions(ike));
+            machine_answer_ppk(ike, ppk_question, at_once.ppks, at_once.ppk_count, now_ms);
             continue;
         }
         if (at_once.spi_count == 0) {
@@ -623,7 +622,7 @@ void ike_receive(struct ike *ike, struct slice message, const struct endpoint *l
     }
     ike->heard_ms = now_ms;
     if (ike->established && is_clear_notify(message)) {
-        if (ikev2_sa_hear_crash(ike->machine, message, now_ms, fresh_actions(ike))) {
+        if (machine_hear_crash(ike, message, now_ms)) {
             (void)settle(ike, now_ms);
         } else {
             crash_denied(ike, message, peer, now_ms);
@@ -902,7 +901,7 @@ void ike_obey(struct ike *ike, uint64_t now_ms)
         return;
     }
     if (is_ordered(ike, IKE_ORDER_HURRY)) {
-        ikev2_sa_hurry(ike->machine, now_ms, fresh_actions(ike));
+        machine_hurry(ike, now_ms);
         if (!settle(ike, now_ms)) {
             return;
         }

@@ -228,6 +228,8 @@ struct ike {
     bool in_todo;
     bool over; /* to be freed when its actions are done */
     uint8_t spi_count;
+    uint8_t host; /* of those that we began: which of the site's peers */
+    bool beside; /* it was begun to take the place of the one in use */
 
     struct gateway *gateway;
     union {
@@ -253,8 +255,6 @@ struct ike {
     uint8_t persona; /* enum persona */
     bool persona_said; /* by a vendor ID; else its offer looks so */
     uint32_t peer_question; /* open ASK_PEER, 0 none */
-    uint8_t host; /* of those that we began: which of the site's peers */
-    bool beside; /* it was begun to take the place of the one in use */
     struct ike_identity *said; /* what the peer says to be; on the heap until it is established */
     uint64_t created_ms, established_ms, heard_ms, sent_ms, hinted_ms;
     uint64_t spi_i, spi_r;

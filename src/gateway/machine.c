@@ -532,6 +532,41 @@ void machine_ask_liveness(struct ike *ike, uint64_t now_ms)
     }
 }
 
+void machine_answer_ppk(struct ike *ike, uint32_t id, const struct ikev2_ppk *const *known,
+                        size_t count, uint64_t now_ms)
+{
+    assert(!ike->is_old);
+    ikev2_sa_answer_ppk(ike->machine, id, known, count, now_ms, fresh(ike));
+}
+
+void machine_make_tokens(struct ike *ike, const uint8_t *secret)
+{
+    if (!ike->is_old) {
+        ikev2_sa_make_tokens(ike->machine, secret);
+    }
+}
+
+bool machine_hear_crash(struct ike *ike, struct slice message, uint64_t now_ms)
+{
+    struct ikev2_actions *actions = fresh(ike);
+
+    return !ike->is_old && ikev2_sa_hear_crash(ike->machine, message, now_ms, actions);
+}
+
+bool machine_is_denied(const struct ike *ike, struct slice message)
+{
+    return !ike->is_old && ikev2_sa_is_denied(ike->machine, message);
+}
+
+void machine_hurry(struct ike *ike, uint64_t now_ms)
+{
+    struct ikev2_actions *actions = fresh(ike);
+
+    if (!ike->is_old) {
+        ikev2_sa_hurry(ike->machine, now_ms, actions);
+    }
+}
+
 void machine_probe_path(struct ike *ike, uint16_t bytes, uint64_t now_ms)
 {
     struct ikev2_actions *actions = fresh(ike);

@@ -43,6 +43,9 @@ void machine_answer_spi(struct ike *ike, uint32_t id, uint32_t spi, uint64_t now
 void machine_answer_proof(struct ike *ike, uint32_t id, struct ikev2_proof *proof, uint64_t now_ms);
 void machine_answer_peer(struct ike *ike, uint32_t id, const struct ikev2_policy *policy,
                          uint64_t now_ms);
+/* Of IKEv2 alone: the PPKs of the names that were asked for. */
+void machine_answer_ppk(struct ike *ike, uint32_t id, const struct ikev2_ppk *const *known,
+                        size_t count, uint64_t now_ms);
 /* Of IKEv1: those of its candidates. */
 void machine_answer_candidates(struct ike *ike, uint32_t id, uint64_t now_ms);
 void machine_close(struct ike *ike, enum ikev2_failure_reason why, uint64_t now_ms);
@@ -64,6 +67,11 @@ void machine_test_way(struct ike *ike, const struct endpoint *local, const struc
 void machine_addresses_changed(struct ike *ike, uint64_t now_ms);
 MUST_USE bool machine_carry(struct ike *ike, const struct endpoint *local,
                             const struct endpoint *peer, uint64_t now_ms);
+/* Who lost what both sides had (crash.c); of IKEv2 alone. */
+void machine_make_tokens(struct ike *ike, const uint8_t *secret);
+MUST_USE bool machine_hear_crash(struct ike *ike, struct slice message, uint64_t now_ms);
+MUST_USE bool machine_is_denied(const struct ike *ike, struct slice message);
+void machine_hurry(struct ike *ike, uint64_t now_ms);
 void machine_set_policy(struct ike *ike);
 void machine_set_fingerprint(struct ike *ike, uint64_t fingerprint);
 void machine_set_beside(struct ike *ike);

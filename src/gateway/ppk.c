@@ -228,7 +228,7 @@ void ppk_established(struct ike *ike, uint64_t now_ms)
     const struct config_ppk *ppk = site->config->ppk;
     struct ikev2_sa_info info;
 
-    ikev2_sa_get_info(ike->machine, &info);
+    machine_get_info(ike, &info);
     if (ppk != NULL && info.ppk == IKEV2_PPK_NOWHERE && site_may_say(ike->site, now_ms)) {
         log_line(site->gateway->log, LOG_LEVEL_WARNING, site->name,
                  "the peer has not the PPK %s: what goes to him is not protected by it", ppk->id);

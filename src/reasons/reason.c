@@ -431,7 +431,7 @@ static const struct reason_entry entries[REASON_COUNT] = {
             .group = REASON_GROUP_IDENTITY,
             .check = REASON_CHECK_IDENTITY,
             .trouble = true,
-            .code = "SEK-A024",
+            .code = "SEK-A028",
             .sentence = "the shared keys differ",
             .explanation = "With IKEv1 the shared key is a part of the keys that encrypt. What the "
                            "peer sent last cannot be read with ours, so it has another one.",
@@ -446,7 +446,7 @@ static const struct reason_entry entries[REASON_COUNT] = {
             .group = REASON_GROUP_IDENTITY,
             .check = REASON_CHECK_IDENTITY,
             .trouble = true,
-            .code = "SEK-A025",
+            .code = "SEK-A029",
             .sentence = "the peer does not answer our proof: it seems that the shared keys differ",
             .explanation =
                 "Cipher and group are agreed. Then we proved that we know the key, and the peer "
