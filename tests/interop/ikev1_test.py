@@ -95,7 +95,7 @@ def rekeys(lab, hosts):
 
 MISMATCHES = [
     # name, our lines, their settings, our code and words in each role
-    ("another key", "ike v1", {"key": "another key than ours, and long"}, "A025", "A024"),
+    ("another key", "ike v1", {"key": "another key than ours, and long"}, "A029", "A028"),
     ("no common cipher", "ike v1 aes256-sha256-modp2048", {"ike": "aes128-sha1-modp1024"}, "O001", "O001"),
     ("the peer calls with IKEv1 a site of IKEv2", "ike v2", {}, None, "O015"),
 ]
