@@ -26,6 +26,7 @@ struct scheme {
     uint32_t kinds; /* bits of enum key_kind */
     uint8_t raw_bytes; /* of r and of s each, where the signature is r | s */
     struct slice algorithm;
+    bool bare; /* the message is the hash */
 };
 
 #define KINDS_RSA (1U << KEY_RSA)
@@ -79,7 +80,33 @@ static const struct scheme schemes[SIGNATURE_SCHEMES] = {
                            BYTES("\x30\x05\x06\x03\x2b\x65\x70")},
     [SIGNATURE_ED448] = {"Ed448", SIGNATURE_HASH_IDENTITY, PADDING_NONE, 1U << KEY_ED448, 0,
                          BYTES("\x30\x05\x06\x03\x2b\x65\x71")},
+    [SIGNATURE_BARE_RSA] =
+        {"RSA of IKEv1", SIGNATURE_HASH_IDENTITY, PADDING_PKCS1, KINDS_RSA, 0, {NULL, 0}, true},
+    [SIGNATURE_BARE_P256] = {"ECDSA P-256 of IKEv1",
+                             SIGNATURE_HASH_IDENTITY,
+                             PADDING_NONE,
+                             1U << KEY_P256,
+                             32,
+                             {NULL, 0},
+                             true},
+    [SIGNATURE_BARE_P384] = {"ECDSA P-384 of IKEv1",
+                             SIGNATURE_HASH_IDENTITY,
+                             PADDING_NONE,
+                             1U << KEY_P384,
+                             48,
+                             {NULL, 0},
+                             true},
+    [SIGNATURE_BARE_P521] = {"ECDSA P-521 of IKEv1",
+                             SIGNATURE_HASH_IDENTITY,
+                             PADDING_NONE,
+                             1U << KEY_P521,
+                             66,
+                             {NULL, 0},
+                             true},
 };
+
+#define BARE_BYTES_MIN 16 /* hashes, of MD5 to SHA-512 */
+#define BARE_BYTES_MAX 64
 
 static const struct scheme *scheme_get(enum signature_scheme scheme)
 {
@@ -360,6 +387,38 @@ static size_t der_from_raw(struct slice raw, uint8_t *out, size_t capacity)
     return length;
 }
 
+/* ---- hashes that are signed as they are ---- */
+
+static bool bare_fits(struct slice message)
+{
+    return message.length >= BARE_BYTES_MIN && message.length <= BARE_BYTES_MAX;
+}
+
+static bool make_bare(EVP_PKEY *pkey, const struct scheme *scheme, struct slice message,
+                      uint8_t *signature, size_t *length)
+{
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new(pkey, NULL);
+    bool done = bare_fits(message) && context != NULL && EVP_PKEY_sign_init(context) == 1 &&
+                set_padding(context, scheme) &&
+                EVP_PKEY_sign(context, signature, length, message.data, message.length) == 1;
+
+    EVP_PKEY_CTX_free(context);
+    return done;
+}
+
+static bool verify_bare(EVP_PKEY *pkey, const struct scheme *scheme, struct slice message,
+                        struct slice signature)
+{
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new(pkey, NULL);
+    bool right = bare_fits(message) && context != NULL && EVP_PKEY_verify_init(context) == 1 &&
+                 set_padding(context, scheme) &&
+                 EVP_PKEY_verify(context, signature.data, signature.length, message.data,
+                                 message.length) == 1;
+
+    EVP_PKEY_CTX_free(context);
+    return right;
+}
+
 uint32_t signature_of_key(const struct private_key *key)
 {
     uint32_t set = 0;
@@ -427,7 +486,13 @@ static bool make_kept(const struct private_key *key, const struct scheme *scheme
     struct slice asked = message;
     unsigned hash_bytes = 0;
 
-    if (scheme->hash != SIGNATURE_HASH_IDENTITY) {
+    if (scheme->bare) {
+        step = key->kind == KEY_RSA ? SIGNING_RSA_PKCS1 : SIGNING_ECDSA;
+        if (step == SIGNING_ECDSA && asked.length > order_bytes(key->kind)) {
+            asked.length = order_bytes(key->kind);
+        }
+        hash_bytes = (unsigned)asked.length;
+    } else if (scheme->hash != SIGNATURE_HASH_IDENTITY) {
         struct slice head = digest_info(scheme->hash);
 
         memcpy(input, head.data, head.length);
@@ -494,11 +559,14 @@ bool signature_make_told(const struct private_key *key, enum signature_scheme id
     EVP_PKEY_CTX *key_context = NULL;
     uint8_t signature[SIGNATURE_BYTES_MAX];
     size_t length = sizeof(signature);
-    bool done = context != NULL &&
-                EVP_DigestSignInit(context, &key_context, hash_function(scheme->hash), NULL,
-                                   key->pkey) == 1 &&
-                set_padding(key_context, scheme) &&
-                EVP_DigestSign(context, signature, &length, message.data, message.length) == 1;
+    bool done =
+        scheme->bare
+            ? make_bare(key->pkey, scheme, message, signature, &length)
+            : context != NULL &&
+                  EVP_DigestSignInit(context, &key_context, hash_function(scheme->hash), NULL,
+                                     key->pkey) == 1 &&
+                  set_padding(key_context, scheme) &&
+                  EVP_DigestSign(context, signature, &length, message.data, message.length) == 1;
 
     if (done && scheme->raw_bytes > 0) {
         done = raw_from_der((struct slice){signature, length}, scheme->raw_bytes, out);
@@ -551,6 +619,12 @@ bool signature_verify(const struct public_key *key, enum signature_scheme id, st
             return false;
         }
         signature = (struct slice){der, length};
+    }
+    if (scheme->bare) {
+        bool is_right = verify_bare(key->pkey, scheme, message, signature);
+
+        ERR_clear_error();
+        return is_right;
     }
     EVP_MD_CTX *context = EVP_MD_CTX_new();
     EVP_PKEY_CTX *key_context = NULL;

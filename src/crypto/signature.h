@@ -28,8 +28,14 @@ enum signature_scheme {
     SIGNATURE_RAW_P521,
     SIGNATURE_ED25519,
     SIGNATURE_ED448,
+    /* IKEv1 alone: the message is a hash already and is signed as it is, without the name of its
+     * algorithm (RFC 2409 5.1). ECDSA as r | s. */
+    SIGNATURE_BARE_RSA, /* PKCS#1 v1.5 */
+    SIGNATURE_BARE_P256,
+    SIGNATURE_BARE_P384,
+    SIGNATURE_BARE_P521,
 };
-#define SIGNATURE_SCHEMES (SIGNATURE_ED448 + 1)
+#define SIGNATURE_SCHEMES (SIGNATURE_BARE_P521 + 1)
 
 /* IKEv2 Hash Algorithms (RFC 7427 7, RFC 8420 2), as bits of a set. */
 enum signature_hash {

@@ -64,7 +64,7 @@ MUST_USE bool private_key_fits(const struct private_key *key, const struct publi
 /* A private key that is somewhere else (a token, PKCS#11): whoever keeps it does the last step,
  * over a hash that was made here. */
 enum signing_step {
-    SIGNING_RSA_PKCS1, /* input: the DigestInfo (RFC 8017 9.2) */
+    SIGNING_RSA_PKCS1, /* input: the DigestInfo (RFC 8017 9.2), or a bare hash */
     SIGNING_RSA_PSS, /* input: the hash; mask with the same one, salt as long */
     SIGNING_ECDSA, /* input: the hash, no longer than the order; output: r | s */
     SIGNING_EDDSA, /* input: the message */
