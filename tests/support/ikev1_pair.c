@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "crypto/signature.h"
+
 #define DELIVERIES_MAX 10000
 #define NAT_ADDRESS 0xc6336401u /* 198.51.100.1 */
 #define NAT_PORT_OFFSET 10000
@@ -299,6 +301,57 @@ static void take_child(struct pair1_side *s, const struct ikev1_action *a)
     }
 }
 
+/* What the gateway's worker does, as far as it matters here: the signature, the path to an
+ * authority, and the host name that is expected. */
+static bool is_proven(const struct pair1_side *s, const struct ikev1_proof_question *q,
+                      struct ikev1_proof_answer *answer)
+{
+    struct certificate *list[CERTIFICATES_MAX];
+    const struct certificate *borrowed[CERTIFICATES_MAX];
+    struct certificate_verdict verdict = {0};
+    struct trust_rules rules = {.now_s = s->now_s};
+    size_t count = 0;
+
+    for (size_t i = 0; i < q->certificate_count; i++) {
+        list[count] = certificate_read(q->certificates[i]);
+        borrowed[count] = list[count];
+        count += list[count] != NULL ? 1 : 0;
+    }
+    bool right =
+        count > 0 && signature_verify(certificate_key(list[0]), q->scheme, q->octets, q->signature);
+    bool believed = right && q->policy != NULL &&
+                    trust_verify(q->policy->certificates->trust, &rules, borrowed, count, &verdict);
+    const struct ike_identity *name = &q->said;
+
+    if (believed && q->policy->peer_id.type != 0) {
+        name = &q->policy->peer_id;
+    }
+    bool named = believed && certificate_has_name(list[0], CERTIFICATE_NAME_DNS,
+                                                  (struct slice){name->data, name->length});
+
+    answer->certificate_refused = right;
+    answer->problem = !right      ? CERTIFICATE_GOOD
+                      : !believed ? CERTIFICATE_UNKNOWN_AUTHORITY
+                      : named     ? CERTIFICATE_GOOD
+                                  : CERTIFICATE_WRONG_NAME;
+    answer->proven = *name;
+    for (size_t i = 0; i < count; i++) {
+        certificate_free(list[i]);
+    }
+    return named;
+}
+
+static void run_proof(struct pair1_side *s, const struct ikev1_proof_question *q,
+                      struct pair1_ask *ask)
+{
+    struct writer w = writer_over(ask->made, sizeof(ask->made));
+
+    ask->proof.good = q->sign
+                          ? credential_sign(q->policy->certificates->own, q->scheme, q->octets, &w)
+                          : is_proven(s, q, &ask->proof);
+    ask->made_bytes = writer_written(&w).length;
+}
+
 static void take_ask(struct pair1_side *s, unsigned machine, const struct ikev1_action *a)
 {
     assert(s->ask_count < PAIR1_ASKS_MAX);
@@ -313,6 +366,11 @@ static void take_ask(struct pair1_side *s, unsigned machine, const struct ikev1_
     }
     if (a->kind == IKEV1_ASK_PEER) {
         ask->id = a->asked_peer.id;
+        return;
+    }
+    if (a->kind == IKEV1_ASK_PROOF) {
+        ask->id = a->proof.id;
+        run_proof(s, &a->proof, ask);
         return;
     }
     ask->id = a->key_exchange.id;
@@ -397,6 +455,7 @@ static void take_action(struct ikev1_pair *pair, unsigned side, unsigned machine
     case IKEV1_ASK_KEY_EXCHANGE:
     case IKEV1_ASK_SPI:
     case IKEV1_ASK_PEER:
+    case IKEV1_ASK_PROOF:
         take_ask(s, machine, a);
         return;
     case IKEV1_TELL_SPI_ADDED:
@@ -479,6 +538,9 @@ static void answer(struct ikev1_pair *pair, unsigned side)
         }
         ikev1_sa_answer_peer(sa, ask.id, list, s->answers_nobody ? 0 : count, pair->now_ms,
                              pair->actions);
+    } else if (ask.kind == IKEV1_ASK_PROOF) {
+        ask.proof.made = (struct slice){ask.made, ask.made_bytes};
+        ikev1_sa_answer_proof(sa, ask.id, &ask.proof, pair->now_ms, pair->actions);
     } else {
         bool ok =
             key_exchange_step(ask.group, &s->random, ask.has_pair, &ask.pair,

@@ -41,6 +41,9 @@ struct pair1_ask {
     struct key_pair pair;
     size_t peer_public_length;
     uint8_t peer_public[KEY_EXCHANGE_PUBLIC_BYTES_MAX];
+    struct ikev1_proof_answer proof;
+    size_t made_bytes;
+    uint8_t made[1024];
 };
 
 struct pair1_machine {
@@ -64,6 +67,7 @@ struct pair1_side {
     struct ikev1_child_policy children_policy[PAIR1_POLICIES_MAX];
     struct selector local[PAIR1_POLICIES_MAX][PAIR1_SELECTORS_MAX];
     struct selector remote[PAIR1_POLICIES_MAX][PAIR1_SELECTORS_MAX];
+    int64_t now_s; /* by the calendar, for certificates */
     struct endpoint endpoint; /* port 500; 4500 is understood to be his as well */
     bool answers_nobody; /* ASK_PEER is answered with nobody */
     bool deaf; /* everything that arrives is thrown away */

@@ -1,10 +1,12 @@
 /*
- * Aggressive Mode with a shared key (RFC 2409 5, 5.4): decides what stands in each of its three
- * messages, and when the peer is proven.
+ * Aggressive Mode with a shared key or with signatures (RFC 2409 5, 5.1, 5.4): decides what stands
+ * in each of its three messages, and when the peer is proven.
  *
  *     1  HDR, SA, KE, Ni, IDii [, VID]  -->
  *                       <--  2  HDR, SA, KE, Nr, IDir, HASH_R [, VID] [, NAT-D, NAT-D]
  *     3  HDR[*], HASH_I [, NAT-D, NAT-D] [, N]  -->
+ *
+ * With signatures CERT ... and SIG_I or SIG_R take the place of HASH_I or HASH_R.
  *
  * Message 2 lets anybody who asks test guesses of the key at leisure: so a responder does it only
  * where a policy says so, and who is not known gets an answer that looks like any other.
@@ -40,13 +42,17 @@ static void send_1(struct ikev1_turn *t, struct ikev1_ike *ike)
     ikev1_phase1_out_offer(t, ike, &o, ike->handshake->choice.suite.key_exchange);
     ikev1_phase1_out_ke(ike, &o);
     ikev1_write_payload(&o.chain, IKEV1_ID, ike->handshake->own_id);
+    if (policy->certificates != NULL) {
+        ikev1_out_certificate_request(&o, policy);
+    }
     ikev1_out_vendors(&o, policy->natt, NULL, policy->no_vendor_ids);
     ikev1_phase1_send(t, ike, &o, false, 2);
 }
 
 static bool is_meant(const struct ikev1_policy *policy, const struct ikev1_handshake *h)
 {
-    return policy->aggressive && ikev1_phase1_allows(policy->ike, &h->choice.suite) &&
+    return policy->aggressive && ikev1_method_of(policy) == h->choice.auth_method &&
+           ikev1_phase1_allows(policy->ike, &h->choice.suite) &&
            (policy->peer_id.type == 0 ||
             ike_identity_matches(&policy->peer_id, &h->peer_id, policy->strict_id_types));
 }
@@ -73,6 +79,38 @@ static bool choose_key(struct ikev1_turn *t, struct ikev1_ike *ike)
     return ok;
 }
 
+/* Nobody of that name could sign: there is no answer then. */
+static void sign_2(struct ikev1_turn *t, struct ikev1_ike *ike)
+{
+    struct ikev1_handshake *h = ike->handshake;
+
+    if (!choose_key(t, ike) || !ikev1_phase1_start_iv(ike)) {
+        ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "no keys could be made");
+    } else if (h->candidate_count == 0) {
+        ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_PEER_UNKNOWN, 0, "");
+    } else {
+        ikev1_ask_sign(t, ike, h->candidates[0]);
+    }
+}
+
+/* HASH_I, HASH_R, or certificates and a signature. */
+static bool out_proof(struct ikev1_ike *ike, struct ikev1_outgoing *o,
+                      const struct ikev1_policy *policy)
+{
+    struct ikev1_hash_value hash;
+
+    if (ikev1_signs(ike)) {
+        ikev1_out_certificates(o, policy);
+        ikev1_write_payload(&o->chain, IKEV1_SIG, ike->handshake->own_proof);
+        return true;
+    }
+    if (!ikev1_phase1_own_hash(ike, &hash)) {
+        return false;
+    }
+    ikev1_write_payload(&o->chain, IKEV1_HASH, ikev1_hash_slice(&hash));
+    return true;
+}
+
 static void send_2(struct ikev1_turn *t, struct ikev1_ike *ike)
 {
     static const struct ikev1_policy unnamed;
@@ -80,11 +118,14 @@ static void send_2(struct ikev1_turn *t, struct ikev1_ike *ike)
     struct ikev1_handshake *h = ike->handshake;
     struct ikev1_outgoing o NOT_ZEROED;
     struct ikev1_sa_payload sa NOT_ZEROED;
-    struct ikev1_hash_value hash;
 
-    if (!choose_key(t, ike) || !ikev1_phase1_start_iv(ike) ||
-        !ikev1_phase1_make_id(ike, h->candidate_count > 0 ? h->candidates[0] : &unnamed) ||
-        !ikev1_phase1_own_hash(ike, &hash)) {
+    if (ikev1_signs(ike) && h->own_proof.length == 0) {
+        sign_2(t, ike);
+        return;
+    }
+    if (!ikev1_signs(ike) &&
+        (!choose_key(t, ike) || !ikev1_phase1_start_iv(ike) ||
+         !ikev1_phase1_make_id(ike, h->candidate_count > 0 ? h->candidates[0] : &unnamed))) {
         ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "no keys could be made");
         return;
     }
@@ -93,7 +134,13 @@ static void send_2(struct ikev1_turn *t, struct ikev1_ike *ike)
     ikev1_out_sa(&o, &sa);
     ikev1_phase1_out_ke(ike, &o);
     ikev1_write_payload(&o.chain, IKEV1_ID, h->own_id);
-    ikev1_write_payload(&o.chain, IKEV1_HASH, ikev1_hash_slice(&hash));
+    if (!out_proof(ike, &o, h->candidates[0])) {
+        ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "no proof could be made");
+        return;
+    }
+    if (ikev1_signs(ike)) {
+        ikev1_out_certificate_request(&o, h->candidates[0]);
+    }
     ikev1_out_vendors(&o, responder->natt, &h->abilities, responder->no_vendor_ids);
     ikev1_out_natd(&o, ike, &h->choice.suite, h->abilities.natt, &h->local, &h->peer,
                    responder->force_encapsulation);
@@ -105,16 +152,18 @@ static void send_3(struct ikev1_turn *t, struct ikev1_ike *ike)
     const struct ikev1_policy *policy = t->sa->policy;
     struct ikev1_handshake *h = ike->handshake;
     struct ikev1_outgoing o NOT_ZEROED;
-    struct ikev1_hash_value hash;
     uint8_t cookies[IKEV1_COOKIES_BYTES];
     const struct slice nothing = {NULL, 0};
 
-    if (!ikev1_phase1_own_hash(ike, &hash)) {
-        ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "no proof could be made");
+    if (ikev1_signs(ike) && h->own_proof.length == 0) {
+        ikev1_ask_sign(t, ike, policy);
         return;
     }
     ikev1_out_begin(&o, ike, IKEV1_AGGRESSIVE, 0);
-    ikev1_write_payload(&o.chain, IKEV1_HASH, ikev1_hash_slice(&hash));
+    if (!out_proof(ike, &o, policy)) {
+        ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "no proof could be made");
+        return;
+    }
     /* RFC 3947 4: from the other port, about the addresses and ports that it goes from and to. */
     ikev1_phase1_float(ike);
     ikev1_out_natd(&o, ike, &h->choice.suite, h->abilities.natt, &h->local, &h->peer,
@@ -142,7 +191,14 @@ void ikev1_aggressive_continue(struct ikev1_turn *t, struct ikev1_ike *ike)
         send_2(t, ike);
         return;
     case 3:
-        check_2(t, ike);
+        if (ike->handshake->verified) {
+            send_3(t, ike);
+        } else {
+            check_2(t, ike);
+        }
+        return;
+    case 4: /* message 3 is signed, and right */
+        ikev1_phase1_done(t, ike, ike->handshake->candidates[0]);
         return;
     default:
         return;
@@ -183,7 +239,8 @@ static void receive_2(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_
     if (!ikev1_phase1_take_answer(t, ike, m, h->pair.group) || !ikev1_phase1_take_ke(t, ike, m)) {
         return;
     }
-    if (!ikev1_message_only(m, IKEV1_ID, &body) || !ikev1_message_only(m, IKEV1_HASH, &body) ||
+    if (!ikev1_message_only(m, IKEV1_ID, &body) ||
+        !ikev1_message_only(m, ikev1_signs(ike) ? IKEV1_SIG : IKEV1_HASH, &body) ||
         !ikev1_block_copy(m->whole, &h->message)) {
         ikev1_phase1_doubt(t, ike, IKEV1_FAIL_SYNTAX, 0, "identity or proof is missing");
         return;
@@ -211,6 +268,14 @@ static void check_2(struct ikev1_turn *t, struct ikev1_ike *ike)
         ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "no keys could be made");
         return;
     }
+    if (ikev1_signs(ike)) {
+        if (!ikev1_phase1_read_id(&m, &h->peer_id, &id) ||
+            !ikev1_ask_verify(t, ike, &m, id, policy)) {
+            ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_SYNTAX, 0,
+                                  "identity or signature is malformed");
+        }
+        return;
+    }
     if (!ikev1_phase1_read_id(&m, &h->peer_id, &id) || !ikev1_message_only(&m, IKEV1_HASH, &hash) ||
         !ikev1_phase1_proves(ike, &ike->keys, id, hash)) {
         ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_SHARED_KEY, 0, "");
@@ -234,6 +299,26 @@ static void doubt_peer(struct ikev1_turn *t, struct ikev1_ike *ike)
 
     ikev1_phase1_doubt(t, ike, unknown ? IKEV1_FAIL_PEER_UNKNOWN : IKEV1_FAIL_SHARED_KEY, 0, "");
     ikev1_failure_identities(&h->refusal, NULL, &h->peer_id);
+}
+
+static void receive_signed_3(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_message *m)
+{
+    struct ikev1_handshake *h = ike->handshake;
+    struct ikev1_iv iv = h->iv;
+    struct ikev1_notify_payload n;
+
+    if (((m->header.flags & IKEV1_FLAG_ENCRYPTED) != 0 && !ikev1_open(t, &ike->keys, &iv, m)) ||
+        !ikev1_ask_verify(t, ike, m, h->message, h->candidates[0])) {
+        ikev1_phase1_doubt(t, ike, IKEV1_FAIL_SYNTAX, 0, "message 3 cannot be read");
+        return;
+    }
+    ikev1_trace(t, false, false, &m->header, m->chain);
+    h->iv = iv;
+    h->local = m->local;
+    h->peer = m->peer;
+    h->initial_contact = ikev1_message_notify(m, IKEV1_INITIAL_CONTACT, &n);
+    ikev1_phase1_take_natd(t, ike, m);
+    h->sending = 4;
 }
 
 static void receive_3(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_message *m)
@@ -277,7 +362,11 @@ void ikev1_aggressive_receive(struct ikev1_turn *t, struct ikev1_ike *ike, struc
         receive_2(t, ike, m);
         return;
     case 3:
-        receive_3(t, ike, m);
+        if (ikev1_signs(ike)) {
+            receive_signed_3(t, ike, m);
+        } else {
+            receive_3(t, ike, m);
+        }
         return;
     default:
         return;

@@ -10,6 +10,7 @@
  *     suites.c         which algorithms both sides use, in both phases
  *     natt.c           vendor IDs, and which way through a NAT
  *     phase1.c         what Main Mode and Aggressive Mode share
+ *     signatures.c     proof by certificate and signature in both
  *     main_mode.c      Main Mode
  *     aggressive.c     Aggressive Mode
  *     quick.c          Quick Mode
@@ -159,17 +160,20 @@ struct ikev1_phase1_choice {
 };
 
 /* Only those of `group`, or of any with 0. False: nothing in the policy is for IKEv1. */
-MUST_USE bool ikev1_phase1_offer(const struct proposals *policy, uint16_t group,
+MUST_USE bool ikev1_phase1_offer(const struct proposals *policy, uint16_t method, uint16_t group,
                                  uint64_t lifetime_ms, struct ikev1_sa_payload *out);
 /* The strongest that both allow: IKEv1 proves not what was offered, so the order of the peer, which
  * anybody can change, says nothing. */
 MUST_USE bool ikev1_phase1_choose(const struct ikev1_sa_payload *offer,
-                                  const struct proposals *const *policies, size_t policy_count,
+                                  const struct ikev1_responder_policy *policy,
                                   struct ikev1_phase1_choice *out);
+/* Whether any transform has a method that some site has. */
+MUST_USE bool ikev1_phase1_has_method(const struct ikev1_sa_payload *offer,
+                                      const struct ikev1_responder_policy *policy);
 void ikev1_phase1_answer(const struct ikev1_phase1_choice *choice, struct ikev1_sa_payload *out);
 /* One transform out of what was offered. */
 MUST_USE bool ikev1_phase1_verify(const struct ikev1_sa_payload *answer,
-                                  const struct proposals *policy, uint16_t group,
+                                  const struct proposals *policy, uint16_t method, uint16_t group,
                                   struct ikev1_phase1_choice *out);
 MUST_USE bool ikev1_phase1_allows(const struct proposals *policy, const struct suite *suite);
 /* The first group that IKEv1 can say. */
@@ -277,7 +281,13 @@ struct ikev1_handshake {
     struct slice sa_i; /* a block: body of the SA payload of the initiator */
     struct slice peer_public; /* a block */
     struct slice own_id; /* a block: the body of our ID payload */
-    struct slice message; /* a block: that of the peer which waits for an answer of the gateway */
+    struct slice message; /* a block: of the peer what is read again after an answer */
+    /* Signatures. */
+    uint32_t ask_proof; /* an open question; 0 none */
+    bool ask_sign; /* to sign, else to verify */
+    bool verified; /* the peer's is right */
+    struct slice own_proof; /* a block: our signature */
+    const struct ikev1_policy *policy; /* whose it is; NULL: not known yet, or nobody's */
     struct ikev1_phase1_choice choice;
     struct ikev1_iv iv;
     struct ikev1_abilities abilities;
@@ -398,7 +408,7 @@ void ikev1_phase1_out_ke(struct ikev1_ike *ike, struct ikev1_outgoing *o);
 MUST_USE bool ikev1_phase1_make_id(struct ikev1_ike *ike, const struct ikev1_policy *policy);
 /* What HASH_I and HASH_R cover. */
 struct ikev1_phase1_words ikev1_phase1_words(const struct ikev1_ike *ike);
-/* Keys out of this shared key and what was exchanged. */
+/* Keys out of what was exchanged, and of this shared key where there are no signatures. */
 MUST_USE bool ikev1_phase1_keys(const struct ikev1_ike *ike, const struct secret *shared_key,
                                 struct ikev1_keys *out);
 MUST_USE bool ikev1_phase1_start_iv(struct ikev1_ike *ike);
@@ -420,6 +430,29 @@ void ikev1_phase1_out_lifetime(const struct ikev1_ike *ike, const struct ikev1_p
                                struct ikev1_outgoing *o);
 uint64_t ikev1_lifetime_of(uint64_t ours_ms, uint64_t seconds);
 MUST_USE const struct proposals *ikev1_phase1_own_proposals(const struct ikev1_turn *t);
+
+/* ---- signatures.c ---- */
+
+/* By which both sides prove themselves under this policy. */
+uint16_t ikev1_method_of(const struct ikev1_policy *policy);
+MUST_USE bool ikev1_method_is_signature(uint16_t method);
+MUST_USE bool ikev1_signs(const struct ikev1_ike *ike);
+/* Makes what HASH_I or HASH_R of us is, and asks for its signature. */
+void ikev1_ask_sign(struct ikev1_turn *t, struct ikev1_ike *ike, const struct ikev1_policy *policy);
+/* Asks whether the message proves who he says to be in `id`, the body of his ID payload; false: it
+ * has nothing that could. */
+MUST_USE bool ikev1_ask_verify(struct ikev1_turn *t, struct ikev1_ike *ike,
+                               const struct ikev1_message *m, struct slice id,
+                               const struct ikev1_policy *policy);
+void ikev1_phase1_answer_proof(struct ikev1_turn *t, struct ikev1_ike *ike,
+                               const struct ikev1_proof_answer *answer);
+/* Of those that are possible the one whose peer is called so, or may be called anything; NULL. */
+const struct ikev1_policy *ikev1_choose_signer(const struct ikev1_handshake *h);
+void ikev1_out_certificates(struct ikev1_outgoing *o, const struct ikev1_policy *policy);
+/* `policy` NULL: of whomever. */
+void ikev1_out_certificate_request(struct ikev1_outgoing *o, const struct ikev1_policy *policy);
+/* All questions of phase 1 are answered: on with it. */
+void ikev1_phase1_go_on(struct ikev1_turn *t, struct ikev1_ike *ike);
 
 void ikev1_main_send_first(struct ikev1_turn *t, struct ikev1_ike *ike);
 void ikev1_main_receive(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_message *m);

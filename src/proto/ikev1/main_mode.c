@@ -1,6 +1,6 @@
 /*
- * Main Mode with a shared key (RFC 2409 5, 5.4): decides what stands in each of its six messages,
- * and when the peer is proven.
+ * Main Mode with a shared key or with signatures (RFC 2409 5, 5.1, 5.4): decides what stands in
+ * each of its six messages, and when the peer is proven.
  *
  *     1  HDR, SA [, VID]  -->
  *                              <--  2  HDR, SA [, VID]
@@ -8,6 +8,9 @@
  *                              <--  4  HDR, KE, Nr [, NAT-D, NAT-D]
  *     5  HDR*, IDii, HASH_I [, N]  -->
  *                              <--  6  HDR*, IDir, HASH_R [, N]
+ *
+ * With signatures CERT ... and SIG_I or SIG_R take the place of HASH_I or HASH_R, and CERTREQ
+ * stands in messages 4 and 5.
  */
 #include <string.h>
 
@@ -46,29 +49,48 @@ static void send_ke(struct ikev1_turn *t, struct ikev1_ike *ike, bool force, uin
 
     ikev1_out_begin(&o, ike, IKEV1_MAIN, 0);
     ikev1_phase1_out_ke(ike, &o);
+    if (!ike->initiator && ikev1_signs(ike)) {
+        ikev1_out_certificate_request(&o, NULL);
+    }
     ikev1_out_natd(&o, ike, &h->choice.suite, h->abilities.natt, &h->local, &h->peer, force);
     ikev1_phase1_send(t, ike, &o, false, awaited);
+}
+
+static void out_initial_contact(const struct ikev1_ike *ike, struct ikev1_outgoing *o)
+{
+    uint8_t cookies[IKEV1_COOKIES_BYTES];
+
+    put_u64(cookies, ike->spi_i);
+    put_u64(cookies + 8, ike->spi_r);
+    ikev1_out_notify(o, IKEV1_PROTO_ISAKMP, IKEV1_INITIAL_CONTACT, SLICE_OF(cookies),
+                     (struct slice){NULL, 0});
 }
 
 /* Messages 5 and 6: our identity, and the proof that we have the key. */
 static bool out_proof(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_outgoing *o,
                       const struct ikev1_policy *policy)
 {
+    struct ikev1_handshake *h = ike->handshake;
     struct ikev1_hash_value hash;
-    uint8_t cookies[IKEV1_COOKIES_BYTES];
-    const struct slice nothing = {NULL, 0};
+    bool signs = ikev1_signs(ike);
 
-    if (!ikev1_phase1_make_id(ike, policy) || !ikev1_phase1_own_hash(ike, &hash)) {
+    if (!signs && (!ikev1_phase1_make_id(ike, policy) || !ikev1_phase1_own_hash(ike, &hash))) {
         ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "no proof could be made");
         return false;
     }
     ikev1_out_begin(o, ike, IKEV1_MAIN, 0);
-    ikev1_write_payload(&o->chain, IKEV1_ID, ike->handshake->own_id);
-    ikev1_write_payload(&o->chain, IKEV1_HASH, ikev1_hash_slice(&hash));
+    ikev1_write_payload(&o->chain, IKEV1_ID, h->own_id);
+    if (signs) {
+        ikev1_out_certificates(o, policy);
+        ikev1_write_payload(&o->chain, IKEV1_SIG, h->own_proof);
+    } else {
+        ikev1_write_payload(&o->chain, IKEV1_HASH, ikev1_hash_slice(&hash));
+    }
+    if (signs && ike->initiator) {
+        ikev1_out_certificate_request(o, policy);
+    }
     if (policy->initial_contact && t->sa->state != IKEV1_STATE_UP) {
-        put_u64(cookies, ike->spi_i);
-        put_u64(cookies + 8, ike->spi_r);
-        ikev1_out_notify(o, IKEV1_PROTO_ISAKMP, IKEV1_INITIAL_CONTACT, SLICE_OF(cookies), nothing);
+        out_initial_contact(ike, o);
     }
     return true;
 }
@@ -76,15 +98,59 @@ static bool out_proof(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_
 static void send_5(struct ikev1_turn *t, struct ikev1_ike *ike)
 {
     const struct ikev1_policy *policy = t->sa->policy;
+    struct ikev1_handshake *h = ike->handshake;
     struct ikev1_outgoing o NOT_ZEROED;
 
-    if (!ikev1_phase1_keys(ike, &policy->shared_key, &ike->keys) || !ikev1_phase1_start_iv(ike)) {
+    if (ike->keys.suite.encryption == 0 &&
+        (!ikev1_phase1_keys(ike, &policy->shared_key, &ike->keys) || !ikev1_phase1_start_iv(ike))) {
         ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "no keys could be made");
+        return;
+    }
+    if (ikev1_signs(ike) && h->own_proof.length == 0) {
+        ikev1_ask_sign(t, ike, policy);
         return;
     }
     ikev1_phase1_float(ike);
     if (out_proof(t, ike, &o, policy)) {
         ikev1_phase1_send(t, ike, &o, true, 6);
+    }
+}
+
+static void send_6(struct ikev1_turn *t, struct ikev1_ike *ike, const struct ikev1_policy *policy)
+{
+    struct ikev1_outgoing o NOT_ZEROED;
+
+    if (!out_proof(t, ike, &o, policy)) {
+        return;
+    }
+    ikev1_phase1_out_lifetime(ike, policy, &o);
+    ikev1_phase1_send(t, ike, &o, true, 0);
+    if (t->sa->state != IKEV1_STATE_OVER) {
+        ikev1_phase1_done(t, ike, policy);
+    }
+}
+
+/* Message 5 is signed: who may that be, is it right, and then our own. */
+static void go_on_6(struct ikev1_turn *t, struct ikev1_ike *ike)
+{
+    struct ikev1_handshake *h = ike->handshake;
+    struct ikev1_message m NOT_ZEROED;
+    struct reader r = reader_over(h->message);
+    struct slice id;
+
+    if (!h->verified) {
+        h->policy = ikev1_choose_signer(h);
+        if (!ikev1_read_header(&r, &m.header) || !ikev1_message_read(&m, read_rest(&r)) ||
+            !ikev1_phase1_read_id(&m, &h->peer_id, &id) ||
+            !ikev1_ask_verify(t, ike, &m, id, h->policy)) {
+            ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_SYNTAX, 0, "identity or signature is missing");
+        }
+    } else if (h->policy == NULL) {
+        ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_PEER_UNKNOWN, 0, "");
+    } else if (h->own_proof.length == 0) {
+        ikev1_ask_sign(t, ike, h->policy);
+    } else {
+        send_6(t, ike, h->policy);
     }
 }
 
@@ -99,6 +165,12 @@ void ikev1_main_continue(struct ikev1_turn *t, struct ikev1_ike *ike)
         return;
     case 5:
         send_5(t, ike);
+        return;
+    case 6:
+        go_on_6(t, ike);
+        return;
+    case 7: /* message 6 is signed, and right */
+        ikev1_phase1_done(t, ike, t->sa->policy);
         return;
     default:
         return;
@@ -139,8 +211,10 @@ static void receive_3(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_
     h->peer = m->peer;
     ikev1_phase1_take_natd(t, ike, m);
     h->sending = 4;
-    /* The key is needed to read who he is (RFC 2409 5.4). */
-    ikev1_phase1_ask_peer(t, ike);
+    if (!ikev1_signs(ike)) {
+        /* The key is needed to read who he is (RFC 2409 5.4). */
+        ikev1_phase1_ask_peer(t, ike);
+    }
     ikev1_phase1_ask_key_exchange(t, ike, h->peer_public);
 }
 
@@ -196,7 +270,8 @@ static const struct ikev1_policy *find_candidate(struct ikev1_turn *t, struct ik
     for (size_t i = 0; i < h->candidate_count; i++) {
         const struct ikev1_policy *policy = h->candidates[i];
         struct ikev1_keys keys = {0};
-        bool proven = ikev1_phase1_keys(ike, &policy->shared_key, &keys) &&
+        bool proven = policy->certificates == NULL &&
+                      ikev1_phase1_keys(ike, &policy->shared_key, &keys) &&
                       read_proof(t, ike, &keys, m, proof);
 
         if (proven && !is_expected(policy, &proof->id)) {
@@ -242,14 +317,78 @@ static void doubt_with(struct ikev1_turn *t, struct ikev1_ike *ike,
     }
 }
 
+/* What the message says beside the proof, which is there. */
+static void take_message(struct ikev1_turn *t, struct ikev1_ike *ike, const struct ikev1_message *m,
+                         const struct ikev1_message *clear, const struct ikev1_iv *iv)
+{
+    struct ikev1_handshake *h = ike->handshake;
+    struct ikev1_notify_payload n;
+
+    ikev1_trace(t, false, false, &m->header, clear->chain);
+    h->iv = *iv;
+    h->local = m->local;
+    h->peer = m->peer;
+    h->initial_contact = ikev1_message_notify(clear, IKEV1_INITIAL_CONTACT, &n);
+}
+
+/* The message in clear with its header, to be read again. */
+static bool keep_message(struct ikev1_handshake *h, const struct ikev1_message *clear)
+{
+    uint8_t head[IKEV1_HEAD_BYTES];
+    struct writer w = writer_over(head, sizeof(head));
+    struct ikev1_header header = clear->header;
+    uint8_t *whole = ikev1_block_new(sizeof(head) + clear->chain.length);
+
+    if (whole == NULL) {
+        return false;
+    }
+    header.flags = 0;
+    ikev1_write_header(&w, &header);
+    memcpy(whole, head, sizeof(head));
+    memcpy(whole + sizeof(head), clear->chain.data, clear->chain.length);
+    h->message = (struct slice){whole, sizeof(head) + clear->chain.length};
+    struct writer all = writer_over(whole, h->message.length);
+
+    all.length = h->message.length;
+    ikev1_finish_message(&all);
+    return true;
+}
+
+static void receive_signed_5(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_message *m)
+{
+    struct ikev1_handshake *h = ike->handshake;
+    struct ikev1_iv iv = h->iv;
+    struct ikev1_message clear = *m;
+    const struct secret none = {0};
+    struct slice id;
+
+    if (ike->keys.suite.encryption == 0) {
+        if (!ikev1_phase1_keys(ike, &none, &ike->keys) || !ikev1_phase1_start_iv(ike)) {
+            return;
+        }
+        iv = h->iv;
+    }
+    if (!ikev1_open(t, &ike->keys, &iv, &clear) ||
+        !ikev1_phase1_read_id(&clear, &h->peer_id, &id) || !keep_message(h, &clear)) {
+        ikev1_phase1_doubt(t, ike, IKEV1_FAIL_SYNTAX, IKEV1_PAYLOAD_MALFORMED,
+                           "message 5 cannot be read");
+        return;
+    }
+    take_message(t, ike, m, &clear, &iv);
+    h->sending = 6;
+    ikev1_phase1_ask_peer(t, ike);
+}
+
 static void receive_5(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_message *m)
 {
     struct ikev1_handshake *h = ike->handshake;
     struct proof proof NOT_ZEROED;
     struct ikev1_failure failure;
-    struct ikev1_notify_payload n;
-    struct ikev1_outgoing o NOT_ZEROED;
 
+    if (ikev1_signs(ike)) {
+        receive_signed_5(t, ike, m);
+        return;
+    }
     if (!ikev1_phase1_start_iv(ike)) {
         return;
     }
@@ -268,21 +407,10 @@ static void receive_5(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_
         doubt_with(t, ike, &failure);
         return;
     }
-    ikev1_trace(t, false, false, &m->header, proof.message.chain);
-    h->iv = proof.iv;
+    take_message(t, ike, m, &proof.message, &proof.iv);
     h->peer_id = proof.id;
-    h->local = m->local;
-    h->peer = m->peer;
-    h->initial_contact = ikev1_message_notify(&proof.message, IKEV1_INITIAL_CONTACT, &n);
     h->sending = 6;
-    if (!out_proof(t, ike, &o, policy)) {
-        return;
-    }
-    ikev1_phase1_out_lifetime(ike, policy, &o);
-    ikev1_phase1_send(t, ike, &o, true, 0);
-    if (t->sa->state != IKEV1_STATE_OVER) {
-        ikev1_phase1_done(t, ike, policy);
-    }
+    send_6(t, ike, policy);
 }
 
 /* RFC 2407 4.6.3.1: the responder's lifetime is less than ours. */
@@ -299,20 +427,41 @@ static void take_lifetime(struct ikev1_handshake *h, const struct ikev1_message 
     }
 }
 
+static void receive_signed_6(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_message *m)
+{
+    struct ikev1_handshake *h = ike->handshake;
+    struct ikev1_iv iv = h->iv;
+    struct ikev1_message clear = *m;
+    struct slice id;
+
+    if (!ikev1_open(t, &ike->keys, &iv, &clear) ||
+        !ikev1_phase1_read_id(&clear, &h->peer_id, &id) ||
+        !ikev1_ask_verify(t, ike, &clear, id, t->sa->policy)) {
+        ikev1_phase1_doubt(t, ike, IKEV1_FAIL_SYNTAX, 0, "message 6 cannot be read");
+        return;
+    }
+    take_message(t, ike, m, &clear, &iv);
+    take_lifetime(h, &clear);
+    retransmit_stop(&ike->retransmit);
+    h->sending = 7;
+}
+
 static void receive_6(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_message *m)
 {
     struct ikev1_handshake *h = ike->handshake;
     const struct ikev1_policy *policy = t->sa->policy;
     struct proof proof NOT_ZEROED;
     struct ikev1_failure failure;
-    struct ikev1_notify_payload n;
 
+    if (ikev1_signs(ike)) {
+        receive_signed_6(t, ike, m);
+        return;
+    }
     if (!read_proof(t, ike, &ike->keys, m, &proof)) {
         h->unreadable = true;
         ikev1_phase1_doubt(t, ike, IKEV1_FAIL_SHARED_KEY, 0, "");
         return;
     }
-    ikev1_trace(t, false, false, &m->header, proof.message.chain);
     if (!is_expected(policy, &proof.id)) {
         ikev1_failure_set(&failure, IKEV1_FAIL_PEER_IDENTITY, IKEV1_MAIN, 0, "");
         ikev1_failure_identities(&failure, &policy->peer_id, &proof.id);
@@ -320,11 +469,8 @@ static void receive_6(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_
         ikev1_phase1_fail(t, ike, &failure);
         return;
     }
-    h->iv = proof.iv;
+    take_message(t, ike, m, &proof.message, &proof.iv);
     h->peer_id = proof.id;
-    h->local = m->local;
-    h->peer = m->peer;
-    h->initial_contact = ikev1_message_notify(&proof.message, IKEV1_INITIAL_CONTACT, &n);
     take_lifetime(h, &proof.message);
     ikev1_phase1_done(t, ike, policy);
 }

@@ -198,11 +198,11 @@ void ikev1_phase1_ask_peer(struct ikev1_turn *t, struct ikev1_ike *ike)
     action->asked_peer.aggressive = ike->aggressive;
 }
 
-static void go_on(struct ikev1_turn *t, struct ikev1_ike *ike)
+void ikev1_phase1_go_on(struct ikev1_turn *t, struct ikev1_ike *ike)
 {
     struct ikev1_handshake *h = ike->handshake;
 
-    if (h->ask_key_exchange != 0 || h->ask_peer != 0) {
+    if (h->ask_key_exchange != 0 || h->ask_peer != 0 || h->ask_proof != 0) {
         return;
     }
     h->ask_deadline_ms = NEVER_MS;
@@ -240,7 +240,7 @@ void ikev1_phase1_answer_key_exchange(struct ikev1_turn *t, struct ikev1_ike *ik
                               pair_only ? "no key pair was made" : "");
         return;
     }
-    go_on(t, ike);
+    ikev1_phase1_go_on(t, ike);
 }
 
 void ikev1_phase1_answer_peer(struct ikev1_turn *t, struct ikev1_ike *ike,
@@ -253,7 +253,7 @@ void ikev1_phase1_answer_peer(struct ikev1_turn *t, struct ikev1_ike *ike,
     for (size_t i = 0; i < h->candidate_count; i++) {
         h->candidates[i] = policies[i];
     }
-    go_on(t, ike);
+    ikev1_phase1_go_on(t, ike);
 }
 
 /* ---- sending and receiving ---- */
@@ -324,7 +324,8 @@ void ikev1_phase1_out_offer(struct ikev1_turn *t, struct ikev1_ike *ike, struct 
     uint8_t bytes[4096] NOT_ZEROED;
     struct writer w = writer_over(bytes, sizeof(bytes));
 
-    if (!ikev1_phase1_offer(policy->ike, group, policy->ike_lifetime_ms, &sa)) {
+    if (!ikev1_phase1_offer(policy->ike, ikev1_method_of(policy), group, policy->ike_lifetime_ms,
+                            &sa)) {
         writer_fail(&o->w);
         return;
     }
@@ -346,16 +347,6 @@ void ikev1_phase1_out_ke(struct ikev1_ike *ike, struct ikev1_outgoing *o)
                         ikev1_nonce_slice(ike->initiator ? &h->nonce_i : &h->nonce_r));
 }
 
-static bool offers_shared_key(const struct ikev1_sa_payload *offer)
-{
-    for (size_t i = 0; i < offer->transform_count; i++) {
-        if (offer->transforms[i].auth_method == IKEV1_AUTH_SHARED_KEY) {
-            return true;
-        }
-    }
-    return false;
-}
-
 bool ikev1_phase1_take_offer(struct ikev1_turn *t, struct ikev1_ike *ike,
                              const struct ikev1_message *m, uint16_t *group_of_ke)
 {
@@ -371,10 +362,8 @@ bool ikev1_phase1_take_offer(struct ikev1_turn *t, struct ikev1_ike *ike,
     }
     h->local = m->local;
     h->peer = m->peer;
-    if (!policy->shared_keys ||
-        !ikev1_phase1_choose(&offer, policy->ike, policy->ike_count, &h->choice)) {
-        bool method =
-            offer.transform_count > 0 && (!policy->shared_keys || !offers_shared_key(&offer));
+    if (!ikev1_phase1_choose(&offer, policy, &h->choice)) {
+        bool method = offer.transform_count > 0 && !ikev1_phase1_has_method(&offer, policy);
 
         ikev1_failure_set(&failure, method ? IKEV1_FAIL_AUTH_METHOD : IKEV1_FAIL_NO_PROPOSAL,
                           exchange_of(ike), IKEV1_NO_PROPOSAL_CHOSEN, "");
@@ -406,7 +395,7 @@ bool ikev1_phase1_take_answer(struct ikev1_turn *t, struct ikev1_ike *ike,
     struct slice body;
 
     if (!ikev1_message_only(m, IKEV1_SA, &body) || !ikev1_read_sa(body, &sa) ||
-        !ikev1_phase1_verify(&sa, policy->ike, group, &h->choice)) {
+        !ikev1_phase1_verify(&sa, policy->ike, ikev1_method_of(policy), group, &h->choice)) {
         ikev1_phase1_doubt(t, ike, IKEV1_FAIL_SYNTAX, 0,
                            "the answer is not one of the proposals that were made");
         return false;
@@ -502,6 +491,9 @@ bool ikev1_phase1_keys(const struct ikev1_ike *ike, const struct secret *shared_
         .cookie_r = ike->spi_r,
     };
 
+    if (ikev1_signs(ike)) {
+        return ikev1_keys_of_signatures(&h->choice.suite, &agreed, out);
+    }
     return ikev1_keys_of_shared_key(&h->choice.suite, shared_key, &agreed, out);
 }
 

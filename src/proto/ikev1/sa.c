@@ -220,6 +220,22 @@ void ikev1_sa_answer_peer(struct ikev1_sa *sa, uint32_t id,
     }
 }
 
+void ikev1_sa_answer_proof(struct ikev1_sa *sa, uint32_t id,
+                           const struct ikev1_proof_answer *answer, uint64_t now_ms,
+                           struct ikev1_actions *actions)
+{
+    struct ikev1_turn t = ikev1_turn_begin(sa, now_ms, actions);
+    struct ikev1_ike *ike = sa->ikes;
+
+    while (ike != NULL && (ike->handshake == NULL || ike->handshake->ask_proof != id)) {
+        ike = ike->next;
+    }
+    if (id != 0 && ike != NULL) {
+        ikev1_phase1_answer_proof(&t, ike, answer);
+        ikev1_turn_finish(&t);
+    }
+}
+
 /* ---- taking over ---- */
 
 /* Where a child stands whose policy is gone: it has a name for nobody and is about to be closed. */

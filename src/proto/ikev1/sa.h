@@ -12,8 +12,9 @@
  * different:
  *
  * - Who a peer is may have to be answered before he says so: in Main Mode with a shared key the key
- *   is needed to read his identity (RFC 2409 5.4). ASK_PEER is answered with a list of policies
- *   that are possible, and the machine finds out which of them it is; ESTABLISHED says which.
+ *   is needed to read his identity (RFC 2409 5.4). So ASK_PEER comes before that, and it is
+ * answered with a list of policies that are possible, and the machine finds out which of them it
+ * is; ESTABLISHED says which.
  * - One Quick Mode has one pair of selectors. A child policy with more of them becomes one child
  *   for each pair.
  * - A peer replaces an ISAKMP SA by beginning anew, with a message that belongs to no machine. So a
@@ -27,7 +28,9 @@
 #include "base/random.h"
 #include "base/secret.h"
 #include "crypto/catalog.h"
+#include "crypto/credential.h"
 #include "crypto/key_exchange.h"
+#include "crypto/trust.h"
 #include "proto/ike/identity.h"
 #include "wire/ikev1.h"
 
@@ -74,13 +77,22 @@ enum ikev1_natt {
     IKEV1_NATT_NEVER,
 };
 
+/* How a site proves itself and what it believes, where there is no shared key. Owned and unchanged
+ * as long as any policy points to it. */
+struct ikev1_certificates {
+    const struct credential *own; /* RSA, or ECDSA on a curve of NIST: the peer has the same kind */
+    const struct trust *trust; /* its authorities are named in requests for certificates */
+};
+
 struct ikev1_policy {
     const struct proposals *ike; /* of each: encryption, PRF (its hash is IKEv1's), key exchange */
     struct ike_identity local_id;
     struct ike_identity peer_id; /* type 0: whatever it says */
     struct secret shared_key;
-    uint64_t
-        ike_lifetime_ms; /* replaced before this, with jitter; NEVER_MS never (86400 s are said) */
+    const struct ikev1_certificates *certificates; /* NULL: both sides have the shared key; else it
+                                                      is not used */
+    uint64_t ike_lifetime_ms; /* replaced before this, with jitter; NEVER_MS never, and 86400 s are
+                                 said */
     uint64_t liveness_ms; /* silence after which the peer is asked (RFC 3706), when he can be;
                              NEVER_MS off */
     uint64_t retransmit_first_ms; /* then grows by 1.8 up to retransmit_max_ms */
@@ -104,6 +116,7 @@ struct ikev1_responder_policy {
     const struct proposals *const *ike; /* one list per different site policy */
     size_t ike_count;
     bool shared_keys; /* some site proves itself by one */
+    bool rsa, ecdsa_256, ecdsa_384, ecdsa_521; /* some site has a certificate of that kind */
     bool aggressive; /* some site may begin in Aggressive Mode */
     enum ikev1_natt natt;
     bool force_encapsulation;
@@ -119,6 +132,7 @@ enum ikev1_action_kind {
     IKEV1_ASK_KEY_EXCHANGE, /* key_exchange: ikev1_sa_answer_key_exchange() */
     IKEV1_ASK_SPI, /* spi: an inbound ESP or AH SPI: ikev1_sa_answer_spi() */
     IKEV1_ASK_PEER, /* responder: who may this be and what may he do: ikev1_sa_answer_peer() */
+    IKEV1_ASK_PROOF, /* proof: a signature is to be made or verified: ikev1_sa_answer_proof() */
     IKEV1_TELL_SPI_ADDED, /* ike_spi: our cookie under which messages for this machine arrive */
     IKEV1_TELL_SPI_REMOVED,
     IKEV1_TELL_ESTABLISHED, /* established: both sides are authenticated for the first time. Of a
@@ -146,6 +160,32 @@ struct ikev1_key_exchange_question {
     uint16_t group; /* number of crypto/catalog.h */
     const struct key_pair *pair; /* ours when it was made before, else NULL: make one */
     struct slice peer_public; /* empty: only make a pair */
+};
+
+/* Everything in it is borrowed until the next event: whoever lets another thread work on it copies
+ * what it needs. */
+struct ikev1_proof_question {
+    uint32_t id;
+    bool sign; /* else verify */
+    enum signature_scheme scheme; /* one that signs the octets as they are */
+    struct slice octets; /* HASH_I or HASH_R */
+    const struct ikev1_policy *policy; /* sign: whose credential; verify: whose trust, and which
+                                          identity is expected; NULL: nobody's, and it takes as long
+                                          to find out */
+    /* Verify. */
+    struct ike_identity said; /* the ID payload */
+    struct slice signature;
+    size_t certificate_count;
+    struct slice certificates[CERTIFICATES_MAX]; /* DER; the first is the peer's own */
+};
+
+struct ikev1_proof_answer {
+    bool good;
+    struct slice made; /* sign: the signature */
+    struct ike_identity proven; /* verify: who it is */
+    bool certificate_refused; /* not good: because of the certificate, else of the signature */
+    enum certificate_problem problem;
+    char detail[384]; /* about the certificate, for people */
 };
 
 struct ikev1_child_info {
@@ -188,6 +228,8 @@ enum ikev1_failure_reason {
                               nothing */
     IKEV1_FAIL_SHARED_KEY_PERHAPS, /* no answer to our proof, or an unreadable one: a peer whose
                                       shared key differs says just that */
+    IKEV1_FAIL_PEER_SIGNATURE, /* the peer has not the key of the certificate that he shows */
+    IKEV1_FAIL_CERTIFICATE, /* the peer's certificate is refused: certificate, detail */
     IKEV1_FAIL_AUTH_REFUSED, /* the peer answered AUTHENTICATION_FAILED to ours */
     IKEV1_FAIL_AUTH_METHOD, /* the peer wants to authenticate by something that we do not do */
     IKEV1_FAIL_SUITE_NOT_ALLOWED, /* what was agreed is not in the policy of this very peer */
@@ -214,6 +256,7 @@ struct ikev1_failure {
     uint8_t exchange; /* in which (its type), 0 when none */
     uint8_t message; /* of the exchange, counted from 1: the one that was missing or wrong; 0 */
     uint16_t notify; /* received or sent, 0 when none */
+    enum certificate_problem certificate; /* with IKEV1_FAIL_CERTIFICATE */
     char ours[384]; /* in words of the configuration; empty when it does not apply */
     char theirs[384]; /* escaped */
     char detail[384];
@@ -238,6 +281,7 @@ struct ikev1_action {
                                             say it yet */
             bool aggressive;
         } asked_peer;
+        struct ikev1_proof_question proof;
         uint64_t ike_spi;
         uint32_t esp_spi;
         struct {
@@ -325,6 +369,9 @@ void ikev1_sa_answer_spi(struct ikev1_sa *sa, uint32_t id, uint32_t spi, uint64_
 void ikev1_sa_answer_peer(struct ikev1_sa *sa, uint32_t id,
                           const struct ikev1_policy *const *policies, size_t count, uint64_t now_ms,
                           struct ikev1_actions *actions);
+void ikev1_sa_answer_proof(struct ikev1_sa *sa, uint32_t id,
+                           const struct ikev1_proof_answer *answer, uint64_t now_ms,
+                           struct ikev1_actions *actions);
 
 /* `from` has just told ESTABLISHED, and its peer is `sa`'s: what it has (its ISAKMP SA, and
  * children if any) is `sa`'s from now on, and `from` is over without a word to the peer. Actions of

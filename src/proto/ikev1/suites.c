@@ -230,7 +230,7 @@ static uint64_t said_seconds(uint64_t lifetime_ms, uint64_t without)
 }
 
 static void add_phase1(struct ikev1_sa_payload *out, const struct transform *cipher,
-                       const struct transform *hash, const struct transform *group,
+                       const struct transform *hash, const struct transform *group, uint16_t method,
                        uint64_t seconds)
 {
     struct ikev1_wire_transform t = {
@@ -240,7 +240,7 @@ static void add_phase1(struct ikev1_sa_payload *out, const struct transform *cip
         .key_bits = cipher->key_bits,
         .hash = TO_WIRE(hashes, hash->id),
         .group = group->id,
-        .auth_method = IKEV1_AUTH_SHARED_KEY,
+        .auth_method = method,
         .life_seconds = seconds,
     };
 
@@ -260,7 +260,7 @@ static void add_phase1(struct ikev1_sa_payload *out, const struct transform *cip
 }
 
 static void add_phase1_proposal(struct ikev1_sa_payload *out, const struct proposal *p,
-                                uint16_t only_group, uint64_t seconds)
+                                uint16_t method, uint16_t only_group, uint64_t seconds)
 {
     const struct transform *group;
     const struct transform *cipher;
@@ -272,21 +272,21 @@ static void add_phase1_proposal(struct ikev1_sa_payload *out, const struct propo
         }
         for (size_t c = 0; (cipher = of_type(p, TRANSFORM_ENCRYPTION, c)) != NULL; c++) {
             for (size_t h = 0; (hash = of_type(p, TRANSFORM_PRF, h)) != NULL; h++) {
-                add_phase1(out, cipher, hash, group, seconds);
+                add_phase1(out, cipher, hash, group, method, seconds);
             }
         }
     }
 }
 
-bool ikev1_phase1_offer(const struct proposals *policy, uint16_t group, uint64_t lifetime_ms,
-                        struct ikev1_sa_payload *out)
+bool ikev1_phase1_offer(const struct proposals *policy, uint16_t method, uint16_t group,
+                        uint64_t lifetime_ms, struct ikev1_sa_payload *out)
 {
     out->doi = IKEV1_DOI_IPSEC;
     out->situation = IKEV1_SIT_IDENTITY_ONLY;
     out->proposal_count = 1;
     out->transform_count = 0;
     for (size_t i = 0; i < policy->count; i++) {
-        add_phase1_proposal(out, &policy->list[i], group,
+        add_phase1_proposal(out, &policy->list[i], method, group,
                             said_seconds(lifetime_ms, IKEV1_SAID_PHASE1_S));
     }
     out->proposals[0] = (struct ikev1_wire_proposal){
@@ -341,8 +341,37 @@ static bool any_allows(const struct proposals *const *policies, size_t count,
     return false;
 }
 
+static bool has_method(const struct ikev1_responder_policy *policy, uint16_t method)
+{
+    switch (method) {
+    case IKEV1_AUTH_SHARED_KEY:
+        return policy->shared_keys;
+    case IKEV1_AUTH_RSA_SIGNATURE:
+        return policy->rsa;
+    case IKEV1_AUTH_ECDSA_256:
+        return policy->ecdsa_256;
+    case IKEV1_AUTH_ECDSA_384:
+        return policy->ecdsa_384;
+    case IKEV1_AUTH_ECDSA_521:
+        return policy->ecdsa_521;
+    default:
+        return false;
+    }
+}
+
+bool ikev1_phase1_has_method(const struct ikev1_sa_payload *offer,
+                             const struct ikev1_responder_policy *policy)
+{
+    for (size_t i = 0; i < offer->transform_count; i++) {
+        if (has_method(policy, offer->transforms[i].auth_method)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool ikev1_phase1_choose(const struct ikev1_sa_payload *offer,
-                         const struct proposals *const *policies, size_t policy_count,
+                         const struct ikev1_responder_policy *policy,
                          struct ikev1_phase1_choice *out)
 {
     bool found = false;
@@ -354,8 +383,8 @@ bool ikev1_phase1_choose(const struct ikev1_sa_payload *offer,
             struct ikev1_phase1_choice choice;
 
             if (read_phase1(&offer->transforms[p->first + k], &choice) &&
-                choice.auth_method == IKEV1_AUTH_SHARED_KEY &&
-                any_allows(policies, policy_count, &choice.suite) &&
+                has_method(policy, choice.auth_method) &&
+                any_allows(policy->ike, policy->ike_count, &choice.suite) &&
                 (!found || is_better(&choice.suite, &out->suite))) {
                 choice.proposal_number = p->number;
                 *out = choice;
@@ -390,11 +419,11 @@ void ikev1_phase1_answer(const struct ikev1_phase1_choice *choice, struct ikev1_
 }
 
 bool ikev1_phase1_verify(const struct ikev1_sa_payload *sa, const struct proposals *policy,
-                         uint16_t group, struct ikev1_phase1_choice *out)
+                         uint16_t method, uint16_t group, struct ikev1_phase1_choice *out)
 {
     return sa->proposal_count == 1 && sa->transform_count == 1 &&
            sa->proposals[0].protocol == IKEV1_PROTO_ISAKMP &&
-           read_phase1(&sa->transforms[0], out) && out->auth_method == IKEV1_AUTH_SHARED_KEY &&
+           read_phase1(&sa->transforms[0], out) && out->auth_method == method &&
            ikev1_phase1_allows(policy, &out->suite) &&
            (group == 0 || out->suite.key_exchange == group);
 }
