@@ -45,7 +45,7 @@ static void send_1(struct ikev1_turn *t, struct ikev1_ike *ike)
     if (policy->certificates != NULL) {
         ikev1_out_certificate_request(&o, policy);
     }
-    ikev1_out_vendors(&o, policy->natt, NULL, policy->no_vendor_ids);
+    ikev1_out_vendors(&o, policy->natt, NULL, policy->no_vendor_ids, policy->fragment_bytes != 0);
     ikev1_phase1_send(t, ike, &o, false, 2);
 }
 
@@ -141,7 +141,8 @@ static void send_2(struct ikev1_turn *t, struct ikev1_ike *ike)
     if (ikev1_signs(ike)) {
         ikev1_out_certificate_request(&o, h->candidates[0]);
     }
-    ikev1_out_vendors(&o, responder->natt, &h->abilities, responder->no_vendor_ids);
+    ikev1_out_vendors(&o, responder->natt, &h->abilities, responder->no_vendor_ids,
+                      responder->fragment_bytes != 0);
     ikev1_out_natd(&o, ike, &h->choice.suite, h->abilities.natt, &h->local, &h->peer,
                    responder->force_encapsulation);
     ikev1_phase1_send(t, ike, &o, false, 3);

@@ -41,6 +41,7 @@ struct ikev1_ike *ikev1_ike_new(struct ikev1_turn *t, bool initiator, bool aggre
     ike->drop_ms = NEVER_MS;
     retransmit_stop(&ike->retransmit);
     retransmit_stop(&ike->liveness);
+    ike->fragments.end_ms = NEVER_MS;
     ike->handshake->deadline_ms = NEVER_MS;
     ike->handshake->ask_deadline_ms = NEVER_MS;
     ike->handshake->refused_ms = NEVER_MS;
@@ -95,6 +96,7 @@ void ikev1_ike_forget(struct ikev1_turn *t, struct ikev1_ike *ike)
     }
     ikev1_keys_fini(&ike->keys);
     ikev1_reply_drop(sa, &ike->reply);
+    ikev1_fragments_drop(sa, ike);
     ikev1_block_bury(sa, ike);
 }
 
@@ -119,14 +121,22 @@ void ikev1_ike_saw(struct ikev1_ike *ike, uint32_t message_id)
 
 /* ---- sending ---- */
 
-static void send_bytes(struct ikev1_turn *t, struct slice bytes, const struct endpoint *local,
-                       const struct endpoint *peer)
+void ikev1_send_bytes(struct ikev1_turn *t, struct slice bytes, const struct endpoint *local,
+                      const struct endpoint *peer)
 {
     struct ikev1_action *action = ikev1_act(t, IKEV1_SEND);
 
     action->send.local = *local;
     action->send.peer = *peer;
     action->send.bytes = bytes;
+}
+
+static void send_message(struct ikev1_turn *t, struct slice message, const struct endpoint *local,
+                         const struct endpoint *peer)
+{
+    if (!ikev1_send_in_fragments(t, message, local, peer)) {
+        ikev1_send_bytes(t, message, local, peer);
+    }
 }
 
 /* Header, chain, padding; encrypted behind the header. */
@@ -175,7 +185,7 @@ bool ikev1_send(struct ikev1_turn *t, struct ikev1_outgoing *o, const struct ike
     if (t->actions != NULL && t->actions->count > position) {
         t->actions->list[position].trace.header.length = o->header.length;
     }
-    send_bytes(t, sent, local, peer);
+    send_message(t, sent, local, peer);
     if (reply == NULL) {
         ikev1_block_drop(t->sa, &sent);
         return true;
@@ -202,7 +212,7 @@ void ikev1_resend(struct ikev1_turn *t, struct ikev1_reply *reply, const struct 
     }
     reply->sent_ms = t->now_ms;
     reply->again++;
-    send_bytes(t, copy, local, peer);
+    send_message(t, copy, local, peer);
     ikev1_block_drop(t->sa, &copy);
 }
 

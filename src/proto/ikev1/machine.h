@@ -7,6 +7,7 @@
  *     turn.c           one event: memory that ends with it, actions
  *     message.c        a chain of payloads as one value; a message being written
  *     isakmp.c         one ISAKMP SA: sealing, opening, what is sent again
+ *     fragments.c      messages of phase 1 in several packets
  *     suites.c         which algorithms both sides use, in both phases
  *     natt.c           vendor IDs, and which way through a NAT
  *     phase1.c         what Main Mode and Aggressive Mode share
@@ -43,6 +44,9 @@
 #define IKEV1_SEEN_MAX 256 /* message IDs of the peer that are remembered */
 #define IKEV1_PHASE1_TRANSFORMS_MAX 40
 #define IKEV1_PHASE2_TRANSFORMS_MAX 40
+
+#define IKEV1_FRAGMENTS_OUT_MAX 12
+#define IKEV1_FRAGMENTS_IN_MAX 32
 
 #define IKEV1_ASK_MS 30000 /* a question that nobody answers ends its exchange */
 #define IKEV1_AGAIN_MS 200 /* an answer is not sent again more often */
@@ -236,8 +240,9 @@ struct ikev1_abilities {
 void ikev1_abilities_read(const struct ikev1_message *m, enum ikev1_natt allowed,
                           struct ikev1_abilities *out);
 /* An initiator offers all; a responder says the one way through a NAT that was chosen. */
+/* `fragments`: they are taken. */
 void ikev1_out_vendors(struct ikev1_outgoing *o, enum ikev1_natt allowed,
-                       const struct ikev1_abilities *chosen, bool few);
+                       const struct ikev1_abilities *chosen, bool few, bool fragments);
 
 struct ikev1_natd {
     bool destination_seen, destination_matched; /* ours, as the peer sees it */
@@ -302,6 +307,15 @@ struct ikev1_handshake {
     const struct ikev1_policy *candidates[IKEV1_CANDIDATES_MAX];
 };
 
+/* Of one message, that are here. */
+struct ikev1_fragments {
+    uint16_t identifier;
+    uint8_t last; /* number of the last one; 0 not known yet */
+    size_t bytes;
+    uint64_t end_ms; /* they are thrown away; NEVER_MS: there are none */
+    struct slice part[IKEV1_FRAGMENTS_IN_MAX]; /* blocks */
+};
+
 struct ikev1_ike {
     struct ikev1_ike *next;
     uint64_t spi_i, spi_r; /* cookies */
@@ -325,6 +339,9 @@ struct ikev1_ike {
     struct retransmit liveness;
     bool peer_sequence_known;
     uint32_t peer_sequence;
+    uint16_t fragment_bytes; /* of the IP packet; 0: not with this peer */
+    uint16_t fragment_id; /* of the newest message that was sent in fragments */
+    struct ikev1_fragments fragments;
     uint16_t seen_count, seen_next;
     uint32_t seen[IKEV1_SEEN_MAX];
 };
@@ -348,6 +365,16 @@ MUST_USE bool ikev1_send(struct ikev1_turn *t, struct ikev1_outgoing *o,
                          const struct ikev1_keys *keys, struct ikev1_iv *iv,
                          const struct endpoint *local, const struct endpoint *peer,
                          struct ikev1_reply *reply, const uint8_t *answered);
+/* A datagram, whole. */
+void ikev1_send_bytes(struct ikev1_turn *t, struct slice bytes, const struct endpoint *local,
+                      const struct endpoint *peer);
+/* False: it needs none, or the peer takes none. */
+MUST_USE bool ikev1_send_in_fragments(struct ikev1_turn *t, struct slice message,
+                                      const struct endpoint *local, const struct endpoint *peer);
+/* A message that is a fragment: true when another message is complete with it. */
+MUST_USE bool ikev1_fragment_add(struct ikev1_turn *t, struct ikev1_ike *ike,
+                                 const struct ikev1_message *m, struct slice *whole);
+void ikev1_fragments_drop(struct ikev1_sa *sa, struct ikev1_ike *ike);
 void ikev1_resend(struct ikev1_turn *t, struct ikev1_reply *reply, const struct endpoint *local,
                   const struct endpoint *peer);
 /* The same message as the one that `reply` answers: when `digest` is its SHA-256. */

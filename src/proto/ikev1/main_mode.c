@@ -24,7 +24,8 @@ void ikev1_main_send_first(struct ikev1_turn *t, struct ikev1_ike *ike)
 
     ikev1_out_begin(&o, ike, IKEV1_MAIN, 0);
     ikev1_phase1_out_offer(t, ike, &o, 0);
-    ikev1_out_vendors(&o, t->sa->policy->natt, NULL, t->sa->policy->no_vendor_ids);
+    ikev1_out_vendors(&o, t->sa->policy->natt, NULL, t->sa->policy->no_vendor_ids,
+                      t->sa->policy->fragment_bytes != 0);
     ikev1_phase1_send(t, ike, &o, false, 2);
 }
 
@@ -37,7 +38,8 @@ static void send_2(struct ikev1_turn *t, struct ikev1_ike *ike)
     ikev1_out_begin(&o, ike, IKEV1_MAIN, 0);
     ikev1_phase1_answer(&ike->handshake->choice, &sa);
     ikev1_out_sa(&o, &sa);
-    ikev1_out_vendors(&o, policy->natt, &ike->handshake->abilities, policy->no_vendor_ids);
+    ikev1_out_vendors(&o, policy->natt, &ike->handshake->abilities, policy->no_vendor_ids,
+                      policy->fragment_bytes != 0);
     ikev1_phase1_send(t, ike, &o, false, 3);
 }
 

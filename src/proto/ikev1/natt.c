@@ -53,10 +53,13 @@ static void out_vendor(struct ikev1_outgoing *o, enum ikev1_vendor vendor)
 }
 
 void ikev1_out_vendors(struct ikev1_outgoing *o, enum ikev1_natt allowed,
-                       const struct ikev1_abilities *chosen, bool few)
+                       const struct ikev1_abilities *chosen, bool few, bool fragments)
 {
     if (!few) {
         out_vendor(o, IKEV1_VENDOR_DPD);
+    }
+    if (fragments && !few && (chosen == NULL || chosen->fragmentation)) {
+        out_vendor(o, IKEV1_VENDOR_FRAGMENTATION);
     }
     if (chosen != NULL) {
         if (chosen->natt != IKEV1_NATT_NONE) {

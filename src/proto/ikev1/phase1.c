@@ -383,6 +383,8 @@ bool ikev1_phase1_take_offer(struct ikev1_turn *t, struct ikev1_ike *ike,
     *group_of_ke = h->choice.suite.key_exchange;
     ikev1_abilities_read(m, policy->natt, &h->abilities);
     h->abilities.liveness &= !policy->no_vendor_ids;
+    ike->fragment_bytes =
+        h->abilities.fragmentation && !policy->no_vendor_ids ? policy->fragment_bytes : 0;
     return true;
 }
 
@@ -402,6 +404,8 @@ bool ikev1_phase1_take_answer(struct ikev1_turn *t, struct ikev1_ike *ike,
     }
     ikev1_abilities_read(m, policy->natt, &h->abilities);
     h->abilities.liveness &= !policy->no_vendor_ids;
+    ike->fragment_bytes =
+        h->abilities.fragmentation && !policy->no_vendor_ids ? policy->fragment_bytes : 0;
     return true;
 }
 

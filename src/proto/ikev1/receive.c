@@ -69,18 +69,8 @@ static void receive_informational(struct ikev1_turn *t, struct ikev1_ike *ike,
     }
 }
 
-static void receive(struct ikev1_turn *t, struct ikev1_message *m)
+static void receive_whole(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_message *m)
 {
-    struct ikev1_sa *sa = t->sa;
-    struct ikev1_ike *ike = find_ike(sa, &m->header);
-
-    if (ike == NULL) {
-        if (sa->state == IKEV1_STATE_NEW && sa->responder != NULL &&
-            ikev1_sa_may_begin(m->whole, true)) {
-            ikev1_phase1_first(t, m);
-        }
-        return;
-    }
     switch (m->header.exchange) {
     case IKEV1_MAIN:
     case IKEV1_AGGRESSIVE:
@@ -104,6 +94,28 @@ static void receive(struct ikev1_turn *t, struct ikev1_message *m)
     default:
         return;
     }
+}
+
+static void receive(struct ikev1_turn *t, struct ikev1_message *m)
+{
+    struct ikev1_sa *sa = t->sa;
+    struct ikev1_ike *ike = find_ike(sa, &m->header);
+
+    if (ike == NULL) {
+        if (sa->state == IKEV1_STATE_NEW && sa->responder != NULL &&
+            ikev1_sa_may_begin(m->whole, true)) {
+            ikev1_phase1_first(t, m);
+        }
+        return;
+    }
+    if (m->header.next_payload == IKEV1_FRAGMENT) {
+        /* What comes of it is a message to the same, and no fragment. */
+        if (!ikev1_fragment_add(t, ike, m, &m->whole) || !read_head(m->whole, &m->header) ||
+            m->header.next_payload == IKEV1_FRAGMENT || find_ike(sa, &m->header) != ike) {
+            return;
+        }
+    }
+    receive_whole(t, ike, m);
 }
 
 void ikev1_sa_receive(struct ikev1_sa *sa, struct slice message, const struct endpoint *local,

@@ -106,6 +106,8 @@ struct ikev1_policy {
     bool strict_id_types; /* else identities are matched by value across types */
     bool initial_contact; /* we have no other SA with this peer */
     bool no_vendor_ids; /* only those without which nothing goes: NAT traversal */
+    uint16_t fragment_bytes; /* of the IP packet, where the peer takes fragments of messages as
+                                Windows and Cisco do; 0: none are sent or taken */
     bool initiate; /* as responder: a phase 1 that ended may be begun anew by us */
     const struct ikev1_child_policy *children;
     uint32_t child_count;
@@ -121,6 +123,7 @@ struct ikev1_responder_policy {
     enum ikev1_natt natt;
     bool force_encapsulation;
     bool no_vendor_ids;
+    uint16_t fragment_bytes;
     uint64_t ike_lifetime_ms; /* what is said when the peer says nothing or more */
     uint64_t half_open_ms; /* given up when it is not authenticated by then */
 };
@@ -315,7 +318,7 @@ struct ikev1_action {
 };
 
 /* What one event can lead to at most: see ikev1_act(). */
-#define IKEV1_ACTIONS_MAX 640
+#define IKEV1_ACTIONS_MAX 768
 
 struct ikev1_actions {
     size_t count;

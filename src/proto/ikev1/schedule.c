@@ -299,6 +299,10 @@ static bool step(struct ikev1_turn *t)
             end_ike(t, ike);
             return true;
         }
+        if (ike->fragments.end_ms <= t->now_ms) {
+            ikev1_fragments_drop(sa, ike);
+            return true;
+        }
     }
     for (struct ikev1_quick *q = sa->quicks; q != NULL; q = q->next) {
         if (ikev1_quick_deadline_ms(q) <= t->now_ms) {
@@ -380,6 +384,7 @@ uint64_t ikev1_sa_deadline_ms(const struct ikev1_sa *sa)
         due = ikev1_earlier(due, ikev1_phase1_deadline_ms(ike));
         due = ikev1_earlier(due, ike->liveness.deadline_ms);
         due = ikev1_earlier(due, end_of(sa, ike));
+        due = ikev1_earlier(due, ike->fragments.end_ms);
     }
     for (const struct ikev1_quick *q = sa->quicks; q != NULL; q = q->next) {
         due = ikev1_earlier(due, ikev1_quick_deadline_ms(q));
