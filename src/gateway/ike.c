@@ -363,7 +363,8 @@ static void ended(struct ike *ike, const struct ikev2_failure *failure, uint64_t
         return;
     }
     if (ike->initiator && !ike->established && ike->site != NULL &&
-        (failure->reason == IKEV2_FAIL_NO_ANSWER || failure->reason == IKEV2_FAIL_VERSION)) {
+        failure->reason != IKEV2_FAIL_ORDERED) {
+        /* `ike either`: the other version next, whatever was wrong with this one. */
         ike->site->try_old = !ike->site->try_old;
     }
     if (!ike->established) {
