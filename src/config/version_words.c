@@ -129,16 +129,12 @@ void site_check_version(struct reading *r)
     }
     check_proposals(r);
     check_words(r);
-    if (site->key.name == NULL) {
-        COMPLAIN(r, r->version_said, "write: key @NAME",
-                 "with IKEv1 both sides prove themselves by a shared key");
-    }
-    if (site->aggressive && !r->legacy_aggressive) {
+    if (site->aggressive && site->key.name != NULL && !r->legacy_aggressive) {
         COMPLAIN(r, r->exchange_said,
                  "whoever asks gets a value by which a shared key can be guessed without asking "
                  "again. If the peer has nothing better, write: legacy aggressive",
-                 "aggressive mode needs the word 'legacy'");
-    } else if (site->aggressive) {
+                 "aggressive mode with a shared key needs the word 'legacy'");
+    } else if (site->aggressive && site->key.name != NULL) {
         WARN(r, r->exchange_said, "make the key long and random: sekisho secret generate",
              "in aggressive mode anybody can take away a value by which the shared key is guessed");
     }

@@ -19,6 +19,13 @@ struct ikev1_terms *ikev1_terms(struct terms *terms)
     return CONTAINER_OF(terms, struct ikev1_terms, terms);
 }
 
+const struct ikev2_certificates *ikev1_certificates_of(const struct ikev1_policy *policy)
+{
+    return policy == NULL ? NULL
+                          : CONTAINER_OF((uintptr_t)policy, struct ikev1_terms, policy)
+                                ->terms.policy.certificates;
+}
+
 struct terms *ikev1_terms_new(const struct site *site)
 {
     size_t parts = site->selectors.parts;
@@ -76,6 +83,12 @@ bool ikev1_terms_fill(struct terms *terms, const struct site *site)
     policy->strict_id_types = from->strict_id_types;
     policy->no_vendor_ids = from->no_vendor_ids;
     policy->initiate = c->start != START_WAIT;
+    if (from->certificates != NULL) {
+        t->certificates.own = from->certificates->own;
+        t->certificates.trust = from->certificates->trust;
+        policy->certificates = &t->certificates;
+    }
+    policy->fragment_bytes = c->fragmentation ? c->fragment_bytes : 0;
     policy->children = t->children;
     policy->child_count = from->child_count;
     return secret_copy(&policy->shared_key, &from->shared_key);
@@ -87,6 +100,20 @@ void ikev1_terms_free(struct terms *terms)
 
     secret_wipe(&t->policy.shared_key);
     free(t);
+}
+
+static void add_method(struct responder_terms *t, const struct site *site)
+{
+    if (site->config->key.name != NULL) {
+        t->old.shared_keys = true;
+    } else if (site->certificates != NULL) {
+        enum key_kind kind = credential_kind(site->certificates->own);
+
+        t->old.rsa = t->old.rsa || kind == KEY_RSA;
+        t->old.ecdsa_256 = t->old.ecdsa_256 || kind == KEY_P256;
+        t->old.ecdsa_384 = t->old.ecdsa_384 || kind == KEY_P384;
+        t->old.ecdsa_521 = t->old.ecdsa_521 || kind == KEY_P521;
+    }
 }
 
 /* Each different list once. They are the configuration's, which lives as long as it is the present
@@ -119,8 +146,12 @@ bool ikev1_responder_fill(struct responder_terms *t, struct site *const *sites, 
         speaking++;
         add_list(t, sites[i]->config->ike);
         encapsulating += c->encapsulate == ENCAPSULATE_ALWAYS;
-        t->old.shared_keys = true;
+        add_method(t, sites[i]);
         t->old.aggressive = t->old.aggressive || c->aggressive;
+        if (c->fragmentation &&
+            (t->old.fragment_bytes == 0 || c->fragment_bytes < t->old.fragment_bytes)) {
+            t->old.fragment_bytes = c->fragment_bytes;
+        }
         if (c->ike_lifetime_ms > t->old.ike_lifetime_ms) {
             t->old.ike_lifetime_ms = c->ike_lifetime_ms;
         }

@@ -145,6 +145,7 @@ struct terms {
 struct ikev1_terms {
     struct terms terms;
     struct ikev1_policy policy;
+    struct ikev1_certificates certificates;
     struct ikev1_child_policy children[]; /* one for each part */
 };
 
@@ -748,6 +749,8 @@ void ike_free(struct ike *ike);
 
 /* ---- ikev1.c ---- */
 struct ikev1_terms *ikev1_terms(struct terms *terms);
+/* Of the terms that the policy stands in; NULL when it has a shared key, or is none. */
+const struct ikev2_certificates *ikev1_certificates_of(const struct ikev1_policy *policy);
 /* NULL when there is no memory; filled from those of IKEv2, which stand in it. */
 MUST_USE struct terms *ikev1_terms_new(const struct site *site);
 MUST_USE bool ikev1_terms_fill(struct terms *terms, const struct site *site);

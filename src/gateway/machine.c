@@ -7,6 +7,9 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "proto/ikev2/proof.h"
 
 /* ---- what is said ---- */
 
@@ -40,6 +43,10 @@ static enum ikev2_failure_reason reason_of(enum ikev1_failure_reason reason)
         return IKEV2_FAIL_PEER_IDENTITY;
     case IKEV1_FAIL_SHARED_KEY:
         return IKEV2_FAIL_PEER_AUTH;
+    case IKEV1_FAIL_PEER_SIGNATURE:
+        return IKEV2_FAIL_PEER_SIGNATURE;
+    case IKEV1_FAIL_CERTIFICATE:
+        return IKEV2_FAIL_CERTIFICATE;
     case IKEV1_FAIL_SHARED_KEY_PERHAPS:
     case IKEV1_FAIL_AUTH_REFUSED:
         return IKEV2_FAIL_AUTH_REFUSED;
@@ -89,6 +96,7 @@ static void say_failure(struct ike *ike, const struct ikev1_failure *from, const
     failure->reason = reason_of(from->reason);
     failure->exchange = from->exchange;
     failure->notify = from->notify;
+    failure->certificate = from->certificate;
     actions_copy_words(failure->ours, sizeof(failure->ours), from->ours);
     actions_copy_words(failure->theirs, sizeof(failure->theirs), from->theirs);
     actions_copy_words(failure->detail, sizeof(failure->detail), from->detail);
@@ -163,6 +171,46 @@ static void say_established(struct ike *ike, const struct ikev1_action *from,
     to->established.initiator = from->established.initiator;
 }
 
+/* What IKEv2's proofs carry has room for those of IKEv1, and the same threads work on them. */
+static bool say_proof(const struct ikev1_proof_question *from, struct ikev2_action *to)
+{
+    const struct ikev2_certificates *c = ikev1_certificates_of(from->policy);
+    size_t bytes = from->octets.length + from->signature.length;
+
+    for (size_t i = 0; i < from->certificate_count; i++) {
+        bytes += from->certificates[i].length;
+    }
+    struct ikev2_proof *proof = ikev2_proof_new(bytes);
+
+    if (proof == NULL || (from->sign && c == NULL)) {
+        ikev2_proof_free(proof);
+        return false;
+    }
+    proof->sign = from->sign;
+    proof->scheme = from->scheme;
+    proof->octets = ikev2_proof_keep(proof, from->octets);
+    if (from->sign) {
+        proof->credential = credential_hold(c->own);
+    } else {
+        proof->said = from->said;
+        proof->signature = ikev2_proof_keep(proof, from->signature);
+        for (size_t i = 0; i < from->certificate_count; i++) {
+            proof->certificates[proof->certificate_count++] =
+                ikev2_proof_keep(proof, from->certificates[i]);
+        }
+    }
+    if (!from->sign && c != NULL) {
+        proof->trust = trust_hold(c->trust);
+        proof->legacy = c->legacy;
+        proof->revocation = c->revocation;
+        proof->expected = from->policy->peer_id;
+        memcpy(proof->pattern, c->pattern, sizeof(proof->pattern));
+    }
+    to->proof.id = from->id;
+    to->proof.question = proof;
+    return true;
+}
+
 static void say_trace(const struct ikev1_action *from, struct ikev2_action *to)
 {
     const struct ikev1_header *h = &from->trace.header;
@@ -183,7 +231,8 @@ static void say_trace(const struct ikev1_action *from, struct ikev2_action *to)
     to->trace.payloads = from->trace.payloads;
 }
 
-static void say_one(struct ike *ike, const struct ikev1_action *from, struct ikev2_action *to)
+/* False: nothing is said after all, and the machine gives up after a while. */
+static bool say_one(struct ike *ike, const struct ikev1_action *from, struct ikev2_action *to)
 {
     *to = (struct ikev2_action){0};
     switch (from->kind) {
@@ -192,42 +241,45 @@ static void say_one(struct ike *ike, const struct ikev1_action *from, struct ike
         to->send.local = from->send.local;
         to->send.peer = from->send.peer;
         to->send.bytes = from->send.bytes;
-        return;
+        return true;
     case IKEV1_ASK_KEY_EXCHANGE:
         to->kind = IKEV2_ASK_KEY_EXCHANGE;
         to->key_exchange.id = from->key_exchange.id;
         to->key_exchange.group = from->key_exchange.group;
         to->key_exchange.pair = from->key_exchange.pair;
         to->key_exchange.peer_public = from->key_exchange.peer_public;
-        return;
+        return true;
     case IKEV1_ASK_SPI:
         to->kind = IKEV2_ASK_SPI;
         to->spi.id = from->spi.id;
-        return;
+        return true;
     case IKEV1_ASK_PEER:
         to->kind = IKEV2_ASK_PEER;
         to->peer.id = from->asked_peer.id;
         to->peer.peer_id = from->asked_peer.peer_id;
-        return;
+        return true;
+    case IKEV1_ASK_PROOF:
+        to->kind = IKEV2_ASK_PROOF;
+        return say_proof(&from->proof, to);
     case IKEV1_TELL_SPI_ADDED:
         to->kind = IKEV2_TELL_SPI_ADDED;
         to->ike_spi = from->ike_spi;
-        return;
+        return true;
     case IKEV1_TELL_SPI_REMOVED:
         to->kind = IKEV2_TELL_SPI_REMOVED;
         to->ike_spi = from->ike_spi;
-        return;
+        return true;
     case IKEV1_TELL_ESTABLISHED:
         to->kind = IKEV2_TELL_ESTABLISHED;
         say_established(ike, from, to);
-        return;
+        return true;
     case IKEV1_TELL_REKEYED:
         to->kind = IKEV2_TELL_REKEYED;
         say_established(ike, from, to);
-        return;
+        return true;
     case IKEV1_TELL_INITIAL_CONTACT:
         to->kind = IKEV2_TELL_INITIAL_CONTACT;
-        return;
+        return true;
     case IKEV1_TELL_MOVED:
         to->kind = IKEV2_TELL_MOVED;
         to->moved.local = from->moved.local;
@@ -235,44 +287,45 @@ static void say_one(struct ike *ike, const struct ikev1_action *from, struct ike
         to->moved.nat_local = from->moved.nat_local;
         to->moved.nat_peer = from->moved.nat_peer;
         to->moved.children = true;
-        return;
+        return true;
     case IKEV1_CHILD_INSTALL:
         to->kind = IKEV2_CHILD_INSTALL;
         say_child(ike, &from->child, &to->child);
-        return;
+        return true;
     case IKEV1_CHILD_USE:
         to->kind = IKEV2_CHILD_USE;
         say_child(ike, &from->child, &to->child);
-        return;
+        return true;
     case IKEV1_CHILD_STOP:
         to->kind = IKEV2_CHILD_STOP;
         say_child(ike, &from->child, &to->child);
-        return;
+        return true;
     case IKEV1_CHILD_REMOVE:
         to->kind = IKEV2_CHILD_REMOVE;
         say_child(ike, &from->child, &to->child);
-        return;
+        return true;
     case IKEV1_SPI_UNUSED:
         to->kind = IKEV2_SPI_UNUSED;
         to->esp_spi = from->esp_spi;
-        return;
+        return true;
     case IKEV1_TELL_CHILD_FAILED:
         to->kind = IKEV2_TELL_CHILD_FAILED;
         say_failure(ike, &from->failed.failure, from->failed.child_name, to);
-        return;
+        return true;
     case IKEV1_TELL_FAILED:
         to->kind = IKEV2_TELL_FAILED;
         say_failure(ike, &from->failed.failure, from->failed.child_name, to);
-        return;
+        return true;
     case IKEV1_TELL_CLOSED:
         to->kind = IKEV2_TELL_CLOSED;
         say_failure(ike, &from->failed.failure, from->failed.child_name, to);
-        return;
+        return true;
     case IKEV1_TRACE:
         to->kind = IKEV2_TRACE;
         say_trace(from, to);
-        return;
+        return true;
     }
+    return false;
 }
 
 _Static_assert(IKEV1_ACTIONS_MAX <= IKEV2_ACTIONS_MAX, "whatever is said has room");
@@ -282,7 +335,7 @@ static void say(struct ike *ike, const struct ikev1_actions *from)
     struct ikev2_actions *to = fresh(ike);
 
     for (size_t i = 0; i < from->count; i++) {
-        say_one(ike, &from->list[i], &to->list[to->count++]);
+        to->count += say_one(ike, &from->list[i], &to->list[to->count]) ? 1 : 0;
     }
 }
 
@@ -419,11 +472,24 @@ void machine_answer_spi(struct ike *ike, uint32_t id, uint32_t spi, uint64_t now
 
 void machine_answer_proof(struct ike *ike, uint32_t id, struct ikev2_proof *proof, uint64_t now_ms)
 {
-    struct ikev2_actions *actions = fresh(ike);
-
     if (!ike->is_old) {
-        ikev2_sa_answer_proof(ike->machine, id, proof, now_ms, actions);
+        ikev2_sa_answer_proof(ike->machine, id, proof, now_ms, fresh(ike));
+        return;
     }
+    struct ikev1_proof_answer answer = {
+        .good = proof->result == IKEV2_PROOF_GOOD,
+        .made = {proof->made, proof->made_bytes},
+        .proven = proof->said,
+        .certificate_refused = proof->result == IKEV2_PROOF_CERTIFICATE,
+        .problem = proof->verdict.problem,
+    };
+    struct text detail = text_over(answer.detail, sizeof(answer.detail));
+
+    if (answer.certificate_refused) {
+        certificate_verdict_words(&proof->verdict, &detail);
+    }
+    ikev1_sa_answer_proof(ike->old->sa, id, &answer, now_ms, fresh_old(ike));
+    say(ike, ike->gateway->old_actions);
 }
 
 void machine_answer_peer(struct ike *ike, uint32_t id, const struct ikev2_policy *policy,

@@ -618,7 +618,8 @@ void site_certificates_answered(struct site *site, struct credential *own, struc
         site_trouble(site,
                      config_key_is_in_token(site->config) ? REASON_TOKEN : REASON_NO_CERTIFICATE,
                      NULL, why, now_ms);
-    } else if (!responder_terms_know(g->responder_terms, site->certificates->trust)) {
+    } else if (site->config->version != CONFIG_IKE_V2 ||
+               !responder_terms_know(g->responder_terms, site->certificates->trust)) {
         struct responder_terms *renewed = responder_terms_new(g->sites, g->site_count);
 
         if (renewed != NULL) {

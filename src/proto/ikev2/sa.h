@@ -359,7 +359,7 @@ struct ikev2_action {
 };
 
 /* What one event can lead to at most: see ikev2_act(). */
-#define IKEV2_ACTIONS_MAX 640
+#define IKEV2_ACTIONS_MAX 768
 
 struct ikev2_actions {
     size_t count;
