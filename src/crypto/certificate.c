@@ -134,6 +134,17 @@ bool certificate_is_self_issued(const struct certificate *certificate)
                          X509_get_issuer_name(certificate->x509)) == 0;
 }
 
+bool certificate_is_issued_by(const struct certificate *certificate,
+                              const struct certificate *issuer)
+{
+    EVP_PKEY *key = X509_get0_pubkey(issuer->x509);
+    bool issued = key != NULL && X509_check_issued(issuer->x509, certificate->x509) == X509_V_OK &&
+                  X509_verify(certificate->x509, key) == 1;
+
+    ERR_clear_error();
+    return issued;
+}
+
 bool certificate_equal(const struct certificate *a, const struct certificate *b)
 {
     return slice_equal(certificate_der(a), certificate_der(b));

@@ -74,6 +74,10 @@ void certificate_time_words(int64_t seconds, struct text *out);
 /* Several lines: subject, issuer, names, validity, key, what it is for, fingerprint. */
 void certificate_describe(const struct certificate *certificate, struct text *out);
 
+/* Whether that one signed it: the names fit, and the signature is right. */
+MUST_USE bool certificate_is_issued_by(const struct certificate *certificate,
+                                       const struct certificate *issuer);
+
 /* ---- files ---- */
 
 struct certificate_bag {

@@ -66,6 +66,7 @@ void certificates_release(const struct ikev2_certificates *own)
     assert(c->references > 0);
     if (--c->references == 0) {
         credential_free(c->own.own);
+        ikev2_status_free(c->own.status);
         trust_free(c->own.trust);
         free(c);
     }
@@ -124,4 +125,23 @@ size_t gateway_read_certificates(struct gateway *g)
         }
     }
     return count;
+}
+
+void gateway_own_status(struct gateway *g, const struct certificate *own, struct slice response,
+                        uint64_t until_ms)
+{
+    struct ikev2_status *status =
+        response.length == 0 ? NULL : ikev2_status_new(response, until_ms);
+
+    for (size_t i = 0; i < g->site_count; i++) {
+        const struct ikev2_certificates *c = g->sites[i]->certificates;
+
+        if (c != NULL && certificate_equal(credential_at(c->own, 0), own)) {
+            struct certificates *mine = over(c);
+
+            ikev2_status_free(mine->own.status);
+            mine->own.status = ikev2_status_hold(status);
+        }
+    }
+    ikev2_status_free(status);
 }

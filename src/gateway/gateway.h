@@ -139,6 +139,10 @@ void gateway_each_certificates(struct gateway *gateway,
 /* The files may be others now: the next authentication reads them, and what is up stays. The number
  * of sites. */
 size_t gateway_read_certificates(struct gateway *gateway);
+/* What a responder says about our own certificate: sent along to peers that ask, until then (RFC
+ * 4806). An empty response: nothing is known any more. */
+void gateway_own_status(struct gateway *gateway, const struct certificate *own,
+                        struct slice response, uint64_t until_ms);
 uint64_t gateway_deadline_ms(const struct gateway *gateway);
 /* Takes the notes of the data plane. */
 void gateway_notes(struct gateway *gateway, uint64_t now_ms);

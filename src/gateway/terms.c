@@ -375,6 +375,9 @@ static bool fill_responder(struct responder_terms *t, struct site *const *sites,
         t->policy.certificates = t->policy.certificates || certificates_are_wanted(c);
         t->policy.ppk = t->policy.ppk || c->ppk != NULL;
         t->policy.ppk_early = t->policy.ppk_early || (c->ppk != NULL && !c->ppk->auth_only);
+        t->policy.asks_status =
+            t->policy.asks_status ||
+            (certificates_are_wanted(c) && c->revocation == CONFIG_REVOCATION_STRICT);
         if (resilience_ticket_s(sites[i]) != 0) {
             t->policy.tickets = &sites[i]->gateway->tickets;
         }

@@ -287,6 +287,7 @@ static void look_at_device(struct daemon *daemon, const struct worker *worker)
 /* ---- certificates that end ---- */
 
 struct expiry_look {
+    struct daemon *daemon;
     struct expiry *expiry;
     int64_t now_s;
 };
@@ -296,6 +297,7 @@ static bool look_at_certificates(void *context, const char *site, const struct c
 {
     const struct expiry_look *look = context;
 
+    own_status_see(look->daemon, own, trust);
     return expiry_add(look->expiry, site, own, trust, look->now_s);
 }
 
@@ -330,7 +332,7 @@ static void look_at_issued(struct daemon *daemon, int64_t now_s)
 static void watch_expiry(struct daemon *daemon, uint64_t now_ms)
 {
     static struct expiry last; /* too large for a stack, and only looked at here */
-    struct expiry_look look = {&daemon->expiry, (int64_t)(clock_date_ms() / 1000)};
+    struct expiry_look look = {daemon, &daemon->expiry, (int64_t)(clock_date_ms() / 1000)};
 
     if (now_ms < daemon->expiry_due_ms) {
         return;
@@ -338,7 +340,9 @@ static void watch_expiry(struct daemon *daemon, uint64_t now_ms)
     daemon->expiry_due_ms = now_ms + EXPIRY_LOOK_MS;
     last = daemon->expiry;
     expiry_begin(&daemon->expiry);
+    own_status_begin(daemon);
     gateway_each_certificates(daemon->gateway, look_at_certificates, &look, now_ms);
+    own_status_end(daemon, now_ms);
     look_at_issued(daemon, look.now_s);
     lists_read(daemon);
     expiry_end(&daemon->expiry, &last, daemon->log, look.now_s);
@@ -368,6 +372,7 @@ static bool run_turn(struct daemon *daemon)
     supers_watch(daemon);
     watch_expiry(daemon, now_ms);
     lists_turn(daemon, now_ms);
+    own_status_turn(daemon, now_ms);
     tcp_watch(daemon, now_ms);
     if (daemon->guard_is_stale) {
         protection_guard(daemon);

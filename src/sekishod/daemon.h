@@ -17,6 +17,7 @@
 #include "loader/loader.h"
 #include "sekishod/lists.h"
 #include "sekishod/options.h"
+#include "sekishod/own_status.h"
 #include "sekishod/revocation.h"
 #include "sekishod/sockets.h"
 #include "sekishod/streams.h"
@@ -66,6 +67,7 @@ struct daemon {
     struct jobs *jobs;
     struct exchanges late;
     struct revocation *revocation;
+    struct own_statuses *own_statuses; /* NULL: no certificate of ours names a responder */
     struct lists *lists; /* NULL: none is given */
     struct tokens *tokens; /* NULL: no key was in one so far */
     struct worker *workers[DAEMON_WORKERS_MAX];

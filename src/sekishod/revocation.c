@@ -57,6 +57,12 @@ struct fetching {
     struct revocation_wishes wish; /* of one */
     struct place places[REVOCATION_SOURCES_MAX];
     bool is_away; /* with a thread */
+    /* About our own certificate: what came is for peers. */
+    uint64_t own_number; /* 0: about a peer's */
+    struct revocation_verdict own_verdict;
+    uint8_t *own_response; /* a block */
+    size_t own_length;
+    char own_why[HTTP_WHY_BYTES];
 };
 
 struct revocation {
@@ -127,12 +133,33 @@ static void keep_file(const struct fetching *f, const struct revocation_source *
     files_keep_newest(revocation->folder, ".crl", FILES_MAX);
 }
 
+/* It is kept as it came, when it says that the certificate is good. */
+static bool take_own(struct fetching *f, struct slice bytes)
+{
+    const struct revocation_wish *wish = &f->wish.list[0];
+    struct revocation_verdict *verdict = &f->own_verdict;
+
+    revocation_by_ocsp(bytes, wish->certificate, wish->issuer, (struct slice){NULL, 0},
+                       (int64_t)(clock_date_ms() / 1000), verdict);
+    if (verdict->status == REVOCATION_GOOD) {
+        f->own_response = malloc(bytes.length);
+        f->own_length = f->own_response == NULL ? 0 : bytes.length;
+    }
+    if (f->own_response != NULL) {
+        memcpy(f->own_response, bytes.data, bytes.length);
+    }
+    return verdict->status != REVOCATION_UNKNOWN;
+}
+
 static bool take_answer(struct fetching *f, const struct revocation_source *source,
                         struct slice bytes, struct slice nonce)
 {
     const struct revocation_wish *wish = &f->wish.list[0];
     int64_t now_s = (int64_t)(clock_date_ms() / 1000);
 
+    if (f->own_number != 0) {
+        return take_own(f, bytes);
+    }
     if (!revocation_store_put(f->revocation->store, source, wish->certificate, wish->issuer, bytes,
                               nonce, now_s, now_s)) {
         return false;
@@ -156,7 +183,8 @@ static bool fetch(struct fetching *f, size_t index)
     struct http_answer answer = {0};
 
     random_fill(&random, nonce, sizeof(nonce));
-    struct slice asked = {nonce, responder ? sizeof(nonce) : 0};
+    /* A nonce of ours would mean nothing to the peers that are shown the answer. */
+    struct slice asked = {nonce, responder && f->own_number == 0 ? sizeof(nonce) : 0};
 
     if (responder && !revocation_ocsp_request(wish->certificate, wish->issuer, asked, &w)) {
         return false;
@@ -175,7 +203,10 @@ static bool fetch(struct fetching *f, size_t index)
     bool settled =
         came && take_answer(f, source, (struct slice){answer.bytes, answer.length}, asked);
 
-    if (!came) {
+    if (!came && f->own_number != 0) {
+        snprintf(f->own_why, sizeof(f->own_why), "%s",
+                 place->why[0] != 0 ? place->why : answer.why);
+    } else if (!came) {
         revocation_store_failed(f->revocation->store, source, wish->certificate,
                                 place->why[0] != 0 ? place->why : answer.why,
                                 (int64_t)(clock_date_ms() / 1000));
@@ -194,6 +225,12 @@ static void run(void *job)
         int64_t now_s = (int64_t)(clock_date_ms() / 1000);
         struct revocation_memory memory;
 
+        if (f->own_number != 0) {
+            if (fetch(f, i)) {
+                return;
+            }
+            continue;
+        }
         /* Somebody else may have asked meanwhile. */
         revocation_store_look(f->revocation->store, source, wish->certificate, wish->issuer, now_s,
                               &memory);
@@ -238,6 +275,7 @@ static void forget(struct fetching *f)
     *link = f->next;
     f->revocation->fetching_count--;
     revocation_wishes_fini(&f->wish);
+    free(f->own_response);
     free(f);
 }
 
@@ -278,6 +316,11 @@ static void fetching_done(struct fetching *f)
 {
     struct waiting *waiting = f->waiting;
 
+    if (f->own_number != 0) {
+        own_status_came(f->revocation->daemon, f->own_number,
+                        (struct slice){f->own_response, f->own_length}, &f->own_verdict,
+                        f->own_why);
+    }
     if (waiting != NULL && --waiting->open == 0) {
         waiting->deadline_ms = 0; /* revocation_turn() lets it go on */
     }
@@ -332,7 +375,7 @@ static void look_up(struct fetching *f, size_t index)
 }
 
 /* False: too much is under way. */
-static bool begin(struct revocation *revocation, struct waiting *waiting,
+static bool begin(struct revocation *revocation, struct waiting *waiting, uint64_t own_number,
                   const struct revocation_wish *wish)
 {
     struct fetching *f = revocation->fetching_count == FETCHINGS_MAX ? NULL : calloc(1, sizeof(*f));
@@ -343,6 +386,7 @@ static bool begin(struct revocation *revocation, struct waiting *waiting,
     f->revocation = revocation;
     f->number = ++revocation->next_number;
     f->waiting = waiting;
+    f->own_number = own_number;
     f->wish.count = 1;
     f->wish.list[0] = *wish;
     (void)certificate_hold(wish->certificate);
@@ -358,6 +402,12 @@ static bool begin(struct revocation *revocation, struct waiting *waiting,
     }
     hand_over(f);
     return true;
+}
+
+bool revocation_fetch_own(struct revocation *revocation, uint64_t number,
+                          const struct revocation_wish *wish)
+{
+    return begin(revocation, NULL, number, wish);
 }
 
 bool revocation_resolved(struct revocation *revocation, const struct resolve_answer *answer)
@@ -413,7 +463,7 @@ bool revocation_waits(struct revocation *revocation, struct exchange *exchange,
     for (size_t i = 0; wishes != NULL && i < wishes->count; i++) {
         const struct revocation_wish *wish = &wishes->list[i];
 
-        (void)begin(revocation, waits && wish->needed ? waiting : NULL, wish);
+        (void)begin(revocation, waits && wish->needed ? waiting : NULL, 0, wish);
     }
     if (!waits) {
         tell_unknown(revocation, proof);

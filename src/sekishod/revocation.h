@@ -22,6 +22,10 @@ struct revocation_store *revocation_memory_of(struct revocation *revocation);
  * run again; actions_queue_again() gets it then. */
 MUST_USE bool revocation_waits(struct revocation *revocation, struct exchange *exchange,
                                struct ikev2_proof *proof, uint64_t now_ms);
+/* About a certificate of ours: own_status_came() gets what comes, perhaps before this returns.
+ * False: too much is under way. */
+MUST_USE bool revocation_fetch_own(struct revocation *revocation, uint64_t number,
+                                   const struct revocation_wish *wish);
 /* An answer to a question about a name of ours; false: it is not ours. */
 MUST_USE bool revocation_resolved(struct revocation *revocation,
                                   const struct resolve_answer *answer);

@@ -362,6 +362,7 @@ void daemon_stop(struct daemon *daemon)
     tokens_free(daemon->tokens);
     actions_drop_late(daemon);
     revocation_free(daemon->revocation);
+    own_status_free(daemon->own_statuses);
     resolve_free(daemon->resolve);
     if (daemon->gateway != NULL) {
         gateway_free(daemon->gateway);

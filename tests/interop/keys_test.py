@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Our own certificates at work, between two of ours: a private key in a token (SoftHSM), renewal,
-lists of revoked ones by our own port."""
+lists of revoked ones by our own port, what responders say sent along."""
 import shutil
 import time
 
@@ -205,12 +205,53 @@ def lists(lab, pair):
     ca(tokyo, "issue", "tokyo.example")
 
 
+def own_status(lab, pair):
+    """The responder can be asked by tokyo alone, and osaka must know: it comes along with the certificate (RFC 4806)."""
+    tokyo, osaka = pair.tokyo, pair.osaka
+    here = tokyo.folder / "certificates"
+    key, pem = here / "tokyo.example.key", here / "tokyo.example.pem"
+    (lab.folder / "extensions").write_text("subjectAltName=DNS:tokyo.example\nextendedKeyUsage=serverAuth\n"
+                                           "authorityInfoAccess=OCSP;URI:http://127.0.0.1:8001/\n")
+    kept = pem.read_text()
+    request = call("openssl", "req", "-new", "-key", key, "-subj", "/CN=tokyo.example").stdout
+    authority = ("-CA", tokyo.folder / "ca" / "ca.pem", "-CAkey", tokyo.folder / "ca" / "ca.key")
+    pem.write_text(call("openssl", "x509", "-req", *authority, "-set_serial", "0x51", "-days", "9", "-extfile",
+                        lab.folder / "extensions", text_in=request).stdout)
+    (lab.folder / "index.txt").write_text(f"V\t{time.strftime('%y%m%d%H%M%SZ', time.gmtime(time.time() + 864000))}\t\t51\tunknown\t/CN=x\n")
+    responder = pair.ga.start("openssl", "ocsp", "-port", "8001", "-index", lab.folder / "index.txt", "-CA", authority[1],
+                              "-rsigner", authority[1], "-rkey", authority[3], "-ndays", "1", out="ocsp.log")
+    osaka.write(pair.osaka_config(more="revocation strict\n  start wait"))
+    tokyo.start()
+    osaka.start()
+    pair.up("we call, and what must be known comes along")
+    osaka.stop()
+    osaka.write(pair.osaka_config(more="revocation strict"))
+    tokyo.write(pair.tokyo_config(more="start wait"))
+    tokyo.reload()
+    osaka.start()
+    pair.up("he calls, and it comes along")
+    responder.kill()
+    responder.wait()
+    tokyo.stop()
+    tokyo.write(pair.tokyo_config())
+    tokyo.start()
+    osaka.command("restart", "peer", check=False)
+    text = told(osaka, "SEK-A022")
+    lab.check("where nobody gives it, nobody knows", "SEK-A022" in text and "may have been revoked" in text, text)
+    lab.check("and our log says that the responder gives nothing", "its responder gives nothing for peers that ask" in tokyo.log())
+    tokyo.stop()
+    osaka.stop()
+    osaka.write(pair.osaka_config())
+    pem.write_text(kept)
+
+
 def main():
     with Lab("keys") as lab:
         hosts = two_sites(lab)
         pair = Pair(lab, hosts)
         renewal(lab, pair)
         lists(lab, pair)
+        own_status(lab, pair)
         token(lab, pair)
         for side in (pair.tokyo, pair.osaka):
             shutil.rmtree(side.folder)

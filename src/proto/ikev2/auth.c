@@ -259,7 +259,7 @@ static void auth_send(struct ikev2_turn *t)
     ikev2_out_begin(&o);
     ikev2_out_id(&o, IKEV2_IDI, &policy->local_id);
     if (policy->certificates != NULL && h->resume == NULL) {
-        ikev2_certify_out_certificates(&o, policy->certificates);
+        ikev2_certify_out_certificates(t, &o, policy->certificates);
     }
     if (policy->initial_contact) {
         ikev2_out_notify(&o, IKEV2_INITIAL_CONTACT, (struct slice){NULL, 0});
@@ -854,7 +854,7 @@ static void auth_respond(struct ikev2_turn *t)
     ikev2_out_begin(&o);
     ikev2_out_id(&o, IKEV2_IDR, &sa->policy->local_id);
     if (sa->policy->certificates != NULL && h->resume == NULL) {
-        ikev2_certify_out_certificates(&o, sa->policy->certificates);
+        ikev2_certify_out_certificates(t, &o, sa->policy->certificates);
     }
     if (m == NULL || !out_own_auth(sa, sa->policy, &o)) {
         ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_IKE_AUTH, 0, "AUTH could not be computed");

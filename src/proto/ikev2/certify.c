@@ -16,6 +16,24 @@
 
 /* ---- hashes and methods ---- */
 
+/* RFC 4806 3.1: whoever says so wants what is known about our certificate. The responders that he
+ * trusts are his business: ours is the one that the authority named. */
+static bool asks_status(const struct ikev2_message *m)
+{
+    struct reader r = reader_over(m->chain);
+    uint8_t next = m->first;
+    struct ikev2_payload p;
+    bool asks = false;
+
+    while (m->has[IKEV2_CERTREQ] && !asks && ikev2_read_payload(&r, &next, &p)) {
+        struct ikev2_cert_payload request;
+
+        asks = p.type == IKEV2_CERTREQ && ikev2_read_cert(p.body, &request) &&
+               request.encoding == CERT_OCSP;
+    }
+    return asks;
+}
+
 void ikev2_certify_read(struct ikev2_handshake *h, const struct ikev2_message *m)
 {
     const struct ikev2_notify_payload *hashes =
@@ -24,6 +42,7 @@ void ikev2_certify_read(struct ikev2_handshake *h, const struct ikev2_message *m
     if (hashes != NULL && !signature_read_hashes(hashes->data, &h->peer_hashes)) {
         h->peer_hashes = 0;
     }
+    h->peer_asks_status = h->peer_asks_status || asks_status(m);
     /* RFC 9593 3.2: all that are there form one list. What is not understood is ignored. */
     for (size_t i = 0; i < m->notify_count; i++) {
         struct reader r = reader_over(m->notify[i].data);
@@ -350,23 +369,29 @@ void ikev2_certify_failure(const struct ikev2_proof *proof, struct ikev2_failure
 
 /* ---- payloads of ours ---- */
 
-static void out_cert(struct ikev2_outgoing *o, struct slice der)
+static void out_cert(struct ikev2_outgoing *o, uint8_t encoding, struct slice der)
 {
-    struct ikev2_cert_payload cert = {.encoding = CERT_X509, .data = der};
+    struct ikev2_cert_payload cert = {.encoding = encoding, .data = der};
 
     ikev2_begin_payload(&o->chain, IKEV2_CERT, false);
     ikev2_write_cert(&o->w, &cert);
     ikev2_end_payload(&o->chain);
 }
 
-void ikev2_certify_out_certificates(struct ikev2_outgoing *o, const struct ikev2_certificates *c)
+void ikev2_certify_out_certificates(struct ikev2_turn *t, struct ikev2_outgoing *o,
+                                    const struct ikev2_certificates *c)
 {
-    out_cert(o, certificate_der(credential_at(c->own, 0)));
+    const struct ikev2_status *status = c->status;
+
+    out_cert(o, CERT_X509, certificate_der(credential_at(c->own, 0)));
     for (size_t i = 1; i < credential_count(c->own); i++) {
         /* RFC 4945 3.3.4: who does not believe a root already gains nothing by having it. */
         if (!certificate_is_self_issued(credential_at(c->own, i))) {
-            out_cert(o, certificate_der(credential_at(c->own, i)));
+            out_cert(o, CERT_X509, certificate_der(credential_at(c->own, i)));
         }
+    }
+    if (t->sa->handshake->peer_asks_status && status != NULL && t->now_ms < status->until_ms) {
+        out_cert(o, CERT_OCSP, (struct slice){status->bytes, status->length});
     }
 }
 
@@ -400,6 +425,11 @@ void ikev2_certify_write_request(struct ikev2_chain *chain, struct writer *w,
     write_request(chain, w, CERT_X509, authorities);
 }
 
+void ikev2_certify_write_status_request(struct ikev2_chain *chain, struct writer *w)
+{
+    write_request(chain, w, CERT_OCSP, (struct slice){NULL, 0});
+}
+
 void ikev2_certify_out_request(struct ikev2_outgoing *o, const struct ikev2_certificates *c)
 {
     uint8_t hashes[CERTREQ_AUTHORITIES_MAX * CERTIFICATE_KEY_HASH_BYTES];
@@ -410,7 +440,7 @@ void ikev2_certify_out_request(struct ikev2_outgoing *o, const struct ikev2_cert
     if (c->revocation == REVOCATION_STRICT) {
         /* RFC 4806 3.1, with no responder of our own; who does not know it passes it over. Only
          * where it must be known, because there are peers that stumble. */
-        write_request(&o->chain, &o->w, CERT_OCSP, (struct slice){NULL, 0});
+        ikev2_certify_write_status_request(&o->chain, &o->w);
     }
     ikev2_out_notify(o, IKEV2_SUPPORTED_AUTH_METHODS,
                      (struct slice){methods, ikev2_certify_methods(false, methods)});

@@ -85,6 +85,7 @@ static void scene_free(struct scene *s)
     for (size_t i = 0; i < 2; i++) {
         credential_free(s->certificates[i].own);
         trust_free(s->certificates[i].trust);
+        ikev2_status_free(s->certificates[i].status);
     }
     free(s);
 }
@@ -505,6 +506,83 @@ TEST(a_response_that_comes_along_decides)
         CHECK_EQUAL(result_of(proof), i == 0 ? IKEV2_PROOF_GOOD : IKEV2_PROOF_CERTIFICATE);
         ikev2_proof_free(proof);
     }
+}
+
+/* The peer must know, nobody can be asked, and what he wants to know comes along. */
+TEST(what_is_known_about_our_certificate_is_sent_to_who_asks)
+{
+    const struct cast *cast = cast_of(1);
+    enum { NO_STATUS, STATUS, STATUS_REVOKED, STATUS_TOO_OLD, STATUSES };
+
+    for (size_t side = 0; side < 2; side++) {
+        for (size_t what = 0; what < STATUSES; what++) {
+            struct scene *s = scene_new(cast, 70 + side * STATUSES + what);
+            struct ikev2_certificates *asker = &s->certificates[1 - side];
+            uint8_t bytes[2048];
+            struct slice response =
+                testbed_ocsp(bytes, sizeof(bytes),
+                             what == STATUS_REVOKED ? TESTBED_OCSP_REVOKED : TESTBED_OCSP_GOOD,
+                             cast->certificate[side], cast->root, cast->root, cast->root_key,
+                             TESTBED_NOW_S - TESTBED_DAY_S, TESTBED_NOW_S + TESTBED_DAY_S,
+                             (struct slice){NULL, 0});
+
+            asker->revocation = REVOCATION_STRICT;
+            s->pair->side[1 - side].responder.asks_status = true;
+            if (what != NO_STATUS) {
+                s->certificates[side].status =
+                    ikev2_status_new(response, what == STATUS_TOO_OLD ? 1 : NEVER_MS);
+                CHECK(s->certificates[side].status != NULL);
+            }
+            run(s);
+            if (what == STATUS) {
+                check_up(s);
+            } else {
+                CHECK_EQUAL(s->pair->side[1 - side].failure.reason, IKEV2_FAIL_CERTIFICATE);
+                CHECK_EQUAL(s->pair->side[1 - side].failure.certificate,
+                            what == STATUS_REVOKED ? CERTIFICATE_REVOKED
+                                                   : CERTIFICATE_REVOCATION_UNKNOWN);
+            }
+            scene_free(s);
+        }
+    }
+}
+
+static bool count_of_responder(void *context, struct ikev2_pair *pair,
+                               const struct pair_datagram *datagram)
+{
+    size_t *octets = context;
+
+    (void)pair;
+    *octets += datagram->to == 0 ? datagram->length : 0;
+    return true;
+}
+
+/* A peer that does not ask would not know what to do with it. */
+TEST(who_does_not_ask_gets_no_status)
+{
+    const struct cast *cast = cast_of(1);
+    size_t octets[2] = {0, 0};
+
+    for (size_t asks = 0; asks < 2; asks++) {
+        struct scene *s = scene_new(cast, 90);
+        uint8_t bytes[2048];
+
+        memset(bytes, 7, sizeof(bytes));
+        s->certificates[1].status = ikev2_status_new(SLICE_OF(bytes), NEVER_MS);
+        CHECK(s->certificates[1].status != NULL);
+        if (asks != 0) {
+            s->certificates[0].revocation = REVOCATION_STRICT;
+        }
+        s->pair->passes = count_of_responder;
+        s->pair->context = &octets[asks];
+        run(s);
+        if (asks == 0) {
+            check_up(s);
+        }
+        scene_free(s);
+    }
+    CHECK(octets[0] > 0);
+    CHECK(octets[1] > octets[0] + 2048);
 }
 
 /* Certificates of strangers make nobody ask anything. */

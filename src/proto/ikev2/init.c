@@ -702,6 +702,9 @@ static void init_certify(struct ikev2_sa *sa, struct init_message *out)
     uint8_t methods[IKEV2_METHODS_BYTES_MAX];
 
     ikev2_certify_write_request(&out->chain, &out->w, sa->responder->authorities);
+    if (sa->responder->asks_status) {
+        ikev2_certify_write_status_request(&out->chain, &out->w);
+    }
     if (sa->handshake->peer_hashes != 0) {
         init_hashes(out, false);
         init_notify(out, IKEV2_SUPPORTED_AUTH_METHODS,

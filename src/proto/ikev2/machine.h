@@ -620,6 +620,7 @@ struct ikev2_handshake {
     uint64_t fingerprint; /* responder: of what is configured about the peer */
     bool peer_childless; /* IKE_AUTH need not make a child (RFC 6023) */
     bool peer_fragments; /* he can put fragments together */
+    bool peer_asks_status; /* what is known about our certificate is sent along (RFC 4806) */
     bool prefers_udp, peer_prefers_udp; /* ESP in UDP even without a NAT: said by us, by him */
     /* RFC 9242, RFC 9370 */
     bool intermediate; /* both sides know IKE_INTERMEDIATE */
@@ -959,7 +960,10 @@ MUST_USE const char *ikev2_certify_ask_verify(struct ikev2_turn *t,
                                               const struct ikev2_auth_payload *auth,
                                               const struct ike_identity *said);
 void ikev2_certify_failure(const struct ikev2_proof *proof, struct ikev2_failure *failure);
-void ikev2_certify_out_certificates(struct ikev2_outgoing *o, const struct ikev2_certificates *c);
+void ikev2_certify_out_certificates(struct ikev2_turn *t, struct ikev2_outgoing *o,
+                                    const struct ikev2_certificates *c);
+/* What is known about the peer's certificate is wanted along with it (RFC 4806 3.1). */
+void ikev2_certify_write_status_request(struct ikev2_chain *chain, struct writer *w);
 void ikev2_certify_write_request(struct ikev2_chain *chain, struct writer *w,
                                  struct slice authorities);
 /* CERTREQ and SUPPORTED_AUTH_METHODS. */

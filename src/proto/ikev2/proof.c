@@ -53,6 +53,34 @@ void ikev2_proof_free(struct ikev2_proof *proof)
     }
 }
 
+/* ---- what is said about our own certificate ---- */
+
+struct ikev2_status *ikev2_status_new(struct slice response, uint64_t until_ms)
+{
+    struct ikev2_status *status = malloc(sizeof(*status) + response.length);
+
+    if (status != NULL) {
+        *status = (struct ikev2_status){1, until_ms, response.length};
+        memcpy(status->bytes, response.data, response.length);
+    }
+    return status;
+}
+
+struct ikev2_status *ikev2_status_hold(struct ikev2_status *status)
+{
+    if (status != NULL) {
+        status->holders++;
+    }
+    return status;
+}
+
+void ikev2_status_free(struct ikev2_status *status)
+{
+    if (status != NULL && --status->holders == 0) {
+        free(status);
+    }
+}
+
 /* ---- whose name it is ---- */
 
 /* RFC 4945 3.1: each type of identity has its field in a certificate. A key ID has none; programs

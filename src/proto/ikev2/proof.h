@@ -12,10 +12,26 @@
 
 #define IKEV2_SUBJECT_PATTERN_BYTES 256
 
+/* What a responder says about our own certificate, for peers that ask (RFC 4806). Counted. */
+struct ikev2_status {
+    size_t holders;
+    uint64_t until_ms; /* as the machines count time */
+    size_t length;
+    uint8_t bytes[]; /* an OCSPResponse */
+};
+/* Larger ones would make a message of many fragments for what the peer can ask himself. */
+#define IKEV2_STATUS_BYTES_MAX 4096
+
+/* NULL: no memory. */
+MUST_USE struct ikev2_status *ikev2_status_new(struct slice response, uint64_t until_ms);
+struct ikev2_status *ikev2_status_hold(struct ikev2_status *status); /* NULL is allowed */
+void ikev2_status_free(struct ikev2_status *status); /* NULL is allowed */
+
 /* How a site proves itself and what it believes, where there is no shared key. Owned and unchanged
- * as long as any policy points to it. */
+ * as long as any policy points to it, but for `status`. */
 struct ikev2_certificates {
     struct credential *own;
+    struct ikev2_status *status; /* of our own; NULL: nothing that still holds is known */
     struct trust *trust;
     bool legacy; /* SHA-1 and RSA keys from 1024 bits */
     enum revocation_mode revocation;

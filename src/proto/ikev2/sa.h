@@ -142,6 +142,7 @@ struct ikev2_responder_policy {
     bool fragmentation;
     uint16_t fragment_bytes;
     bool certificates; /* some site proves itself by one */
+    bool asks_status; /* some site must know whether the peer's is revoked (RFC 4806) */
     bool post_quantum_required; /* by all sites */
     bool ppk; /* some site has one */
     bool ppk_early; /* and takes it in IKE_INTERMEDIATE */
