@@ -89,6 +89,33 @@ static void exchange(struct crowd_node *n, struct gateway_action *action)
     gateway_key_exchange_done(n->gateway, job, ok, &pair, &shared, c->now_ms);
 }
 
+static void read_certificates(struct crowd_node *n, const struct gateway_action *action)
+{
+    const struct crowd_certificates *c = n->crowd->certificates;
+    bool hub = n == &n->crowd->hub;
+    /* sN */
+    size_t caller = hub ? 0 : strtoul(action->certificates.site + 1, NULL, 10);
+
+    gateway_certificates(n->gateway, action->certificates.question,
+                         hub ? c->hub : c->callers[caller], c->trust, "", n->crowd->now_ms);
+}
+
+static void prove(struct crowd_node *n, struct ikev2_proof *proof)
+{
+    struct crowd *c = n->crowd;
+    bool counts = n == &c->hub && c->exchange_begins != NULL;
+
+    if (counts) {
+        c->exchange_begins();
+    }
+    ikev2_proof_run(proof, c->certificates->now_s);
+    if (counts) {
+        c->exchange_ends();
+    }
+    gateway_proof_done(n->gateway, proof, c->now_ms);
+    ikev2_proof_free(proof);
+}
+
 static void act(struct crowd_node *n, struct gateway_action *action)
 {
     struct crowd *c = n->crowd;
@@ -117,6 +144,12 @@ static void act(struct crowd_node *n, struct gateway_action *action)
         secret_wipe(&secret);
         return;
     }
+    case GATEWAY_READ_CERTIFICATES:
+        read_certificates(n, action);
+        return;
+    case GATEWAY_PROOF:
+        prove(n, action->proof.work);
+        return;
     case GATEWAY_FIND_SOURCE: {
         struct address own = address_ipv4(FIRST_SOURCE + c->sources++);
 
@@ -127,8 +160,6 @@ static void act(struct crowd_node *n, struct gateway_action *action)
     case GATEWAY_TCP_KEEP:
     case GATEWAY_TCP_RELEASE:
     case GATEWAY_RESOLVE:
-    case GATEWAY_READ_CERTIFICATES:
-    case GATEWAY_PROOF: /* there are only shared keys */
     case GATEWAY_ROUTE_ADD:
     case GATEWAY_ROUTE_REMOVE:
     case GATEWAY_SITE_CHANGED:
@@ -219,7 +250,8 @@ void crowd_run(struct crowd *c, uint64_t for_ms)
 /* ---- configurations ---- */
 
 /* One site for each caller: a host of ours on one side, one of his on the other. */
-static char *write_config(bool hub, size_t sites, const char *hub_words, const char *words)
+static char *write_config(bool hub, size_t sites, const char *hub_words, const char *key,
+                          const char *words)
 {
     size_t capacity = sites * SITE_TEXT_BYTES + 400;
     char *text = malloc(capacity);
@@ -237,13 +269,13 @@ static char *write_config(bool hub, size_t sites, const char *hub_words, const c
                  i / 256 % 256, i % 256);
         int written = hub ? snprintf(text + length, SITE_TEXT_BYTES,
                                      "site s%zu {\n peer any\n identity c%zu.example.jp\n lan %s\n"
-                                     " network %s\n key @k\n mtu-probe off\n %s\n}\n",
-                                     i, i, behind_hub, behind_caller, words)
+                                     " network %s\n %s\n mtu-probe off\n %s\n}\n",
+                                     i, i, behind_hub, behind_caller, key, words)
                           : snprintf(text + length, SITE_TEXT_BYTES,
                                      "site s%zu {\n peer 203.0.113.2\n identity hub.example.jp\n"
-                                     " say c%zu.example.jp\n lan %s\n network %s\n key @k\n"
+                                     " say c%zu.example.jp\n lan %s\n network %s\n %s\n"
                                      " mtu-probe off\n %s\n}\n",
-                                     i, i, behind_caller, behind_hub, words);
+                                     i, i, behind_caller, behind_hub, key, words);
 
         need(written > 0 && written < SITE_TEXT_BYTES, "a site is too long");
         length += (size_t)written;
@@ -326,12 +358,24 @@ static void node_init(struct crowd *c, struct crowd_node *n, struct crowd_node *
 void crowd_open(struct crowd *c, size_t callers, const char *hub_words, const char *words,
                 struct random_source *random)
 {
-    *c = (struct crowd){.now_ms = 1000000, .callers_count = callers, .random = random};
+    crowd_open_certified(c, callers, hub_words, words, NULL, random);
+}
+
+void crowd_open_certified(struct crowd *c, size_t callers, const char *hub_words, const char *words,
+                          const struct crowd_certificates *certificates,
+                          struct random_source *random)
+{
+    const char *key = certificates == NULL ? "key @k" : "";
+
+    *c = (struct crowd){.now_ms = 1000000,
+                        .callers_count = callers,
+                        .random = random,
+                        .certificates = certificates};
     need(protect_start(PROTECT_AUTOMATIC), "the crypto library does not work");
     node_init(c, &c->hub, &c->callers, 0xcb007102);
     node_init(c, &c->callers, &c->hub, 0xcb007101);
-    c->hub_text = write_config(true, callers, hub_words, words);
-    c->callers_text = write_config(false, callers, hub_words, words);
+    c->hub_text = write_config(true, callers, hub_words, key, words);
+    c->callers_text = write_config(false, callers, hub_words, key, words);
     node_start(&c->hub);
     configure(&c->hub, c->hub_text);
 }

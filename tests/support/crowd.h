@@ -29,6 +29,14 @@ struct crowd_node {
     uint64_t lines, sends, received, exchanges;
 };
 
+/* Instead of a shared key. */
+struct crowd_certificates {
+    struct credential *hub;
+    struct credential **callers; /* one for each, for cN.example.jp */
+    struct trust *trust; /* of both */
+    int64_t now_s;
+};
+
 struct crowd {
     uint64_t now_ms;
     size_t callers_count;
@@ -36,7 +44,8 @@ struct crowd {
     struct crowd_node hub, callers;
     char *hub_text, *callers_text;
     uint32_t sources;
-    /* Called around each key exchange of the hub; NULL: nobody counts. */
+    const struct crowd_certificates *certificates; /* NULL: all have the same shared key */
+    /* Called around each key exchange and each proof of the hub; NULL: nobody counts. */
     void (*exchange_begins)(void);
     void (*exchange_ends)(void);
 };
@@ -44,6 +53,10 @@ struct crowd {
 /* `hub_words` are lines outside of all sites, `words` lines of each site, of both. The hub runs. */
 void crowd_open(struct crowd *c, size_t callers, const char *hub_words, const char *words,
                 struct random_source *random);
+/* The same with certificates, which are borrowed. */
+void crowd_open_certified(struct crowd *c, size_t callers, const char *hub_words, const char *words,
+                          const struct crowd_certificates *certificates,
+                          struct random_source *random);
 void crowd_close(struct crowd *c);
 /* The callers come. */
 void crowd_call(struct crowd *c);
