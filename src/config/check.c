@@ -732,7 +732,8 @@ static void check_certificates(struct reading *r)
         const struct config_site *site = &r->sites[i];
         char why[256] = "";
 
-        if (site->key.name != NULL || !site->enabled || r->config->gateway == NULL ||
+        if (site->key.name != NULL || site->unauthenticated || !site->enabled ||
+            r->config->gateway == NULL ||
             loader->certificates(loader->context, site, r->config->gateway, why, sizeof(why))) {
             continue;
         }

@@ -154,6 +154,7 @@ struct config_site {
     uint8_t only_protocol;
     uint16_t only_port_first, only_port_last;
     bool only_both; /* ports of the peer, or of ours: "only tcp 25 both" */
+    bool unauthenticated; /* neither side proves who it is (RFC 7619): no key, no certificates */
     struct config_secret_name key; /* no name: both sides prove themselves by certificates */
     const struct config_ppk *ppk; /* NULL: none */
     /* With certificates: files, as they are written; NULL and none: those that sekisho ca made. */

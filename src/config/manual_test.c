@@ -73,6 +73,11 @@ TEST(every_example_is_a_good_statement)
         } else if (w->scope == SCOPE_SITE && strncmp(w->example, "mode", 4) == 0) {
             snprintf(text, sizeof(text), "gateway g.example\nsite x { peer a; key @x\n%s\n}\n",
                      w->example);
+        } else if (strcmp(w->word, "unauthenticated") == 0) {
+            snprintf(text, sizeof(text),
+                     "gateway g.example\nlan 10.1.0.0/16\nsite x { peer 203.0.113.1; network "
+                     "10.77.0.0/16\n%s\n}\n",
+                     w->example);
         } else if (w->scope == SCOPE_SITE) {
             bool certificates = strcmp(w->word, "certificate") == 0 ||
                                 strcmp(w->word, "trust") == 0 || strcmp(w->word, "name") == 0 ||

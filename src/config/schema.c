@@ -532,6 +532,21 @@ static const struct schema_word schema[] = {
      .example = "strict-identity",
      .meaning = "The identity must be of the right type too. Some peers send a name as a key "
                 "identifier, which is accepted otherwise."},
+    {.word = "unauthenticated",
+     AT_SITE(unauthenticated),
+     .kind = KIND_FLAG,
+     .effect = EFFECT_NEGOTIATE,
+     .least = 0,
+     .most = 1,
+     .arguments = "[on|off]",
+     .standard = "off",
+     .example = "unauthenticated",
+     .meaning =
+         "Neither side proves who it is (RFC 7619), and there is no key and no certificate: the "
+         "traffic is encrypted against those who only listen, and whoever stands between the two "
+         "addresses can read and change it all. Both sides need the word, and the peer is known by "
+         "its address alone, so it must be written as one. With 'ppk' the PPK is the proof, and "
+         "must be required."},
     {.word = "ike",
      .scope = SCOPE_SITE,
      .effect = EFFECT_NEGOTIATE,

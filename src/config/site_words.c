@@ -220,6 +220,7 @@ void site_end(struct reading *r)
     check_tcp(r);
     check_site_uplinks(r);
     r->uplinks[1] = NULL;
+    check_unauthenticated(r);
     check_children(r);
     r->scope = SCOPE_GATEWAY;
     if (r->site_count == SITES_MAX) {

@@ -178,6 +178,7 @@ static bool agrees(const struct config *old_config, const struct config_site *a,
            a->identity_any == b->identity_any && a->strict_identity == b->strict_identity &&
            same_peers(a, b) && same_text(a->key.name, b->key.name) && same_certificates(a, b) &&
            a->version == b->version && a->aggressive == b->aggressive && ppk_same(a->ppk, b->ppk) &&
+           a->unauthenticated == b->unauthenticated &&
            terms_same_proposals(a->ike, b->ike) &&
            (a->post_quantum == CONFIG_POST_QUANTUM_REQUIRED) ==
                (b->post_quantum == CONFIG_POST_QUANTUM_REQUIRED) &&
@@ -296,7 +297,8 @@ static void change(struct site *site, const struct config *old_config, const str
      * moment ago. What is up stays. */
     site->secret_stale = true;
     site->secret_read_ms = 0;
-    if (!same_text(before->key.name, c->key.name) || !same_certificates(before, c)) {
+    if (!same_text(before->key.name, c->key.name) || !same_certificates(before, c) ||
+        before->unauthenticated != c->unauthenticated) {
         site->secret_known = false;
         secret_wipe(&site->secret);
         certificates_release(site->certificates);

@@ -74,7 +74,7 @@ void certificates_release(const struct ikev2_certificates *own)
 
 bool certificates_are_wanted(const struct config_site *config)
 {
-    return config->key.name == NULL;
+    return config->key.name == NULL && !config->unauthenticated;
 }
 
 /* The name that we say must be in our certificate, or no peer believes it; if it is not, we say

@@ -141,7 +141,9 @@ static void say_ok(const struct gateway *g, const struct site *site, const struc
         text_addf(out, "agreed%s%s", established ? ": " : "", established ? s->ike.suite : "");
         return;
     case REASON_CHECK_IDENTITY:
-        if (established) {
+        if (established && s->ike.unauthenticated) {
+            text_add(out, "nobody proved anything: the site says unauthenticated");
+        } else if (established) {
             text_addf(out, "the peer proved to be %s", s->ike.peer_identity);
             if (s->ike.ppk_id != NULL) {
                 text_addf(out, s->ike.ppk ? ", with the PPK %s" : ", and has not the PPK %s",

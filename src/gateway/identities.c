@@ -160,8 +160,8 @@ static unsigned fitness(const struct site *site, const struct ike_identity *said
 {
     unsigned points = 1;
 
-    if (site->config->version == CONFIG_IKE_V1) {
-        return 0;
+    if (site->config->version == CONFIG_IKE_V1 || site->config->unauthenticated) {
+        return 0; /* no name leads there */
     }
     if (site->expected != NULL &&
         !ike_identity_matches(site->expected, said, site->config->strict_identity) &&
@@ -210,4 +210,24 @@ struct site *identities_find(const struct gateway *g, const struct ike_identity 
         }
     }
     return site != NULL ? site : best_of(g->any_identity, said, requested, peer);
+}
+
+struct site *identities_unproven(const struct gateway *g, const struct endpoint *peer)
+{
+    struct ike_identity by_address;
+    size_t length = address_bytes(peer->address.family);
+
+    if (!ike_identity_set(&by_address, length == 4 ? IKEV2_ID_IPV4_ADDR : IKEV2_ID_IPV6_ADDR,
+                          (struct slice){peer->address.bytes, length})) {
+        return NULL;
+    }
+    for (struct site *site = identities_expecting(g, &by_address); site != NULL;
+         site = site->next_same_identity) {
+        /* The first address of a site is what it is found by. */
+        if (site->config->unauthenticated && site_is_enabled(site) &&
+            address_equal(&site->config->peers[0].address, &peer->address)) {
+            return site;
+        }
+    }
+    return NULL;
 }

@@ -262,7 +262,9 @@ static void ask_peer(struct ike *ike, const struct ikev2_action *action, uint64_
         return;
     }
     struct site *site =
-        identities_find(g, &action->peer.peer_id, &action->peer.requested_id, &ike->peer);
+        action->peer.proves_nothing
+            ? identities_unproven(g, &ike->peer)
+            : identities_find(g, &action->peer.peer_id, &action->peer.requested_id, &ike->peer);
 
     if (site != NULL) {
         site_join(site, ike);

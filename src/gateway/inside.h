@@ -679,6 +679,8 @@ void identities_add(struct gateway *g, struct site *site);
  * any name will do that it says from that address. (With a certificate this would not hold.) */
 MUST_USE bool identity_is_implied(const struct config_site *config);
 /* The sites that expect this identity, as a list by next_same_identity. */
+/* Whom the traffic to this address is for, though nobody proves anything (RFC 7619); NULL. */
+struct site *identities_unproven(const struct gateway *g, const struct endpoint *peer);
 struct site *identities_expecting(const struct gateway *g, const struct ike_identity *id);
 /* The list that the site is in. */
 struct site *identities_of(const struct site *site);
@@ -889,6 +891,8 @@ void site_trouble_log(struct site *site, uint64_t now_ms);
 void site_trouble_clear(struct site *site);
 enum reason site_reason_of_failure(const struct ike *ike, const struct ikev2_failure *failure);
 void site_close_all(struct site *site, enum ikev2_failure_reason why);
+/* There is nothing to ask for (RFC 7619). */
+void site_proves_nothing(struct site *site, uint64_t now_ms);
 void site_ppk_answered(struct site *site, const struct secret *secret, const char *why,
                        uint64_t now_ms);
 void site_certificates_answered(struct site *site, struct credential *own, struct trust *trust,

@@ -99,6 +99,10 @@ void questions_ask_secret(struct site *site, uint64_t now_ms)
     if (site->secret_asked) {
         return;
     }
+    if (site->config->unauthenticated) {
+        site_proves_nothing(site, now_ms);
+        return;
+    }
     bool certificates = certificates_are_wanted(site->config);
     uint64_t id = questions_ask(g, QUESTION_SECRET, site, NULL, 0);
     struct gateway_action *action =

@@ -111,7 +111,7 @@ uint32_t resilience_ticket_s(const struct site *site)
 {
     const struct config_site *c = site->config;
 
-    if (c->reauthenticate_s != 0 ||
+    if (c->reauthenticate_s != 0 || c->unauthenticated ||
         (certificates_are_wanted(c) && c->revocation != CONFIG_REVOCATION_OFF)) {
         return 0;
     }

@@ -577,6 +577,16 @@ static void proof_answered(struct site *site, uint64_t now_ms)
     }
 }
 
+void site_proves_nothing(struct site *site, uint64_t now_ms)
+{
+    site->secret_stale = false;
+    if (!site->secret_known) {
+        site->secret_known = true;
+        site_renew_terms(site);
+    }
+    proof_answered(site, now_ms);
+}
+
 void site_ppk_answered(struct site *site, const struct secret *secret, const char *why,
                        uint64_t now_ms)
 {

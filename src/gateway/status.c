@@ -322,6 +322,8 @@ static void fill_ike(const struct ike *ike, struct status_ike *out)
                                     ike->site->config->post_quantum != CONFIG_POST_QUANTUM_OFF &&
                                     proposals_have_post_quantum(ike->site->config->ike);
         out->ppk = info.ppk != IKEV2_PPK_NOWHERE;
+        out->unauthenticated = ike->site != NULL && ike->site->config->unauthenticated &&
+                               info.ppk == IKEV2_PPK_NOWHERE;
         out->ppk_everywhere = info.ppk == IKEV2_PPK_IN_ALL;
         out->legacy = status_is_legacy(&info.suite);
         ike_identity_describe(&info.peer_id, &identity);

@@ -74,6 +74,7 @@ struct status_ike {
     bool post_quantum_missing; /* they have not, and the site would prefer it */
     const char *ppk_id; /* of the configured one; NULL: none */
     bool ppk; /* it is in the keys of the traffic */
+    bool unauthenticated; /* nobody proved anything, not even by a PPK */
     bool ppk_everywhere; /* and in those of the first IKE SA */
     struct endpoint local, peer;
     bool nat_local, nat_peer; /* who is behind a NAT */

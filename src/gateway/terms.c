@@ -108,6 +108,11 @@ static bool fill(struct terms *t, const struct gateway *g, const struct site *si
         return false;
     }
     t->policy.certificates = certificates_hold(site->certificates);
+    t->policy.null_auth = c->unauthenticated;
+    if (c->unauthenticated && c->ppk == NULL &&
+        !ike_identity_set(&t->policy.local_id, IKEV2_ID_NULL, (struct slice){NULL, 0})) {
+        return false;
+    }
     if (site->certificates != NULL && c->say == NULL &&
         !certificates_identity(site->certificates, &t->policy.local_id)) {
         return false;
@@ -373,6 +378,7 @@ static bool fill_responder(struct responder_terms *t, struct site *const *sites,
             continue;
         }
         t->policy.certificates = t->policy.certificates || certificates_are_wanted(c);
+        t->policy.null_auth = t->policy.null_auth || c->unauthenticated;
         t->policy.ppk = t->policy.ppk || c->ppk != NULL;
         t->policy.ppk_early = t->policy.ppk_early || (c->ppk != NULL && !c->ppk->auth_only);
         t->policy.asks_status =

@@ -172,6 +172,7 @@ static json_t *ike_of(const struct status_ike *ike, uint64_t now_ms)
     json_object_set_new(object, "suite", json_string(ike->suite));
     json_object_set_new(object, "post_quantum", json_boolean(ike->post_quantum));
     json_object_set_new(object, "post_quantum_missing", json_boolean(ike->post_quantum_missing));
+    json_object_set_new(object, "unauthenticated", json_boolean(ike->unauthenticated));
     json_object_set_new(object, "ppk",
                         ike->ppk_id == NULL
                             ? json_null()

@@ -547,7 +547,8 @@ static const struct reason_entry entries[REASON_COUNT] = {
             .causes = {"The peer is configured for certificates and this side for a shared key, or "
                        "the other way round.",
                        "The peer is configured for EAP, which is for people.",
-                       "The peer signs with SHA-1 only, which needs: legacy sha1"},
+                       "The peer signs with SHA-1 only, which needs: legacy sha1",
+                       "One side says unauthenticated, and the other does not."},
             .steps = {"With a shared key: switch the peer to it (PSK) in both directions.",
                       "With certificates: take the line key out of site {site|NAME}."},
         },

@@ -137,6 +137,10 @@ static int export_site(const struct command *command, const struct export_format
                          "site %s has no line key: for %s only shared keys are exported",
                          site->name, format->product);
     }
+    if (site->unauthenticated) {
+        return fail_with(command->json, EXIT_FAILED, NULL,
+                         "site %s is unauthenticated: this is not exported", site->name);
+    }
     /* What a peer may do without is left out where it cannot be said. */
     if (site->ppk != NULL && site->ppk->required && (!format->ppk || site->ppk->opaque)) {
         return fail_with(command->json, EXIT_FAILED, "Set the PPK up there by hand.",

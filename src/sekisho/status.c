@@ -165,7 +165,9 @@ static void show_crypto(const json_t *site)
     int length = more == NULL ? (int)strlen(suite) : (int)(more - suite);
 
     printf("%.*s%s%s%s\n", length, suite, more == NULL ? "" : "+ML-KEM",
-           is_true(site, "weak") ? "  WEAK (legacy)" : "",
+           is_true(json_object_get(site, "ike"), "unauthenticated") ? "  UNAUTHENTICATED"
+           : is_true(site, "weak")                                  ? "  WEAK (legacy)"
+                                                                    : "",
            safe && strcmp(post_quantum_of(site), "  NO PPK") != 0 ? "" : post_quantum_of(site));
 }
 
@@ -410,7 +412,9 @@ static void show_site(const struct command *command, const json_t *site)
     if (json_is_object(ike)) {
         printf("  IKEv%.0f   %s%s%s%s%s\n", number_of(ike, "version"),
                is_true(ike, "established") ? text_of(ike, "suite") : "is being negotiated",
-               is_true(site, "weak") && is_true(ike, "established") ? "   WEAK (legacy)" : "",
+               is_true(ike, "unauthenticated")                        ? "   UNAUTHENTICATED"
+               : is_true(site, "weak") && is_true(ike, "established") ? "   WEAK (legacy)"
+                                                                      : "",
                post_quantum_of(site),
                text_of(ike, "nat")[0] == '\0' ? "" : "   NAT: ", text_of(ike, "nat"));
         if (text_of(ike, "looks_like")[0] != '\0') {

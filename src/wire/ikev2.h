@@ -209,6 +209,7 @@ enum ikev2_id_type {
     IKEV2_ID_DER_ASN1_DN = 9,
     IKEV2_ID_DER_ASN1_GN = 10,
     IKEV2_ID_KEY_ID = 11,
+    IKEV2_ID_NULL = 13, /* RFC 7619 2.2 */
 };
 struct ikev2_id_payload {
     uint8_t type;

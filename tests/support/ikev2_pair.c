@@ -520,8 +520,9 @@ static void answer(struct ikev2_pair *pair, unsigned side, bool ok)
         return;
     }
     if (ask.kind == IKEV2_ASK_PEER) {
-        bool known = ok && !s->answers_nobody &&
-                     ike_identity_matches(&s->policy.peer_id, &ask.peer_id, false);
+        bool known =
+            ok && !s->answers_nobody &&
+            (s->policy.null_auth || ike_identity_matches(&s->policy.peer_id, &ask.peer_id, false));
 
         ikev2_sa_set_fingerprint(s->sa, s->fingerprint);
         ikev2_sa_answer_peer(s->sa, ask.id, known ? &s->policy : NULL, pair->now_ms, pair->actions);

@@ -11,7 +11,9 @@
 bool ike_identity_set(struct ike_identity *out, uint8_t type, struct slice data)
 {
     *out = (struct ike_identity){0};
-    if (type == 0 || data.length == 0 || data.length > IKE_IDENTITY_BYTES_MAX) {
+    /* RFC 7619 2.2: who is nobody has no name. */
+    if (type == 0 || (data.length == 0) != (type == IKEV2_ID_NULL) ||
+        data.length > IKE_IDENTITY_BYTES_MAX) {
         return false;
     }
     if ((type == IKEV2_ID_IPV4_ADDR && data.length != 4) ||
@@ -20,7 +22,9 @@ bool ike_identity_set(struct ike_identity *out, uint8_t type, struct slice data)
     }
     out->type = type;
     out->length = (uint16_t)data.length;
-    memcpy(out->data, data.data, data.length);
+    if (data.length > 0) {
+        memcpy(out->data, data.data, data.length);
+    }
     return true;
 }
 
@@ -157,7 +161,7 @@ bool ike_identity_matches(const struct ike_identity *expected, const struct ike_
 
 void ike_identity_describe(const struct ike_identity *id, struct text *out)
 {
-    if (id->type == 0) {
+    if (id->type == 0 || id->type == IKEV2_ID_NULL) {
         text_add(out, "nobody");
     } else if (identity_is_address(id)) {
         struct address address = identity_address(id);

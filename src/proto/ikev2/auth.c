@@ -11,6 +11,21 @@
 
 /* ---- both ---- */
 
+/* RFC 7619 2.1: who proves nothing shows with his own SK_p that it is the same peer still. */
+static const struct secret *key_of(const struct ikev2_policy *policy, const struct ikev2_keys *keys,
+                                   bool initiator)
+{
+    return !policy->null_auth ? &policy->shared_key : initiator ? &keys->sk_pi : &keys->sk_pr;
+}
+
+/* Both sides prove themselves in the same way. */
+static bool method_fits(const struct ikev2_policy *policy, uint8_t method)
+{
+    return policy->null_auth              ? method == IKEV2_AUTH_NULL
+           : policy->certificates != NULL ? ikev2_certify_is_signature(method)
+                                          : method == IKEV2_AUTH_SHARED_KEY;
+}
+
 /* What AUTH of this side covers: its own first message, the other's nonce and its own identity. */
 static bool own_octets(struct ikev2_sa *sa, const struct ikev2_keys *keys,
                        const struct ikev2_policy *policy,
@@ -42,7 +57,7 @@ static bool own_auth(struct ikev2_sa *sa, const struct ikev2_keys *keys,
     uint8_t int_auth[IKEV2_INT_AUTH_BYTES_MAX];
 
     return own_octets(sa, keys, policy, int_auth, &octets) &&
-           ikev2_auth_shared_key(keys, &policy->shared_key, &octets, out, length);
+           ikev2_auth_shared_key(keys, key_of(policy, keys, sa->initiator), &octets, out, length);
 }
 
 static bool peer_octets(struct ikev2_sa *sa, const struct ikev2_keys *keys, struct slice id_whole,
@@ -116,7 +131,8 @@ static bool out_own_auth(struct ikev2_sa *sa, const struct ikev2_policy *policy,
     if (!own_auth(sa, &sa->current->keys, policy, auth, &length)) {
         return false;
     }
-    ikev2_out_auth(o, IKEV2_AUTH_SHARED_KEY, (struct slice){auth, length});
+    ikev2_out_auth(o, policy->null_auth ? IKEV2_AUTH_NULL : IKEV2_AUTH_SHARED_KEY,
+                   (struct slice){auth, length});
     return true;
 }
 
@@ -261,7 +277,8 @@ static void auth_send(struct ikev2_turn *t)
     if (policy->certificates != NULL && h->resume == NULL) {
         ikev2_certify_out_certificates(t, &o, policy->certificates);
     }
-    if (policy->initial_contact) {
+    /* RFC 7619 2.3: it would be about whoever said the same. */
+    if (policy->initial_contact && !policy->null_auth) {
         ikev2_out_notify(&o, IKEV2_INITIAL_CONTACT, (struct slice){NULL, 0});
     }
     if (policy->certificates != NULL && h->resume == NULL) {
@@ -404,10 +421,12 @@ static bool auth_check_responder(struct ikev2_turn *t, const struct ikev2_messag
         }
         return true;
     }
-    if (by_signature != (sa->policy->certificates != NULL) ||
-        (!by_signature && auth.method != IKEV2_AUTH_SHARED_KEY)) {
+    if (!method_fits(sa->policy, auth.method) ||
+        (peer_id->type == IKEV2_ID_NULL && !sa->policy->null_auth)) {
         ikev2_failure_set(&failure, IKEV2_FAIL_AUTH_METHOD, IKEV2_IKE_AUTH, 0,
-                          sa->policy->certificates != NULL
+                          sa->policy->null_auth ? "the responder authenticates, and the site says "
+                                                  "unauthenticated"
+                          : sa->policy->certificates != NULL
                               ? "the responder does not authenticate by certificate"
                               : "the responder does not authenticate by shared key");
         ikev2_failure_identities(&failure, NULL, peer_id);
@@ -418,7 +437,8 @@ static bool auth_check_responder(struct ikev2_turn *t, const struct ikev2_messag
         ask_about_responder(t, m, &id, &auth, peer_id);
         return false;
     }
-    if (!peer_auth_is_right(sa, &sa->current->keys, &sa->policy->shared_key, id.whole, auth.data)) {
+    if (!peer_auth_is_right(sa, &sa->current->keys, key_of(sa->policy, &sa->current->keys, false),
+                            id.whole, auth.data)) {
         ikev2_failure_set(&failure, IKEV2_FAIL_PEER_AUTH, IKEV2_IKE_AUTH,
                           IKEV2_AUTHENTICATION_FAILED, "");
         ikev2_failure_identities(&failure, &sa->policy->peer_id, peer_id);
@@ -540,7 +560,7 @@ static void refuse_for(struct ikev2_turn *t, struct ikev2_ike *ike, uint16_t not
     refuse(t, ike, notify, &failure);
 }
 
-static void ask_peer(struct ikev2_turn *t, const struct ikev2_message *m)
+static void ask_peer(struct ikev2_turn *t, const struct ikev2_message *m, bool proves_nothing)
 {
     struct ikev2_handshake *h = t->sa->handshake;
     struct ikev2_action *action = ikev2_act(t, IKEV2_ASK_PEER);
@@ -550,6 +570,7 @@ static void ask_peer(struct ikev2_turn *t, const struct ikev2_message *m)
     h->ask_deadline_ms = ikev2_after(t->now_ms, IKEV2_ASK_MS);
     action->peer.id = h->ask_peer;
     action->peer.peer_id = h->peer_id;
+    action->peer.proves_nothing = proves_nothing;
     if (m->has[IKEV2_IDR] && ikev2_read_id(m->body[IKEV2_IDR], &requested) &&
         !ike_identity_set(&action->peer.requested_id, requested.type, requested.data)) {
         action->peer.requested_id.type = 0;
@@ -592,7 +613,10 @@ void ikev2_auth_request(struct ikev2_turn *t, struct ikev2_ike *ike, const struc
         refuse_for(t, ike, IKEV2_INVALID_SYNTAX, IKEV2_FAIL_SYNTAX, "a malformed AUTH payload");
         return;
     }
-    if (auth.method != IKEV2_AUTH_SHARED_KEY && !ikev2_certify_is_signature(auth.method)) {
+    bool proves_nothing = auth.method == IKEV2_AUTH_NULL && sa->responder->null_auth;
+
+    if (auth.method != IKEV2_AUTH_SHARED_KEY && !ikev2_certify_is_signature(auth.method) &&
+        !proves_nothing) {
         refuse_for(t, ike, IKEV2_AUTHENTICATION_FAILED, IKEV2_FAIL_AUTH_METHOD,
                    "the peer authenticates neither by shared key nor by certificate");
         return;
@@ -601,8 +625,12 @@ void ikev2_auth_request(struct ikev2_turn *t, struct ikev2_ike *ike, const struc
         ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_IKE_AUTH, 0, "no memory");
         return;
     }
+    if (h->peer_id.type == IKEV2_ID_NULL && !proves_nothing) {
+        refuse_for(t, ike, IKEV2_AUTHENTICATION_FAILED, IKEV2_FAIL_PEER_UNKNOWN, "");
+        return;
+    }
     ikev2_certify_read(h, m);
-    ask_peer(t, m);
+    ask_peer(t, m, proves_nothing);
 }
 
 /* Whom nobody knows costs as much time as whom we know: a key that nobody has. */
@@ -618,9 +646,9 @@ static bool is_authentic(struct ikev2_sa *sa, const struct ikev2_policy *policy,
     if (ok) {
         random_fill(sa->random, nobody.bytes, nobody.length);
         ikev2_ppk_take_auth(sa->handshake, m, &auth);
-        ok =
-            peer_auth_is_right(sa, &sa->current->keys,
-                               policy != NULL ? &policy->shared_key : &nobody, id.whole, auth.data);
+        ok = peer_auth_is_right(sa, &sa->current->keys,
+                                policy != NULL ? key_of(policy, &sa->current->keys, true) : &nobody,
+                                id.whole, auth.data);
     }
     secret_wipe(&nobody);
     return ok && policy != NULL;
@@ -668,8 +696,8 @@ static bool plain_is_wrong(struct ikev2_sa *sa, const struct ikev2_policy *polic
     struct ikev2_id_payload id;
 
     return plain != NULL && ikev2_read_id(m->body[IKEV2_IDI], &id) &&
-           !peer_auth_is_right(sa, &sa->handshake->plain, &policy->shared_key, id.whole,
-                               plain->data);
+           !peer_auth_is_right(sa, &sa->handshake->plain,
+                               key_of(policy, &sa->handshake->plain, true), id.whole, plain->data);
 }
 
 /* False: a PPK is to blame that the peer does not come in, and it is over. */
@@ -786,11 +814,13 @@ void ikev2_auth_answer_peer(struct ikev2_turn *t, const struct ikev2_policy *pol
         } else {
             refuse_for(t, sa->current, IKEV2_AUTHENTICATION_FAILED, IKEV2_FAIL_NOT_RESUMED, "");
         }
-    } else if (policy != NULL && by_signature != (policy->certificates != NULL)) {
+    } else if (policy != NULL && !method_fits(policy, auth.method)) {
         refuse_for(t, sa->current, IKEV2_AUTHENTICATION_FAILED, IKEV2_FAIL_AUTH_METHOD,
-                   by_signature ? "the peer authenticates by certificate, and a shared key is "
-                                  "configured"
-                                : "the peer authenticates by shared key, and none is configured");
+                   policy->null_auth || auth.method == IKEV2_AUTH_NULL
+                       ? "one side says that nobody authenticates, and the other does not"
+                   : by_signature ? "the peer authenticates by certificate, and a shared key is "
+                                    "configured"
+                                  : "the peer authenticates by shared key, and none is configured");
     } else if (by_signature) {
         ask_about_initiator(t, policy, m, &auth);
     } else if (auth_check_initiator(t, policy, m)) {
@@ -863,7 +893,8 @@ static void auth_respond(struct ikev2_turn *t)
     if (!keep_peer_id(t, &h->peer_id)) {
         return;
     }
-    bool initial_contact = ikev2_message_notify(m, IKEV2_INITIAL_CONTACT) != NULL;
+    bool initial_contact =
+        ikev2_message_notify(m, IKEV2_INITIAL_CONTACT) != NULL && !sa->policy->null_auth;
 
     establish(t, &h->peer_id);
     if (sa->state == IKEV2_STATE_OVER) {

@@ -123,6 +123,8 @@ struct ikev2_policy {
     bool initial_contact : 1; /* we have no other SA with this peer */
     bool no_vendor_ids : 1; /* an initiator says nothing of what it is */
     bool post_quantum_required : 1; /* no peer is let in without a key exchange of that kind */
+    bool null_auth : 1; /* neither side proves who it is (RFC 7619); then there is no key, and no
+                           certificates */
     uint16_t fragment_bytes; /* of the IP packet; 1280 by default */
     const struct ikev2_addresses *addresses; /* told to a mobile peer; NULL: none */
     const struct ikev2_ppk *ppk; /* NULL: none */
@@ -144,6 +146,7 @@ struct ikev2_responder_policy {
     bool certificates; /* some site proves itself by one */
     bool asks_status; /* some site must know whether the peer's is revoked (RFC 4806) */
     bool post_quantum_required; /* by all sites */
+    bool null_auth; /* some site proves nothing */
     bool ppk; /* some site has one */
     bool ppk_early; /* and takes it in IKE_INTERMEDIATE */
     struct slice authorities; /* for CERTREQ: of all those sites (ikev2_certify_authorities()) */
@@ -305,6 +308,7 @@ struct ikev2_action {
             uint32_t id;
             struct ike_identity peer_id; /* what he says to be; not proven yet */
             struct ike_identity requested_id; /* IDr, type 0 when he sent none */
+            bool proves_nothing; /* RFC 7619: then both say nothing, and only his address counts */
         } peer;
         struct {
             uint32_t id;
