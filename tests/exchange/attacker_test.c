@@ -297,6 +297,9 @@ static bool call_responder(struct stranger *x)
     return true;
 }
 
+/* And announces what we do not know. */
+static bool says_more;
+
 /* A stranger who is called: he answers the initiator's IKE_SA_INIT, and its IKE_AUTH is in his
  * hands. */
 static void answer_initiator(struct stranger *x)
@@ -314,6 +317,8 @@ static void answer_initiator(struct stranger *x)
     CHECK_EQUAL(w.flight_count, 1);
     x->spi_r = random_u64(&x->random) | 1;
     read_init(x, (struct slice){w.flights[0].bytes, w.flights[0].length}, &public_value, &nonce);
+    memcpy(x->peer_nonce, nonce.data, nonce.length);
+    x->peer_nonce_length = nonce.length;
     CHECK(proposal_offer(&w.side[A].ike_proposals, PROTOCOL_IKE, (struct slice){0},
                          PROPOSAL_WITH_KE, &offer));
     CHECK_EQUAL(proposal_choose(&offer, lists, 1, PROTOCOL_IKE, 0, PROPOSAL_WITH_KE,
@@ -327,6 +332,9 @@ static void answer_initiator(struct stranger *x)
     ikev2_end_payload(&d.chain);
     draft_ke(&d, KEY_EXCHANGE_X25519, own_public(x));
     ikev2_write_payload(&d.chain, IKEV2_NONCE, SLICE_OF(x->nonce));
+    if (says_more) {
+        draft_notify(&d, 0, (struct slice){0}, IKEV2_MULTIPLE_AUTH_SUPPORTED, (struct slice){0});
+    }
     (void)take_all(x);
     send_to_victim(x, write_clear(x, &d, IKEV2_IKE_SA_INIT, true, 0));
     CHECK_EQUAL(w.flight_count, 1);
@@ -390,6 +398,14 @@ static const uint16_t notifies[] = {
     IKEV2_EAP_ONLY_AUTHENTICATION,
     IKEV2_CHILDLESS_SUPPORTED,
     IKEV2_FRAGMENTATION_SUPPORTED,
+    IKEV2_MULTIPLE_AUTH_SUPPORTED,
+    IKEV2_ANOTHER_AUTH_FOLLOWS,
+    IKEV2_CLONE_IKE_SA,
+    IKEV2_USE_PPK,
+    IKEV2_PPK_IDENTITY,
+    IKEV2_NO_PPK_AUTH,
+    IKEV2_USE_PPK_INT,
+    IKEV2_PPK_IDENTITY_KEY,
     12345,
     54321,
 };
@@ -649,10 +665,10 @@ TEST(a_hundred_thousand_messages_of_a_stranger_do_not_open_an_initiator)
 
 /* ---- somebody who has the key ---- */
 
-/* AUTH as the initiator of `x` makes it with this key. */
+/* AUTH as `x` makes it with this key. */
 static size_t make_auth(const struct stranger *x, struct slice key, uint8_t auth[64])
 {
-    const struct ike_identity *id = &w.side[A].policy.local_id;
+    const struct ike_identity *id = &w.side[x->side].policy.local_id;
     uint8_t whole[4 + IKE_IDENTITY_BYTES_MAX] = {id->type};
     struct ikev2_auth_octets octets;
     struct secret shared_key = {0};
@@ -660,7 +676,7 @@ static size_t make_auth(const struct stranger *x, struct slice key, uint8_t auth
 
     memcpy(whole + 4, id->data, id->length);
     CHECK(secret_set(&shared_key, key));
-    CHECK(ikev2_auth_octets(&x->keys, true, (struct slice){x->init_message, x->init_length},
+    CHECK(ikev2_auth_octets(&x->keys, x->initiator, (struct slice){x->init_message, x->init_length},
                             (struct slice){x->peer_nonce, x->peer_nonce_length},
                             (struct slice){whole, 4 + (size_t)id->length}, &octets));
     CHECK(ikev2_auth_shared_key(&x->keys, &shared_key, &octets, auth, &length));
@@ -1164,6 +1180,179 @@ TEST(unknown_payloads_are_ignored_unless_critical)
     }
 }
 
+/* One suite out of what the victim offers. */
+static void draft_chosen_sa(struct draft *d, const struct proposals *policy, uint8_t protocol,
+                            struct slice spi, enum proposal_use use)
+{
+    const struct proposals *lists[] = {policy};
+    struct ikev2_sa_payload sa;
+    struct proposal_choice choice;
+
+    CHECK(proposal_offer(policy, protocol, spi, use, &sa));
+    CHECK_EQUAL(proposal_choose(&sa, lists, 1, protocol, spi.length, use,
+                                use == PROPOSAL_WITH_KE ? KEY_EXCHANGE_X25519 : KEY_EXCHANGE_NONE,
+                                &choice),
+                PROPOSAL_CHOSEN);
+    proposal_answer(&choice, spi, &sa);
+    ikev2_begin_payload(&d->chain, IKEV2_SA, false);
+    ikev2_write_sa(&d->w, &sa);
+    ikev2_end_payload(&d->chain);
+}
+
+/* ---- what others may say, and we do not ---- */
+
+/* RFC 9478 2.1: behind these selectors a label, or two. */
+static void draft_labelled(struct draft *d, uint8_t type, const struct selector *selector,
+                           size_t labels)
+{
+    static const uint8_t label[] = {10, 0, 0, 12, 's', 'y', 's', ':', 't', ':', 's', '0'};
+    uint8_t body[256];
+    struct writer out = writer_over(body, sizeof(body));
+
+    if (selector != NULL) {
+        ikev2_write_ts(&out, selector, 1);
+    } else {
+        write_u32(&out, 0);
+    }
+    for (size_t i = 0; i < labels; i++) {
+        write_slice(&out, SLICE_OF(label));
+    }
+    CHECK(writer_ok(&out));
+    body[0] = (uint8_t)(labels + (selector != NULL ? 1 : 0));
+    ikev2_write_payload(&d->chain, type, writer_written(&out));
+}
+
+static void draft_child(struct stranger *x, struct draft *d, const char *spi)
+{
+    draft_begin(d);
+    draft_sa(d, &w.side[A].child_proposals[0], PROTOCOL_ESP,
+             (struct slice){(const uint8_t *)spi, 4}, PROPOSAL_WITH_KE);
+    ikev2_write_payload(&d->chain, IKEV2_NONCE, SLICE_OF(x->nonce));
+    draft_ke(d, KEY_EXCHANGE_X25519, own_public(x));
+}
+
+/* RFC 9478 3: who does not know labels leaves them out of his answer. */
+TEST(labels_in_selectors_are_left_out)
+{
+    static struct stranger x;
+    static struct draft d;
+
+    for (size_t labels = 1; labels < 3; labels++) {
+        uint8_t auth[64];
+
+        world_init(&w, 30);
+        stranger_init(&x, A, 30);
+        CHECK(call_responder(&x));
+        size_t length = make_auth(&x, SLICE_TEXT("a key that both know"), auth);
+
+        write_auth(&x, &d, PART_TSI, IKEV2_AUTH_SHARED_KEY, (struct slice){auth, length});
+        /* TSr stands there without a label, and TSi behind it with some. */
+        draft_labelled(&d, IKEV2_TSI, &w.side[A].local_selector, labels);
+        CHECK_TEXT(say(&x, IKEV2_IKE_AUTH, 1, &d), "HDR, SK {IDr, AUTH, SAr2, TSi, TSr}");
+        CHECK_EQUAL(w.side[B].installed_count, 1);
+        draft_child(&x, &d, "\x0a\x02\x03\x04");
+        draft_labelled(&d, IKEV2_TSI, &w.side[A].local_selector, labels);
+        draft_labelled(&d, IKEV2_TSR, &w.side[A].remote_selector, labels);
+        CHECK_TEXT(say(&x, IKEV2_CREATE_CHILD_SA, 2, &d), "HDR, SK {SA, Nr, KEr, TSi, TSr}");
+        CHECK_EQUAL(w.side[B].installed_count, 2);
+        /* Nothing but labels is nothing that we know. */
+        draft_child(&x, &d, "\x0b\x02\x03\x04");
+        draft_labelled(&d, IKEV2_TSI, NULL, labels);
+        draft_labelled(&d, IKEV2_TSR, NULL, labels);
+        CHECK_TEXT(say(&x, IKEV2_CREATE_CHILD_SA, 3, &d), "HDR, SK {N(TS_UNACCEPTABLE)}");
+        CHECK_EQUAL(w.side[B].installed_count, 2);
+        CHECK(w.side[B].sa != NULL);
+        leave(&x);
+    }
+}
+
+static void draft_rekey_ike(struct stranger *x, struct draft *d, bool clone)
+{
+    draft_begin(d);
+    if (clone) {
+        draft_notify(d, 0, (struct slice){0}, IKEV2_CLONE_IKE_SA, (struct slice){0});
+    }
+    draft_sa(d, &w.side[A].ike_proposals, PROTOCOL_IKE,
+             SLICE_TEXT("\x01\x02\x03\x04\x05\x06\x07\x08"), PROPOSAL_WITH_KE);
+    ikev2_write_payload(&d->chain, IKEV2_NONCE, SLICE_OF(x->nonce));
+    draft_ke(d, KEY_EXCHANGE_X25519, own_public(x));
+}
+
+/* RFC 7791 5.3. The children stay where they are, and a rekeying is one still. */
+TEST(an_ike_sa_is_not_cloned)
+{
+    static struct stranger x;
+    static struct draft d;
+
+    become_peer(&x, 31);
+    draft_rekey_ike(&x, &d, true);
+    CHECK_TEXT(say(&x, IKEV2_CREATE_CHILD_SA, 2, &d), "HDR, SK {N(NO_ADDITIONAL_SAS)}");
+    CHECK_EQUAL(w.side[B].rekeyed, 0);
+    draft_begin(&d);
+    CHECK_TEXT(say(&x, IKEV2_INFORMATIONAL, 3, &d), "HDR, SK {}");
+    /* 5.2: in any other message it is ignored. */
+    draft_child(&x, &d, "\x0a\x02\x03\x04");
+    draft_ts(&d, IKEV2_TSI, &w.side[A].local_selector, 1);
+    draft_ts(&d, IKEV2_TSR, &w.side[A].remote_selector, 1);
+    draft_notify(&d, 0, (struct slice){0}, IKEV2_CLONE_IKE_SA, (struct slice){0});
+    CHECK_TEXT(say(&x, IKEV2_CREATE_CHILD_SA, 4, &d), "HDR, SK {SA, Nr, KEr, TSi, TSr}");
+    draft_rekey_ike(&x, &d, false);
+    CHECK_TEXT(say(&x, IKEV2_CREATE_CHILD_SA, 5, &d), "HDR, SK {SA, Nr, KEr}");
+    CHECK_EQUAL(w.side[B].rekeyed, 1);
+    leave(&x);
+}
+
+/* RFC 7791 5.1, RFC 4739 3: what the other can, and that we cannot, is passed over on both sides. A
+ * second proof is nothing that we asked for. */
+TEST(a_second_proof_and_cloning_are_announced_in_vain)
+{
+    static struct stranger x;
+    static struct draft d;
+    static const uint16_t more[] = {IKEV2_MULTIPLE_AUTH_SUPPORTED, IKEV2_CLONE_IKE_SA_SUPPORTED,
+                                    IKEV2_ANOTHER_AUTH_FOLLOWS};
+    uint8_t auth[64];
+
+    world_init(&w, 32);
+    stranger_init(&x, A, 32);
+    CHECK(call_responder(&x));
+    size_t length = make_auth(&x, SLICE_TEXT("a key that both know"), auth);
+
+    write_auth(&x, &d, AUTH_PARTS, IKEV2_AUTH_SHARED_KEY, (struct slice){auth, length});
+    for (size_t i = 0; i < ARRAY_LENGTH(more); i++) {
+        draft_notify(&d, 0, (struct slice){0}, more[i], (struct slice){0});
+    }
+    CHECK_TEXT(say(&x, IKEV2_IKE_AUTH, 1, &d), "HDR, SK {IDr, AUTH, SAr2, TSi, TSr}");
+    CHECK_EQUAL(w.side[B].established, 1);
+    /* Who proves himself again all the same has lost his way (RFC 7296 2.21.3). */
+    write_auth(&x, &d, AUTH_PARTS, IKEV2_AUTH_SHARED_KEY, (struct slice){auth, length});
+    CHECK_TEXT(say(&x, IKEV2_IKE_AUTH, 2, &d), "HDR, SK {N(INVALID_SYNTAX)}");
+    CHECK_EQUAL(w.side[B].established, 1);
+    CHECK(w.side[B].sa == NULL);
+    CHECK_EQUAL(w.side[B].installed_count, 0);
+    leave(&x);
+
+    world_init(&w, 33);
+    stranger_init(&x, B, 33);
+    says_more = true;
+    answer_initiator(&x);
+    says_more = false;
+    length = make_auth(&x, SLICE_TEXT("a key that both know"), auth);
+    draft_begin(&d);
+    draft_id(&d, IKEV2_IDR, &w.side[B].policy.local_id);
+    draft_auth(&d, IKEV2_AUTH_SHARED_KEY, (struct slice){auth, length});
+    draft_chosen_sa(&d, &w.side[B].child_proposals[0], PROTOCOL_ESP, SLICE_TEXT("\x01\x02\x03\x04"),
+                    PROPOSAL_WITHOUT_KE);
+    draft_ts(&d, IKEV2_TSI, &w.side[A].local_selector, 1);
+    draft_ts(&d, IKEV2_TSR, &w.side[A].remote_selector, 1);
+    draft_notify(&d, 0, (struct slice){0}, IKEV2_CLONE_IKE_SA_SUPPORTED, (struct slice){0});
+    draft_notify(&d, 0, (struct slice){0}, IKEV2_MULTIPLE_AUTH_SUPPORTED, (struct slice){0});
+    send_sealed(&x, IKEV2_IKE_AUTH, true, 1, d.first, writer_written(&d.w));
+    CHECK_EQUAL(w.side[A].established, 1);
+    CHECK_EQUAL(w.side[A].installed_count, 1);
+    (void)take_all(&x);
+    leave(&x);
+}
+
 /* CVE-2026-12413: many payloads outside, before SK. */
 TEST(payloads_outside_of_sk_are_refused)
 {
@@ -1287,24 +1476,6 @@ TEST(nonsense_of_an_authenticated_peer_stays_within_bounds)
     leave(&x);
 }
 
-/* One suite out of what the victim offers. */
-static void draft_chosen_sa(struct draft *d, const struct proposals *policy, uint8_t protocol,
-                            struct slice spi)
-{
-    const struct proposals *lists[] = {policy};
-    struct ikev2_sa_payload sa;
-    struct proposal_choice choice;
-
-    CHECK(proposal_offer(policy, protocol, spi, PROPOSAL_WITH_KE, &sa));
-    CHECK_EQUAL(proposal_choose(&sa, lists, 1, protocol, spi.length, PROPOSAL_WITH_KE,
-                                KEY_EXCHANGE_X25519, &choice),
-                PROPOSAL_CHOSEN);
-    proposal_answer(&choice, spi, &sa);
-    ikev2_begin_payload(&d->chain, IKEV2_SA, false);
-    ikev2_write_sa(&d->w, &sa);
-    ikev2_end_payload(&d->chain);
-}
-
 /* An answer that is nearly right: the parts of a true one, some of them missing, doubled or of
  * a wrong kind. */
 static void nearly_an_answer(struct stranger *x, struct draft *d)
@@ -1316,7 +1487,7 @@ static void nearly_an_answer(struct stranger *x, struct draft *d)
     random_fill(&x->random, spi, sizeof(spi));
     if (random_below(&x->random, 10) != 0) {
         draft_chosen_sa(d, ike ? &w.side[A].ike_proposals : &w.side[A].child_proposals[0],
-                        ike ? PROTOCOL_IKE : PROTOCOL_ESP, spi_slice);
+                        ike ? PROTOCOL_IKE : PROTOCOL_ESP, spi_slice, PROPOSAL_WITH_KE);
     }
     if (random_below(&x->random, 10) != 0) {
         ikev2_write_payload(&d->chain, IKEV2_NONCE,

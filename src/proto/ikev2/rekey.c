@@ -419,6 +419,11 @@ void ikev2_rekey_request(struct ikev2_turn *t, struct ikev2_ike *ike, const stru
         temporary_failure(t, ike);
         return;
     }
+    if (ikev2_message_notify(m, IKEV2_CLONE_IKE_SA) != NULL) {
+        /* RFC 7791 5.3: he would go on with both, and we never said that we do. */
+        ikev2_send_notify(t, ike, IKEV2_NO_ADDITIONAL_SAS, (struct slice){NULL, 0});
+        return;
+    }
     struct ikev2_work *work = ikev2_work_new(IKEV2_WORK_REKEY_IKE, false);
 
     if (work == NULL) {
