@@ -4,10 +4,17 @@
  * killed, when a NAT forgets, how long a key exchange takes. The gateways, the IKEv2 machines and
  * the data planes are the real ones.
  *
- *     sim                        the fixed seeds of the check, until 5,000 handshakes are done
+ *     sim                        fixed seeds until 20,000 handshakes are done, then the dooms
+ *     sim --handshakes N         another number
+ *     sim --part K/N             one part of N of all that: the check has as many as processors
+ *     sim --stride N             every Nth doom only
  *     sim --seed N [--verbose]   one run; the same seed is the same run
+ *     sim --doom W.N.K.M         one run with a doom, as a failure prints it
  *     sim --minutes M            new seeds for M minutes
- *     sim --handshakes N         the fixed seeds until N handshakes are done
+ *
+ * A doom: no other fault than that one side is killed and begun anew at its Mth message, or at its
+ * Mth question, which then is never answered (a key exchange, a signature, files, a name, a route,
+ * a connection). Every one of them in turn, for both sides, in each world.
  *
  * Held after every event: the doors of both data planes add up; what came out is byte for byte what
  * went in, at most once; nothing leaves in clear. When the faults stop: the site is up on both
@@ -21,106 +28,20 @@
 #include <time.h>
 
 #include "base/bytes.h"
-#include "base/random.h"
 #include "crypto/protect.h"
-#include "gateway/gateway.h"
 #include "gateway/status.h"
+#include "tests/sim/inside.h"
 #include "wire/ip.h"
 
-#define NODES 2
-#define EVENTS_MAX 65536
-#define DATAGRAM_BYTES_MAX 4096 /* ML-KEM alone makes IKE_SA_INIT long */
-#define SERIALS_MAX 65536
 #define MARK "sekisho-clear-text-mark"
 #define FAULTS_MS 240000u
 #define CALM_MS 400000u
-#define TRAFFIC_EVERY_MS 100u
+#define TRAFFIC_EVERY_MS 250u
+/* Of a run in which a node is killed at a certain moment. */
+#define DOOMED_MS 45000u
+#define DOOMED_CALM_MS 90000u
 
-enum event_kind {
-    EVENT_DATAGRAM,
-    EVENT_KEY_EXCHANGE,
-    EVENT_RESOLVED,
-    EVENT_TRAFFIC,
-    EVENT_KILL,
-    EVENT_START,
-    EVENT_REBIND,
-};
-
-struct event {
-    uint64_t at_ms;
-    uint64_t order; /* equal times leave in the order they came */
-    enum event_kind kind;
-    uint8_t node;
-    unsigned life; /* of the node: what was meant for a killed one is void */
-    /* datagram */
-    uint8_t protocol;
-    bool to_own; /* a translated address: who it is for is looked up at delivery */
-    struct endpoint from, to;
-    size_t length;
-    uint8_t *bytes;
-    /* key exchange */
-    uint64_t job;
-    uint16_t group;
-    bool has_pair;
-    struct key_pair pair;
-    uint16_t peer_public_length;
-    uint8_t peer_public[KEY_EXCHANGE_PUBLIC_BYTES_MAX];
-    /* resolved */
-    uint64_t question;
-    bool known;
-};
-
-struct node {
-    const char *site; /* the peer's name in our configuration */
-    struct address outer;
-    struct address inner4, inner6;
-    bool alive;
-    unsigned life;
-    struct dataplane *dataplane;
-    struct dataplane_worker *worker;
-    struct gateway *gateway;
-    struct seeded_random seeded;
-    struct random_source random;
-    bool behind_nat;
-    struct address nat_outer;
-    uint16_t nat_port[2]; /* for our 500 and 4500 */
-    uint64_t delivered;
-    uint64_t last_delivered_ms;
-    uint64_t handshakes_before; /* of earlier lives */
-    size_t routes;
-};
-
-struct simulation {
-    uint64_t seed;
-    bool verbose;
-    uint64_t now_ms;
-    uint64_t order;
-    struct event *heap[EVENTS_MAX];
-    size_t heap_count;
-    struct seeded_random seeded;
-    struct random_source random;
-    struct node nodes[NODES];
-    /* faults, per mille; zero when calm */
-    unsigned loss, doubled, late, damaged;
-    bool calm;
-    bool by_name; /* peers are host names */
-    bool native; /* encapsulate never */
-    uint32_t serial;
-    struct {
-        uint64_t hash;
-        uint8_t node;
-        bool delivered;
-    } sent[SERIALS_MAX];
-    uint64_t handshakes;
-    uint64_t events;
-    uint64_t trace_hash;
-    bool failed;
-    char failure[512];
-};
-
-static void fail(struct simulation *sim, const char *format, ...) PRINTF_LIKE(2, 3);
-
-static void fail(struct simulation *sim, const char *format, ...)
+void sim_fail(struct simulation *sim, const char *format, ...)
 {
     va_list arguments;
 
@@ -133,14 +54,24 @@ static void fail(struct simulation *sim, const char *format, ...)
     sim->failed = true;
 }
 
-static uint32_t chance(struct simulation *sim, uint32_t bound)
+uint32_t sim_chance(struct simulation *sim, uint32_t bound)
 {
     return random_below(&sim->random, bound);
 }
 
+/* Eight octets at a time: it is done to every packet several times. */
 static uint64_t hash_bytes(uint64_t hash, const uint8_t *bytes, size_t length)
 {
-    for (size_t i = 0; i < length; i++) {
+    size_t i = 0;
+
+    for (; i + 8 <= length; i += 8) {
+        uint64_t word;
+
+        memcpy(&word, bytes + i, 8);
+        hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
+        hash ^= hash >> 29;
+    }
+    for (; i < length; i++) {
         hash = (hash ^ bytes[i]) * 0x100000001b3u;
     }
     return hash;
@@ -153,8 +84,8 @@ static bool sooner(const struct event *a, const struct event *b)
     return a->at_ms != b->at_ms ? a->at_ms < b->at_ms : a->order < b->order;
 }
 
-static struct event *event_new(struct simulation *sim, enum event_kind kind, uint8_t node,
-                               uint64_t delay_ms)
+struct event *sim_event(struct simulation *sim, enum event_kind kind, uint8_t node,
+                        uint64_t delay_ms)
 {
     struct event *event = calloc(1, sizeof(*event));
 
@@ -206,7 +137,11 @@ static struct event *event_take(struct simulation *sim)
 
 static void event_free(struct event *event)
 {
-    key_pair_wipe(&event->pair);
+    if (event->key_exchange != NULL) {
+        key_pair_wipe(&event->key_exchange->pair);
+        free(event->key_exchange);
+    }
+    ikev2_proof_free(event->proof);
     free(event->bytes);
     free(event);
 }
@@ -246,6 +181,22 @@ static struct node *translate_in(struct simulation *sim, struct endpoint *to)
     return NULL;
 }
 
+uint64_t sim_delay_ms(struct simulation *sim)
+{
+    uint64_t delay = 5 + sim_chance(sim, 10);
+
+    if (sim_chance(sim, 1000) < sim->late) {
+        delay += sim_chance(sim, sim_chance(sim, 10) == 0 ? 4000 : 150);
+    }
+    return delay;
+}
+
+/* Nothing leaves from an address that is not there any more, and UDP may be blocked. */
+static bool is_sent(const struct simulation *sim, uint8_t node, const struct endpoint *from)
+{
+    return !sim->world.udp_is_blocked && address_equal(&from->address, &sim->nodes[node].outer);
+}
+
 static void network_post(struct simulation *sim, uint8_t from_node, uint8_t protocol,
                          struct endpoint from, const struct endpoint *to, const uint8_t *bytes,
                          size_t length)
@@ -253,25 +204,27 @@ static void network_post(struct simulation *sim, uint8_t from_node, uint8_t prot
     unsigned copies = 1;
 
     if (length > DATAGRAM_BYTES_MAX) {
-        fail(sim, "a datagram of %zu octets", length);
+        sim_fail(sim, "a datagram of %zu octets", length);
         return;
     }
     if (address_is_unset(&from.address)) {
         from.address = sim->nodes[from_node].outer;
     }
+    if (from.tcp) {
+        connections_send(sim, from_node, &from, to, (struct slice){bytes, length});
+        return;
+    }
+    if (!is_sent(sim, from_node, &from)) {
+        return;
+    }
     from = translate_out(&sim->nodes[from_node], from);
-    if (chance(sim, 1000) < sim->loss) {
+    if (sim_chance(sim, 1000) < sim->loss) {
         copies = 0;
-    } else if (chance(sim, 1000) < sim->doubled) {
+    } else if (sim_chance(sim, 1000) < sim->doubled) {
         copies = 2;
     }
     for (unsigned i = 0; i < copies; i++) {
-        uint64_t delay = 5 + chance(sim, 10);
-
-        if (chance(sim, 1000) < sim->late) {
-            delay += chance(sim, chance(sim, 10) == 0 ? 4000 : 150);
-        }
-        struct event *event = event_new(sim, EVENT_DATAGRAM, from_node, delay);
+        struct event *event = sim_event(sim, EVENT_DATAGRAM, from_node, sim_delay_ms(sim));
 
         event->protocol = protocol;
         event->from = from;
@@ -282,8 +235,8 @@ static void network_post(struct simulation *sim, uint8_t from_node, uint8_t prot
             abort();
         }
         memcpy(event->bytes, bytes, length);
-        if (length > 0 && chance(sim, 1000) < sim->damaged) {
-            event->bytes[chance(sim, (uint32_t)length)] ^= (uint8_t)(1u << chance(sim, 8));
+        if (length > 0 && sim_chance(sim, 1000) < sim->damaged) {
+            event->bytes[sim_chance(sim, (uint32_t)length)] ^= (uint8_t)(1u << sim_chance(sim, 8));
         }
     }
 }
@@ -292,12 +245,15 @@ static void network_post(struct simulation *sim, uint8_t from_node, uint8_t prot
 
 static bool contains_mark(const uint8_t *bytes, size_t length)
 {
-    size_t mark = sizeof(MARK) - 1;
+    const size_t mark = sizeof(MARK) - 1;
+    const uint8_t *end = bytes + length;
+    const uint8_t *at = bytes;
 
-    for (size_t i = 0; i + mark <= length; i++) {
-        if (bytes[i] == (uint8_t)MARK[0] && memcmp(bytes + i, MARK, mark) == 0) {
+    while (at < end && (at = memchr(at, MARK[0], (size_t)(end - at))) != NULL) {
+        if ((size_t)(end - at) >= mark && memcmp(at, MARK, mark) == 0) {
             return true;
         }
+        at++;
     }
     return false;
 }
@@ -308,7 +264,7 @@ static void check_delivered(struct simulation *sim, uint8_t index, const struct 
     const uint8_t *data = packet_data(packet);
 
     if (!ip_read(packet_slice(packet), &head) || head.total_bytes != packet->length) {
-        fail(sim, "a packet came out that is no packet");
+        sim_fail(sim, "a packet came out that is no packet");
         return;
     }
     if (head.is_fragment) {
@@ -321,12 +277,12 @@ static void check_delivered(struct simulation *sim, uint8_t index, const struct 
     uint32_t serial = get_u32(data + head.upper_offset + UDP_HEAD_BYTES);
 
     if (serial >= sim->serial || sim->sent[serial % SERIALS_MAX].node == index) {
-        fail(sim, "a packet came out that nobody sent");
+        sim_fail(sim, "a packet came out that nobody sent");
     } else if (sim->sent[serial % SERIALS_MAX].hash !=
                hash_bytes(14695981039346656037u, data, packet->length)) {
-        fail(sim, "packet %" PRIu32 " came out changed", serial);
+        sim_fail(sim, "packet %" PRIu32 " came out changed", serial);
     } else if (sim->sent[serial % SERIALS_MAX].delivered) {
-        fail(sim, "packet %" PRIu32 " came out twice", serial);
+        sim_fail(sim, "packet %" PRIu32 " came out twice", serial);
     } else {
         sim->sent[serial % SERIALS_MAX].delivered = true;
         sim->nodes[index].delivered++;
@@ -342,7 +298,7 @@ static void take_output(struct simulation *sim, uint8_t index, struct dataplane_
         struct packet *packet = output->to_wire[i];
 
         if (contains_mark(packet_data(packet), packet->length)) {
-            fail(sim, "clear text on the wire");
+            sim_fail(sim, "clear text on the wire");
         }
         network_post(sim, index, packet->outer_protocol, packet->local, &packet->peer,
                      packet_data(packet), packet->length);
@@ -363,15 +319,22 @@ static void take_output(struct simulation *sim, uint8_t index, struct dataplane_
 
 static void take_key_exchange(struct simulation *sim, uint8_t index, struct gateway_action *action)
 {
-    struct event *event = event_new(sim, EVENT_KEY_EXCHANGE, index,
-                                    chance(sim, 4) == 0 ? chance(sim, 300) : chance(sim, 3));
+    struct event *event =
+        sim_event(sim, EVENT_KEY_EXCHANGE, index,
+                  sim_chance(sim, 4) == 0 ? sim_chance(sim, 300) : sim_chance(sim, 3));
 
-    event->job = action->key_exchange->job;
-    event->group = action->key_exchange->group;
-    event->has_pair = action->key_exchange->has_pair;
-    event->pair = action->key_exchange->pair; /* moved */
-    event->peer_public_length = action->key_exchange->peer_public_length;
-    memcpy(event->peer_public, action->key_exchange->peer_public, sizeof(event->peer_public));
+    struct key_exchange_job *work = calloc(1, sizeof(*work));
+
+    if (work == NULL) {
+        abort();
+    }
+    work->job = action->key_exchange->job;
+    work->group = action->key_exchange->group;
+    work->has_pair = action->key_exchange->has_pair;
+    work->pair = action->key_exchange->pair; /* moved */
+    work->peer_public_length = action->key_exchange->peer_public_length;
+    memcpy(work->peer_public, action->key_exchange->peer_public, sizeof(work->peer_public));
+    event->key_exchange = work;
     free(action->key_exchange);
 }
 
@@ -386,14 +349,66 @@ static void give_secret(struct simulation *sim, struct node *node, uint64_t ques
     secret_wipe(&secret);
 }
 
+/* Whether this is the moment. */
+static bool is_doomed(struct simulation *sim, uint8_t index, bool question)
+{
+    struct doom *doom = &sim->doom;
+
+    if (doom->wanted && !doom->done && !sim->calm && doom->node == index &&
+        doom->by_question == question && ++doom->seen == doom->at) {
+        doom->now = doom->done = true;
+    }
+    return doom->now && doom->node == index;
+}
+
+static bool is_question(enum gateway_action_kind kind)
+{
+    switch (kind) {
+    case GATEWAY_KEY_EXCHANGE:
+    case GATEWAY_PROOF:
+    case GATEWAY_RESOLVE:
+    case GATEWAY_READ_SECRET:
+    case GATEWAY_READ_CERTIFICATES:
+    case GATEWAY_FIND_SOURCE:
+    case GATEWAY_TCP_OPEN:
+        return true;
+    case GATEWAY_SEND:
+    case GATEWAY_ROUTE_ADD:
+    case GATEWAY_ROUTE_REMOVE:
+    case GATEWAY_SITE_CHANGED:
+    case GATEWAY_TCP_KEEP:
+    case GATEWAY_TCP_RELEASE:
+        return false;
+    }
+    return false;
+}
+
+/* Of one that dies before it is answered. */
+static void forget_question(struct gateway_action *action)
+{
+    if (action->kind == GATEWAY_KEY_EXCHANGE) {
+        key_pair_wipe(&action->key_exchange->pair);
+        free(action->key_exchange);
+    } else if (action->kind == GATEWAY_PROOF) {
+        ikev2_proof_free(action->proof.work);
+    }
+}
+
 static void take_actions(struct simulation *sim, uint8_t index)
 {
     struct node *node = &sim->nodes[index];
     struct gateway_action action;
 
     while (gateway_next_action(node->gateway, &action)) {
+        if (is_question(action.kind) && is_doomed(sim, index, true)) {
+            forget_question(&action);
+            continue;
+        }
         switch (action.kind) {
         case GATEWAY_SEND:
+            if (action.send.bytes.length > 1) {
+                (void)is_doomed(sim, index, false);
+            }
             network_post(sim, index, IP_PROTOCOL_UDP, action.send.local, &action.send.peer,
                          action.send.bytes.data, action.send.bytes.length);
             break;
@@ -401,17 +416,16 @@ static void take_actions(struct simulation *sim, uint8_t index)
             take_key_exchange(sim, index, &action);
             break;
         case GATEWAY_READ_CERTIFICATES:
-            fail(sim, "certificates are asked for, and there are only shared keys");
+            proofs_read(sim, index, action.certificates.question);
             break;
         case GATEWAY_PROOF:
-            fail(sim, "a signature is asked for, and there are only shared keys");
-            ikev2_proof_free(action.proof.work);
+            proofs_ask(sim, index, action.proof.work);
             break;
         case GATEWAY_RESOLVE: {
-            struct event *event = event_new(sim, EVENT_RESOLVED, index, chance(sim, 200));
+            struct event *event = sim_event(sim, EVENT_RESOLVED, index, sim_chance(sim, 200));
 
             event->question = action.resolve.question;
-            event->known = sim->calm || chance(sim, 5) != 0;
+            event->known = sim->calm || sim_chance(sim, 5) != 0;
             break;
         }
         case GATEWAY_READ_SECRET:
@@ -422,7 +436,7 @@ static void take_actions(struct simulation *sim, uint8_t index)
             break;
         case GATEWAY_ROUTE_REMOVE:
             if (node->routes == 0) {
-                fail(sim, "a route is removed that was never added");
+                sim_fail(sim, "a route is removed that was never added");
             } else {
                 node->routes--;
             }
@@ -430,10 +444,14 @@ static void take_actions(struct simulation *sim, uint8_t index)
         case GATEWAY_FIND_SOURCE:
             gateway_source(node->gateway, action.source.question, &node->outer, NULL, sim->now_ms);
             break;
-        case GATEWAY_SITE_CHANGED:
-        case GATEWAY_TCP_OPEN: /* no site says transport */
-        case GATEWAY_TCP_KEEP:
+        case GATEWAY_TCP_OPEN:
+            connections_open(sim, index, &action);
+            break;
         case GATEWAY_TCP_RELEASE:
+            connections_release(sim, index, &action);
+            break;
+        case GATEWAY_SITE_CHANGED:
+        case GATEWAY_TCP_KEEP:
             break;
         }
     }
@@ -451,10 +469,12 @@ static void check_doors(struct simulation *sim, const struct node *node)
         out += doors.dropped[i];
     }
     if (doors.from_tun + doors.from_wire + doors.made != out) {
-        fail(sim, "the doors do not add up: %" PRIu64 " in, %" PRIu64 " out",
-             doors.from_tun + doors.from_wire + doors.made, out);
+        sim_fail(sim, "the doors do not add up: %" PRIu64 " in, %" PRIu64 " out",
+                 doors.from_tun + doors.from_wire + doors.made, out);
     }
 }
+
+static void node_stop(struct simulation *sim, uint8_t index);
 
 static void end_turn(struct simulation *sim, uint8_t index)
 {
@@ -465,6 +485,14 @@ static void end_turn(struct simulation *sim, uint8_t index)
     dataplane_quiet(node->worker);
     dataplane_collect(node->dataplane);
     check_doors(sim, node);
+    if (sim->doom.now) {
+        sim->doom.now = false;
+        if (sim->verbose) {
+            printf("%8.3f  node %u dies\n", (double)sim->now_ms / 1000, index);
+        }
+        node_stop(sim, index);
+        sim_event(sim, EVENT_START, index, 100 + sim_chance(sim, 2000));
+    }
 }
 
 /* ---- life of a node ---- */
@@ -479,26 +507,49 @@ static bool read_config(void *context, const char *path, struct slice *text, cha
     return true;
 }
 
-static struct config *make_config(struct simulation *sim, uint8_t index)
+/* How the node at `index` calls the other one. */
+static void write_peer(const struct simulation *sim, uint8_t index, struct text *text)
 {
-    char text[1024];
-    const struct config_loader loader = {.read = read_config, .context = text};
+    const struct world *world = &sim->world;
     const struct node *peer = &sim->nodes[1 - index];
     char address[ADDRESS_TEXT_BYTES];
 
-    address_format(peer->behind_nat ? &peer->nat_outer : &peer->outer, address);
-    snprintf(text, sizeof(text),
-             "gateway node%d.example\n"
-             "lan 10.%d.0.0/16 fd0%d::/64\n"
-             "site %s {\n  peer %s\n  network 10.%d.0.0/16 fd0%d::/64\n  key @k\n  identity "
-             "node%d.example\n"
-             "  lifetime ike 100s child 30s\n  dpd 20s\n  encapsulate %s\n%s}\n",
-             index, index + 1, index + 1, sim->nodes[index].site,
-             peer->behind_nat ? "any"
-             : sim->by_name   ? "peer.example"
-                              : address,
-             2 - index, 2 - index, 1 - index, sim->native ? "never" : "auto",
-             sim->seed % 3 == 0 ? "  esp aes256gcm16-x25519-ke1_mlkem768-ke2_ecp256\n" : "");
+    address_format(&peer->outer, address);
+    text_addf(text, "  peer %s\n",
+              peer->behind_nat                 ? "any"
+              : world->by_name || world->moves ? "peer.example"
+                                               : address);
+    if (world->tcp && index == 1) {
+        text_addf(text, "  start wait\n");
+    } else if (world->tcp) {
+        text_addf(text, "  transport %s\n", world->udp_is_blocked ? "auto" : "tcp");
+    }
+}
+
+static void write_config(const struct simulation *sim, uint8_t index, struct text *text)
+{
+    const struct world *world = &sim->world;
+
+    text_addf(text, "gateway node%d.example\n%slan 10.%d.0.0/16 fd0%d::/64\nsite %s {\n", index,
+              world->tcp ? "tcp-port 4500\n" : "", index + 1, index + 1, sim->nodes[index].site);
+    write_peer(sim, index, text);
+    text_addf(text, "  network 10.%d.0.0/16 fd0%d::/64\n%s  identity node%d.example\n", 2 - index,
+              2 - index, world->certificates ? "" : "  key @k\n", 1 - index);
+    text_addf(text, "  lifetime ike 60s child 20s\n  dpd 20s\n%s",
+              world->native ? "  encapsulate never\n" : "");
+    text_addf(text, "%s%s%s", world->resumes ? "  resume 1h\n" : "",
+              world->reauthenticates ? "  reauthenticate 1m\n" : "",
+              world->follows ? "  esp aes256gcm16-x25519-ke1_mlkem768-ke2_ecp256\n" : "");
+    text_addf(text, "}\n");
+}
+
+static struct config *make_config(struct simulation *sim, uint8_t index)
+{
+    char words[1024];
+    struct text text = text_over(words, sizeof(words));
+    const struct config_loader loader = {.read = read_config, .context = words};
+
+    write_config(sim, index, &text);
     struct config_result *result = config_read("sim.conf", &loader);
 
     if (result->config == NULL) {
@@ -513,6 +564,15 @@ static struct config *make_config(struct simulation *sim, uint8_t index)
     return config;
 }
 
+static void print_line(void *context, enum log_level level, const char *about, const char *line)
+{
+    const struct node *node = context;
+
+    (void)level;
+    printf("%8.3f  node %d: %s: %s\n", (double)node->sim->now_ms / 1000,
+           (int)(node - node->sim->nodes), about, line);
+}
+
 static void node_start(struct simulation *sim, uint8_t index)
 {
     struct node *node = &sim->nodes[index];
@@ -525,6 +585,11 @@ static void node_start(struct simulation *sim, uint8_t index)
     node->dataplane = dataplane_new(&plane);
     node->worker = node->dataplane == NULL ? NULL : dataplane_worker_new(node->dataplane, 0);
     settings.dataplane = node->dataplane;
+    node->log = (struct log_sink){.write = sim->verbose ? print_line : NULL, .context = node};
+    settings.log = &node->log;
+    if (node->keeps_ticket_key && node->has_ticket_key) {
+        settings.ticket_key = SLICE_OF(node->ticket_key);
+    }
     node->gateway = node->worker == NULL ? NULL : gateway_new(&settings, sim->now_ms);
     if (node->gateway == NULL) {
         abort();
@@ -551,6 +616,8 @@ static void node_stop(struct simulation *sim, uint8_t index)
         return;
     }
     node->handshakes_before += handshakes_of(sim, node);
+    gateway_ticket_key(node->gateway, node->ticket_key);
+    node->has_ticket_key = true;
     gateway_free(node->gateway);
     dataplane_worker_free(node->worker);
     dataplane_free(node->dataplane);
@@ -559,6 +626,7 @@ static void node_stop(struct simulation *sim, uint8_t index)
     node->dataplane = NULL;
     node->alive = false;
     node->life++;
+    connections_cut(sim, index);
 }
 
 /* ---- traffic ---- */
@@ -567,13 +635,14 @@ static void send_inner(struct simulation *sim, uint8_t index)
 {
     struct node *node = &sim->nodes[index];
     struct packet *packet = dataplane_take_packet(node->worker);
-    struct dataplane_output output = {.to_wire_count = 0};
-    bool six = chance(sim, 3) == 0;
-    uint16_t payload = (uint16_t)(4 + sizeof(MARK) + chance(sim, 1000));
+    static struct dataplane_output output; /* large */
+    bool six = sim_chance(sim, 3) == 0;
+    uint16_t payload =
+        (uint16_t)(4 + sizeof(MARK) + sim_chance(sim, sim_chance(sim, 8) == 0 ? 1000 : 60));
     const struct node *peer = &sim->nodes[1 - index];
 
     if (packet == NULL) {
-        fail(sim, "the pool of packets is empty");
+        sim_fail(sim, "the pool of packets is empty");
         return;
     }
     struct writer w =
@@ -616,17 +685,19 @@ static void send_inner(struct simulation *sim, uint8_t index)
 
 static void receive_datagram(struct simulation *sim, struct event *event)
 {
-    struct dataplane_output output = {.to_wire_count = 0};
-    struct node *node = translate_in(sim, &event->to);
+    static struct dataplane_output output; /* large */
+    struct node *node =
+        event->connection == 0 ? translate_in(sim, &event->to) : &sim->nodes[1 - event->node];
 
-    if (node == NULL || !node->alive) {
+    if (node == NULL || !node->alive ||
+        (event->connection != 0 && !connections_carries(sim, event->connection))) {
         return;
     }
     uint8_t index = (uint8_t)(node - sim->nodes);
     struct packet *packet = dataplane_take_packet(node->worker);
 
     if (packet == NULL || event->length > packet->capacity - packet->offset) {
-        fail(sim, "no packet for a datagram");
+        sim_fail(sim, "no packet for a datagram");
         return;
     }
     memcpy(packet_data(packet), event->bytes, event->length);
@@ -643,11 +714,12 @@ static void do_key_exchange(struct simulation *sim, struct event *event)
 {
     struct node *node = &sim->nodes[event->node];
     struct secret shared = {.bytes = NULL};
-    struct slice peer_public = {event->peer_public, event->peer_public_length};
-    bool ok = key_exchange_step(event->group, &node->random, event->has_pair, &event->pair,
+    struct key_exchange_job *work = event->key_exchange;
+    struct slice peer_public = {work->peer_public, work->peer_public_length};
+    bool ok = key_exchange_step(work->group, &node->random, work->has_pair, &work->pair,
                                 peer_public, &shared);
 
-    gateway_key_exchange_done(node->gateway, event->job, ok, event->has_pair ? NULL : &event->pair,
+    gateway_key_exchange_done(node->gateway, work->job, ok, work->has_pair ? NULL : &work->pair,
                               &shared, sim->now_ms);
     secret_wipe(&shared);
     end_turn(sim, event->node);
@@ -655,8 +727,63 @@ static void do_key_exchange(struct simulation *sim, struct event *event)
 
 static void rebind(struct simulation *sim, struct node *node)
 {
-    node->nat_port[0] = (uint16_t)(20000 + chance(sim, 10000));
-    node->nat_port[1] = (uint16_t)(30000 + chance(sim, 10000));
+    node->nat_port[0] = (uint16_t)(20000 + sim_chance(sim, 10000));
+    node->nat_port[1] = (uint16_t)(30000 + sim_chance(sim, 10000));
+}
+
+/* Another address of its own; where a NAT is, behind it. */
+static void move(struct simulation *sim, uint8_t index)
+{
+    struct node *node = &sim->nodes[index];
+
+    node->outer = address_ipv4(0xc6336401u + index + 16u * (1 + sim_chance(sim, 4)));
+    if (sim->verbose) {
+        printf("%8.3f  node %u has another address\n", (double)sim->now_ms / 1000, index);
+    }
+    connections_cut(sim, index);
+    if (node->alive) {
+        gateway_addresses_changed(node->gateway, sim->now_ms);
+        end_turn(sim, index);
+    }
+}
+
+/* What only a node that still lives hears. */
+static void handle_answer(struct simulation *sim, struct event *event)
+{
+    switch (event->kind) {
+    case EVENT_KEY_EXCHANGE:
+        do_key_exchange(sim, event);
+        return;
+    case EVENT_PROOF:
+        proofs_answer(sim, event);
+        break;
+    case EVENT_CERTIFICATES:
+        proofs_certificates(sim, event);
+        break;
+    case EVENT_RESOLVED: {
+        const struct address address = sim->nodes[1 - event->node].outer;
+
+        gateway_resolved(
+            sim->nodes[event->node].gateway, event->question, &address, event->known ? 1 : 0,
+            event->known ? NULL : "the simulation's name server does not answer", sim->now_ms);
+        break;
+    }
+    case EVENT_TCP_OPENED:
+        connections_opened(sim, event);
+        break;
+    case EVENT_TCP_LOST:
+        connections_lost(sim, event);
+        break;
+    case EVENT_DATAGRAM:
+    case EVENT_TRAFFIC:
+    case EVENT_KILL:
+    case EVENT_START:
+    case EVENT_REBIND:
+    case EVENT_MOVE:
+    case EVENT_TCP_CUT:
+        return;
+    }
+    end_turn(sim, event->node);
 }
 
 static void handle(struct simulation *sim, struct event *event)
@@ -669,18 +796,13 @@ static void handle(struct simulation *sim, struct event *event)
         receive_datagram(sim, event);
         break;
     case EVENT_KEY_EXCHANGE:
-        if (for_this_life) {
-            do_key_exchange(sim, event);
-        }
-        break;
+    case EVENT_PROOF:
+    case EVENT_CERTIFICATES:
     case EVENT_RESOLVED:
+    case EVENT_TCP_OPENED:
+    case EVENT_TCP_LOST:
         if (for_this_life) {
-            const struct address address = sim->nodes[1 - event->node].outer;
-
-            gateway_resolved(node->gateway, event->question, &address, event->known ? 1 : 0,
-                             event->known ? NULL : "the simulation's name server does not answer",
-                             sim->now_ms);
-            end_turn(sim, event->node);
+            handle_answer(sim, event);
         }
         break;
     case EVENT_TRAFFIC:
@@ -688,7 +810,8 @@ static void handle(struct simulation *sim, struct event *event)
             send_inner(sim, event->node);
             end_turn(sim, event->node);
         }
-        event_new(sim, EVENT_TRAFFIC, event->node, TRAFFIC_EVERY_MS + chance(sim, 20));
+        sim_event(sim, EVENT_TRAFFIC, event->node,
+                  (sim->calm ? 2 : 1) * TRAFFIC_EVERY_MS + sim_chance(sim, 20));
         break;
     case EVENT_KILL:
         if (!sim->calm && node->alive) {
@@ -696,8 +819,8 @@ static void handle(struct simulation *sim, struct event *event)
                 printf("%8.3f  node %u is killed\n", (double)sim->now_ms / 1000, event->node);
             }
             node_stop(sim, event->node);
-            event_new(sim, EVENT_START, event->node,
-                      50 + chance(sim, chance(sim, 2) == 0 ? 500 : 30000));
+            sim_event(sim, EVENT_START, event->node,
+                      50 + sim_chance(sim, sim_chance(sim, 2) == 0 ? 500 : 30000));
         }
         break;
     case EVENT_START:
@@ -708,7 +831,18 @@ static void handle(struct simulation *sim, struct event *event)
     case EVENT_REBIND:
         if (!sim->calm) {
             rebind(sim, node);
-            event_new(sim, EVENT_REBIND, event->node, 10000 + chance(sim, 60000));
+            sim_event(sim, EVENT_REBIND, event->node, 10000 + sim_chance(sim, 60000));
+        }
+        break;
+    case EVENT_MOVE:
+        if (!sim->calm) {
+            move(sim, event->node);
+        }
+        break;
+    case EVENT_TCP_CUT:
+        if (!sim->calm) {
+            connections_cut(sim, NODES);
+            sim_event(sim, EVENT_TCP_CUT, 0, 1000 + sim_chance(sim, 60000));
         }
         break;
     }
@@ -743,7 +877,7 @@ static void run_until(struct simulation *sim, uint64_t end_ms)
         }
         still = next == sim->now_ms ? still + 1 : 0;
         if (still > 100000) {
-            fail(sim, "time stands still: a deadline comes again and again");
+            sim_fail(sim, "time stands still: a deadline comes again and again");
             return;
         }
         sim->now_ms = next;
@@ -786,28 +920,27 @@ static void check_end(struct simulation *sim)
         struct status_site site;
 
         if (!gateway_site_at(node->gateway, 0, sim->now_ms, &site)) {
-            fail(sim, "node %zu has no site", i);
+            sim_fail(sim, "node %zu has no site", i);
         } else if (site.state != STATUS_UP) {
-            fail(sim, "node %zu is %s after the calm: %s", i, status_state_name(site.state),
-                 site.sentence);
+            sim_fail(sim, "node %zu is %s after the calm: %s", i, status_state_name(site.state),
+                     site.sentence);
         } else if (site.ike_count != 1 || site.child_count != 1) {
-            fail(sim, "node %zu has %zu IKE SAs and %zu children after the calm", i, site.ike_count,
-                 site.child_count);
+            sim_fail(sim, "node %zu has %zu IKE SAs and %zu children after the calm", i,
+                     site.ike_count, site.child_count);
         } else if (sim->now_ms - node->last_delivered_ms > 5000) {
-            fail(sim, "node %zu got no traffic in the last 5 s", i);
+            sim_fail(sim, "node %zu got no traffic in the last 5 s", i);
         } else if (node->routes != 2) {
-            fail(sim, "node %zu has %zu routes, not 2", i, node->routes);
+            sim_fail(sim, "node %zu has %zu routes, not 2", i, node->routes);
         }
     }
 }
 
-static void choose_world(struct simulation *sim)
+static void make_nodes(struct simulation *sim)
 {
-    static const unsigned losses[] = {0, 20, 50, 100, 200, 300};
-
     for (size_t i = 0; i < NODES; i++) {
         struct node *node = &sim->nodes[i];
 
+        node->sim = sim;
         node->site = i == 0 ? "osaka" : "tokyo";
         node->outer = address_ipv4(0xc6336401u + (uint32_t)i);
         node->inner4 = address_ipv4(0x0a010005u + ((uint32_t)i << 16));
@@ -815,24 +948,62 @@ static void choose_world(struct simulation *sim)
             (struct address){.family = FAMILY_IPV6, .bytes = {0xfd, (uint8_t)(i + 1), [15] = 9}};
         seeded_random_init(&node->seeded, random_u64(&sim->random));
     }
-    sim->loss = losses[chance(sim, ARRAY_LENGTH(losses))];
-    sim->doubled = chance(sim, 2) == 0 ? 0 : 100;
-    sim->late = chance(sim, 3) == 0 ? 0 : 300;
-    sim->damaged = chance(sim, 2) == 0 ? 0 : 20;
-    sim->by_name = chance(sim, 3) == 0;
-    sim->native = chance(sim, 4) == 0;
-    if (!sim->native && chance(sim, 2) == 0) {
-        sim->nodes[0].behind_nat = true;
-        sim->nodes[0].nat_outer = address_ipv4(0xcb007163u);
-        rebind(sim, &sim->nodes[0]);
-        event_new(sim, EVENT_REBIND, 0, 20000 + chance(sim, 60000));
+}
+
+static void choose_faults(struct simulation *sim)
+{
+    static const unsigned losses[] = {0, 20, 50, 100, 200, 300};
+
+    sim->loss = losses[sim_chance(sim, ARRAY_LENGTH(losses))];
+    sim->doubled = sim_chance(sim, 2) == 0 ? 0 : 100;
+    sim->late = sim_chance(sim, 3) == 0 ? 0 : 300;
+    sim->damaged = sim_chance(sim, 2) == 0 ? 0 : 20;
+    for (unsigned kills = sim_chance(sim, 4); kills > 0; kills--) {
+        sim_event(sim, EVENT_KILL, (uint8_t)sim_chance(sim, NODES), 1 + sim_chance(sim, FAULTS_MS));
     }
-    for (unsigned kills = chance(sim, 4); kills > 0; kills--) {
-        event_new(sim, EVENT_KILL, (uint8_t)chance(sim, NODES), 1 + chance(sim, FAULTS_MS));
+    if (sim->nodes[0].behind_nat) {
+        sim_event(sim, EVENT_REBIND, 0, 20000 + sim_chance(sim, 60000));
+    }
+    for (uint32_t i = sim->world.moves ? 1 + sim_chance(sim, 5) : 0; i > 0; i--) {
+        uint8_t node = !sim->nodes[0].behind_nat && sim_chance(sim, 3) == 0;
+
+        sim_event(sim, EVENT_MOVE, node, 1 + sim_chance(sim, FAULTS_MS));
+    }
+    if (sim->world.tcp) {
+        sim_event(sim, EVENT_TCP_CUT, 0, 1000 + sim_chance(sim, 60000));
     }
 }
 
-static uint64_t run_seed(uint64_t seed, bool verbose, uint64_t *trace_hash, bool *failed)
+static void stand_behind_nat(struct simulation *sim)
+{
+    sim->nodes[0].behind_nat = true;
+    sim->nodes[0].nat_outer = address_ipv4(0xcb007163u);
+    rebind(sim, &sim->nodes[0]);
+}
+
+static void choose_world(struct simulation *sim)
+{
+    struct world *world = &sim->world;
+
+    world->by_name = sim_chance(sim, 3) == 0;
+    world->native = sim_chance(sim, 4) == 0;
+    if (!world->native && sim_chance(sim, 2) == 0) {
+        stand_behind_nat(sim);
+    } else if (!world->native && sim_chance(sim, 2) == 0) {
+        world->tcp = true;
+        world->udp_is_blocked = sim_chance(sim, 2) == 0;
+    }
+    world->moves = sim_chance(sim, 3) == 0;
+    world->certificates = sim_chance(sim, 4) == 0;
+    world->resumes = sim_chance(sim, 3) == 0;
+    world->reauthenticates = sim_chance(sim, 5) == 0;
+    world->follows = sim_chance(sim, 3) == 0;
+    for (size_t i = 0; i < NODES; i++) {
+        sim->nodes[i].keeps_ticket_key = sim_chance(sim, 2) == 0;
+    }
+}
+
+static struct simulation *simulation_new(uint64_t seed, bool verbose)
 {
     struct simulation *sim = calloc(1, sizeof(*sim));
 
@@ -845,18 +1016,32 @@ static uint64_t run_seed(uint64_t seed, bool verbose, uint64_t *trace_hash, bool
     sim->trace_hash = 14695981039346656037u;
     seeded_random_init(&sim->seeded, seed);
     sim->random = seeded_random_source(&sim->seeded);
-    choose_world(sim);
-    for (uint8_t i = 0; i < NODES; i++) {
-        event_new(sim, EVENT_START, i, chance(sim, 3000));
-        event_new(sim, EVENT_TRAFFIC, i, chance(sim, 100));
+    make_nodes(sim);
+    return sim;
+}
+
+static void simulation_free(struct simulation *sim)
+{
+    while (sim->heap_count > 0) {
+        event_free(event_take(sim));
     }
-    run_until(sim, FAULTS_MS);
+    free(sim);
+}
+
+/* Both start, live with the faults so long, then so long without, and then all must be well. */
+static void live(struct simulation *sim, uint32_t faults_ms, uint32_t calm_ms)
+{
+    for (uint8_t i = 0; i < NODES; i++) {
+        sim_event(sim, EVENT_START, i, sim_chance(sim, 3000));
+        sim_event(sim, EVENT_TRAFFIC, i, sim_chance(sim, 100));
+    }
+    run_until(sim, faults_ms);
     sim->calm = true;
     sim->loss = sim->doubled = sim->late = sim->damaged = 0;
-    run_until(sim, FAULTS_MS + CALM_MS);
+    run_until(sim, faults_ms + calm_ms);
     /* A rekeying that is under way just now shows two children for a moment. */
     for (unsigned second = 1; second <= 10 && is_rekeying(sim); second++) {
-        run_until(sim, FAULTS_MS + CALM_MS + second * 1000);
+        run_until(sim, faults_ms + calm_ms + second * 1000);
     }
     if (!sim->failed) {
         check_end(sim);
@@ -865,48 +1050,144 @@ static uint64_t run_seed(uint64_t seed, bool verbose, uint64_t *trace_hash, bool
         node_stop(sim, i);
         sim->handshakes += sim->nodes[i].handshakes_before;
     }
+}
+
+static void print_world(const struct simulation *sim)
+{
+    const struct world *world = &sim->world;
+
+    printf("%s%s%s%s%s%s%s%s%s%s", sim->nodes[0].behind_nat ? ", NAT" : "",
+           world->native ? ", native ESP" : "", world->by_name ? ", by name" : "",
+           world->moves ? ", moves" : "", world->tcp ? ", TCP" : "",
+           world->udp_is_blocked ? " only" : "", world->certificates ? ", certificates" : "",
+           world->resumes ? ", resumption" : "",
+           world->reauthenticates ? ", authentication anew" : "",
+           world->follows ? ", several key exchanges" : "");
+}
+
+static void print_failure(const struct simulation *sim)
+{
+    printf("\nFAIL at %.3f s: %s\n", (double)sim->now_ms / 1000, sim->failure);
+}
+
+static uint64_t run_seed(uint64_t seed, bool verbose, uint64_t *trace_hash, bool *failed)
+{
+    struct simulation *sim = simulation_new(seed, verbose);
+
+    choose_world(sim);
+    choose_faults(sim);
+    live(sim, FAULTS_MS, CALM_MS);
     if (verbose || sim->failed) {
-        printf("seed %" PRIu64
-               ": loss %u, doubled %u, late %u, damaged %u per mille%s%s%s; %" PRIu64
-               " events, %" PRIu64 " handshakes, %" PRIu64 " and %" PRIu64 " packets delivered\n",
-               seed, sim->loss, sim->doubled, sim->late, sim->damaged,
-               sim->nodes[0].behind_nat ? ", NAT" : "", sim->native ? ", native ESP" : "",
-               sim->by_name ? ", by name" : "", sim->events, sim->handshakes,
-               sim->nodes[0].delivered, sim->nodes[1].delivered);
+        printf("seed %" PRIu64 ": loss %u, doubled %u, late %u, damaged %u per mille", seed,
+               sim->loss, sim->doubled, sim->late, sim->damaged);
+        print_world(sim);
+        printf("; %" PRIu64 " events, %" PRIu64 " handshakes, %" PRIu64 " and %" PRIu64
+               " packets delivered\n",
+               sim->events, sim->handshakes, sim->nodes[0].delivered, sim->nodes[1].delivered);
     }
     if (sim->failed) {
-        printf("FAIL at %.3f s: %s\n     again: sim --seed %" PRIu64 " --verbose\n",
-               (double)sim->now_ms / 1000, sim->failure, seed);
-    }
-    while (sim->heap_count > 0) {
-        event_free(event_take(sim));
+        print_failure(sim);
+        printf("     again: sim --seed %" PRIu64 " --verbose\n", seed);
     }
     uint64_t handshakes = sim->handshakes;
 
     *trace_hash = sim->trace_hash;
     *failed = sim->failed;
-    free(sim);
+    simulation_free(sim);
     return handshakes;
 }
 
-static int run_fixed(uint64_t wanted)
+/* ---- dooms ---- */
+
+static const struct world doomed_worlds[] = {
+    {.native = true},
+    {.certificates = true},
+    {.resumes = true},
+    {.reauthenticates = true, .certificates = true},
+    {.follows = true, .by_name = true},
+    {.tcp = true, .udp_is_blocked = true},
+    {.tcp = true, .resumes = true},
+};
+
+/* False: the moment never came. */
+static bool run_doomed(unsigned world, const struct doom *doom, bool verbose, bool *failed)
+{
+    struct simulation *sim = simulation_new(1, verbose);
+
+    sim->world = doomed_worlds[world];
+    sim->doom = *doom;
+    sim->doom.wanted = true;
+    /* A ticket serves only who still has its key. */
+    for (size_t i = 0; i < NODES; i++) {
+        sim->nodes[i].keeps_ticket_key = doom->at % 2 == 0;
+    }
+    live(sim, DOOMED_MS, DOOMED_CALM_MS);
+    bool came = sim->doom.done;
+
+    *failed = sim->failed;
+    if (verbose || sim->failed) {
+        printf("doom %u.%u.%u.%u", world, doom->node, doom->by_question, doom->at);
+        print_world(sim);
+    }
+    if (sim->failed) {
+        print_failure(sim);
+        printf("     again: sim --doom %u.%u.%u.%u --verbose\n", world, doom->node,
+               doom->by_question, doom->at);
+    }
+    simulation_free(sim);
+    return came;
+}
+
+/* What of all this program is to do. */
+struct share {
+    unsigned part, parts; /* from 0 */
+    unsigned stride;
+};
+
+static unsigned run_dooms(const struct share *share)
+{
+    unsigned lives = 0;
+    unsigned failures = 0;
+
+    for (unsigned i = 0; i < ARRAY_LENGTH(doomed_worlds) * 4; i++) {
+        struct doom doom = {.node = i & 1, .by_question = (i & 2) != 0};
+        bool came = true;
+
+        for (doom.at = 1 + share->part; came && failures < 5;
+             doom.at += share->parts * share->stride) {
+            bool failed;
+
+            came = run_doomed(i / 4, &doom, false, &failed);
+            failures += failed;
+            lives++;
+        }
+    }
+    printf("%s %u lives in which one side dies at a message or a question, %u failed\n",
+           failures == 0 ? "ok" : "FAIL", lives, failures);
+    return failures;
+}
+
+static int run_fixed(uint64_t wanted, const struct share *share)
 {
     uint64_t handshakes = 0;
-    uint64_t seed = 0;
+    uint64_t seed = 1 + share->part;
+    uint64_t runs = 0;
     unsigned failures = 0;
     uint64_t first_hash = 0;
     uint64_t hash;
     bool failed;
 
-    while (handshakes < wanted && failures < 5) {
-        handshakes += run_seed(++seed, false, &hash, &failed);
-        first_hash = seed == 1 ? hash : first_hash;
+    for (; handshakes < wanted / share->parts && failures < 5; seed += share->parts) {
+        handshakes += run_seed(seed, false, &hash, &failed);
+        first_hash = runs == 0 ? hash : first_hash;
         failures += failed;
+        runs++;
     }
-    (void)run_seed(1, false, &hash, &failed);
+    (void)run_seed(1 + share->part, false, &hash, &failed);
     printf("%s the same seed is the same run\n", hash == first_hash ? "ok" : "FAIL");
     printf("%s %" PRIu64 " handshakes and rekeys in %" PRIu64 " runs, %u failed\n",
-           failures == 0 ? "ok" : "FAIL", handshakes, seed, failures);
+           failures == 0 ? "ok" : "FAIL", handshakes, runs, failures);
+    failures += run_dooms(share);
     return failures == 0 && hash == first_hash ? 0 : 1;
 }
 
@@ -931,37 +1212,79 @@ static int run_minutes(double minutes)
     return failures == 0 ? 0 : 1;
 }
 
+static int usage(void)
+{
+    fprintf(stderr, "usage: sim [--handshakes N] [--part K/N] [--stride N] | --minutes M |\n"
+                    "           --seed N [--verbose] | --doom W.N.K.M [--verbose]\n");
+    return 2;
+}
+
+static int run_one_doom(const char *words, bool verbose)
+{
+    unsigned world;
+    unsigned node;
+    unsigned by_question;
+    struct doom doom = {.wanted = true};
+    bool failed;
+
+    if (sscanf(words, "%u.%u.%u.%u", &world, &node, &by_question, &doom.at) != 4 || node > 1 ||
+        world >= ARRAY_LENGTH(doomed_worlds)) {
+        return usage();
+    }
+    doom.node = (uint8_t)node;
+    doom.by_question = by_question != 0;
+    (void)run_doomed(world, &doom, verbose, &failed);
+    return failed;
+}
+
 int main(int argc, char **argv)
 {
+    static const char *const names[] = {"--seed",       "--minutes", "--doom",
+                                        "--handshakes", "--part",    "--stride"};
+    const char *values[ARRAY_LENGTH(names)] = {NULL, NULL, NULL, "20000", "1/1", "1"};
+    struct share share;
     bool verbose = false;
-    const char *seed = NULL;
-    const char *minutes = NULL;
-    uint64_t handshakes = 5000;
+    bool failed = false;
 
     for (int i = 1; i < argc; i++) {
+        size_t which = 0;
+
         if (strcmp(argv[i], "--verbose") == 0) {
             verbose = true;
-        } else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc) {
-            seed = argv[++i];
-        } else if (strcmp(argv[i], "--minutes") == 0 && i + 1 < argc) {
-            minutes = argv[++i];
-        } else if (strcmp(argv[i], "--handshakes") == 0 && i + 1 < argc) {
-            handshakes = strtoull(argv[++i], NULL, 10);
-        } else {
-            fprintf(stderr, "usage: sim [--seed N [--verbose] | --minutes M | --handshakes N]\n");
-            return 2;
+            continue;
         }
+        while (which < ARRAY_LENGTH(names) && strcmp(argv[i], names[which]) != 0) {
+            which++;
+        }
+        if (which == ARRAY_LENGTH(names) || i + 1 == argc) {
+            return usage();
+        }
+        values[which] = argv[++i];
     }
+    if (sscanf(values[4], "%u/%u", &share.part, &share.parts) != 2 || share.part < 1 ||
+        share.part > share.parts) {
+        return usage();
+    }
+    share.part--;
+    share.stride = (unsigned)strtoul(values[5], NULL, 10);
     if (!protect_start(PROTECT_AUTOMATIC)) {
         fprintf(stderr, "sim: no crypto\n");
         return 1;
     }
-    if (seed != NULL) {
-        uint64_t hash;
-        bool failed;
+    int result = 0;
 
-        (void)run_seed(strtoull(seed, NULL, 10), verbose, &hash, &failed);
-        return failed ? 1 : 0;
+    if (values[0] != NULL) {
+        uint64_t hash;
+
+        (void)run_seed(strtoull(values[0], NULL, 10), verbose, &hash, &failed);
+        result = failed;
+    } else if (values[1] != NULL) {
+        result = run_minutes(strtod(values[1], NULL));
+    } else if (values[2] != NULL) {
+        result = run_one_doom(values[2], verbose);
+    } else {
+        result = run_fixed(strtoull(values[3], NULL, 10), &share);
     }
-    return minutes != NULL ? run_minutes(strtod(minutes, NULL)) : run_fixed(handshakes);
+    proofs_end();
+    return result;
 }
