@@ -35,6 +35,7 @@ class Rig:
                       "ip route add 10.1.0.0/16 via 203.0.113.1 src 10.2.0.2; "
                       "ip -6 route add fd01::/64 via 2001:db8:f::1 src fd02::2")
         self.turn = 0
+        self.peer = None
 
     def run(self, name, role, ours, theirs, encapsulate, six=False, during=None):
         lab = self.lab
@@ -44,9 +45,7 @@ class Rig:
                 f"start {'now' if role == 'initiator' else 'wait'}")
         gateway = Sekisho(self.ga, CONFIG.format(peer=addresses[1], say=addresses[0], identity=addresses[1], more=more),
                           {"peer": KEY}, name=f"gateway{self.turn}")
-        peer = Strongswan(self.guest, addresses[1], addresses[0], "10.2.0.0/16,fd02::/64", "10.1.0.0/16,fd01::/64",
-                          kernel_esp=True, ike=theirs[0], esp=theirs[1])
-        peer.start()
+        peer = self.charon(addresses, theirs)
         gateway.start()
         if role == "responder":
             peer.initiate(check=False)
@@ -67,7 +66,18 @@ class Rig:
             if during:
                 during(name, gateway, peer)
         gateway.kill()
-        peer.kill()
+        peer.swanctl("--terminate", "--ike", "peer", "--force", "--timeout", "5", check=False)
+
+    def charon(self, addresses, theirs):
+        """One for all: the guest's processor needs seconds to start it. It gets a new connection each time."""
+        if self.peer is None:
+            self.peer = Strongswan(self.guest, addresses[1], addresses[0], "10.2.0.0/16,fd02::/64", "10.1.0.0/16,fd01::/64",
+                                   kernel_esp=True, ike=theirs[0], esp=theirs[1]).start()
+        else:
+            self.peer.settings.update(local=addresses[1], remote=addresses[0], local_id=addresses[1], remote_id=addresses[0],
+                                      ike=theirs[0], esp=theirs[1])
+            self.peer.reload()
+        return self.peer
 
     def rekeys(self, name, gateway, peer):
         """The packets that arrive decrypted are counted by the guest's packet filter: its one slow processor may keep a
