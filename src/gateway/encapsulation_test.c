@@ -201,3 +201,36 @@ TEST(a_responder_whose_second_port_is_another_stays_on_the_first)
     check_encapsulated(false);
     close_both();
 }
+
+/* Who asks for UDP makes the other one believe in a NAT (RFC 7296 2.23): two of ours know better.
+ */
+TEST(what_was_asked_for_is_not_called_a_nat)
+{
+    static const char *const extra[3][2] = {
+        {"encapsulate always", "start wait"},
+        {"encapsulate always", "start wait; encapsulate always"},
+        {"", "start wait; encapsulate always"},
+    };
+    struct status_explanation e;
+
+    for (unsigned i = 0; i < ARRAY_LENGTH(extra); i++) {
+        open_with(97 + i, extra[i][0], extra[i][1]);
+        start_both();
+        check_encapsulated(true);
+        for (unsigned node = 0; node < 2; node++) {
+            struct status_site site = gateway_pair_site(&pair, node);
+            bool ours = strstr(extra[i][node], "always") != NULL;
+
+            CHECK_EQUAL(site.ike.udp_asked_by_us, ours);
+            CHECK(gateway_explain(pair.nodes[node].gateway, node == 0 ? "osaka" : "tokyo",
+                                  pair.now_ms, &e));
+            CHECK(strstr(e.checks[REASON_CHECK_REACH].sentence, "behind a NAT") == NULL);
+            CHECK(!ours || strstr(e.checks[REASON_CHECK_REACH].sentence, "because we ask") != NULL);
+        }
+        close_both();
+    }
+    open_with(100, "encapsulate always", "start wait");
+    start_both();
+    CHECK(gateway_pair_site(&pair, 1).ike.udp_asked_by_peer);
+    close_both();
+}

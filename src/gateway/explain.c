@@ -71,6 +71,11 @@ static void say_reach(const struct site *site, const struct status_site *s, stru
                       : s->ike.nat_local                  ? ", we are behind a NAT"
                       : s->ike.nat_peer                   ? ", the peer is behind a NAT"
                                                           : ", no NAT between");
+        if (!s->ike.nat_local && !s->ike.nat_peer &&
+            (s->ike.udp_asked_by_us || s->ike.udp_asked_by_peer)) {
+            text_addf(out, ", encapsulated because %s for it",
+                      s->ike.udp_asked_by_us ? "we ask" : "the peer asks");
+        }
     }
 }
 

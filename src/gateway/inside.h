@@ -1141,6 +1141,10 @@ enum status_state status_state_of(const struct site *site);
 enum reason status_reason_of(const struct site *site);
 void status_words_of(const struct site *site, enum reason reason, char peer[ENDPOINT_TEXT_BYTES],
                      struct reason_words *out);
+/* With all key exchanges that the keys depend on. */
+void status_ike_title(const struct ike *ike, char out[STATUS_SUITE_BYTES]);
+/* ", a NAT is between", or why else UDP is used; "" when it is not, or both sides prefer it. */
+const char *status_nat_words(const struct ike *ike);
 void status_sentence(const struct site *site, enum reason reason, char *out, size_t capacity);
 
 #endif

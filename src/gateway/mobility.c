@@ -66,7 +66,7 @@ static void say_moved(struct ike *ike, const struct endpoint *local, const struc
              refused ? "the peer refused the new address" : "the tunnel moved",
              endpoint_format(local, from[0]), endpoint_format(peer, from[1]),
              endpoint_format(&ike->local, to[0]), endpoint_format(&ike->peer, to[1]),
-             ike->nat_local || ike->nat_peer ? ", a NAT is between" : "", by, uplink);
+             status_nat_words(ike), by, uplink);
 }
 
 static void say_not_followed(const struct ike *ike, uint32_t times, uint64_t now_ms)

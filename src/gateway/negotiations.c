@@ -92,7 +92,7 @@ void negotiations_established(const struct ike *ike, uint64_t now_ms)
     char suite[STATUS_SUITE_BYTES];
 
     machine_get_info(ike, &info);
-    suite_title(&ike->suite, suite, sizeof(suite));
+    status_ike_title(ike, suite);
     n->good = true;
     text_addf(&words, "%s; the peer proved to be ", suite);
     ike_identity_describe(&info.peer_id, &words);
@@ -115,9 +115,11 @@ void negotiations_failed(const struct ike *ike, const struct status_attempt *att
 void negotiations_rekeyed(const struct ike *ike, uint64_t now_ms)
 {
     struct status_negotiation *n = add(ike, ike->site, STATUS_NEGOTIATION_REKEY_IKE, now_ms);
+    char suite[STATUS_SUITE_BYTES];
 
     n->good = true;
-    suite_title(&ike->suite, n->words, sizeof(n->words));
+    status_ike_title(ike, suite);
+    actions_copy_words(n->words, sizeof(n->words), suite);
 }
 
 static void add_selectors(const struct selector *list, size_t count, struct text *out)

@@ -42,7 +42,8 @@ TEST(what_was_agreed_is_remembered_on_both_sides)
         CHECK(n.good);
         CHECK_EQUAL(n.initiator, i == 0);
         CHECK_TEXT(n.site, i == 0 ? "osaka" : "tokyo");
-        CHECK(strstr(n.words, "AES-256-GCM") != NULL);
+        /* All that the keys depend on. */
+        CHECK(strstr(n.words, "AES-256-GCM, X25519 + ML-KEM-768;") != NULL);
         CHECK(strstr(n.words, i == 0 ? "osaka.example.jp" : "tokyo.example.jp") != NULL);
         CHECK_TEXT(n.looks_like, "Sekisho");
         CHECK(n.began_ms < n.at_ms);
@@ -53,7 +54,10 @@ TEST(what_was_agreed_is_remembered_on_both_sides)
     CHECK(gateway_rekey(pair.nodes[0].gateway, "osaka", false, pair.now_ms, why, sizeof(why)));
     gateway_pair_run(&pair, 10000);
     for (unsigned i = 0; i < 2; i++) {
-        CHECK(newest(i, STATUS_NEGOTIATION_REKEY_IKE).good);
+        struct status_negotiation n = newest(i, STATUS_NEGOTIATION_REKEY_IKE);
+
+        CHECK(n.good);
+        CHECK_TEXT(n.words, "AES-256-GCM, X25519 + ML-KEM-768");
         CHECK(newest(i, STATUS_NEGOTIATION_REKEY_CHILD).good);
     }
     CHECK(gateway_down(pair.nodes[0].gateway, "osaka", pair.now_ms, why, sizeof(why)));

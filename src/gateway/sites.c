@@ -373,12 +373,11 @@ void site_established(struct ike *ike, uint64_t now_ms)
     site->reached = REASON_CHECK_NETWORKS;
     /* He speaks: the next silence is another one. */
     silence_begin(site, now_ms);
-    suite_title(&ike->suite, suite, sizeof(suite));
+    status_ike_title(ike, suite);
     if (site_may_say(site, now_ms)) {
         log_line(site->gateway->log, LOG_LEVEL_INFO, site->name,
                  "IKE SA established with %s: %s%s%s", endpoint_format(&ike->peer, peer), suite,
-                 ike->resuming ? ", resumed by a ticket" : "",
-                 ike->nat_local || ike->nat_peer ? ", a NAT is between" : "");
+                 ike->resuming ? ", resumed by a ticket" : "", status_nat_words(ike));
     }
     uplinks_established(ike, now_ms);
     if (site->dialled == ike) {

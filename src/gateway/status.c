@@ -288,6 +288,33 @@ static void ike_suite_title(const struct ikev2_sa_info *info, char out[STATUS_SU
     }
 }
 
+void status_ike_title(const struct ike *ike, char out[STATUS_SUITE_BYTES])
+{
+    struct ikev2_sa_info info;
+
+    ikev2_sa_get_info(ike->machine, &info);
+    ike_suite_title(&info, out);
+}
+
+static bool we_ask_for_udp(const struct ike *ike)
+{
+    return ike->site != NULL && ike->site->config->encapsulate == ENCAPSULATE_ALWAYS;
+}
+
+const char *status_nat_words(const struct ike *ike)
+{
+    struct ikev2_sa_info info;
+
+    ikev2_sa_get_info(ike->machine, &info);
+    if (info.nat_local || (info.nat_peer && !info.nat_asked)) {
+        return ", a NAT is between";
+    }
+    if (info.peer.tcp || (!info.nat_asked && !we_ask_for_udp(ike))) {
+        return "";
+    }
+    return ", encapsulated because it was asked for";
+}
+
 _Static_assert(STATUS_ADDRESSES_MAX == IKEV2_ADDRESSES_MAX, "all are shown");
 
 static void fill_ike(const struct ike *ike, struct status_ike *out)
@@ -305,7 +332,9 @@ static void fill_ike(const struct ike *ike, struct status_ike *out)
     out->local = info.local;
     out->peer = info.peer;
     out->nat_local = info.nat_local;
-    out->nat_peer = info.nat_peer;
+    out->nat_peer = info.nat_peer && !info.nat_asked;
+    out->udp_asked_by_us = we_ask_for_udp(ike) && !info.peer.tcp;
+    out->udp_asked_by_peer = info.nat_asked;
     out->mobile = info.mobile;
     out->peer_address_count = machine_peer_addresses(ike, out->peer_addresses);
     out->rekey_ms = info.rekey_ms;

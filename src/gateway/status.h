@@ -78,6 +78,7 @@ struct status_ike {
     bool ppk_everywhere; /* and in those of the first IKE SA */
     struct endpoint local, peer;
     bool nat_local, nat_peer; /* who is behind a NAT */
+    bool udp_asked_by_us, udp_asked_by_peer; /* encapsulation without one */
     bool mobile; /* both sides can move to other addresses */
     size_t peer_address_count; /* where else the peer said he can be reached */
     struct address peer_addresses[STATUS_ADDRESSES_MAX];

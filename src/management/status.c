@@ -181,6 +181,10 @@ static json_t *ike_of(const struct status_ike *ike, uint64_t now_ms)
     json_object_set_new(object, "spi_i", json_sprintf("%016llx", (unsigned long long)ike->spi_i));
     json_object_set_new(object, "spi_r", json_sprintf("%016llx", (unsigned long long)ike->spi_r));
     json_object_set_new(object, "nat", json_string(nat_words(ike)));
+    json_object_set_new(object, "udp_asked_by",
+                        json_string(ike->udp_asked_by_us     ? "us"
+                                    : ike->udp_asked_by_peer ? "peer"
+                                                             : ""));
     json_object_set_new(object, "transport", json_string(ike->peer.tcp ? "tcp" : "udp"));
     json_object_set_new(object, "local", endpoint_of(&ike->local));
     json_object_set_new(object, "peer", endpoint_of(&ike->peer));

@@ -417,6 +417,10 @@ static void show_site(const struct command *command, const json_t *site)
                                                                       : "",
                post_quantum_of(site),
                text_of(ike, "nat")[0] == '\0' ? "" : "   NAT: ", text_of(ike, "nat"));
+        if (text_of(ike, "nat")[0] == '\0' && text_of(ike, "udp_asked_by")[0] != '\0') {
+            printf("    %-10sbecause %s for it\n", "in UDP",
+                   strcmp(text_of(ike, "udp_asked_by"), "us") == 0 ? "we ask" : "the peer asks");
+        }
         if (text_of(ike, "looks_like")[0] != '\0') {
             printf("    %-10slooks like %s%s\n", "peer", text_of(ike, "looks_like"),
                    strcmp(text_of(ike, "looks_like_by"), "offer") == 0 ? ", by its offer" : "");

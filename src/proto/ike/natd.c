@@ -26,6 +26,14 @@ void natd_hash(uint64_t spi_i, uint64_t spi_r, const struct endpoint *endpoint,
     sha1(parts, ARRAY_LENGTH(parts), out);
 }
 
+void natd_asking_hash(uint64_t spi_i, uint64_t spi_r, const struct endpoint *endpoint,
+                      uint8_t out[NATD_HASH_BYTES])
+{
+    const struct endpoint nowhere = {.address = endpoint->address};
+
+    natd_hash(spi_i, spi_r, &nowhere, out);
+}
+
 static bool hash_is_of(struct slice hash, uint64_t spi_i, uint64_t spi_r,
                        const struct endpoint *endpoint)
 {
@@ -44,6 +52,11 @@ void natd_add_source(struct natd *natd, struct slice hash, uint64_t spi_i, uint6
     natd->source_seen = true;
     if (!natd->source_matched) {
         natd->source_matched = hash_is_of(hash, spi_i, spi_r, peer);
+    }
+    if (!natd->source_matched && !natd->source_asks) {
+        const struct endpoint nowhere = {.address = peer->address};
+
+        natd->source_asks = hash_is_of(hash, spi_i, spi_r, &nowhere);
     }
 }
 
@@ -67,6 +80,11 @@ bool natd_is_supported(const struct natd *natd)
 bool natd_peer_is_behind(const struct natd *natd)
 {
     return natd->source_seen && !natd->source_matched;
+}
+
+bool natd_peer_only_asks(const struct natd *natd)
+{
+    return natd_peer_is_behind(natd) && natd->source_asks;
 }
 
 bool natd_local_is_behind(const struct natd *natd)

@@ -16,10 +16,15 @@
 void natd_hash(uint64_t spi_i, uint64_t spi_r, const struct endpoint *endpoint,
                uint8_t out[NATD_HASH_BYTES]);
 
+/* What stands in the place of the source's hash when UDP is wanted without a NAT: it is that of the
+ * same address with port 0, which fits nothing and which whoever knows of it recognises. */
+void natd_asking_hash(uint64_t spi_i, uint64_t spi_r, const struct endpoint *endpoint,
+                      uint8_t out[NATD_HASH_BYTES]);
+
 /* Filled while the notifies of one message are read; zeros at first. Hashes of another length
  * count for nothing. */
 struct natd {
-    bool source_seen, source_matched;
+    bool source_seen, source_matched, source_asks;
     bool destination_seen, destination_matched;
 };
 
@@ -35,6 +40,8 @@ MUST_USE bool natd_is_supported(const struct natd *natd);
 /* None of the source hashes is that of the address we see: the peer is behind a NAT (or wants
  * us to think so). */
 MUST_USE bool natd_peer_is_behind(const struct natd *natd);
+/* He only wants us to think so. */
+MUST_USE bool natd_peer_only_asks(const struct natd *natd);
 /* We are. */
 MUST_USE bool natd_local_is_behind(const struct natd *natd);
 

@@ -85,6 +85,31 @@ TEST(a_changed_port_or_address_is_a_nat)
     CHECK(natd_local_is_behind(&natd));
 }
 
+/* What asks for UDP is a NAT for who does not know of it, and seen through by who does, as long as
+ * there is none. */
+TEST(who_only_asks_for_udp_is_seen_through)
+{
+    struct endpoint inside = at("10.0.0.2", 500);
+    struct endpoint outside = at("203.0.113.1", 500);
+    struct endpoint nowhere = at("203.0.113.1", 0);
+    uint8_t hash[NATD_HASH_BYTES], plain[NATD_HASH_BYTES];
+    struct natd natd = {0};
+
+    natd_asking_hash(1, 2, &outside, hash);
+    natd_hash(1, 2, &nowhere, plain);
+    CHECK_BYTES(hash, plain, sizeof(hash));
+    natd_add_source(&natd, SLICE_OF(hash), 1, 2, &outside);
+    CHECK(natd_peer_is_behind(&natd) && natd_peer_only_asks(&natd));
+    natd = (struct natd){0};
+    natd_asking_hash(1, 2, &inside, hash);
+    natd_add_source(&natd, SLICE_OF(hash), 1, 2, &outside);
+    CHECK(natd_peer_is_behind(&natd) && !natd_peer_only_asks(&natd));
+    /* The true hash beside it counts. */
+    natd_hash(1, 2, &outside, hash);
+    natd_add_source(&natd, SLICE_OF(hash), 1, 2, &outside);
+    CHECK(!natd_peer_is_behind(&natd) && !natd_peer_only_asks(&natd));
+}
+
 TEST(hashes_of_another_length_count_for_nothing)
 {
     struct endpoint peer = at("203.0.113.1", 500);

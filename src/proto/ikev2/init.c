@@ -73,12 +73,12 @@ static void init_sa_ke_nonce(struct init_message *out, const struct ikev2_sa_pay
 }
 
 /* RFC 7296 2.23. A source hash that fits nothing makes the peer take us for somebody behind a NAT,
- * and encapsulate. */
+ * and encapsulate; one of ours sees that it is only asked for. */
 void ikev2_init_natd_hashes(struct ikev2_sa *sa, uint64_t spi_i, uint64_t spi_r, bool force,
                             uint8_t source[NATD_HASH_BYTES], uint8_t destination[NATD_HASH_BYTES])
 {
     if (force) {
-        random_fill(sa->random, source, NATD_HASH_BYTES);
+        natd_asking_hash(spi_i, spi_r, &sa->local, source);
     } else {
         natd_hash(spi_i, spi_r, &sa->local, source);
     }
@@ -119,6 +119,7 @@ void ikev2_init_take_natd(struct ikev2_sa *sa)
     sa->nat_supported = natd_is_supported(natd);
     sa->nat_peer = sa->nat_supported && natd_peer_is_behind(natd);
     sa->nat_local = sa->nat_supported && natd_local_is_behind(natd);
+    sa->nat_asked = sa->nat_supported && natd_peer_only_asks(natd);
     sa->udp_agreed = sa->nat_supported && h->prefers_udp && h->peer_prefers_udp;
 }
 

@@ -708,6 +708,7 @@ struct ikev2_sa {
     bool liveness_wanted;
     bool mobile; /* both sides can move (RFC 4555) */
     uint8_t ppk; /* enum ikev2_ppk_use */
+    bool nat_asked; /* the peer's NAT is only his wish for UDP */
     uint16_t post_quantum; /* the group in whose secret all keys have their root; 0 none */
     uint16_t probe_wanted; /* octets of the IP packet; 0 none */
     uint16_t fragment_bytes;

@@ -86,7 +86,7 @@ static void out_natd(struct ikev2_sa *sa, const struct ikev2_ike *ike, struct ik
     uint8_t hash[NATD_HASH_BYTES];
 
     if (sa->policy->force_encapsulation) {
-        random_fill(sa->random, hash, sizeof(hash));
+        natd_asking_hash(ike->spi_i, ike->spi_r, local, hash);
     } else {
         natd_hash(ike->spi_i, ike->spi_r, local, hash);
     }
@@ -254,6 +254,7 @@ static void take_natd(struct ikev2_sa *sa, const struct ikev2_message *m)
     if (traverses_nat(sa) && read_natd(m, &natd)) {
         sa->nat_peer = natd_peer_is_behind(&natd);
         sa->nat_local = natd_local_is_behind(&natd);
+        sa->nat_asked = natd_peer_only_asks(&natd);
     }
 }
 

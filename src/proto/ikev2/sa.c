@@ -604,6 +604,7 @@ void ikev2_sa_get_info(const struct ikev2_sa *sa, struct ikev2_sa_info *out)
     out->peer = sa->peer;
     out->nat_local = sa->nat_local;
     out->nat_peer = sa->nat_peer;
+    out->nat_asked = sa->nat_asked;
     out->mobile = sa->mobile;
     out->mobile_initiator = sa->mobile && sa->initiator;
     out->peer_id = ikev2_peer_id(sa);

@@ -528,6 +528,7 @@ struct ikev2_sa_info {
     enum ikev2_ppk_use ppk;
     struct endpoint local, peer;
     bool nat_local, nat_peer;
+    bool nat_asked; /* the peer's NAT is none: he wants UDP */
     bool mobile; /* both sides can move (RFC 4555) */
     bool mobile_initiator; /* and we decide when: we began the first IKE SA */
     struct ike_identity peer_id;

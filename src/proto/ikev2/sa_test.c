@@ -404,8 +404,29 @@ TEST(encapsulation_can_be_forced_by_either_side)
         ikev2_sa_get_info(p->side[1].sa, &info);
         CHECK_EQUAL(info.local.port, 4500);
         CHECK_EQUAL(info.peer.port, 4500);
+        /* Who is asked sees that it is no NAT. */
+        ikev2_sa_get_info(p->side[1 - by].sa, &info);
+        CHECK(info.nat_peer && info.nat_asked && !info.nat_local);
+        ikev2_sa_get_info(p->side[by].sa, &info);
+        CHECK(!info.nat_peer && !info.nat_asked && !info.nat_local);
         ikev2_pair_free(p);
     }
+}
+
+/* A real one is not hidden by the wish. */
+TEST(who_asks_for_encapsulation_behind_a_nat_is_behind_a_nat)
+{
+    struct ikev2_pair *p = ikev2_pair_new(19);
+    struct ikev2_sa_info info;
+
+    p->nat = true;
+    p->side[0].policy.force_encapsulation = true;
+    ikev2_pair_start(p, 0);
+    CHECK(ikev2_pair_run(p));
+    CHECK(is_up(p));
+    ikev2_sa_get_info(p->side[1].sa, &info);
+    CHECK(info.nat_peer && !info.nat_asked);
+    ikev2_pair_free(p);
 }
 
 TEST(without_leave_to_encapsulate_it_is_not_offered)
