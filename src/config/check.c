@@ -326,7 +326,8 @@ static void complain_equal(struct reading *r, const struct placed_network *here,
     } else {
         const struct owner other = owner_of(r, there->owner);
         COMPLAIN(r, here->place, "a network can be behind one peer only",
-                 "network %s is behind %s %s too (%s)", text, other.kind, other.name, place);
+                 "network %s is behind %s %s too (%s; SEK-N003)", text, other.kind, other.name,
+                 place);
     }
 }
 
@@ -360,7 +361,7 @@ static void check_nested(struct reading *r, const struct placed_network *list, c
         char outer_text[NETWORK_TEXT_BYTES];
         char place[160];
         WARN(r, list[i].place, NULL,
-             "network %s lies within %s of %s %s (%s): its traffic goes to %s %s alone",
+             "network %s lies within %s of %s %s (%s): its traffic goes to %s %s alone (SEK-N003)",
              network_format(&list[i].network, text), network_format(&outer->network, outer_text),
              theirs.kind, theirs.name, where(r, &list[i].place, &outer->place, place), mine.kind,
              mine.name);

@@ -226,7 +226,7 @@ static const struct {
     {GOOD_OUT GOOD_IN "} site m { peer x; network 10.8.0.0/16; key @x; lan 10.1.0.0/16", "8:8",
      "there is a manual block m already (line 2)"},
     {GOOD_OUT GOOD_IN "} site n { peer x; network 10.4.0.0/16; key @x; lan 10.1.0.0/16", "5:19",
-     "network 10.4.0.0/16 is behind site n too (line 8)"},
+     "network 10.4.0.0/16 is behind site n too (line 8; SEK-N003)"},
     {GOOD_OUT GOOD_IN "} manual n { legacy static-keys; inner 10.1.0.0/16 10.5.0.0/16\n"
                       "esp out spi 400 cipher aes256 @a auth sha256 @b\n"
                       "esp in spi 401 cipher aes256 @c auth sha256 @d",

@@ -2,7 +2,9 @@
  * Every way in which two gateways cannot come together, and what each of them says about it: the
  * reason with its code, and the words of both sides where both are known.
  */
+#include <ftw.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/support/gateway_pair.h"
@@ -21,6 +23,16 @@ static bool lose_all(void *context, const struct gateway_pair_datagram *datagram
     (void)context;
     (void)datagram;
     return true;
+}
+
+/* It answers from its other address, and what follows is lost. */
+static bool answer_elsewhere(void *context, const struct gateway_pair_datagram *datagram)
+{
+    (void)context;
+    if (datagram->protocol == 17 && address_equal(&datagram->from.address, &pair.nodes[1].outer)) {
+        pair.queue[pair.queued].from.address = address_ipv4(0xc6336407);
+    }
+    return datagram->protocol == 17 && datagram->to.port == 4500;
 }
 
 struct failure_case {
@@ -86,6 +98,13 @@ static const struct failure_case cases[] = {
      .reason = REASON_NO_ANSWER_4500,
      .peer_reason = REASON_NONE,
      .words = "answers on UDP 500, but not on UDP 4500"},
+    {.name = "it answers from another address",
+     .ours = "",
+     .theirs = "",
+     .lose = answer_elsewhere,
+     .reason = REASON_ANSWERS_ELSEWHERE,
+     .peer_reason = REASON_NONE,
+     .words = "203.0.113.2 answers from 198.51.100.7 only"},
 };
 
 static void check_compared(const struct failure_case *c, unsigned node, const char *wanted)
@@ -142,4 +161,106 @@ TEST(every_failure_is_told_exactly_on_both_sides)
         CHECK(!gateway_pair_passes(&pair, 0));
         gateway_pair_close(&pair);
     }
+}
+
+/* ---- every reason is given by something ---- */
+
+#define SOURCE_BYTES_MAX 400000
+
+static bool is_given[REASON_COUNT];
+static char names[REASON_COUNT][40];
+
+/* From the header, which has them in their order. */
+static void read_names(void)
+{
+    FILE *file = fopen(TEST_SOURCES "/src/reasons/reason.h", "r");
+    char line[200];
+    size_t count = 0;
+
+    CHECK(file != NULL);
+    while (count < REASON_COUNT && fgets(line, sizeof(line), file) != NULL) {
+        if (sscanf(line, "    %39[A-Z_0-9],", names[count]) == 1 &&
+            strncmp(names[count], "REASON_", 7) == 0) {
+            count++;
+        }
+    }
+    (void)fclose(file);
+    CHECK_EQUAL(count, REASON_COUNT);
+    CHECK_TEXT(names[REASON_COUNT - 1], "REASON_MANUAL_KEYS");
+}
+
+/* As a word of its own: REASON_CERTIFICATE is not given where REASON_CERTIFICATE_NAME is. */
+static bool has_word(const char *text, const char *word)
+{
+    size_t length = strlen(word);
+
+    for (const char *at = strstr(text, word); at != NULL; at = strstr(at + length, word)) {
+        if (strchr("_ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", at[length]) == NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int look_into(const char *path, const struct stat *status, int kind)
+{
+    static char text[SOURCE_BYTES_MAX + 1];
+    size_t length = strlen(path);
+
+    (void)status;
+    if (kind != FTW_F || length < 2 || strcmp(path + length - 2, ".c") != 0 ||
+        strstr(path, "_test.c") != NULL || strstr(path, "/reasons/") != NULL) {
+        return 0;
+    }
+    FILE *file = fopen(path, "r");
+
+    CHECK(file != NULL);
+    length = fread(text, 1, SOURCE_BYTES_MAX, file);
+    CHECK(length < SOURCE_BYTES_MAX);
+    text[length] = '\0';
+    (void)fclose(file);
+    for (size_t i = 0; i < REASON_COUNT; i++) {
+        is_given[i] = is_given[i] || has_word(text, names[i]) ||
+                      strstr(text, reason_code((enum reason)i)) != NULL;
+    }
+    return 0;
+}
+
+TEST(every_reason_of_the_catalogue_is_given_somewhere)
+{
+    read_names();
+    CHECK(ftw(TEST_SOURCES "/src", look_into, 16) == 0);
+    for (size_t i = 0; i < REASON_COUNT; i++) {
+        if (!is_given[i]) {
+            fail_msg("%s %s is given by nothing", reason_code((enum reason)i), names[i]);
+        }
+    }
+}
+
+/* A host behind us whose network nobody named. */
+TEST(packets_that_belong_to_no_site_are_a_problem_of_the_gateway)
+{
+    const struct gateway_pair_clear stray = {address_ipv4(0x0a630005), address_ipv4(0x0a020001), 17,
+                                             4000, 4001};
+    struct status_problem problems[4];
+
+    gateway_pair_open(&pair, 950);
+    gateway_pair_write_config(&pair, 1, "start wait");
+    gateway_pair_start(&pair, 0);
+    gateway_pair_start(&pair, 1);
+    CHECK(gateway_pair_up(&pair, 5000));
+    CHECK_EQUAL(gateway_problems(pair.nodes[0].gateway, pair.now_ms, problems, 4), 0);
+    for (unsigned i = 0; i < 30; i++) {
+        gateway_pair_offer_clear(&pair, 0, &stray);
+        gateway_pair_run(&pair, 2000);
+    }
+    CHECK_EQUAL(gateway_problems(pair.nodes[0].gateway, pair.now_ms, problems, 4), 1);
+    CHECK_EQUAL(problems[0].reason, REASON_POLICY_DROP);
+    CHECK_TEXT(problems[0].code, "SEK-D005");
+    CHECK_TEXT(problems[0].site, "");
+    CHECK(strstr(problems[0].sentence, "10.99.0.5") != NULL);
+    /* It ends by itself. */
+    gateway_pair_run(&pair, 700000);
+    CHECK_EQUAL(gateway_problems(pair.nodes[0].gateway, pair.now_ms, problems, 4), 0);
+    gateway_pair_close(&pair);
 }

@@ -28,6 +28,8 @@ struct drops {
     struct status_drop latest[DROP_REASON_COUNT]; /* number 0: none */
     struct logged logged[LOGGED_MAX];
     uint64_t reason_ms[DROP_REASON_COUNT]; /* when a line may follow */
+    struct status_drop stray; /* the latest without a policy that is not chatter */
+    unsigned strays; /* in a row, none of them long after the one before */
 };
 
 struct drops *drops_new(void)
@@ -207,6 +209,28 @@ static void log_drop(struct gateway *g, const struct status_drop *drop, uint64_t
              (unsigned long long)doors.dropped[reason], drop_sentence(reason));
 }
 
+/* ---- packets that belong to no site ---- */
+
+/* One may be a mistake of a moment; more of them are something to put right. */
+#define STRAYS_TOLD 3
+#define STRAYS_MS 600000
+
+static void note_stray(struct drops *d, const struct status_drop *drop)
+{
+    if (drop->example.reason != DROP_NO_POLICY || is_chatter(&drop->example)) {
+        return;
+    }
+    d->strays = d->strays > 0 && drop->at_ms <= d->stray.at_ms + STRAYS_MS ? d->strays + 1 : 1;
+    d->stray = *drop;
+}
+
+const struct status_drop *drops_stray(const struct gateway *g, uint64_t now_ms)
+{
+    const struct drops *d = g->drops;
+
+    return d->strays >= STRAYS_TOLD && now_ms <= d->stray.at_ms + STRAYS_MS ? &d->stray : NULL;
+}
+
 /* ---- what is kept ---- */
 
 static void add(struct gateway *g, const struct drop_example *example, uint64_t now_ms)
@@ -223,6 +247,7 @@ static void add(struct gateway *g, const struct drop_example *example, uint64_t 
     actions_copy_words(drop->site, sizeof(drop->site), site_of(g, example->policy_id));
     d->count += d->count < EXAMPLES_MAX;
     d->latest[example->reason] = *drop;
+    note_stray(d, drop);
     log_drop(g, drop, now_ms);
 }
 

@@ -614,6 +614,23 @@ static bool is_clear_notify(struct slice message)
            header.next_payload == IKEV2_NOTIFY;
 }
 
+/* Not authentic: it is told when nothing comes of the IKE SA. */
+static void note_answer(struct ike *ike, const struct endpoint *peer)
+{
+    bool same = address_equal(&peer->address, &ike->peer.address);
+
+    if (ike->site == NULL || !ike->initiator || ike->established || ike->peer.tcp ||
+        (same && ike->site->roaming == NULL)) {
+        return;
+    }
+    struct roaming *roaming = roaming_of(ike->site);
+
+    if (roaming != NULL) {
+        roaming->answered_from = same ? (struct address){.family = FAMILY_NONE} : peer->address;
+        roaming->answered_number = ike->number;
+    }
+}
+
 void ike_receive(struct ike *ike, struct slice message, const struct endpoint *local,
                  const struct endpoint *peer, uint64_t now_ms)
 {
@@ -624,6 +641,7 @@ void ike_receive(struct ike *ike, struct slice message, const struct endpoint *l
         }
     }
     ike->heard_ms = now_ms;
+    note_answer(ike, peer);
     if (ike->established && is_clear_notify(message)) {
         if (machine_hear_crash(ike, message, now_ms)) {
             (void)settle(ike, now_ms);

@@ -303,6 +303,9 @@ struct roaming {
     uint64_t better_way_ms; /* when the best way is tested again */
     uint64_t resolve_ms; /* when the name of the peer in use is asked for again; NEVER_MS: not */
     uint64_t resolve_question; /* open; 0: none */
+    struct address answered_from; /* the last answer before it was established; family 0: from where
+                                     the question went */
+    uint64_t answered_number; /* to which IKE SA */
     uint64_t not_followed; /* how often the peer's address changed, too often to follow */
     uint8_t uplink_tested; /* which of our uplinks is tested next */
     uint8_t renamed; /* so many answers in a row did not have the address in use */
@@ -1086,6 +1089,9 @@ void crash_denied(struct ike *ike, struct slice message, const struct endpoint *
 MUST_USE struct drops *drops_new(void);
 void drops_free(struct drops *d);
 void drops_take(struct gateway *g, uint64_t now_ms);
+/* Lately packets came that belong to no site, and again and again: the latest; NULL: they did not.
+ */
+const struct status_drop *drops_stray(const struct gateway *g, uint64_t now_ms);
 
 /* ---- hearsay.c ---- */
 /* Looking for sites by an address costs a walk over all of them: not for everybody. */

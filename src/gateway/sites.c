@@ -736,10 +736,21 @@ void site_trouble(struct site *site, enum reason reason, const struct endpoint *
     site_trouble_log(site, now_ms);
 }
 
+static bool answers_elsewhere(const struct ike *ike)
+{
+    const struct roaming *roaming = ike->site == NULL ? NULL : ike->site->roaming;
+
+    return roaming != NULL && !ike->established && roaming->answered_number == ike->number &&
+           roaming->answered_from.family != FAMILY_NONE;
+}
+
 static enum reason reason_of_silence(const struct ike *ike, const struct ikev2_failure *failure)
 {
     if (ike->site != NULL && ike->site->icmp_why != NULL) {
         return REASON_UNREACHABLE;
+    }
+    if (answers_elsewhere(ike)) {
+        return REASON_ANSWERS_ELSEWHERE;
     }
     /* The first message behind IKE_SA_INIT, which is where the port changes. */
     if (failure->exchange == IKEV2_IKE_AUTH || failure->exchange == IKEV2_IKE_INTERMEDIATE) {
@@ -944,8 +955,13 @@ void site_trouble_of_failure(struct site *site, struct ike *ike,
     actions_copy_words(t->ours, sizeof(t->ours), failure->ours);
     actions_copy_words(t->theirs, sizeof(t->theirs), failure->theirs);
     actions_copy_words(t->detail, sizeof(t->detail), failure->detail);
+    char from[ADDRESS_TEXT_BYTES];
+
     if (reason == REASON_UNREACHABLE) {
         actions_copy_words(t->detail, sizeof(t->detail), site->icmp_why);
+    } else if (reason == REASON_ANSWERS_ELSEWHERE) {
+        actions_copy_words(t->detail, sizeof(t->detail),
+                           address_format(&site->roaming->answered_from, from));
     } else if (reason == REASON_PEER_ERROR && t->detail[0] == '\0') {
         actions_copy_words(t->detail, sizeof(t->detail),
                            machine_notify_name(failure->exchange, failure->notify));

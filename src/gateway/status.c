@@ -622,12 +622,40 @@ bool gateway_child_at(const struct gateway *g, size_t index, size_t number,
 
 /* ---- problems ---- */
 
+/* False: nothing of the kind. */
+static bool stray_problem(const struct gateway *g, uint64_t now_ms, struct status_problem *out)
+{
+    const struct status_drop *stray = drops_stray(g, now_ms);
+    char inside[STATUS_DROP_BYTES];
+    struct reason_words words = {.detail = inside};
+    struct text sentence = text_over(out->sentence, sizeof(out->sentence));
+
+    if (stray == NULL) {
+        return false;
+    }
+    status_describe_inside(&stray->example, inside);
+    *out = (struct status_problem){
+        .site = "",
+        .reason = REASON_POLICY_DROP,
+        .code = reason_code(REASON_POLICY_DROP),
+        .since_ms = stray->at_ms,
+    };
+    reason_sentence(REASON_POLICY_DROP, &words, &sentence);
+    return true;
+}
+
 size_t gateway_problems(const struct gateway *g, uint64_t now_ms, struct status_problem *out,
                         size_t capacity)
 {
+    struct status_problem stray;
     size_t count = 0;
 
-    (void)now_ms;
+    if (stray_problem(g, now_ms, &stray)) {
+        if (count < capacity) {
+            out[count] = stray;
+        }
+        count++;
+    }
     if (g->policies_refused) {
         if (count < capacity) {
             out[count] = (struct status_problem){

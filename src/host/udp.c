@@ -21,13 +21,15 @@ static void explain(int error, const struct endpoint *local, char *why, size_t w
     switch (error) {
     case EADDRINUSE:
         if (port_owner(local->address.family, local->port, owner, sizeof(owner))) {
-            snprintf(why, why_bytes,
-                     "UDP port %u is taken by %s: stop it, or let us listen on another address "
-                     "('listen ADDRESS')",
-                     local->port, owner);
+            snprintf(
+                why, why_bytes,
+                "SEK-H001 UDP port %u is taken by %s: stop it, or let us listen on another address "
+                "('listen ADDRESS')",
+                local->port, owner);
         } else {
             snprintf(why, why_bytes,
-                     "UDP port %u is taken by another program, most likely another IPsec daemon "
+                     "SEK-H001 UDP port %u is taken by another program, most likely another IPsec "
+                     "daemon "
                      "(strongSwan's charon, Libreswan's pluto): stop it",
                      local->port);
         }

@@ -188,6 +188,29 @@ static const struct reason_entry entries[REASON_COUNT] = {
                       "on the peer."},
         },
 
+    [REASON_ANSWERS_ELSEWHERE] =
+        {
+            .reason = REASON_ANSWERS_ELSEWHERE,
+            .group = REASON_GROUP_REACH,
+            .check = REASON_CHECK_REACH,
+            .trouble = true,
+            .code = "SEK-R010",
+            .sentence = "{peer|the peer} answers from {detail|another address} only, and then no "
+                        "more",
+            .explanation =
+                "IKE_SA_INIT was sent to one address and answered from another one; what followed "
+                "was not answered. Firewalls and NATs let an answer pass only from where the "
+                "question went.",
+            .causes = {"The peer has several addresses and sends from the one that its routes "
+                       "prefer.",
+                       "A NAT in front of the peer forwards UDP 500 to it, but rewrites what it "
+                       "sends to another address."},
+            .steps = {"Call the peer where it answers from: peer {detail|ADDRESS} in site "
+                      "{site|NAME}.",
+                      "Or let the peer listen on the address that is called alone (listen ADDRESS "
+                      "in Sekisho)."},
+        },
+
     /* ---- offer ---- */
     [REASON_NO_PROPOSAL] =
         {
@@ -782,8 +805,8 @@ static const struct reason_entry entries[REASON_COUNT] = {
             .code = "SEK-N003",
             .sentence = "the networks overlap with those of {detail|another site}",
             .explanation =
-                "The same addresses are behind two sites; the site that is named first gets the "
-                "packets.",
+                "The same addresses are behind two sites. Of two equal networks the configuration "
+                "is refused; of one within another the narrower one gets the packets.",
             .causes = {"A network is written too wide.",
                        "Both sites really use the same addresses."},
             .steps = {"Narrow the line network of one of the sites."},

@@ -24,6 +24,7 @@ enum reason {
     REASON_PEER_ANY_SILENT, /* answers only, and nobody has called yet */
     REASON_TCP_REFUSED, /* no connection, or it is closed again and again; peer, detail */
     REASON_TCP_SILENT, /* a connection, and no answer in it; peer */
+    REASON_ANSWERS_ELSEWHERE, /* from another address than was called; peer, detail: which */
 
     REASON_NO_PROPOSAL, /* IKE; ours, theirs */
     REASON_NO_CHILD_PROPOSAL, /* ESP; ours, theirs */
