@@ -454,8 +454,30 @@ TEST(an_old_update_moves_nobody)
     end();
 }
 
-/* Whatever is lost, and whatever else goes on: in the end both are in the same place. */
-static void one_life(uint64_t seed)
+static bool has_child(enum world_side_name side)
+{
+    const struct side *s = &w.side[side];
+    bool has = false;
+
+    for (size_t i = 0; i < s->installed_count; i++) {
+        has = has || (s->installed[i].used && !s->installed[i].stopped);
+    }
+    return has;
+}
+
+/* The child is deleted, or another one made where there is none. */
+static void delete_or_make(enum world_side_name side)
+{
+    if (has_child(side)) {
+        world_close_child(&w, side);
+    } else {
+        world_new_child(&w, side, 0);
+    }
+}
+
+/* Whatever is lost, and whatever else goes on: in the end both are in the same place, and have the
+ * same children. With `deletes` those come and go as well. */
+static void one_life(uint64_t seed, bool deletes)
 {
     static const char *const places[] = {"192.0.2.1", "198.51.100.7", "198.51.100.8"};
     static const char *const far[] = {"203.0.113.2", "203.0.113.22"};
@@ -468,7 +490,7 @@ static void one_life(uint64_t seed)
     world_set_addresses(&w, B, "203.0.113.2 203.0.113.22");
     w.answers_wait = random_below(&random, 2) == 0;
     for (size_t turn = 0; turn < 12 && w.side[A].sa != NULL && w.side[B].sa != NULL; turn++) {
-        switch (random_below(&random, 8)) {
+        switch (random_below(&random, deletes ? 10 : 8)) {
         case 0:
         case 1: {
             const char *place = places[random_below(&random, ARRAY_LENGTH(places))];
@@ -492,11 +514,20 @@ static void one_life(uint64_t seed)
         case 3:
             world_rekey_ike(&w, (enum world_side_name)random_below(&random, 2));
             break;
-        case 4:
-            world_rekey_child(&w, (enum world_side_name)random_below(&random, 2));
+        case 4: {
+            enum world_side_name side = (enum world_side_name)random_below(&random, 2);
+
+            if (!deletes || has_child(side)) {
+                world_rekey_child(&w, side);
+            }
             break;
+        }
         case 5:
             world_liveness(&w, (enum world_side_name)random_below(&random, 2));
+            break;
+        case 8:
+        case 9:
+            delete_or_make((enum world_side_name)random_below(&random, 2));
             break;
         default:
             break;
@@ -523,7 +554,7 @@ static void one_life(uint64_t seed)
     }
     world_settle(&w);
     if (w.side[A].sa != NULL && w.side[B].sa != NULL) {
-        world_check_settled(&w, 1);
+        world_check_settled(&w, deletes ? w.side[A].installed_count : 1);
         world_check_places(&w);
     }
     world_fini(&w);
@@ -534,8 +565,50 @@ TEST(thousands_of_lives_on_the_move)
     size_t stayed = 0;
 
     for (uint64_t seed = 100; seed < 2100; seed++) {
-        one_life(seed);
+        one_life(seed, false);
         stayed += w.side[A].closed == 0 && w.side[B].closed == 0;
     }
     CHECK_EQUAL(stayed, 2000);
+}
+
+/* RFC 7296 1.4.1 and RFC 4555 3.5 at the same moment. */
+TEST(children_are_deleted_on_the_move)
+{
+    size_t stayed = 0;
+    size_t childless = 0;
+
+    for (uint64_t seed = 5100; seed < 7100; seed++) {
+        one_life(seed, true);
+        stayed += w.side[A].closed == 0 && w.side[B].closed == 0;
+        childless += w.side[A].installed_count == 0;
+    }
+    CHECK_EQUAL(stayed, 2000);
+    CHECK(childless > 100 && childless < 1900);
+}
+
+/* The address moves between the question about the Delete and its answer, at every step of both. */
+TEST(a_delete_and_a_move_cross_each_other_at_every_step)
+{
+    for (unsigned who = 0; who < 4; who++) {
+        for (unsigned first = 0; first < 4; first++) {
+            connect(6000 + who * 10 + first);
+            enum world_side_name deletes = who % 2 == 0 ? A : B;
+            enum world_side_name moves = who / 2 == 0 ? A : B;
+            const char *place = moves == A ? "198.51.100.7" : "203.0.113.22";
+
+            world_close_child(&w, deletes);
+            for (unsigned i = 0; i < first && w.flight_count > 0; i++) {
+                world_deliver(&w, 0);
+            }
+            world_set_addresses(&w, moves, place);
+            world_move(&w, moves, place, NULL);
+            world_settle(&w);
+            world_check_settled(&w, 0);
+            world_new_child(&w, deletes, 0);
+            world_settle(&w);
+            world_check_settled(&w, 1);
+            world_check_places(&w);
+            end();
+        }
+    }
 }
