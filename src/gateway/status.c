@@ -292,7 +292,7 @@ void status_ike_title(const struct ike *ike, char out[STATUS_SUITE_BYTES])
 {
     struct ikev2_sa_info info;
 
-    ikev2_sa_get_info(ike->machine, &info);
+    machine_get_info(ike, &info);
     ike_suite_title(&info, out);
 }
 
@@ -305,7 +305,7 @@ const char *status_nat_words(const struct ike *ike)
 {
     struct ikev2_sa_info info;
 
-    ikev2_sa_get_info(ike->machine, &info);
+    machine_get_info(ike, &info);
     if (info.nat_local || (info.nat_peer && !info.nat_asked)) {
         return ", a NAT is between";
     }
