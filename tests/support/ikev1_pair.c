@@ -345,10 +345,11 @@ static void run_proof(struct pair1_side *s, const struct ikev1_proof_question *q
                       struct pair1_ask *ask)
 {
     struct writer w = writer_over(ask->made, sizeof(ask->made));
+    struct text why = text_over(ask->proof.detail, sizeof(ask->proof.detail));
 
-    ask->proof.good = q->sign
-                          ? credential_sign(q->policy->certificates->own, q->scheme, q->octets, &w)
-                          : is_proven(s, q, &ask->proof);
+    ask->proof.good =
+        q->sign ? credential_sign(q->policy->certificates->own, q->scheme, q->octets, &w, &why)
+                : is_proven(s, q, &ask->proof);
     ask->made_bytes = writer_written(&w).length;
 }
 
