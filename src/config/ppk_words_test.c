@@ -114,6 +114,8 @@ TEST(what_cannot_be_is_told_at_its_word)
         {"ppk @p auth-only auth-only", "can stand"},
         {"ppk @p id a id b", "can stand"},
         {"ppk @p; ppk @q", "said twice"},
+        {"ike v1 aes128-sha256-modp2048; ppk @p", "does not go with IKEv1"},
+        {"ike either aes128-sha256-modp2048; ppk @p", "does not go with IKEv1"},
     };
 
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {

@@ -110,6 +110,7 @@ static void check_words(struct reading *r)
         {site->per_worker_sas > 0, "per-worker-sas", "with IKEv1 one SA serves all workers"},
         {site->post_quantum == CONFIG_POST_QUANTUM_REQUIRED, "post-quantum",
          "IKEv1 has no key exchange with ML-KEM"},
+        {site->ppk != NULL && site->ppk->required, "ppk required", "IKEv1 has no PPK"},
         {site->transport != TRANSPORT_UDP, "transport", "IKEv1 is not spoken over TCP"},
     };
 
