@@ -186,7 +186,7 @@ static void read_names(void)
     }
     (void)fclose(file);
     CHECK_EQUAL(count, REASON_COUNT);
-    CHECK_TEXT(names[REASON_COUNT - 1], "REASON_MANUAL_KEYS");
+    CHECK_TEXT(names[REASON_COUNT - 1], "REASON_TOKEN");
 }
 
 /* As a word of its own: REASON_CERTIFICATE is not given where REASON_CERTIFICATE_NAME is. */

@@ -106,8 +106,8 @@ TEST(a_wrong_key_is_told_as_keys_that_differ)
     gateway_pair_start(&pair, 0);
     gateway_pair_start(&pair, 1);
     gateway_pair_run(&pair, 40000);
-    check_told(0, "SEK-A025", "the shared keys differ");
-    check_told(1, "SEK-A024", "the shared keys differ");
+    check_told(0, "SEK-A029", "the shared keys differ");
+    check_told(1, "SEK-A028", "the shared keys differ");
     gateway_pair_close(&pair);
 }
 

@@ -709,6 +709,7 @@ struct ikev2_sa {
     bool mobile; /* both sides can move (RFC 4555) */
     uint8_t ppk; /* enum ikev2_ppk_use */
     bool nat_asked; /* the peer's NAT is only his wish for UDP */
+    uint8_t quirks; /* enum ikev2_quirk */
     uint16_t post_quantum; /* the group in whose secret all keys have their root; 0 none */
     uint16_t probe_wanted; /* octets of the IP packet; 0 none */
     uint16_t fragment_bytes;
@@ -716,7 +717,6 @@ struct ikev2_sa {
     /* Proven. Kept in a block of its length: most are far shorter than the longest allowed. */
     uint8_t peer_id_type;
     uint8_t rekey_retries;
-    uint8_t quirks; /* enum ikev2_quirk */
     struct slice peer_id_data;
     struct ikev2_handshake *handshake;
     struct ikev2_extra *extra; /* NULL until something is to be kept; see ikev2_extra() */
