@@ -777,6 +777,32 @@ TEST(every_flipped_bit_of_auth_is_refused)
     }
 }
 
+/* What the peer himself said in an earlier handshake, taken from there. */
+TEST(auth_of_another_handshake_is_refused)
+{
+    static struct stranger x;
+    static struct draft d;
+    uint8_t auth[64];
+    size_t length = 0;
+
+    for (unsigned again = 0; again < 2; again++) {
+        world_init(&w, 70 + again);
+        stranger_init(&x, A, 70 + again);
+        CHECK(call_responder(&x));
+        if (again == 0) {
+            length = make_auth(&x, SLICE_TEXT("a key that both know"), auth);
+        }
+        write_auth(&x, &d, AUTH_PARTS, IKEV2_AUTH_SHARED_KEY, (struct slice){auth, length});
+        CHECK_TEXT(say(&x, IKEV2_IKE_AUTH, 1, &d), again == 0
+                                                       ? "HDR, SK {IDr, AUTH, SAr2, TSi, TSr}"
+                                                       : "HDR, SK {N(AUTHENTICATION_FAILED)}");
+        if (again == 1) {
+            check_nothing_gained(&w.side[B]);
+        }
+        leave(&x);
+    }
+}
+
 /* CVE-2013-2944, CVE-2012-2388: an empty, short, long or zero AUTH; another method; another
  * key. */
 TEST(auth_that_is_no_auth_is_refused)
