@@ -40,6 +40,7 @@
 /* Of a run in which a node is killed at a certain moment. */
 #define DOOMED_MS 45000u
 #define DOOMED_CALM_MS 90000u
+#define EARLY_MAX 64 /* packets that wait for their SA */
 
 void sim_fail(struct simulation *sim, const char *format, ...)
 {
@@ -468,7 +469,11 @@ static void check_doors(struct simulation *sim, const struct node *node)
     for (size_t i = 0; i < DROP_REASON_COUNT; i++) {
         out += doors.dropped[i];
     }
-    if (doors.from_tun + doors.from_wire + doors.made != out) {
+    uint64_t in = doors.from_tun + doors.from_wire + doors.made;
+
+    /* What came before its SA waits in no door. */
+    if (in != out && (in < out || in - out > EARLY_MAX ||
+                      dataplane_due_us(node->worker, sim->now_ms * 1000) == NEVER_US)) {
         sim_fail(sim, "the doors do not add up: %" PRIu64 " in, %" PRIu64 " out",
                  doors.from_tun + doors.from_wire + doors.made, out);
     }
@@ -482,6 +487,12 @@ static void end_turn(struct simulation *sim, uint8_t index)
 
     gateway_notes(node->gateway, sim->now_ms);
     take_actions(sim, index);
+    if (dataplane_due_us(node->worker, sim->now_ms * 1000) != NEVER_US) {
+        static struct dataplane_output output; /* large */
+
+        dataplane_tick(node->worker, sim->now_ms * 1000, &output);
+        take_output(sim, index, &output);
+    }
     dataplane_quiet(node->worker);
     dataplane_collect(node->dataplane);
     check_doors(sim, node);
