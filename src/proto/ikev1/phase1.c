@@ -451,6 +451,9 @@ bool ikev1_phase1_make_id(struct ikev1_ike *ike, const struct ikev1_policy *poli
     uint8_t bytes[IKE_IDENTITY_BYTES_MAX + 8];
     struct writer w = writer_over(bytes, sizeof(bytes));
 
+    if (h->own_id.length > 0) {
+        return true; /* Aggressive Mode has said it before it signs */
+    }
     if (id.type == 0) {
         const struct address *own = &h->local.address;
         struct slice octets = {own->bytes, address_bytes((enum family)own->family)};
