@@ -113,6 +113,7 @@ struct config_carriage {
 #define CONFIG_TOKEN_SCHEME "pkcs11:" /* RFC 7512 */
 #define CONFIG_REVOCATION_URLS_MAX 4
 /* What a list of revoked certificates must say about the peer's. */
+enum config_follow { CONFIG_FOLLOW_PROVEN, CONFIG_FOLLOW_ON, CONFIG_FOLLOW_OFF };
 enum config_resume_key { CONFIG_RESUME_KEY_MEMORY, CONFIG_RESUME_KEY_DISK };
 
 enum config_revocation {
@@ -192,6 +193,8 @@ struct config_site {
     uint64_t lifetime_bytes, lifetime_packets; /* 0: none */
     uint64_t dpd_ms; /* NEVER_MS: off */
     bool childless;
+    enum config_follow follow_redirects;
+    const struct config_host *redirect; /* where this caller is sent; NULL: nowhere */
     uint32_t reauthenticate_s, resume_s; /* 0: off */
     enum config_encapsulate encapsulate;
     enum config_start start;
@@ -310,6 +313,7 @@ struct config {
     const char *device; /* name of the TUN device, sekisho0 */
     uint32_t workers; /* threads for packets; 0: by the processors */
     bool crash_tokens;
+    const struct config_host *redirect; /* where all callers are sent; NULL: nowhere */
     enum config_resume_key resume_key;
     uint32_t cookie_threshold; /* half-open SAs from which cookies are wanted */
     uint32_t half_open_max;

@@ -32,6 +32,7 @@ static const char *const guard_words[] = {"auto", "on", "off", NULL};
 static const char *const offload_words[] = {"all", "tun", "udp", "off", NULL};
 static const char *const revocation_words[] = {"normal", "strict", "off", NULL};
 static const char *const children_words[] = {"together", "per-pair", NULL};
+static const char *const follow_words[] = {"proven", "on", "off", NULL};
 static const char *const resume_key_words[] = {"memory", "disk", NULL};
 static const char *const start_words[] = {"now", "on-traffic", "wait", NULL};
 
@@ -163,6 +164,19 @@ static const struct schema_word schema[] = {
          "tunnel can overtake each other on their way out, so the peer needs a large replay "
          "window. 'auto': as many as there are processors, at most 4, of which one takes "
          "those from inside. Takes effect after a restart."},
+    {.word = "redirect",
+     .scope = SCOPE_GATEWAY,
+     .least = 1,
+     .most = 1,
+     .take = take_redirect,
+     .write = write_redirect,
+     .arguments = "ADDRESS | NAME | off",
+     .standard = "off",
+     .example = "redirect 203.0.113.9",
+     .meaning =
+         "Whoever calls, and can be sent elsewhere (RFC 5685), is sent to this gateway before "
+         "anything is computed for him; it must prove what we would have. Who was sent here by "
+         "another one stays, and so does who is connected."},
     {.word = "crash-tokens",
      AT_GATEWAY(crash_tokens),
      .kind = KIND_SWITCH,
@@ -688,6 +702,35 @@ static const struct schema_word schema[] = {
          "lost. A peer that called us is told so (RFC 4478); what nobody proves again in time is "
          "closed. New keys alone need no such thing: see 'lifetime'. A change counts from the "
          "next negotiation on."},
+    {.word = "redirect",
+     .scope = SCOPE_SITE,
+     .effect = EFFECT_NOW,
+     .least = 1,
+     .most = 1,
+     .take = take_redirect,
+     .write = write_redirect,
+     .arguments = "ADDRESS | NAME | off",
+     .standard = "off",
+     .example = "redirect 203.0.113.9",
+     .meaning =
+         "When this peer calls, and can be sent elsewhere (RFC 5685), he is sent to this gateway "
+         "as soon as he proved who he is. When the line is new, also if he called before and is "
+         "connected."},
+    {.word = "follow-redirect",
+     AT_SITE(follow_redirects),
+     .kind = KIND_CHOICE,
+     .choices = follow_words,
+     .effect = EFFECT_NOW,
+     .least = 1,
+     .most = 1,
+     .arguments = "proven | on | off",
+     .standard = "proven",
+     .example = "follow-redirect on",
+     .meaning =
+         "When we call, whether the peer may send us to another address or name (RFC 5685): when "
+         "he proved who he is ('proven'), also before ('on': anybody on the way could send us "
+         "somewhere), or never. Whoever is there must prove the same as the first one. Five times "
+         "in five minutes, then no more; not in transport mode."},
     {.word = "resume",
      .scope = SCOPE_SITE,
      .effect = EFFECT_NOW,

@@ -149,6 +149,9 @@ void write_ppk(const struct schema_word *w, const struct shown *shown);
 
 /* unauthenticated.c: at the end of a site. */
 void check_unauthenticated(struct reading *r);
+/* redirect_words.c */
+void take_redirect(struct reading *r, const struct statement *s);
+void write_redirect(const struct schema_word *w, const struct shown *shown);
 
 /* resilience_words.c */
 void take_reauthenticate(struct reading *r, const struct statement *s);

@@ -307,6 +307,7 @@ static void change(struct site *site, const struct config *old_config, const str
     if (!same) {
         returning_configured(site);
         resilience_forget_ticket(site);
+        redirect_forget(site);
     }
     /* The name of a site is a string of its configuration. */
     site->config = c;
@@ -325,6 +326,7 @@ static void change(struct site *site, const struct config *old_config, const str
     }
     if (same_terms) {
         tell_machines(site);
+        redirect_changed(site, before->redirect);
         site->next_try_ms = now_ms;
         if (!carried_alike(&before->carriage, &c->carriage)) {
             rekey_children(site);

@@ -70,6 +70,7 @@ void dial_done(struct site *site)
     site->returning = false;
     site->dialled = NULL;
     site->try_in_full = false;
+    (void)redirect_ends(site);
     dial_release_slot(site);
 }
 
@@ -285,8 +286,18 @@ static void next_candidate(struct site *site, uint64_t now_ms)
         ask_source(site, &unset, &peer->address, now_ms);
         return;
     }
-    site->host++;
+    if (!redirect_ends(site)) {
+        site->host++;
+    }
     next_host(site, now_ms);
+}
+
+/* The one whose addresses are being tried. */
+static const struct config_host *host_of(const struct site *site)
+{
+    const struct config_host *elsewhere = redirect_host(site);
+
+    return elsewhere != NULL ? elsewhere : &site->config->peers[site->host];
 }
 
 /* `host` is a name or an address; goes on with its first candidate. */
@@ -300,11 +311,11 @@ static void next_host(struct site *site, uint64_t now_ms)
     while (site->host < c->peer_count && c->peers[site->host].any) {
         site->host++;
     }
-    if (site->host >= returning_end(site)) {
+    if (redirect_host(site) == NULL && site->host >= returning_end(site)) {
         round_over(site, now_ms);
         return;
     }
-    const struct config_host *host = &c->peers[site->host];
+    const struct config_host *host = host_of(site);
 
     if (!make_room(site, now_ms)) {
         return;
@@ -347,6 +358,7 @@ static void start(struct site *site, uint64_t now_ms)
     site->candidate_count = 0;
     site->by_tcp = false;
     reach(site, REASON_CHECK_NAME);
+    (void)redirect_begins(site, true);
     if (site->secret_known && !site->secret_stale && site->terms != NULL) {
         next_host(site, now_ms);
         return;
@@ -371,6 +383,10 @@ void dial_pump(struct gateway *g, uint64_t now_ms)
 
 void dial_next(struct site *site, uint64_t now_ms)
 {
+    if (redirect_begins(site, false)) {
+        next_host(site, now_ms);
+        return;
+    }
     next_candidate(site, now_ms);
 }
 
@@ -402,7 +418,7 @@ void dial_secret(struct site *site, uint64_t now_ms)
 void dial_resolved(struct site *site, const struct address *addresses, size_t count,
                    const char *why, uint64_t now_ms)
 {
-    const struct config_host *host = &site->config->peers[site->host];
+    const struct config_host *host = host_of(site);
 
     if (site->dial != DIAL_RESOLVE) {
         return;
@@ -417,7 +433,9 @@ void dial_resolved(struct site *site, const struct address *addresses, size_t co
 
             text_add(&theirs, host->text);
         }
-        site->host++;
+        if (!redirect_ends(site)) {
+            site->host++;
+        }
         next_host(site, now_ms);
         return;
     }
@@ -430,7 +448,9 @@ void dial_resolved(struct site *site, const struct address *addresses, size_t co
             .port = host->port != 0 ? host->port : IKE_PORT,
         };
     }
-    hosts_resolved(site, addresses, count);
+    if (redirect_host(site) == NULL) {
+        hosts_resolved(site, addresses, count);
+    }
     site->candidate = 0;
     site->uplink = 0;
     site->candidate_count = count;

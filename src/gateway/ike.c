@@ -137,15 +137,11 @@ static void forget_todo(struct ike *ike)
     ike->in_todo = false;
 }
 
-static void forget_keys(struct ike *ike)
+void ike_forget_init(struct ike *ike)
 {
     struct gateway *g = ike->gateway;
     uint8_t bytes[INIT_KEY_BYTES];
 
-    for (size_t i = 0; i < ike->spi_count; i++) {
-        (void)table_remove(&g->ike_by_spi, spi_key(&ike->spis[i]));
-    }
-    ike->spi_count = 0;
     if (!ike->initiator) {
         struct slice key = init_key(ike->init_spi, &ike->init_peer, bytes);
 
@@ -153,6 +149,17 @@ static void forget_keys(struct ike *ike)
             (void)table_remove(&g->ike_by_init, key);
         }
     }
+}
+
+static void forget_keys(struct ike *ike)
+{
+    struct gateway *g = ike->gateway;
+
+    for (size_t i = 0; i < ike->spi_count; i++) {
+        (void)table_remove(&g->ike_by_spi, spi_key(&ike->spis[i]));
+    }
+    ike->spi_count = 0;
+    ike_forget_init(ike);
 }
 
 void ike_free(struct ike *ike)
@@ -353,12 +360,12 @@ static void established(struct ike *ike, const struct ikev2_action *action, uint
 static void ended(struct ike *ike, const struct ikev2_failure *failure, uint64_t now_ms)
 {
     struct gateway *g = ike->gateway;
+    bool failed = !ike->established && failure->reason != IKEV2_FAIL_REDIRECTED;
 
     ike->over = true;
     bool absorbed = ike->is_old && failure->reason == IKEV2_FAIL_NONE;
 
-    if (!ike->established && !ike->initiator && !absorbed &&
-        failure->reason != IKEV2_FAIL_ORDERED) {
+    if (failed && !ike->initiator && !absorbed && failure->reason != IKEV2_FAIL_ORDERED) {
         admission_failed(g, now_ms);
     }
     if (failure->reason == IKEV2_FAIL_NONE) {
@@ -369,7 +376,7 @@ static void ended(struct ike *ike, const struct ikev2_failure *failure, uint64_t
         /* `ike either`: the other version next, whatever was wrong with this one. */
         ike->site->try_old = !ike->site->try_old;
     }
-    if (!ike->established) {
+    if (failed) {
         *(ike->initiator ? &g->initiated_failed : &g->answered_failed) += 1;
         if (failure->reason != IKEV2_FAIL_ORDERED) {
             enum reason reason = site_reason_of_failure(ike, failure);
@@ -433,6 +440,9 @@ static void carry_out(struct ike *ike, const struct ikev2_action *action, struct
         remember_agreed(ike, action);
         g->ike_rekeys++;
         negotiations_rekeyed(ike, now_ms);
+        break;
+    case IKEV2_TELL_REDIRECT:
+        redirect_told(ike, &action->redirect, now_ms);
         break;
     case IKEV2_TELL_TICKET:
         resilience_keep_ticket(ike, action->ticket.session, action->ticket.bytes);
@@ -597,6 +607,7 @@ struct ike *ike_dial(struct site *site, const struct endpoint *local, const stru
     g->initiated++;
     site->dialled = ike;
     crash_new_machine(ike);
+    redirect_dialled(ike);
     resilience_resume(ike, now_ms);
     machine_start(ike, now_ms);
     return settle(ike, now_ms) && start_populated(ike, now_ms) ? ike : NULL;
@@ -802,6 +813,7 @@ static void answer_peer(struct ike *ike, uint64_t now_ms)
         ike->terms = terms_hold(site->terms);
         policy = &ike->terms->policy;
         machine_set_fingerprint(ike, resilience_fingerprint(site));
+        redirect_answer(ike);
         if (site->used != NULL) {
             machine_set_beside(ike);
         }
@@ -920,6 +932,12 @@ void ike_obey(struct ike *ike, uint64_t now_ms)
     }
     if (is_ordered(ike, IKE_ORDER_CLOSE_REDUNDANT) && !close_redundant(ike, now_ms)) {
         return;
+    }
+    if (is_ordered(ike, IKE_ORDER_REDIRECT)) {
+        redirect_send(ike, now_ms);
+        if (!settle(ike, now_ms)) {
+            return;
+        }
     }
     if (is_ordered(ike, IKE_ORDER_HURRY)) {
         machine_hurry(ike, now_ms);

@@ -158,6 +158,7 @@ struct responder_terms {
     const struct proposals **old_lists;
     bool speaks_old; /* there are such */
     uint8_t authorities[AUTHORITIES_BYTES_MAX];
+    struct ikev2_redirect redirect;
     const struct proposals **lists;
     struct proposals *copies;
     /* With whom ESP in UDP is not allowed: peers that may be anywhere, or are at an address. */
@@ -215,6 +216,7 @@ enum ike_order {
     IKE_ORDER_CLOSE_REDUNDANT = 64,
     IKE_ORDER_PROBE = 128,
     IKE_ORDER_ANNOUNCE = 256, /* our addresses */
+    IKE_ORDER_REDIRECT = 2048, /* the peer goes to another gateway */
     IKE_ORDER_HURRY = 512, /* the peer is there: what is open is asked again at once */
     IKE_ORDER_ABSORB = 1024, /* IKEv1: an older one takes over what it has */
     IKE_ORDER_ANSWER_PEER = 32, /* the site's secret is there, or will not come */
@@ -317,6 +319,7 @@ struct roaming {
 struct hosts;
 struct kept_ticket;
 struct linger;
+struct redirected;
 
 struct site {
     struct gateway *gateway;
@@ -383,6 +386,7 @@ struct site {
                                     that is there */
     struct child **used_more; /* of the parts behind the first two; NULL: there were never more */
     struct hosts *hosts; /* transport mode */
+    struct redirected *redirected; /* where the peer sent us; NULL: nowhere */
     struct kept_ticket *ticket; /* NULL: none */
     uint64_t duplicates_ms; /* when it is decided which IKE SA stays */
     uint64_t supersede_ms; /* when superseded ones are closed, whatever happens */
@@ -743,6 +747,8 @@ void ike_child_followed(struct ike *ike, const struct endpoint *local, const str
                         uint64_t now_ms);
 /* Its TCP connection is the one between ike->local and ike->peer now. */
 void ike_carry(struct ike *ike, uint64_t now_ms);
+/* Who began it may begin another one with the same SPI from the same place. */
+void ike_forget_init(struct ike *ike);
 void ike_rekey_child(struct ike *ike, uint32_t spi_in, uint64_t now_ms);
 void ike_close_child(struct ike *ike, uint32_t spi_in, uint64_t now_ms);
 /* Done by gateway_settle(). */
@@ -1070,6 +1076,25 @@ bool notes_hint(struct gateway *g, enum look why, const struct endpoint *peer, u
 void notes_hint_ike(struct ike *ike, uint64_t now_ms);
 void notes_addresses_changed(struct gateway *g, uint64_t now_ms);
 void notes_source_again(struct ike *ike, const struct address *local, uint64_t now_ms);
+
+/* ---- redirect.c ---- */
+/* False: there is nowhere to send anybody. */
+MUST_USE bool redirect_of(const struct config_host *host, struct ikev2_redirect *out);
+/* The configuration of the site is another one: who is connected is told. */
+void redirect_changed(struct site *site, const struct config_host *before);
+/* An established peer is told; one who calls will be. */
+void redirect_send(struct ike *ike, uint64_t now_ms);
+void redirect_answer(struct ike *ike);
+/* The peer sends us there; or we him, and he is told. */
+void redirect_told(struct ike *ike, const struct ikev2_redirect *to, uint64_t now_ms);
+/* The next host of a dial. True: it is where the peer sent us, until redirect_ends(). */
+bool redirect_begins(struct site *site, bool before_others);
+/* NULL: the dial is one to a host of the configuration. */
+const struct config_host *redirect_host(const struct site *site);
+/* Nobody is there, or it is done. True: the same host of the configuration is still to be tried. */
+bool redirect_ends(struct site *site);
+void redirect_dialled(struct ike *ike);
+void redirect_forget(struct site *site);
 
 /* ---- crash.c ---- */
 /* At once when it is made: its peer is told a token, where we make any. */

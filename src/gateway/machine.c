@@ -633,6 +633,15 @@ void machine_hurry(struct ike *ike, uint64_t now_ms)
     }
 }
 
+void machine_redirect(struct ike *ike, const struct ikev2_redirect *to, uint64_t now_ms)
+{
+    struct ikev2_actions *actions = fresh(ike);
+
+    if (!ike->is_old && to->type != 0) {
+        ikev2_sa_redirect(ike->machine, to, now_ms, actions);
+    }
+}
+
 void machine_probe_path(struct ike *ike, uint16_t bytes, uint64_t now_ms)
 {
     struct ikev2_actions *actions = fresh(ike);

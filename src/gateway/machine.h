@@ -72,6 +72,7 @@ void machine_make_tokens(struct ike *ike, const uint8_t *secret);
 MUST_USE bool machine_hear_crash(struct ike *ike, struct slice message, uint64_t now_ms);
 MUST_USE bool machine_is_denied(const struct ike *ike, struct slice message);
 void machine_hurry(struct ike *ike, uint64_t now_ms);
+void machine_redirect(struct ike *ike, const struct ikev2_redirect *to, uint64_t now_ms);
 void machine_set_policy(struct ike *ike);
 void machine_set_fingerprint(struct ike *ike, uint64_t fingerprint);
 void machine_set_beside(struct ike *ike);

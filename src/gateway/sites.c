@@ -81,6 +81,7 @@ void site_free(struct site *site)
     policies_free_selectors(&site->selectors);
     free(site->used_more);
     resilience_forget_ticket(site);
+    redirect_forget(site);
     free(site->expected);
     free(site->trouble);
     free(site->route_trouble);
@@ -418,7 +419,8 @@ static void wait_after_end(struct site *site, enum ikev2_failure_reason why, uin
 void site_ike_ended(struct ike *ike, const struct ikev2_failure *failure, uint64_t now_ms)
 {
     struct site *site = ike->site;
-    bool by_us = failure->reason == IKEV2_FAIL_ORDERED || failure->reason == IKEV2_FAIL_REPLACED;
+    bool by_us = failure->reason == IKEV2_FAIL_ORDERED || failure->reason == IKEV2_FAIL_REPLACED ||
+                 failure->reason == IKEV2_FAIL_REDIRECTED;
 
     site_think_later(site);
     if (failure->reason == IKEV2_FAIL_PEER_AUTH || failure->reason == IKEV2_FAIL_AUTH_REFUSED ||
@@ -901,6 +903,10 @@ enum reason site_reason_of_failure(const struct ike *ike, const struct ikev2_fai
         return REASON_PEER_RESTARTED;
     case IKEV2_FAIL_NOT_RESUMED:
         return REASON_AUTH_REFUSED;
+    case IKEV2_FAIL_REDIRECTED:
+        return REASON_REPLACED;
+    case IKEV2_FAIL_REDIRECT_UNPROVEN:
+        return REASON_REDIRECT_UNPROVEN;
     case IKEV2_FAIL_NOT_PROVEN_AGAIN:
         return REASON_NOT_PROVEN_AGAIN;
     case IKEV2_FAIL_ORDERED:

@@ -84,6 +84,19 @@ static void fill_child(struct terms *t, const struct site *site, size_t part)
     populate_fill_child(site, child);
 }
 
+static uint8_t follow_of(enum config_follow said)
+{
+    switch (said) {
+    case CONFIG_FOLLOW_OFF:
+        return IKEV2_FOLLOW_NEVER;
+    case CONFIG_FOLLOW_PROVEN:
+        return IKEV2_FOLLOW_PROVEN;
+    case CONFIG_FOLLOW_ON:
+        return IKEV2_FOLLOW_ALWAYS;
+    }
+    return IKEV2_FOLLOW_NEVER;
+}
+
 static bool fill(struct terms *t, const struct gateway *g, const struct site *site)
 {
     const struct config_site *c = site->config;
@@ -145,6 +158,10 @@ static bool fill(struct terms *t, const struct gateway *g, const struct site *si
     t->policy.fragmentation = c->fragmentation;
     t->policy.fragment_bytes = c->fragment_bytes;
     t->policy.childless = c->childless;
+    /* RFC 5685 3: in transport mode the address is what is protected. */
+    if (c->carriage.mode == CONFIG_TUNNEL) {
+        t->policy.follow = follow_of(c->follow_redirects);
+    }
     t->policy.resume_s = resilience_ticket_s(site);
     t->policy.children = t->children;
     t->policy.child_count = (uint32_t)s->parts;
@@ -384,6 +401,9 @@ static bool fill_responder(struct responder_terms *t, struct site *const *sites,
         t->policy.asks_status =
             t->policy.asks_status ||
             (certificates_are_wanted(c) && c->revocation == CONFIG_REVOCATION_STRICT);
+        if (redirect_of(sites[i]->gateway->config->redirect, &t->redirect)) {
+            t->policy.redirect = &t->redirect;
+        }
         if (resilience_ticket_s(sites[i]) != 0) {
             t->policy.tickets = &sites[i]->gateway->tickets;
         }

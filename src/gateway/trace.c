@@ -19,13 +19,12 @@
 struct trace_entry {
     struct trace_entry *next, *previous;
     struct trace_entry *next_of_owner, *previous_of_owner;
-    struct site *site;
-    struct ike *ike; /* only while it has no site */
+    void *owner; /* the site; else the IKE SA, while it has none; NULL: strangers */
     uint64_t at_ms, number;
     /* In this order nothing is wasted between them: there are a few for each site. */
     struct endpoint peer;
     bool sent;
-    bool too_long;
+    bool too_long : 1, of_site : 1;
     uint16_t length;
     struct ikev2_header header;
     uint8_t first;
@@ -34,25 +33,35 @@ struct trace_entry {
 #define ENTRY_BYTES offsetof(struct trace_entry, payloads)
 _Static_assert(PAYLOAD_BYTES_MAX <= UINT16_MAX, "the length of any is kept");
 
+static struct site *site_of(const struct trace_entry *e)
+{
+    return e->of_site ? e->owner : NULL;
+}
+
+static struct ike *ike_of(const struct trace_entry *e)
+{
+    return e->of_site ? NULL : e->owner;
+}
+
 static struct trace_entry **first_of(struct gateway *g, const struct trace_entry *e)
 {
-    if (e->site != NULL) {
-        return &e->site->trace_first;
+    if (site_of(e) != NULL) {
+        return &site_of(e)->trace_first;
     }
-    return e->ike != NULL ? &e->ike->trace_first : &g->stranger_first;
+    return ike_of(e) != NULL ? &ike_of(e)->trace_first : &g->stranger_first;
 }
 
 static struct trace_entry **last_of(struct gateway *g, const struct trace_entry *e)
 {
-    if (e->site != NULL) {
-        return &e->site->trace_last;
+    if (site_of(e) != NULL) {
+        return &site_of(e)->trace_last;
     }
-    return e->ike != NULL ? &e->ike->trace_last : &g->stranger_last;
+    return ike_of(e) != NULL ? &ike_of(e)->trace_last : &g->stranger_last;
 }
 
 static size_t *count_of(struct gateway *g, const struct trace_entry *e)
 {
-    return e->site != NULL ? &e->site->trace_count : &g->stranger_count;
+    return site_of(e) != NULL ? &site_of(e)->trace_count : &g->stranger_count;
 }
 
 /* In the order of time, also when what was kept for an IKE SA moves to its site. */
@@ -74,7 +83,7 @@ static void owner_add(struct gateway *g, struct trace_entry *e)
         (*link)->previous_of_owner = e;
     }
     *link = e;
-    if (e->site != NULL || e->ike == NULL) {
+    if (site_of(e) != NULL || ike_of(e) == NULL) {
         ++*count_of(g, e);
     }
 }
@@ -91,7 +100,7 @@ static void owner_remove(struct gateway *g, struct trace_entry *e)
     } else {
         e->next_of_owner->previous_of_owner = e->previous_of_owner;
     }
-    if (e->site != NULL || e->ike == NULL) {
+    if (site_of(e) != NULL || ike_of(e) == NULL) {
         --*count_of(g, e);
     }
 }
@@ -115,10 +124,10 @@ static void forget(struct gateway *g, struct trace_entry *e)
 
 static void keep_bounds(struct gateway *g, struct trace_entry *newest)
 {
-    if (newest->site != NULL && newest->site->trace_count > TRACES_OF_SITE_MAX) {
-        forget(g, newest->site->trace_first);
+    if (site_of(newest) != NULL && site_of(newest)->trace_count > TRACES_OF_SITE_MAX) {
+        forget(g, site_of(newest)->trace_first);
     }
-    if (newest->site == NULL && newest->ike == NULL &&
+    if (site_of(newest) == NULL && ike_of(newest) == NULL &&
         g->stranger_count > TRACES_OF_STRANGERS_MAX) {
         forget(g, g->stranger_first);
     }
@@ -182,8 +191,8 @@ void trace_add(struct ike *ike, const struct ikev2_action *action, uint64_t now_
     }
     *e = (struct trace_entry){
         .previous = g->trace_newest,
-        .site = ike->site,
-        .ike = ike->site == NULL ? ike : NULL,
+        .owner = ike->site != NULL ? (void *)ike->site : ike,
+        .of_site = ike->site != NULL,
         .at_ms = now_ms,
         .number = ++g->trace_number,
         .peer = ike->peer,
@@ -215,8 +224,8 @@ static void move_all(struct ike *ike, struct site *site)
         struct trace_entry *e = ike->trace_first;
 
         owner_remove(g, e);
-        e->ike = NULL;
-        e->site = site;
+        e->owner = site;
+        e->of_site = site != NULL;
         owner_add(g, e);
         keep_bounds(g, e);
     }

@@ -187,6 +187,43 @@ static const struct reason_entry entries[REASON_COUNT] = {
                       "Try another TCP port: transport tcp PORT in site {site|NAME}, tcp-port PORT "
                       "on the peer."},
         },
+    [REASON_REDIRECT_UNPROVEN] =
+        {
+            .reason = REASON_REDIRECT_UNPROVEN,
+            .group = REASON_GROUP_REACH,
+            .check = REASON_CHECK_REACH,
+            .trouble = true,
+            .code = "SEK-R010",
+            .sentence = "{peer|the peer} sends us to {theirs|another gateway}, and did not prove "
+                        "who it is",
+            .explanation =
+                "Our first message was answered with a redirect (RFC 5685). Anybody on the way can "
+                "say that, so it is not followed unless the site says follow-redirect on. "
+                "Whoever is there would have to prove the same as {peer|the peer}.",
+            .causes = {"The peer is being maintained or has too much to do, and another gateway "
+                       "stands in for it.",
+                       "The address of the peer belongs to a group of gateways."},
+            .steps = {"Ask whoever runs the peer whether {theirs|that gateway} belongs to it.",
+                      "Then write in site {site|NAME}: follow-redirect on",
+                      "Or write that gateway in the line peer."},
+        },
+    [REASON_REDIRECTS] =
+        {
+            .reason = REASON_REDIRECTS,
+            .group = REASON_GROUP_REACH,
+            .check = REASON_CHECK_REACH,
+            .trouble = true,
+            .code = "SEK-R011",
+            .sentence = "we were sent to other gateways more than five times within five minutes",
+            .explanation = "Each of them sends us to another one (RFC 5685), {peer|the last} among "
+                           "them. That is followed five times in five minutes and not more.",
+            .causes = {"Two gateways send us to each other.",
+                       "The gateway that we are sent to is not there, and the first one sends us "
+                       "to it again."},
+            .steps = {"Tell whoever runs these gateways.",
+                      "Write in site {site|NAME}: follow-redirect off, and in the line peer a "
+                      "gateway that takes us."},
+        },
 
     [REASON_ANSWERS_ELSEWHERE] =
         {

@@ -25,6 +25,8 @@ enum reason {
     REASON_TCP_REFUSED, /* no connection, or it is closed again and again; peer, detail */
     REASON_TCP_SILENT, /* a connection, and no answer in it; peer */
     REASON_ANSWERS_ELSEWHERE, /* from another address than was called; peer, detail: which */
+    REASON_REDIRECT_UNPROVEN, /* peer; theirs: where he sends us */
+    REASON_REDIRECTS, /* peer */
 
     REASON_NO_PROPOSAL, /* IKE; ours, theirs */
     REASON_NO_CHILD_PROPOSAL, /* ESP; ours, theirs */

@@ -216,6 +216,7 @@ void world_init(struct world *w, uint64_t seed)
 static void flight_remove(struct world *w, size_t at)
 {
     free(w->flights[at].bytes);
+    ikev2_proof_free(w->flights[at].proof);
     memmove(&w->flights[at], &w->flights[at + 1],
             (w->flight_count - at - 1) * sizeof(w->flights[0]));
     w->flight_count--;
@@ -295,6 +296,10 @@ static void side_asks(struct world *w, struct side *s, const struct ikev2_action
     } else if (action->kind == IKEV2_ASK_PPK) {
         f->id = action->ppk.id;
         snprintf(f->words, sizeof(f->words), "ASK PPK");
+    } else if (action->kind == IKEV2_ASK_PROOF) {
+        f->id = action->proof.id;
+        f->proof = action->proof.question;
+        snprintf(f->words, sizeof(f->words), "ASK PROOF");
     } else if (action->kind == IKEV2_ASK_PEER) {
         f->id = action->peer.id;
         snprintf(f->words, sizeof(f->words), "ASK PEER");
@@ -493,8 +498,8 @@ static bool side_acts(struct world *w, struct side *s, const struct ikev2_action
         side_asks(w, s, action);
         return true;
     case IKEV2_ASK_PROOF:
-        CHECK(false); /* both sides have a shared key here */
-        ikev2_proof_free(action->proof.question);
+        CHECK(s->policy.certificates != NULL);
+        side_asks(w, s, action);
         return true;
     case IKEV2_TELL_SPI_ADDED:
         spi_added(w, s, action->ike_spi);
@@ -508,6 +513,7 @@ static bool side_acts(struct world *w, struct side *s, const struct ikev2_action
     case IKEV2_TELL_REKEYED:
         s->rekeyed++;
         return true;
+    case IKEV2_TELL_REDIRECT:
     case IKEV2_TELL_TICKET:
     case IKEV2_TELL_REAUTHENTICATE:
         return true; /* the gateway's business */
@@ -641,12 +647,21 @@ static void answer(struct world *w, size_t at)
     struct key_pair pair = {0};
     struct secret shared = {0};
 
+    w->flights[at].proof = NULL;
     flight_remove(w, at);
     if (s->sa == NULL) {
+        ikev2_proof_free(f.proof);
         return;
     }
     remember(w, s, f.words, (struct slice){(const uint8_t *)&f.id, sizeof(f.id)});
     actions.count = 0;
+    if (f.kind == IKEV2_ASK_PROOF) {
+        ikev2_proof_run(f.proof, w->now_s);
+        ikev2_sa_answer_proof(s->sa, f.id, f.proof, w->now_ms, &actions);
+        ikev2_proof_free(f.proof);
+        side_done(w, s);
+        return;
+    }
     if (++w->questions == w->refuse_question) {
         note(w, "that answer is no", "");
         if (f.kind == IKEV2_ASK_SPI) {

@@ -34,6 +34,7 @@ struct flight {
     /* Of a question. */
     enum ikev2_action_kind kind;
     uint32_t id;
+    struct ikev2_proof *proof; /* owned */
     uint16_t group;
     bool has_pair;
     uint16_t own_length, peer_length;
@@ -102,6 +103,7 @@ struct side {
 
 struct world {
     uint64_t now_ms;
+    int64_t now_s; /* by the calendar, for certificates */
     uint64_t seed;
     struct side side[2];
     struct flight flights[WORLD_FLIGHTS_MAX];

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """strongSwan and what keeps a tunnel up or brings it back: authentication anew in both roles, under traffic;
-IKE SAs without a child; who was killed."""
+IKE SAs without a child; who was killed;
+who is sent elsewhere."""
 import time
 
 from lab import KEY, OSAKA, TOKYO, Flow, Lab, Sekisho, two_sites, wait_for
@@ -90,12 +91,42 @@ def killed(lab, hosts):
             one.kill()
 
 
+def redirected(lab, hosts):
+    """RFC 5685 with strongSwan: we are sent to another of its addresses while traffic flows; it is sent to another of
+    ours before it proved who it is."""
+    a, ga, _, gb, b = hosts
+    ga.address("wan", "203.0.113.4/24")
+    gb.address("wan", "203.0.113.5/24")
+    with Pair(lab, hosts=hosts, unique="no", start=False) as pair:
+        pair.peer.settings["local"] = "%any"
+        pair.peer.reload()
+        pair.ours.start()
+        up = pair.ours.wait_up("peer") and pair.a.pings("10.2.0.2")
+        lab.check("we are sent elsewhere: up", up, "" if up else pair.ours.explain("peer"))
+        with Flow(pair.a, pair.b, "10.2.0.2", rate=500) as there:
+            told = pair.peer.swanctl("--redirect", "--ike", "peer", "--gateway", "203.0.113.5", check=False)
+            moved = wait_for(lambda: pair.ours.site("peer").get("peer", "").startswith("203.0.113.5"), 10, 0.3)
+            time.sleep(3)
+        lab.check("we are sent elsewhere: and go", moved, told.stderr + pair.ours.log()[-400:])
+        lab.check("we are sent elsewhere: nothing is lost", there.lost == 0, there.told())
+    # strongSwan 5.9.8 as the one who is sent away after IKE_AUTH frees something twice and dies before its next message.
+    with Pair(lab, "start wait", hosts=hosts, start=False) as pair:
+        pair.ours.write("redirect 203.0.113.4\n" + pair.ours.config.read_text())
+        pair.ours.start()
+        pair.peer.initiate(check=False)
+        up = pair.ours.wait_up("peer", 20) and pair.b.pings("10.1.0.2")
+        lab.check("the peer is sent elsewhere at once: up", up, pair.peer.log()[-800:] if not up else "")
+        local = pair.ours.site("peer").get("ike", {}).get("local", "")
+        lab.check("the peer is sent elsewhere at once: there", local.startswith("203.0.113.4"), local)
+
+
 def main():
     with Lab("resilience") as lab:
         hosts = two_sites(lab)
         again(lab, hosts)
         childless(lab, hosts)
         killed(lab, hosts)
+        redirected(lab, hosts)
 
 
 if __name__ == "__main__":

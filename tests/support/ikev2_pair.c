@@ -418,6 +418,10 @@ static bool take_action(struct ikev2_pair *pair, unsigned side, const struct ike
         s->rekeyed++;
         take_established(s, a);
         return false;
+    case IKEV2_TELL_REDIRECT:
+        s->redirected++;
+        s->redirect = a->redirect;
+        return false;
     case IKEV2_TELL_TICKET:
         ikev2_session_fini(&s->session);
         if (!ikev2_session_copy(&s->session, a->ticket.session)) {
@@ -525,6 +529,9 @@ static void answer(struct ikev2_pair *pair, unsigned side, bool ok)
             (s->policy.null_auth || ike_identity_matches(&s->policy.peer_id, &ask.peer_id, false));
 
         ikev2_sa_set_fingerprint(s->sa, s->fingerprint);
+        if (s->sends_to != NULL) {
+            ikev2_sa_set_redirect(s->sa, s->sends_to);
+        }
         ikev2_sa_answer_peer(s->sa, ask.id, known ? &s->policy : NULL, pair->now_ms, pair->actions);
         return;
     }
@@ -576,6 +583,9 @@ void ikev2_pair_start(struct ikev2_pair *pair, unsigned side)
     assert(s->sa != NULL);
     if (s->crash_secret != NULL) {
         ikev2_sa_make_tokens(s->sa, s->crash_secret);
+    }
+    if (!address_is_unset(&s->redirected_from)) {
+        ikev2_sa_redirected_from(s->sa, &s->redirected_from);
     }
     if (s->resumes &&
         !ikev2_sa_resume(s->sa, &s->session, (struct slice){s->ticket, s->ticket_bytes})) {
@@ -774,6 +784,12 @@ void ikev2_pair_carry(struct ikev2_pair *pair, unsigned side, const struct endpo
     if (ikev2_sa_carry(pair->side[side].sa, local, peer, pair->now_ms, pair->actions)) {
         settle(pair, side);
     }
+}
+
+void ikev2_pair_redirect(struct ikev2_pair *pair, unsigned side, const struct ikev2_redirect *to)
+{
+    ikev2_sa_redirect(pair->side[side].sa, to, pair->now_ms, pair->actions);
+    settle(pair, side);
 }
 
 /* ---- what was recorded ---- */

@@ -81,6 +81,10 @@ struct pair_side {
     unsigned sends, retraced;
     unsigned reauthenticate;
     const uint8_t *crash_secret; /* NULL: this side makes no tokens */
+    struct address redirected_from; /* unset: by nobody */
+    const struct ikev2_redirect *sends_to; /* in IKE_AUTH; NULL: nowhere */
+    unsigned redirected;
+    struct ikev2_redirect redirect; /* the newest */
     struct ikev2_tickets tickets; /* responder.tickets points here where the test wants it */
     struct ikev2_session session; /* of the newest ticket, for whom it was given */
     size_t ticket_bytes;
@@ -177,6 +181,7 @@ void ikev2_pair_start_child_for(struct ikev2_pair *pair, unsigned side, unsigned
 void ikev2_pair_close_child(struct ikev2_pair *pair, unsigned side, uint32_t spi_in);
 void ikev2_pair_probe_path(struct ikev2_pair *pair, unsigned side, uint16_t bytes);
 void ikev2_pair_ask_liveness(struct ikev2_pair *pair, unsigned side);
+void ikev2_pair_redirect(struct ikev2_pair *pair, unsigned side, const struct ikev2_redirect *to);
 /* Its TCP connection is one between these now. */
 void ikev2_pair_carry(struct ikev2_pair *pair, unsigned side, const struct endpoint *local,
                       const struct endpoint *peer);

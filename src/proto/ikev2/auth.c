@@ -489,7 +489,7 @@ static void auth_accept_responder(struct ikev2_turn *t, struct ikev2_ike *ike,
     struct ikev2_handshake *h = sa->handshake;
     const struct ikev2_child_policy *first = NULL;
 
-    if (!keep_peer_id(t, peer_id)) {
+    if (ikev2_redirect_auth(t, m) || !keep_peer_id(t, peer_id)) {
         return;
     }
     ikev2_mobile_read_auth(sa, m);
@@ -890,7 +890,7 @@ static void auth_respond(struct ikev2_turn *t)
         ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_IKE_AUTH, 0, "AUTH could not be computed");
         return;
     }
-    if (!keep_peer_id(t, &h->peer_id)) {
+    if (ikev2_redirect_respond(t, ike, &o) || !keep_peer_id(t, &h->peer_id)) {
         return;
     }
     bool initial_contact =

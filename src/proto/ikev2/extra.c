@@ -15,6 +15,7 @@ void ikev2_extra_end(struct ikev2_sa *sa)
 {
     if (sa->extra != NULL) {
         ikev2_block_bury(sa, sa->extra->mobility);
+        ikev2_block_bury(sa, sa->extra->redirect);
     }
     ikev2_block_bury(sa, sa->extra);
     sa->extra = NULL;

@@ -30,6 +30,7 @@ static void begin(struct ikev2_turn *t, struct ikev2_ike *ike, enum ikev2_work_k
     } else if (kind == IKEV2_WORK_LIVENESS) {
         ikev2_mobile_out_liveness(t->sa, ike, &o);
         ikev2_crash_out_due(t->sa, ike, &o);
+        ikev2_redirect_out_due(t->sa, ike, &o);
     }
     ikev2_send_request(t, ike, IKEV2_INFORMATIONAL, &o);
 }
@@ -210,6 +211,7 @@ void ikev2_informational_request(struct ikev2_turn *t, struct ikev2_ike *ike,
     }
     ikev2_reauthenticate_read(t, m);
     ikev2_crash_read(t->sa, ike, m);
+    ikev2_redirect_informational(t, m);
     if (deleted.whole) {
         ikev2_rekey_deleted(t, ike);
     } else if (refused != NULL) {

@@ -281,6 +281,13 @@ static void init_send(struct ikev2_turn *t)
     if (sa->policy->fragmentation) {
         init_notify(&out, IKEV2_FRAGMENTATION_SUPPORTED, (struct slice){NULL, 0});
     }
+    uint8_t from[IKEV2_REDIRECT_BYTES_MAX];
+    struct writer w = writer_over(from, sizeof(from));
+    uint16_t redirects = ikev2_redirect_supported(sa, &w);
+
+    if (redirects != 0) {
+        init_notify(&out, redirects, writer_written(&w));
+    }
     /* A PPK goes there too (RFC 9867), where the peer can. */
     if (has_additional(&offer) || (sa->policy->ppk != NULL && !sa->policy->ppk->auth_only)) {
         init_notify(&out, IKEV2_INTERMEDIATE_EXCHANGE_SUPPORTED, (struct slice){NULL, 0});
@@ -443,11 +450,16 @@ static void init_response(struct ikev2_turn *t, struct ikev2_message *m, struct 
     const struct ikev2_notify_payload *cookie = ikev2_message_notify(m, IKEV2_COOKIE);
     const struct ikev2_notify_payload *group = ikev2_message_notify(m, IKEV2_INVALID_KE_PAYLOAD);
     const struct ikev2_notify_payload *error = ikev2_message_error(m);
+    struct ikev2_failure elsewhere;
 
     if (m->critical != 0) {
         init_refused_for(t, IKEV2_FAIL_CRITICAL_PAYLOAD, 0, "in the response to IKE_SA_INIT");
     } else if (m->has[IKEV2_SA] && m->has[IKEV2_KE]) {
         init_take_response(t, m, message, local, peer);
+    } else if (ikev2_message_notify(m, IKEV2_REDIRECT) != NULL) {
+        if (ikev2_redirect_init(t, m, &elsewhere) == IKEV2_REDIRECT_REFUSED) {
+            init_refused(t, &elsewhere);
+        }
     } else if (cookie != NULL) {
         init_cookie(t, cookie);
     } else if (group != NULL) {
@@ -617,6 +629,15 @@ static void init_choose(struct ikev2_turn *t, const struct ikev2_message *m)
     if (!ikev2_message_nonce(m, &h->nonce_i) || !m->has[IKEV2_SA] || !m->has[IKEV2_KE] ||
         !ikev2_read_sa(m->body[IKEV2_SA], &offer) || !ikev2_message_ke(m, &ke)) {
         ikev2_over_for(t, IKEV2_FAIL_SYNTAX, IKEV2_IKE_SA_INIT, 0, "a malformed IKE_SA_INIT");
+        return;
+    }
+    ikev2_redirect_hear(sa, m);
+    uint8_t redirect[IKEV2_REDIRECT_BYTES_MAX];
+    size_t redirected = ikev2_redirect_at_once(sa, redirect);
+
+    if (redirected > 0) {
+        init_reply_notify(t, m, IKEV2_REDIRECT, (struct slice){redirect, redirected});
+        ikev2_over_for(t, IKEV2_FAIL_NONE, IKEV2_IKE_SA_INIT, IKEV2_REDIRECT, "");
         return;
     }
     h->intermediate = ikev2_message_notify(m, IKEV2_INTERMEDIATE_EXCHANGE_SUPPORTED) != NULL;

@@ -7,6 +7,7 @@
  *     exchange.c       one IKE SA's two windows: sealing, fragments, sending again, receiving
  *     message.c        a chain of payloads as one value; a chain being written
  *     init.c           IKE_SA_INIT
+ *     redirect.c       to another gateway
  *     resume.c         IKE_SESSION_RESUME, and tickets in IKE_AUTH
  *     tickets.c        tickets by value
  *     intermediate.c   IKE_INTERMEDIATE: additional key exchanges
@@ -618,6 +619,11 @@ struct ikev2_handshake {
     struct ikev2_tickets *tickets; /* the gateway's; NULL: none are given */
     bool beside; /* responder: another IKE SA carries the traffic */
     uint64_t fingerprint; /* responder: of what is configured about the peer */
+    struct address redirected_from; /* initiator: by whom we were sent here; unset: by nobody */
+    struct ikev2_redirect
+        *redirect; /* responder: a block; where the peer is sent; NULL: he stays */
+    bool was_redirected; /* responder: the peer was sent here */
+    bool redirected; /* responder: the peer is sent elsewhere, and it is over when he heard it */
     bool peer_childless; /* IKE_AUTH need not make a child (RFC 6023) */
     bool peer_fragments; /* he can put fragments together */
     bool peer_asks_status; /* what is known about our certificate is sent along (RFC 4806) */
@@ -681,6 +687,8 @@ struct ikev2_extra {
     uint8_t crash_hash[32]; /* of that token */
     uint8_t crash_next_hash[32]; /* of the one for the IKE SA that we are making by rekeying */
     bool crash_has_next;
+    /* Redirect (RFC 5685). */
+    struct ikev2_redirect *redirect; /* a block: to be said to the peer; NULL nothing */
     bool crash_due; /* the peer has no token of ours for the current IKE SA */
     /* How often the peer was followed (RFC 7296 2.23). */
     uint64_t follow_ms;
@@ -705,7 +713,8 @@ struct ikev2_sa {
     bool nat_local, nat_peer, nat_supported;
     bool udp_agreed; /* both sides prefer ESP in UDP; what replaces this IKE SA inherits it */
     bool fragmentation;
-    bool liveness_wanted;
+    bool liveness_wanted : 1;
+    bool peer_redirects : 1; /* he goes to another gateway when he is told to (RFC 5685) */
     bool mobile; /* both sides can move (RFC 4555) */
     uint8_t ppk; /* enum ikev2_ppk_use */
     bool nat_asked; /* the peer's NAT is only his wish for UDP */
@@ -911,6 +920,39 @@ void ikev2_reauthenticate_out(const struct ikev2_policy *policy, struct ikev2_ou
 void ikev2_reauthenticate_read(struct ikev2_turn *t, const struct ikev2_message *m);
 void ikev2_reauthenticate_time(struct ikev2_turn *t);
 uint64_t ikev2_reauthenticate_deadline_ms(const struct ikev2_sa *sa);
+
+/* ---- redirect ---- */
+
+#define IKEV2_REDIRECT_BYTES_MAX (2 + 255 + IKEV2_NONCE_BYTES_MAX)
+
+/* What our first message says about it: the type, and the data of that notify; 0: nothing. */
+uint16_t ikev2_redirect_supported(const struct ikev2_sa *sa, struct writer *w);
+/* A response in clear. */
+enum ikev2_redirect_verdict {
+    IKEV2_REDIRECT_NONE, /* it is about something else */
+    IKEV2_REDIRECT_IGNORED,
+    IKEV2_REDIRECT_REFUSED, /* failure */
+    IKEV2_REDIRECT_FOLLOWED, /* it was told where to, and it is over */
+};
+MUST_USE enum ikev2_redirect_verdict ikev2_redirect_init(struct ikev2_turn *t,
+                                                         const struct ikev2_message *m,
+                                                         struct ikev2_failure *failure);
+/* The response to IKE_AUTH of a peer who proved who he is. True: the same. */
+MUST_USE bool ikev2_redirect_auth(struct ikev2_turn *t, const struct ikev2_message *m);
+void ikev2_redirect_informational(struct ikev2_turn *t, const struct ikev2_message *m);
+void ikev2_redirect_hear(struct ikev2_sa *sa, const struct ikev2_message *m);
+/* Octets of the notify in the answer to the first message; 0: he stays. */
+size_t ikev2_redirect_at_once(const struct ikev2_sa *sa, uint8_t out[IKEV2_REDIRECT_BYTES_MAX]);
+/* The response to IKE_AUTH, which has our AUTH. False: he stays. */
+MUST_USE bool ikev2_redirect_respond(struct ikev2_turn *t, struct ikev2_ike *ike,
+                                     struct ikev2_outgoing *o);
+/* He has heard it: this is what he says; NULL: nothing, and it was long enough. */
+void ikev2_redirect_gone(struct ikev2_turn *t, struct ikev2_ike *ike,
+                         const struct ikev2_message *m);
+/* In a question of liveness, when it is due. */
+void ikev2_redirect_out_due(struct ikev2_sa *sa, const struct ikev2_ike *ike,
+                            struct ikev2_outgoing *o);
+MUST_USE bool ikev2_redirect_is_due(const struct ikev2_sa *sa);
 
 /* ---- quick crash detection ---- */
 

@@ -46,6 +46,10 @@ static void take_request(struct ikev2_turn *t, struct ikev2_ike *ike, struct ike
         answer_malformed(t, ike, "a malformed message");
         return;
     }
+    if (sa->state == IKEV2_STATE_HALF_OPEN && sa->handshake->redirected) {
+        ikev2_redirect_gone(t, ike, m);
+        return;
+    }
     if (sa->state == IKEV2_STATE_HALF_OPEN) {
         /* RFC 9370 2.2.3: one after the other, and IKE_AUTH when all keys are there. */
         if (!ikev2_intermediate_may_come(sa->handshake, m->header.exchange)) {
@@ -148,6 +152,9 @@ static bool fits_state(const struct ikev2_sa *sa, const struct ikev2_header *hea
     case IKEV2_STATE_OVER:
         return false;
     case IKEV2_STATE_HALF_OPEN:
+        if (sa->handshake->redirected) {
+            return !response;
+        }
         return !response &&
                (header->exchange == IKEV2_IKE_AUTH ||
                 (header->exchange == IKEV2_IKE_INTERMEDIATE &&

@@ -112,6 +112,13 @@ void ikev2_resume_send(struct ikev2_turn *t)
     if (sa->policy->fragmentation) {
         ikev2_out_notify(&o, IKEV2_FRAGMENTATION_SUPPORTED, (struct slice){NULL, 0});
     }
+    uint8_t from[IKEV2_REDIRECT_BYTES_MAX];
+    struct writer w = writer_over(from, sizeof(from));
+    uint16_t redirects = ikev2_redirect_supported(sa, &w);
+
+    if (redirects != 0) {
+        ikev2_out_notify(&o, redirects, writer_written(&w));
+    }
     h->prefers_udp =
         sa->policy->allow_encapsulation && !sa->policy->no_vendor_ids && ikev2_init_can_float(sa);
     if (h->prefers_udp) {
@@ -246,7 +253,11 @@ void ikev2_resume_request(struct ikev2_turn *t, const struct ikev2_message *m)
         ikev2_over_for(t, IKEV2_FAIL_RESOURCES, IKEV2_IKE_SESSION_RESUME, 0, "no memory");
         return;
     }
-    if (h->tickets == NULL ||
+    uint8_t redirect[IKEV2_REDIRECT_BYTES_MAX];
+
+    ikev2_redirect_hear(sa, m);
+    /* Whoever is to go elsewhere begins in full, and is told then. */
+    if (h->tickets == NULL || ikev2_redirect_at_once(sa, redirect) > 0 ||
         !ikev2_tickets_open(h->tickets, ticket->data, t->now_ms, &h->resume->session)) {
         refuse(t, m);
         return;

@@ -104,6 +104,7 @@ void ikev2_handshake_end(struct ikev2_turn *t)
     }
     ikev2_work_end(t, &h->child);
     ikev2_resume_end(t, h);
+    ikev2_block_bury(sa, h->redirect);
     ikev2_block_bury(sa, h);
     if (sa->current != NULL) {
         ikev2_keys_forget_auth(&sa->current->keys);

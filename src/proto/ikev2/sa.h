@@ -13,6 +13,7 @@
 #include "base/address.h"
 #include "base/random.h"
 #include "base/secret.h"
+#include "base/text.h"
 #include "crypto/catalog.h"
 #include "crypto/key_exchange.h"
 #include "proto/ike/identity.h"
@@ -23,6 +24,32 @@
 #define IKEV2_CHILD_SELECTORS_MAX 64
 #define IKEV2_CHILD_NAME_BYTES 64
 #define IKEV2_ADDRESSES_MAX 8 /* of one host, that are told or kept */
+
+/* Another gateway (RFC 5685 9.2). */
+enum ikev2_redirect_type {
+    IKEV2_REDIRECT_IPV4 = 1,
+    IKEV2_REDIRECT_IPV6 = 2,
+    IKEV2_REDIRECT_NAME = 3,
+};
+
+struct ikev2_redirect {
+    uint8_t type; /* enum ikev2_redirect_type; 0 none */
+    uint8_t length;
+    uint8_t data[255];
+};
+void ikev2_redirect_of_address(const struct address *address, struct ikev2_redirect *out);
+/* False: too long for one. */
+MUST_USE bool ikev2_redirect_of_name(const char *name, struct ikev2_redirect *out);
+/* Unset when it is a name. */
+struct address ikev2_redirect_address(const struct ikev2_redirect *to);
+void ikev2_redirect_describe(const struct ikev2_redirect *to, struct text *out);
+
+/* As initiator: whether the peer may send us elsewhere. */
+enum ikev2_follow {
+    IKEV2_FOLLOW_NEVER,
+    IKEV2_FOLLOW_PROVEN, /* when he proved who he is */
+    IKEV2_FOLLOW_ALWAYS, /* and in IKE_SA_INIT */
+};
 
 /* ---- policy: owned by the gateway, unchanged and alive as long as any SA points to it ---- */
 
@@ -125,6 +152,7 @@ struct ikev2_policy {
     bool post_quantum_required : 1; /* no peer is let in without a key exchange of that kind */
     bool null_auth : 1; /* neither side proves who it is (RFC 7619); then there is no key, and no
                            certificates */
+    uint8_t follow : 2; /* enum ikev2_follow */
     uint16_t fragment_bytes; /* of the IP packet; 1280 by default */
     const struct ikev2_addresses *addresses; /* told to a mobile peer; NULL: none */
     const struct ikev2_ppk *ppk; /* NULL: none */
@@ -151,6 +179,7 @@ struct ikev2_responder_policy {
     bool ppk_early; /* and takes it in IKE_INTERMEDIATE */
     struct slice authorities; /* for CERTREQ: of all those sites (ikev2_certify_authorities()) */
     struct ikev2_tickets *tickets; /* NULL: none are taken */
+    const struct ikev2_redirect *redirect; /* where all are sent who can be; NULL: nowhere */
     uint64_t half_open_ms; /* the IKE SA is given up when it is not authenticated by then */
 };
 
@@ -167,6 +196,8 @@ enum ikev2_action_kind {
     IKEV2_TELL_SPI_REMOVED,
     IKEV2_TELL_ESTABLISHED, /* both sides are authenticated */
     IKEV2_TELL_REKEYED, /* the IKE SA was replaced: spi_i, spi_r, suite are the new ones */
+    IKEV2_TELL_REDIRECT, /* redirect: initiator: the peer sends us there, and FAILED follows, or it
+                            is up; responder: we send him there, and FAILED comes later */
     IKEV2_TELL_TICKET, /* ticket: with which the next IKE SA can go on where this one was */
     IKEV2_TELL_REAUTHENTICATE, /* another IKE SA with this peer is to be begun now, and this one to
                                   be closed when that one is there */
@@ -272,6 +303,8 @@ enum ikev2_failure_reason {
     IKEV2_FAIL_PEER_DELETED,
     IKEV2_FAIL_PEER_DEAD, /* established, and then liveness unanswered */
     IKEV2_FAIL_PEER_RESTARTED, /* he proved that he lost it (RFC 6290) */
+    IKEV2_FAIL_REDIRECTED, /* to another gateway: it is told where */
+    IKEV2_FAIL_REDIRECT_UNPROVEN, /* the same, but the peer has not proved who he is; theirs */
     IKEV2_FAIL_NOT_RESUMED, /* the peer does not go on with our ticket: a full try may do */
     IKEV2_FAIL_NOT_PROVEN_AGAIN, /* established, and then nobody authenticated anew in time */
     IKEV2_FAIL_ORDERED, /* we were told to close */
@@ -344,6 +377,7 @@ struct ikev2_action {
             const struct ikev2_session *session; /* borrowed until the next event */
             struct slice bytes; /* likewise */
         } ticket;
+        struct ikev2_redirect redirect;
         struct ikev2_child_info child;
         struct {
             uint16_t bytes; /* of the IP packet that was sent */
@@ -384,6 +418,13 @@ MUST_USE struct ikev2_sa *ikev2_sa_new_initiator(const struct ikev2_policy *poli
  * not take the ticket. False: no memory, or a ticket that is too long. */
 MUST_USE bool ikev2_sa_resume(struct ikev2_sa *sa, const struct ikev2_session *session,
                               struct slice ticket);
+/* Before it starts: who sent us to this peer (RFC 5685). */
+void ikev2_sa_redirected_from(struct ikev2_sa *sa, const struct address *from);
+/* Before ikev2_sa_answer_peer(): this peer is sent there when he proved who he is, if he can go. */
+void ikev2_sa_set_redirect(struct ikev2_sa *sa, const struct ikev2_redirect *to);
+/* An established peer who called us, and can go elsewhere, is asked to go there. */
+void ikev2_sa_redirect(struct ikev2_sa *sa, const struct ikev2_redirect *to, uint64_t now_ms,
+                       struct ikev2_actions *actions);
 /* At once after it was made: the peer is told what he can know a later process of ours by (RFC
  * 6290). `secret`: 32 octets, borrowed for life. */
 void ikev2_sa_make_tokens(struct ikev2_sa *sa, const uint8_t *secret);

@@ -228,7 +228,7 @@ static void begin_next(struct ikev2_turn *t, struct ikev2_ike *ike)
         ikev2_informational_begin(t, ike, IKEV2_WORK_DELETE_CHILD, child->spi_in);
         return;
     }
-    if (sa->liveness_wanted || ikev2_crash_is_due(sa) ||
+    if (sa->liveness_wanted || ikev2_crash_is_due(sa) || ikev2_redirect_is_due(sa) ||
         ikev2_after(sa->heard_ms, sa->policy->liveness_ms) <= t->now_ms) {
         sa->liveness_wanted = false;
         ikev2_informational_begin(t, ike, IKEV2_WORK_LIVENESS, 0);
@@ -331,7 +331,9 @@ static void handshake_time(struct ikev2_turn *t)
     if (h == NULL || sa->state == IKEV2_STATE_OVER) {
         return;
     }
-    if (h->deadline_ms <= t->now_ms) {
+    if (h->deadline_ms <= t->now_ms && h->redirected) {
+        ikev2_redirect_gone(t, sa->current, NULL);
+    } else if (h->deadline_ms <= t->now_ms) {
         if (h->ppk_offered.length > 0) {
             /* RFC 9867: whoever offered a PPK that we have not went away without a word. */
             struct ikev2_failure failure;
@@ -423,7 +425,8 @@ static uint64_t idle_deadline_ms(const struct ikev2_sa *sa, const struct ikev2_i
             at_ms = ikev2_earlier(at_ms, child->confirm_ms);
         }
     }
-    if (ikev2_crash_is_due(sa) || (sa->probe_wanted != 0 && !peer_rekeys(ike))) {
+    if (ikev2_crash_is_due(sa) || ikev2_redirect_is_due(sa) ||
+        (sa->probe_wanted != 0 && !peer_rekeys(ike))) {
         at_ms = 0;
     }
     for (size_t i = 0; i < sa->pending_count && !peer_rekeys(ike); i++) {
