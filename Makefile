@@ -5,12 +5,13 @@
 #   make check      every test; ends with "N passed, N failed"
 #   make explore    what can happen to two IKEv2 machines, deeper than the check goes (takes very long)
 #   make bench      beside other VPNs in userspace (takes long)
+#   make strangers  a million conversations with somebody who has no credentials (five minutes)
 #   make install    PREFIX=/usr/local DESTDIR=
 
 PREFIX ?= /usr/local
 BUILD = build
 
-.PHONY: all build setup demo check explore bench fuzz format install clean
+.PHONY: all build setup demo check explore bench fuzz strangers format install clean
 
 all: build
 
@@ -47,6 +48,10 @@ bench:
 fuzz:
 	@sh tools/setup check
 	@tools/fuzz $(TARGET) $(SECONDS)
+
+# Both roles, shared keys and certificates; a few thousand are in the check.
+strangers: build
+	@SEKISHO_STRANGERS=1000000 $(BUILD)/tests/exchange/exchange_attacker 'sequences*'
 
 format:
 	find src tests -name '*.[ch]' | xargs clang-format -i

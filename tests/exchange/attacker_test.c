@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "crypto/certificate_testbed.h"
 #include "crypto/prf.h"
 #include "proto/ike/proposal.h"
 #include "proto/ikev2/sk.h"
@@ -31,6 +32,7 @@
 #endif
 
 #define SENT_MAX 200
+#define SEQUENCES 4000ul
 
 static struct world w;
 
@@ -338,7 +340,11 @@ static void answer_initiator(struct stranger *x)
     (void)take_all(x);
     send_to_victim(x, write_clear(x, &d, IKEV2_IKE_SA_INIT, true, 0));
     CHECK_EQUAL(w.flight_count, 1);
-    CHECK_TEXT(w.flights[0].words, "HDR, SK {IDi, IDr, AUTH, SAi2, TSi, TSr}");
+    CHECK_TEXT(w.flights[0].words,
+               w.side[A].policy.certificates == NULL
+                   ? "HDR, SK {IDi, IDr, AUTH, SAi2, TSi, TSr}"
+                   : "HDR, SK {IDi, CERT, CERTREQ, N(SUPPORTED_AUTH_METHODS), IDr, AUTH, SAi2, "
+                     "TSi, TSr}");
     (void)take_all(x);
 }
 
@@ -660,6 +666,220 @@ TEST(a_hundred_thousand_messages_of_a_stranger_do_not_open_an_initiator)
     CHECK(calls > 100);
     CHECK(heap_in_use() <= heap + 65536);
     stranger_fini(&x);
+    world_fini(&w);
+}
+
+/* ---- sequences ---- */
+
+/* What a stranger can have of certificates: those of both sides, which are no secret, and ones of
+ * his own that say the same names. */
+struct papers {
+    struct certificate *root, *genuine[2];
+    struct private_key *genuine_key[2];
+    struct certificate *forged_root, *forged[2];
+    struct credential *forger[2]; /* signs as either side by the forged one */
+    struct ikev2_certificates of[2];
+    uint8_t authorities[64];
+    size_t authorities_length;
+};
+
+static struct papers papers;
+
+static void make_papers(void)
+{
+    static const struct testbed_order orders[2] = {
+        {.subject = "CN=a", .names = "DNS:a.example", .usage = "digitalSignature", .serial = 11},
+        {.subject = "CN=b", .names = "DNS:b.example", .usage = "digitalSignature", .serial = 12}};
+    struct private_key *root_key = private_key_make(KEY_P256, 0);
+    struct private_key *forged_root_key = private_key_make(KEY_P256, 0);
+
+    if (papers.root != NULL) {
+        return;
+    }
+    papers.root = testbed_issue(&testbed_root, root_key, NULL, NULL);
+    papers.forged_root = testbed_issue(&testbed_root, forged_root_key, NULL, NULL);
+    for (size_t i = 0; i < 2; i++) {
+        struct private_key *forged_key = private_key_make(KEY_P256, 0);
+
+        papers.genuine_key[i] = private_key_make(KEY_P256, 0);
+        papers.genuine[i] = testbed_issue(&orders[i], papers.genuine_key[i], papers.root, root_key);
+        papers.forged[i] =
+            testbed_issue(&orders[i], forged_key, papers.forged_root, forged_root_key);
+        papers.forger[i] = testbed_credential(forged_key, &papers.forged[i], 1);
+        papers.of[i].own = testbed_credential(papers.genuine_key[i], &papers.genuine[i], 1);
+        papers.of[i].trust = testbed_trust(papers.root);
+    }
+    papers.authorities_length = ikev2_certify_authorities(papers.of[0].trust, papers.authorities,
+                                                          sizeof(papers.authorities));
+}
+
+/* Both sides of the world have certificates from here on. */
+static void show_papers(void)
+{
+    make_papers();
+    w.now_s = TESTBED_NOW_S;
+    for (size_t i = 0; i < 2; i++) {
+        w.side[i].policy.certificates = &papers.of[i];
+        w.side[i].responder.certificates = true;
+        w.side[i].responder.authorities =
+            (struct slice){papers.authorities, papers.authorities_length};
+    }
+}
+
+static void draft_certificate(struct draft *d, const struct certificate *certificate)
+{
+    ikev2_begin_payload(&d->chain, IKEV2_CERT, false);
+    write_u8(&d->w, 4); /* X.509, signature (RFC 7296 3.6) */
+    write_slice(&d->w, certificate_der(certificate));
+    ikev2_end_payload(&d->chain);
+}
+
+/* The signature that the forged certificate's key makes of what must be signed. */
+static size_t forge(const struct stranger *x, uint8_t out[128])
+{
+    const struct ike_identity *id = &w.side[x->side].policy.local_id;
+    uint8_t whole[4 + IKE_IDENTITY_BYTES_MAX] = {id->type};
+    struct writer signature = writer_over(out, 128);
+    struct ikev2_auth_octets octets;
+    uint8_t all[4096];
+    struct writer to_sign = writer_over(all, sizeof(all));
+    char why[200];
+    struct text text = text_over(why, sizeof(why));
+
+    memcpy(whole + 4, id->data, id->length);
+    CHECK(ikev2_auth_octets(&x->keys, x->initiator, (struct slice){x->init_message, x->init_length},
+                            (struct slice){x->peer_nonce, x->peer_nonce_length},
+                            (struct slice){whole, 4 + (size_t)id->length}, &octets));
+    write_slice(&to_sign, octets.message);
+    write_slice(&to_sign, octets.nonce);
+    write_slice(&to_sign, (struct slice){octets.maced_id, octets.maced_id_bytes});
+    CHECK(writer_ok(&to_sign));
+    CHECK(credential_sign(papers.forger[x->side], SIGNATURE_ECDSA_SHA256, writer_written(&to_sign),
+                          &signature, &text));
+    return signature.length;
+}
+
+/* IKE_AUTH as it must be, with the certificate of the peer or one that says the same, and a
+ * signature that is not his. */
+static void almost_signed(struct stranger *x, struct draft *d)
+{
+    static const uint8_t ecdsa_sha256[] = {13,   0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86,
+                                           0x48, 0xce, 0x3d, 0x04, 0x03, 0x02};
+    uint8_t auth[160];
+    size_t length = 64;
+    bool forged = random_below(&x->random, 2) == 0;
+
+    random_fill(&x->random, auth, sizeof(auth));
+    if (random_below(&x->random, 4) == 0) {
+        length = forge(x, auth);
+    }
+    draft_id(d, x->initiator ? IKEV2_IDI : IKEV2_IDR, &w.side[x->side].policy.local_id);
+    draft_certificate(d, forged ? papers.forged[x->side] : papers.genuine[x->side]);
+    if (random_below(&x->random, 4) == 0) {
+        draft_certificate(d, random_below(&x->random, 2) == 0 ? papers.forged_root : papers.root);
+    }
+    if (length == 64 && random_below(&x->random, 2) == 0) {
+        draft_auth(d, IKEV2_AUTH_ECDSA_256, (struct slice){auth, length});
+    } else {
+        uint8_t named[sizeof(ecdsa_sha256) + sizeof(auth)];
+
+        memcpy(named, ecdsa_sha256, sizeof(ecdsa_sha256));
+        named[0] = sizeof(ecdsa_sha256) - 1;
+        memcpy(named + sizeof(ecdsa_sha256), auth, length);
+        draft_auth(d, IKEV2_AUTH_DIGITAL_SIGNATURE,
+                   (struct slice){named, sizeof(ecdsa_sha256) + length});
+    }
+    draft_sa(d, &w.side[A].child_proposals[0], PROTOCOL_ESP, SLICE_TEXT("\x01\x02\x03\x04"),
+             PROPOSAL_WITHOUT_KE);
+    draft_ts(d, IKEV2_TSI, &w.side[A].local_selector, 1);
+    draft_ts(d, IKEV2_TSR, &w.side[A].remote_selector, 1);
+}
+
+/* One handshake up to where credentials are needed, and then up to a dozen messages. */
+static void play_sequence(struct stranger *x, bool by_certificates)
+{
+    static struct draft d;
+    struct side *victim = &w.side[1 - x->side];
+
+    x->seen_count = 0;
+    if (x->initiator) {
+        (void)call_responder(x);
+    } else {
+        answer_initiator(x);
+    }
+    for (uint32_t n = 1 + random_below(&x->random, 12); n > 0 && victim->sa != NULL; n--) {
+        if (by_certificates && random_below(&x->random, 4) == 0) {
+            draft_begin(&d);
+            almost_signed(x, &d);
+            CHECK(writer_ok(&d.w));
+            send_sealed(x, IKEV2_IKE_AUTH, !x->initiator, 1, d.first, writer_written(&d.w));
+        } else {
+            random_message(x);
+        }
+        CHECK(take_all(x) <= 3);
+        check_nothing_gained(victim);
+    }
+    while (victim->sa != NULL) {
+        w.now_ms += 31000;
+        (void)world_wake(&w);
+        (void)take_all(x);
+        check_nothing_gained(victim);
+    }
+    victim->failed = 0;
+}
+
+/* `make strangers` has a million, in all four ways. */
+static unsigned long number_of(const char *name, unsigned long otherwise)
+{
+    const char *said = getenv(name);
+
+    return said != NULL ? strtoul(said, NULL, 10) : otherwise;
+}
+
+static void play_sequences(enum world_side_name side, bool by_certificates)
+{
+    static struct stranger x;
+    unsigned long count = number_of("SEKISHO_STRANGERS", SEQUENCES) / 4;
+    uint64_t seed =
+        1000 * number_of("SEKISHO_STRANGERS_SEED", 1) + side + (by_certificates ? 10 : 0);
+
+    world_init(&w, seed);
+    w.side[A].policy.retransmit_tries = 2;
+    if (by_certificates) {
+        show_papers();
+    }
+    stranger_init(&x, side, seed);
+    for (unsigned long i = 0; i < count; i++) {
+        play_sequence(&x, by_certificates);
+    }
+    printf("%lu sequences of a stranger who %s, %s: none established anything\n", count,
+           side == A ? "calls" : "is called", by_certificates ? "certificates" : "a shared key");
+    stranger_fini(&x);
+    world_fini(&w);
+}
+
+TEST(sequences_of_a_stranger_who_calls_establish_nothing)
+{
+    play_sequences(A, false);
+    play_sequences(A, true);
+}
+
+TEST(sequences_of_a_stranger_who_is_called_establish_nothing)
+{
+    play_sequences(B, false);
+    play_sequences(B, true);
+}
+
+/* The same papers with the right key do: it is not for another reason that nothing is established.
+ */
+TEST(with_the_right_certificates_something_is_established)
+{
+    world_init(&w, 3);
+    show_papers();
+    world_start(&w);
+    world_deliver_all(&w);
+    CHECK_EQUAL(w.side[A].established, 1);
+    CHECK_EQUAL(w.side[B].established, 1);
     world_fini(&w);
 }
 
