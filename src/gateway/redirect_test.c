@@ -61,7 +61,7 @@ TEST(a_redirect_by_nobody_in_particular_is_told_and_not_followed)
 
     CHECK_EQUAL(site.state, STATUS_DOWN);
     CHECK_EQUAL(site.reason, REASON_REDIRECT_UNPROVEN);
-    CHECK_TEXT(site.code, "SEK-R010");
+    CHECK_TEXT(site.code, "SEK-R012");
     CHECK(strstr(site.sentence, "203.0.113.2 sends us to 203.0.113.9") != NULL);
     gateway_pair_close(&pair);
 }

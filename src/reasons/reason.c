@@ -193,7 +193,7 @@ static const struct reason_entry entries[REASON_COUNT] = {
             .group = REASON_GROUP_REACH,
             .check = REASON_CHECK_REACH,
             .trouble = true,
-            .code = "SEK-R010",
+            .code = "SEK-R012",
             .sentence = "{peer|the peer} sends us to {theirs|another gateway}, and did not prove "
                         "who it is",
             .explanation =
