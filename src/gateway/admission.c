@@ -19,8 +19,13 @@
 #define FAILED_MS 1000
 #define REPLY_BYTES 2048
 
+/* Those who speak IKEv1 cannot be asked for a cookie: anybody can begin in anybody's name. They
+ * have few places of their own, and take none of the others'. */
+#define OLD_PER_ADDRESS_MAX 8
+#define OLD_PART 4 /* of all half-open ones */
+
 struct address_count {
-    size_t half_open;
+    size_t half_open, old;
 };
 
 #define ADDRESS_KEY_BYTES 9
@@ -96,8 +101,8 @@ void admission_begin(struct ike *ike)
             return;
         }
     }
-    count->half_open++;
-    g->half_open_count++;
+    *(ike->is_old ? &count->old : &count->half_open) += 1;
+    *(ike->is_old ? &g->old_half_open_count : &g->half_open_count) += 1;
     ike->half_open = true;
 }
 
@@ -111,10 +116,13 @@ void admission_end(struct ike *ike)
         return;
     }
     ike->half_open = false;
-    g->half_open_count--;
+    *(ike->is_old ? &g->old_half_open_count : &g->half_open_count) -= 1;
     struct address_count *count = table_find(&g->half_open_by_address, key);
 
-    if (count != NULL && --count->half_open == 0) {
+    if (count != NULL) {
+        *(ike->is_old ? &count->old : &count->half_open) -= 1;
+    }
+    if (count != NULL && count->half_open + count->old == 0) {
         (void)table_remove(&g->half_open_by_address, key);
         free(count);
     }
@@ -123,6 +131,24 @@ void admission_end(struct ike *ike)
 bool admission_has_room(struct gateway *g, const struct endpoint *peer)
 {
     if (g->stopping || is_full(g, &peer->address)) {
+        g->refused_full++;
+        return false;
+    }
+    if (g->strangers_exchanges >= STRANGERS_EXCHANGES_MAX) {
+        g->refused_busy++;
+        return false;
+    }
+    return g->responder_terms != NULL;
+}
+
+bool admission_has_room_for_old(struct gateway *g, const struct endpoint *peer)
+{
+    uint8_t bytes[ADDRESS_KEY_BYTES];
+    const struct address_count *count =
+        table_find(&g->half_open_by_address, key_of(&peer->address, bytes));
+
+    if (g->stopping || g->old_half_open_count >= g->config->half_open_max / OLD_PART ||
+        (count != NULL && count->old >= OLD_PER_ADDRESS_MAX) || g->ike_count >= g->ike_sa_max) {
         g->refused_full++;
         return false;
     }

@@ -70,6 +70,7 @@ void dial_done(struct site *site)
     site->returning = false;
     site->dialled = NULL;
     site->try_in_full = false;
+    site->version_failed = false;
     (void)redirect_ends(site);
     dial_release_slot(site);
 }
@@ -78,6 +79,10 @@ void dial_cancel(struct site *site)
 {
     struct ike *dialled = site->dialled;
 
+    if (site->returning) {
+        /* They are not those of the peer in use. */
+        site->candidate_count = 0;
+    }
     if (site->dial == DIAL_QUEUED) {
         queue_remove(site);
     }
@@ -110,6 +115,9 @@ static void round_over(struct site *site, uint64_t now_ms)
         dial_done(site);
         site_think_later(site);
         return;
+    }
+    if (site->version_failed) {
+        site->try_old = !site->try_old;
     }
     /* Who is called for traffic only is called again when there is more of it. */
     site->wanted_by_traffic = false;

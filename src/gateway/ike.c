@@ -371,10 +371,10 @@ static void ended(struct ike *ike, const struct ikev2_failure *failure, uint64_t
     if (failure->reason == IKEV2_FAIL_NONE) {
         return;
     }
-    if (ike->initiator && !ike->established && ike->site != NULL &&
-        failure->reason != IKEV2_FAIL_ORDERED) {
-        /* `ike either`: the other version next, whatever was wrong with this one. */
-        ike->site->try_old = !ike->site->try_old;
+    if (ike->initiator && failed && ike->site != NULL && failure->reason != IKEV2_FAIL_ORDERED &&
+        failure->reason != IKEV2_FAIL_NOT_RESUMED) {
+        /* `ike either`: the other version in the next round, whatever was wrong with this one. */
+        ike->site->version_failed = true;
     }
     if (failed) {
         *(ike->initiator ? &g->initiated_failed : &g->answered_failed) += 1;
@@ -590,7 +590,7 @@ struct ike *ike_dial(struct site *site, const struct endpoint *local, const stru
         return NULL;
     }
     ike->initiator = true;
-    ike->host = (uint8_t)site->host;
+    ike->host = redirect_place(site);
     ike->beside = site->returning;
     ike->terms = terms_hold(site->terms);
     ike->is_old = site_speaks_old(site);

@@ -79,6 +79,7 @@ bool ikev1_terms_fill(struct terms *terms, const struct site *site)
     policy->retransmit_tries = from->retransmit_tries;
     policy->grace_ms = from->grace_ms;
     policy->force_encapsulation = from->force_encapsulation;
+    policy->natt = c->encapsulate == ENCAPSULATE_NEVER ? IKEV1_NATT_NEVER : IKEV1_NATT_ALL;
     policy->aggressive = c->aggressive;
     policy->strict_id_types = from->strict_id_types;
     policy->no_vendor_ids = from->no_vendor_ids;
@@ -130,11 +131,12 @@ static void add_list(struct responder_terms *t, const struct proposals *list)
 
 bool ikev1_responder_fill(struct responder_terms *t, struct site *const *sites, size_t count)
 {
-    size_t encapsulating = 0;
+    size_t encapsulating = 0, never = 0;
     size_t speaking = 0;
 
     t->old_lists = calloc(count > 0 ? count : 1, sizeof(const struct proposals *));
-    if (t->old_lists == NULL) {
+    t->old_sites = calloc(count > 0 ? count : 1, sizeof(struct site *));
+    if (t->old_lists == NULL || t->old_sites == NULL) {
         return false;
     }
     for (size_t i = 0; i < count; i++) {
@@ -143,8 +145,15 @@ bool ikev1_responder_fill(struct responder_terms *t, struct site *const *sites, 
         if (!c->enabled || c->version == CONFIG_IKE_V2) {
             continue;
         }
-        speaking++;
+        t->old_sites[speaking++] = sites[i];
         add_list(t, sites[i]->config->ike);
+        never += c->encapsulate == ENCAPSULATE_NEVER;
+        if (c->aggressive && c->key.name != NULL && t->old.local_id.type == 0 &&
+            !ike_identity_parse(
+                slice_of_text(c->say != NULL ? c->say : sites[i]->gateway->config->gateway),
+                &t->old.local_id)) {
+            t->old.local_id = (struct ike_identity){.type = 0};
+        }
         encapsulating += c->encapsulate == ENCAPSULATE_ALWAYS;
         add_method(t, sites[i]);
         t->old.aggressive = t->old.aggressive || c->aggressive;
@@ -158,7 +167,8 @@ bool ikev1_responder_fill(struct responder_terms *t, struct site *const *sites, 
     }
     t->old.ike = t->old_lists;
     t->old.force_encapsulation = speaking > 0 && encapsulating == speaking;
-    t->speaks_old = speaking > 0;
+    t->old.natt = speaking > 0 && never == speaking ? IKEV1_NATT_NEVER : IKEV1_NATT_ALL;
+    t->old_count = speaking;
     return true;
 }
 
@@ -259,18 +269,19 @@ void ikev1_admit(struct gateway *g, const struct endpoint *local, const struct e
     if (peer->tcp || !ikev1_sa_may_begin(message, true)) {
         return;
     }
-    for (size_t i = 0;
-         g->responder_terms != NULL && g->responder_terms->speaks_old && i < g->site_count; i++) {
-        if (may_be(g->sites[i], peer)) {
+    const struct responder_terms *terms = g->responder_terms;
+
+    for (size_t i = 0; terms != NULL && i < terms->old_count && !(any && aggressive); i++) {
+        if (may_be(terms->old_sites[i], peer)) {
             any = true;
-            aggressive = aggressive || g->sites[i]->config->aggressive;
+            aggressive = aggressive || terms->old_sites[i]->config->aggressive;
         }
     }
     if (!any) {
         say_version(g, local, peer, header, now_ms);
         return;
     }
-    if (!ikev1_sa_may_begin(message, aggressive) || !admission_has_room(g, peer)) {
+    if (!ikev1_sa_may_begin(message, aggressive) || !admission_has_room_for_old(g, peer)) {
         return;
     }
     g->responder_terms->old.half_open_ms = admission_half_open_ms(g);

@@ -156,7 +156,8 @@ struct responder_terms {
     struct ikev2_responder_policy policy;
     struct ikev1_responder_policy old; /* of the sites that speak IKEv1 */
     const struct proposals **old_lists;
-    bool speaks_old; /* there are such */
+    struct site **old_sites; /* that speak IKEv1; of the present configuration */
+    size_t old_count;
     uint8_t authorities[AUTHORITIES_BYTES_MAX];
     struct ikev2_redirect redirect;
     const struct proposals **lists;
@@ -255,6 +256,7 @@ struct ike {
     bool initiator, established, half_open, superseded, heard;
     bool resuming : 1;
     bool is_old : 1; /* it speaks IKEv1 */
+    bool redirected : 1; /* begun with a gateway to which a peer sent us */
     uint8_t persona; /* enum persona */
     bool persona_said; /* by a vendor ID; else its offer looks so */
     uint32_t peer_question; /* open ASK_PEER, 0 none */
@@ -392,7 +394,8 @@ struct site {
     uint64_t supersede_ms; /* when superseded ones are closed, whatever happens */
     uint64_t silence_look_ms, silence_ask_ms, silence_wait_ms;
     bool try_in_full : 1; /* the same address again, without a ticket */
-    bool try_old : 1; /* `ike either`: IKEv2 stayed without an answer */
+    bool try_old : 1; /* `ike either`: this round is IKEv1's */
+    bool version_failed : 1; /* what was called in this round came to nothing */
 
     /* For people. */
     struct trouble *trouble;
@@ -466,6 +469,7 @@ struct gateway {
     struct table ike_by_spi, ike_by_init, half_open_by_address;
     struct ike *ikes;
     size_t ike_count, half_open_count, child_count;
+    size_t old_half_open_count; /* of IKEv1, which are not among the others */
     size_t strangers_exchanges; /* open questions */
     size_t failed_count; /* of strangers' IKE SAs since failed_since_ms */
     uint64_t failed_since_ms;
@@ -709,6 +713,8 @@ void admission_end(struct ike *ike); /* established or gone; harmless when it wa
 void admission_failed(struct gateway *g, uint64_t now_ms);
 /* One more half-open one from there. */
 MUST_USE bool admission_has_room(struct gateway *g, const struct endpoint *peer);
+/* For a stranger who speaks IKEv1. */
+MUST_USE bool admission_has_room_for_old(struct gateway *g, const struct endpoint *peer);
 uint64_t admission_half_open_ms(const struct gateway *g);
 MUST_USE bool admission_wants_cookies(const struct gateway *g, const struct address *peer);
 
@@ -1087,6 +1093,8 @@ void redirect_send(struct ike *ike, uint64_t now_ms);
 void redirect_answer(struct ike *ike);
 /* The peer sends us there; or we him, and he is told. */
 void redirect_told(struct ike *ike, const struct ikev2_redirect *to, uint64_t now_ms);
+/* Which of the site's peers what is called now stands for. */
+uint8_t redirect_place(const struct site *site);
 /* The next host of a dial. True: it is where the peer sent us, until redirect_ends(). */
 bool redirect_begins(struct site *site, bool before_others);
 /* NULL: the dial is one to a host of the configuration. */

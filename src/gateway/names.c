@@ -17,8 +17,9 @@ static const struct ike *in_use(const struct site *site)
 {
     const struct ike *ike = site->used == NULL ? NULL : site->used->ike;
 
-    return ike != NULL && ike->initiator && !ike->superseded && site->config->resolve_s > 0 &&
-                   site->hosts == NULL && ike->host < site->config->peer_count &&
+    return ike != NULL && ike->initiator && !ike->superseded && !ike->redirected &&
+                   site->config->resolve_s > 0 && site->hosts == NULL &&
+                   ike->host < site->config->peer_count &&
                    site->config->peers[ike->host].address.family == FAMILY_NONE &&
                    site_is_enabled(site) && !site->gateway->stopping
                ? ike

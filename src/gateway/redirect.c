@@ -17,6 +17,7 @@ struct redirected {
     struct config_host host;
     char text[256];
     struct address from;
+    uint8_t place; /* of the site's peers: who sent us */
     bool wanted; /* the next dial goes there */
     bool dialling;
     bool before_others; /* no host of the configuration was tried in this round */
@@ -136,6 +137,7 @@ void redirect_told(struct ike *ike, const struct ikev2_redirect *to, uint64_t no
     log_line(site->gateway->log, LOG_LEVEL_NOTICE, site->name, "the peer sends us to %s", r->text);
     r->host = (struct config_host){.text = r->text, .address = address};
     r->from = ike->peer.address;
+    r->place = ike->host;
     r->wanted = true;
     if (ike->established) {
         /* The old IKE SA carries the traffic until the new one does (duplicates.c). */
@@ -155,8 +157,9 @@ bool redirect_begins(struct site *site, bool before_others)
         return false;
     }
     r->wanted = false;
+    /* Sent on from there: those of the configuration have still not been tried. */
+    r->before_others = before_others || (r->dialling && r->before_others);
     r->dialling = true;
-    r->before_others = before_others;
     return true;
 }
 
@@ -165,6 +168,11 @@ const struct config_host *redirect_host(const struct site *site)
     const struct redirected *r = site->redirected;
 
     return r != NULL && r->dialling ? &r->host : NULL;
+}
+
+uint8_t redirect_place(const struct site *site)
+{
+    return redirect_host(site) != NULL ? site->redirected->place : (uint8_t)site->host;
 }
 
 bool redirect_ends(struct site *site)
@@ -182,6 +190,7 @@ void redirect_dialled(struct ike *ike)
 {
     const struct redirected *r = ike->site->redirected;
 
+    ike->redirected = redirect_host(ike->site) != NULL;
     if (!ike->is_old && r != NULL && r->dialling) {
         ikev2_sa_redirected_from(ike->machine, &r->from);
     }

@@ -468,6 +468,7 @@ void responder_terms_release(struct responder_terms *terms)
     table_fini(&terms->others_at);
     free(terms->lists);
     free(terms->old_lists);
+    free(terms->old_sites);
     free(terms->copies);
     free(terms);
 }

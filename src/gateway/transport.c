@@ -166,7 +166,9 @@ void transport_open(struct site *site, const struct address *local, uint64_t now
     struct endpoint peer = transport_peer(site, &site->candidates[site->candidate]);
 
     site->dial = DIAL_TCP;
-    site->last_peer = peer;
+    if (!site->returning) {
+        site->last_peer = peer;
+    }
     site->question_until_ms = now_ms + OPENING_MS;
     site->dial_question = ask_for_connection(site->gateway, site, NULL, local, &peer);
     site_think_later(site);
@@ -289,7 +291,7 @@ static void is_without(struct carrier *carrier, const char *why, uint64_t now_ms
     carrier->question = 0;
     carrier->retries++;
     if (!ike->established && carrier->retries > HANDSHAKE_RETRIES_MAX) {
-        if (ike->site != NULL) {
+        if (ike->site != NULL && !ike->beside) {
             site_trouble(ike->site, REASON_TCP_REFUSED, &ike->peer, why, now_ms);
         }
         ike_order_close(ike, IKEV2_FAIL_ORDERED);

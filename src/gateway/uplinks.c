@@ -169,11 +169,19 @@ void uplinks_status(const struct ike *ike, uint64_t now_ms, struct status_site *
 
 /* ---- what is established ---- */
 
+/* Who cannot move has nothing to look for; returning.c calls anew. */
+static void astray(struct ike *ike, uint64_t look_ms)
+{
+    if (mobility_decides(ike)) {
+        mobility_astray(ike->site, look_ms);
+    }
+}
+
 void uplinks_established(struct ike *ike, uint64_t now_ms)
 {
     if (ike->initiator && uplinks_count(ike->site) > 0 && uplinks_has_better(ike)) {
         /* It was silent a moment ago. */
-        mobility_astray(ike->site, now_ms + BETTER_WAY_MS);
+        astray(ike, now_ms + BETTER_WAY_MS);
     }
 }
 
@@ -191,7 +199,7 @@ bool uplinks_changed(struct ike *ike, uint64_t now_ms)
     site_think_later(site);
     if (uplinks_place(site, &ike->local.address) < count) {
         if (ike->initiator && uplinks_has_better(ike)) {
-            mobility_astray(site, now_ms);
+            astray(ike, now_ms);
         }
         return true;
     }
@@ -201,7 +209,7 @@ bool uplinks_changed(struct ike *ike, uint64_t now_ms)
     }
     notes_source_again(ike, &local, now_ms);
     if (ike->initiator && index > 0) {
-        mobility_astray(site, now_ms + BETTER_WAY_MS);
+        astray(ike, now_ms + BETTER_WAY_MS);
     }
     return true;
 }

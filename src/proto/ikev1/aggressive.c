@@ -113,8 +113,8 @@ static bool out_proof(struct ikev1_ike *ike, struct ikev1_outgoing *o,
 
 static void send_2(struct ikev1_turn *t, struct ikev1_ike *ike)
 {
-    static const struct ikev1_policy unnamed;
     const struct ikev1_responder_policy *responder = t->sa->responder;
+    const struct ikev1_policy unnamed = {.local_id = responder->local_id};
     struct ikev1_handshake *h = ike->handshake;
     struct ikev1_outgoing o NOT_ZEROED;
     struct ikev1_sa_payload sa NOT_ZEROED;
@@ -175,7 +175,7 @@ static void send_3(struct ikev1_turn *t, struct ikev1_ike *ike)
         ikev1_out_notify(&o, IKEV1_PROTO_ISAKMP, IKEV1_INITIAL_CONTACT, SLICE_OF(cookies), nothing);
     }
     ikev1_phase1_send(t, ike, &o, true, 0);
-    if (t->sa->state != IKEV1_STATE_OVER) {
+    if (t->sa->state != IKEV1_STATE_OVER && ike->handshake != NULL) {
         ikev1_phase1_done(t, ike, policy);
     }
 }
@@ -223,8 +223,10 @@ static void receive_1(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_
     }
     if (!ikev1_phase1_read_id(m, &h->peer_id, &id) || !ikev1_phase1_take_ke(t, ike, m) ||
         !ikev1_block_copy(id, &h->message)) {
-        ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_SYNTAX, 0,
-                              "identity, key exchange or nonce is missing or malformed");
+        if (ike->handshake != NULL) {
+            ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_SYNTAX, 0,
+                                  "identity, key exchange or nonce is missing or malformed");
+        }
         return;
     }
     h->sending = 2;
@@ -317,7 +319,9 @@ static void receive_signed_3(struct ikev1_turn *t, struct ikev1_ike *ike, struct
     h->iv = iv;
     h->local = m->local;
     h->peer = m->peer;
-    h->initial_contact = ikev1_message_notify(m, IKEV1_INITIAL_CONTACT, &n);
+    /* No proof covers it: in clear anybody could have said it. */
+    h->initial_contact = (m->header.flags & IKEV1_FLAG_ENCRYPTED) != 0 &&
+                         ikev1_message_notify(m, IKEV1_INITIAL_CONTACT, &n);
     ikev1_phase1_take_natd(t, ike, m);
     h->sending = 4;
 }
@@ -339,7 +343,9 @@ static void receive_3(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_
     h->iv = iv;
     h->local = m->local;
     h->peer = m->peer;
-    h->initial_contact = ikev1_message_notify(m, IKEV1_INITIAL_CONTACT, &n);
+    /* No proof covers it: in clear anybody could have said it. */
+    h->initial_contact = (m->header.flags & IKEV1_FLAG_ENCRYPTED) != 0 &&
+                         ikev1_message_notify(m, IKEV1_INITIAL_CONTACT, &n);
     ikev1_phase1_take_natd(t, ike, m);
     ikev1_phase1_done(t, ike, h->candidates[0]);
 }

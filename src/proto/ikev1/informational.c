@@ -42,6 +42,8 @@ static void send(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_outgo
         return;
     }
     ikev1_out_fill_hash(o, &hash);
+    /* Keys and IV are the same both ways: what we said is no news when it comes back. */
+    ikev1_ike_saw(ike, o->header.message_id);
     (void)!ikev1_send(t, o, &ike->keys, &iv, &t->sa->local, &t->sa->peer, NULL, NULL);
 }
 
@@ -162,9 +164,12 @@ static void receive_r_u_there(struct ikev1_turn *t, struct ikev1_ike *ike,
     send_sequence(t, ike, IKEV1_R_U_THERE_ACK, sequence);
 }
 
-static void receive_ack(struct ikev1_ike *ike, const struct ikev1_notify_payload *n)
+static void receive_ack(struct ikev1_turn *t, struct ikev1_ike *ike,
+                        const struct ikev1_notify_payload *n)
 {
-    if (n->data.length == 4 && get_u32(n->data.data) == ike->liveness_sequence) {
+    if (ike->liveness_open && n->data.length == 4 &&
+        get_u32(n->data.data) == ike->liveness_sequence) {
+        t->sa->heard_ms = t->now_ms;
         ike->liveness_open = false;
         retransmit_stop(&ike->liveness);
     }
@@ -226,7 +231,7 @@ static void receive_notify(struct ikev1_turn *t, struct ikev1_ike *ike,
         receive_r_u_there(t, ike, n);
         return;
     case IKEV1_R_U_THERE_ACK:
-        receive_ack(ike, n);
+        receive_ack(t, ike, n);
         return;
     case IKEV1_INITIAL_CONTACT:
         ikev1_act(t, IKEV1_TELL_INITIAL_CONTACT);
@@ -311,7 +316,9 @@ void ikev1_informational_receive(struct ikev1_turn *t, struct ikev1_ike *ike,
     }
     ikev1_ike_saw(ike, m->header.message_id);
     ikev1_trace(t, false, false, &m->header, m->chain);
-    ikev1_heard(t, ike, m);
+    if (ikev1_ike_knows_all(ike)) {
+        ikev1_heard(t, ike, m);
+    }
     for (size_t i = 1; i < m->count && sa->state == IKEV1_STATE_UP; i++) {
         /* A Delete may be about the very ISAKMP SA in which it came. */
         struct ikev1_ike *still = sa->ikes;

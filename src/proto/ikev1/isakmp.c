@@ -110,6 +110,11 @@ bool ikev1_ike_has_seen(const struct ikev1_ike *ike, uint32_t message_id)
     return false;
 }
 
+bool ikev1_ike_knows_all(const struct ikev1_ike *ike)
+{
+    return ike->seen_count < IKEV1_SEEN_MAX;
+}
+
 void ikev1_ike_saw(struct ikev1_ike *ike, uint32_t message_id)
 {
     ike->seen[ike->seen_next] = message_id;

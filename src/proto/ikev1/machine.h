@@ -41,7 +41,7 @@
 #define IKEV1_OWN_QUICKS_MAX 8 /* that we have open at once */
 #define IKEV1_OUTGOING_BYTES_MAX 16384
 #define IKEV1_NONCE_BYTES 32
-#define IKEV1_SEEN_MAX 256 /* message IDs of the peer that are remembered */
+#define IKEV1_SEEN_MAX 1024 /* message IDs of either side that are remembered */
 #define IKEV1_PHASE1_TRANSFORMS_MAX 40
 #define IKEV1_PHASE2_TRANSFORMS_MAX 40
 
@@ -355,6 +355,8 @@ uint64_t ikev1_ike_own_spi(const struct ikev1_ike *ike);
 /* The message ID was used by the peer before. */
 MUST_USE bool ikev1_ike_has_seen(const struct ikev1_ike *ike, uint32_t message_id);
 void ikev1_ike_saw(struct ikev1_ike *ike, uint32_t message_id);
+/* No message ID was forgotten yet: one that is not known is new, and not from a recording. */
+MUST_USE bool ikev1_ike_knows_all(const struct ikev1_ike *ike);
 /* It is live, or was and the peer may still use it. */
 MUST_USE bool ikev1_ike_is_usable(const struct ikev1_ike *ike);
 

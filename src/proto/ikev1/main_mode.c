@@ -127,7 +127,7 @@ static void send_6(struct ikev1_turn *t, struct ikev1_ike *ike, const struct ike
     }
     ikev1_phase1_out_lifetime(ike, policy, &o);
     ikev1_phase1_send(t, ike, &o, true, 0);
-    if (t->sa->state != IKEV1_STATE_OVER) {
+    if (t->sa->state != IKEV1_STATE_OVER && ike->handshake != NULL) {
         ikev1_phase1_done(t, ike, policy);
     }
 }

@@ -55,7 +55,8 @@ static void out_vendor(struct ikev1_outgoing *o, enum ikev1_vendor vendor)
 void ikev1_out_vendors(struct ikev1_outgoing *o, enum ikev1_natt allowed,
                        const struct ikev1_abilities *chosen, bool few, bool fragments)
 {
-    if (!few) {
+    /* What the peer did not say is not said to him: the answer is no longer than the question. */
+    if (!few && (chosen == NULL || chosen->liveness)) {
         out_vendor(o, IKEV1_VENDOR_DPD);
     }
     if (fragments && !few && (chosen == NULL || chosen->fragmentation)) {

@@ -86,6 +86,11 @@ void ikev1_phase1_first(struct ikev1_turn *t, struct ikev1_message *m)
     ike->handshake->deadline_ms = ikev1_after(t->now_ms, sa->responder->half_open_ms);
     ikev1_nonce_make(sa->random, &ike->handshake->nonce_r);
     ikev1_phase1_receive(t, ike, m);
+    if (sa->state == IKEV1_STATE_CONNECTING && ike->handshake != NULL &&
+        ike->handshake->awaited == 1 && ike->handshake->sending == 0) {
+        /* Whoever says nothing that can be read takes nobody's place. */
+        ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_SYNTAX, 0, "message 1 cannot be read");
+    }
 }
 
 /* ---- the end of an attempt ---- */
@@ -424,6 +429,7 @@ bool ikev1_phase1_take_ke(struct ikev1_turn *t, struct ikev1_ike *ike,
                            "the key exchange or the nonce is missing or has a wrong length");
         return false;
     }
+    ikev1_block_drop(t->sa, &h->peer_public);
     if (!ikev1_block_copy(body, &h->peer_public)) {
         ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "no memory");
         return false;

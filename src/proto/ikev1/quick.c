@@ -487,6 +487,7 @@ void ikev1_quick_begin(struct ikev1_turn *t, const struct ikev1_child_policy *po
         ikev1_tell_child_failed(t, policy, &failure);
         return;
     }
+    ikev1_ike_saw(ike, id);
     q->policy = policy;
     q->retries = retries;
     q->old_spi_in = old != NULL ? old->spi_in : 0;
@@ -600,6 +601,13 @@ static bool open(struct ikev1_turn *t, struct ikev1_quick *q, struct ikev1_iv *i
     return ikev1_open(t, &q->ike->keys, iv, m) && m->list[0].type == IKEV1_HASH;
 }
 
+static bool ke_fits(uint16_t group, struct slice ke)
+{
+    const struct algorithm *a = algorithm_find(TRANSFORM_KEY_EXCHANGE, group);
+
+    return a != NULL && ke.length == a->public_bytes;
+}
+
 static void receive_2(struct ikev1_turn *t, struct ikev1_quick *q, struct ikev1_message *m)
 {
     struct ikev1_iv iv = q->iv;
@@ -630,8 +638,9 @@ static void receive_2(struct ikev1_turn *t, struct ikev1_quick *q, struct ikev1_
                        "the answer is about other networks than the question");
         return;
     }
-    if (q->group != 0 && !ikev1_message_only(m, IKEV1_KE, &ke)) {
-        quick_fail_for(t, q, IKEV1_FAIL_SYNTAX, 0, "the key exchange is missing");
+    if (q->group != 0 && (!ikev1_message_only(m, IKEV1_KE, &ke) || !ke_fits(q->group, ke))) {
+        quick_fail_for(t, q, IKEV1_FAIL_SYNTAX, 0,
+                       "the key exchange is missing or has a wrong length");
         return;
     }
     take_lifetime(q, m);
@@ -679,13 +688,6 @@ static bool read_ids(struct ikev1_turn *t, struct ikev1_quick *q, const struct i
            ikev1_id_selector(&id, &q->offered_remote) && ikev1_read_id(body_r, &id) &&
            ikev1_id_selector(&id, &q->offered_local) && ikev1_block_copy(body_i, &q->id_i) &&
            ikev1_block_copy(body_r, &q->id_r);
-}
-
-static bool ke_fits(uint16_t group, struct slice ke)
-{
-    const struct algorithm *a = algorithm_find(TRANSFORM_KEY_EXCHANGE, group);
-
-    return a != NULL && ke.length == a->public_bytes;
 }
 
 /* What is chosen goes back as it was offered, when the questions are answered. */
@@ -776,7 +778,9 @@ static void receive_1(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_
     }
     ikev1_trace(t, false, false, &m->header, m->chain);
     ikev1_ike_saw(ike, id);
-    ikev1_heard(t, ike, m);
+    if (ikev1_ike_knows_all(ike)) {
+        ikev1_heard(t, ike, m);
+    }
     struct ikev1_quick *q = quick_new(t, ike, id, false);
 
     if (q == NULL) {

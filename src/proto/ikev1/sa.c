@@ -275,8 +275,15 @@ void ikev1_sa_absorb(struct ikev1_sa *sa, struct ikev1_sa *from, uint64_t now_ms
     struct ikev1_ike *ike = from->current;
     size_t count = 0;
 
-    for (const struct ikev1_ike *i = sa->ikes; i != NULL; i = i->next) {
+    struct ikev1_ike *replaced = NULL;
+
+    for (struct ikev1_ike *i = sa->ikes; i != NULL; i = i->next) {
         count++;
+        replaced = i->phase == IKEV1_IKE_REPLACED ? i : replaced;
+    }
+    if (count >= IKEV1_IKES_MAX && replaced != NULL && sa->state != IKEV1_STATE_OVER) {
+        ikev1_ike_forget(&t, replaced);
+        count--;
     }
     /* What came into being in the moments since is begun anew: `from` has just been established. */
     while (from->quicks != NULL) {

@@ -120,6 +120,7 @@ struct ikev1_responder_policy {
     bool shared_keys; /* some site proves itself by one */
     bool rsa, ecdsa_256, ecdsa_384, ecdsa_521; /* some site has a certificate of that kind */
     bool aggressive; /* some site may begin in Aggressive Mode */
+    struct ike_identity local_id; /* said in Aggressive Mode to whom nobody knows */
     enum ikev1_natt natt;
     bool force_encapsulation;
     bool no_vendor_ids;
