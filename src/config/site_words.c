@@ -491,8 +491,10 @@ static bool is_token_uri(struct slice text)
 static bool has_attribute(struct slice uri, struct slice name)
 {
     for (size_t i = 0; i + name.length < uri.length; i++) {
-        if (memchr("?&;:", uri.data[i], 4) != NULL &&
-            slice_equal((struct slice){uri.data + i + 1, name.length}, name)) {
+        bool begins =
+            uri.data[i] == '?' || uri.data[i] == '&' || uri.data[i] == ';' || uri.data[i] == ':';
+
+        if (begins && slice_equal((struct slice){uri.data + i + 1, name.length}, name)) {
             return true;
         }
     }

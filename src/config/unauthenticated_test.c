@@ -8,19 +8,19 @@
 
 #define BEFORE GATEWAY "site a {\nnetwork 10.2.0.0/16\n"
 
-static struct config_result *read_site(struct testbed *t, const char *lines)
+/* `text` stays as long as the result is looked at. */
+static struct config_result *read_site(struct testbed *t, const char *lines, char text[512])
 {
-    char text[512];
-
     testbed_init(t);
-    snprintf(text, sizeof(text), BEFORE "%s\n}\n", lines);
+    snprintf(text, 512, BEFORE "%s\n}\n", lines);
     return testbed_read(t, text);
 }
 
 static void check(const char *lines, size_t errors, size_t warnings, const char *words)
 {
     struct testbed *t = malloc(sizeof(*t));
-    struct config_result *result = read_site(t, lines);
+    char text[512];
+    struct config_result *result = read_site(t, lines, text);
     char *said = config_diagnostics_text(result);
 
     CHECK_EQUAL(result->error_count, errors);

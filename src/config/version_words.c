@@ -111,6 +111,7 @@ static void check_words(struct reading *r)
         {site->post_quantum == CONFIG_POST_QUANTUM_REQUIRED, "post-quantum",
          "IKEv1 has no key exchange with ML-KEM"},
         {site->ppk != NULL && site->ppk->required, "ppk required", "IKEv1 has no PPK"},
+        {site->unauthenticated, "unauthenticated", "with IKEv1 both sides prove who they are"},
         {site->transport != TRANSPORT_UDP, "transport", "IKEv1 is not spoken over TCP"},
     };
 
@@ -136,7 +137,7 @@ void site_check_version(struct reading *r)
                  "again. If the peer has nothing better, write: legacy aggressive",
                  "aggressive mode with a shared key needs the word 'legacy'");
     } else if (site->aggressive && site->key.name != NULL) {
-        WARN(r, r->exchange_said, "make the key long and random: sekisho secret generate",
+        WARN(r, r->exchange_said, "make the key long and random: sekisho secret new NAME",
              "in aggressive mode anybody can take away a value by which the shared key is guessed");
     }
 }

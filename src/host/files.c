@@ -167,6 +167,12 @@ static bool check_secret(const struct stat *status, const char *path, char *why,
 
 char *files_read_private(const char *path, size_t *length, char *why, size_t why_bytes)
 {
+    return files_read_private_to(path, FILES_PRIVATE_BYTES_MAX, length, why, why_bytes);
+}
+
+char *files_read_private_to(const char *path, size_t limit, size_t *length, char *why,
+                            size_t why_bytes)
+{
     struct stat status;
     int error = 0;
     char *text = NULL;
@@ -177,7 +183,7 @@ char *files_read_private(const char *path, size_t *length, char *why, size_t why
         return NULL;
     }
     if (fd >= 0) {
-        text = read_all(fd, FILES_PRIVATE_BYTES_MAX, length, &error);
+        text = read_all(fd, limit, length, &error);
         (void)close(fd);
     }
     if (text == NULL) {

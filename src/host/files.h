@@ -15,6 +15,9 @@ MUST_USE char *files_read(const char *path, size_t *length, char *why, size_t wh
 /* The same of a file that nobody but its owner, who is root or us, may read: a private key. The
  * caller wipes it. */
 MUST_USE char *files_read_private(const char *path, size_t *length, char *why, size_t why_bytes);
+/* Of up to `limit` octets instead of FILES_PRIVATE_BYTES_MAX. */
+MUST_USE char *files_read_private_to(const char *path, size_t limit, size_t *length, char *why,
+                                     size_t why_bytes);
 
 MUST_USE bool files_exist(const char *path);
 

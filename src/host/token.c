@@ -51,6 +51,7 @@ struct token_key {
     CK_SESSION_HANDLE idle[SESSIONS_MAX];
     size_t idle_count;
     char name[WORDS_BYTES]; /* of the token */
+    struct token_key *next; /* in the grave */
 };
 
 static struct {
@@ -61,6 +62,13 @@ static struct {
     struct refused refused[REFUSED_MAX];
     size_t refused_next;
 } tokens = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* Keys that nobody holds any more. Who let the last one go may be a thread that never waits, and a
+ * token that is just being opened may be silent: whoever works with tokens next closes them. */
+static struct {
+    pthread_mutex_t lock; /* for moments */
+    struct token_key *first;
+} grave = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 bool token_is_known(void)
 {
@@ -491,6 +499,26 @@ static void close_key(struct token_key *key)
     key->opened++;
 }
 
+/* With tokens.lock. */
+static void bury_all(void)
+{
+    (void)pthread_mutex_lock(&grave.lock);
+    struct token_key *key = grave.first;
+
+    grave.first = NULL;
+    (void)pthread_mutex_unlock(&grave.lock);
+    while (key != NULL) {
+        struct token_key *next = key->next;
+
+        close_key(key);
+        (void)pthread_mutex_destroy(&key->lock);
+        secret_wipe(&key->pin);
+        free(key->uri);
+        free(key);
+        key = next;
+    }
+}
+
 /* With both locks: token, session, PIN, key. */
 static bool open_key(struct token_key *key, P11KitUri *uri, char *why, size_t why_bytes)
 {
@@ -527,6 +555,7 @@ static bool open_again(struct token_key *key, char *why, size_t why_bytes)
     if (uri != NULL) {
         (void)pthread_mutex_lock(&tokens.lock);
         open = key->module != NULL || open_key(key, uri, why, why_bytes);
+        bury_all();
         (void)pthread_mutex_unlock(&tokens.lock);
         p11_kit_uri_free(uri);
     }
@@ -572,13 +601,14 @@ void token_key_free(struct token_key *key)
     if (key == NULL || __atomic_sub_fetch(&key->holders, 1, __ATOMIC_ACQ_REL) != 0) {
         return;
     }
-    (void)pthread_mutex_lock(&tokens.lock);
-    close_key(key);
-    (void)pthread_mutex_unlock(&tokens.lock);
-    (void)pthread_mutex_destroy(&key->lock);
-    secret_wipe(&key->pin);
-    free(key->uri);
-    free(key);
+    (void)pthread_mutex_lock(&grave.lock);
+    key->next = grave.first;
+    grave.first = key;
+    (void)pthread_mutex_unlock(&grave.lock);
+    if (pthread_mutex_trylock(&tokens.lock) == 0) {
+        bury_all();
+        (void)pthread_mutex_unlock(&tokens.lock);
+    }
 }
 
 enum token_key_kind token_key_kind(const struct token_key *key)
@@ -641,46 +671,6 @@ struct turn {
     uint64_t opened;
 };
 
-static bool turn_begin(struct token_key *key, struct turn *turn, char *why, size_t why_bytes)
-{
-    CK_RV rv = CKR_OK;
-
-    (void)pthread_mutex_lock(&key->lock);
-    bool open = key->module != NULL || open_again(key, why, why_bytes);
-
-    if (open) {
-        *turn = (struct turn){.module = key->module,
-                              .list = key->module->list,
-                              .object = key->object,
-                              .asks_always = key->asks_always,
-                              .opened = key->opened};
-        if (key->idle_count > 0) {
-            turn->session = key->idle[--key->idle_count];
-        } else {
-            rv = turn->list->C_OpenSession(key->slot, CKF_SERIAL_SESSION, NULL, NULL,
-                                           &turn->session);
-        }
-        open = rv == CKR_OK || fail(why, why_bytes, key->name, rv);
-        turn->module->users += open ? 1 : 0;
-    }
-    (void)pthread_mutex_unlock(&key->lock);
-    return open;
-}
-
-/* After a failure the session is closed, and whatever it began is over with it. */
-static void turn_end(struct token_key *key, const struct turn *turn, bool good)
-{
-    (void)pthread_mutex_lock(&key->lock);
-    if (good && turn->opened == key->opened && key->idle_count < SESSIONS_MAX) {
-        key->idle[key->idle_count++] = turn->session;
-    } else {
-        (void)turn->list->C_CloseSession(turn->session);
-    }
-    turn->module->users--;
-    (void)pthread_mutex_unlock(&key->lock);
-}
-
-/* After what only a new beginning helps against. */
 static bool is_over(CK_RV rv)
 {
     switch (rv) {
@@ -703,6 +693,52 @@ static bool is_over(CK_RV rv)
     }
 }
 
+static bool turn_begin(struct token_key *key, struct turn *turn, char *why, size_t why_bytes)
+{
+    CK_RV rv = CKR_OK;
+
+    (void)pthread_mutex_lock(&key->lock);
+    bool open = key->module != NULL || open_again(key, why, why_bytes);
+
+    if (open) {
+        *turn = (struct turn){.module = key->module,
+                              .list = key->module->list,
+                              .object = key->object,
+                              .asks_always = key->asks_always,
+                              .opened = key->opened};
+        if (key->idle_count > 0) {
+            turn->session = key->idle[--key->idle_count];
+        } else {
+            rv = turn->list->C_OpenSession(key->slot, CKF_SERIAL_SESSION, NULL, NULL,
+                                           &turn->session);
+        }
+        open = rv == CKR_OK || fail(why, why_bytes, key->name, rv);
+        turn->module->users += open ? 1 : 0;
+    }
+    if (rv != CKR_OK && is_over(rv)) {
+        /* It may be in another slot: the next one looks for it. */
+        (void)pthread_mutex_lock(&tokens.lock);
+        close_key(key);
+        (void)pthread_mutex_unlock(&tokens.lock);
+    }
+    (void)pthread_mutex_unlock(&key->lock);
+    return open;
+}
+
+/* After a failure the session is closed, and whatever it began is over with it. */
+static void turn_end(struct token_key *key, const struct turn *turn, bool good)
+{
+    (void)pthread_mutex_lock(&key->lock);
+    if (good && turn->opened == key->opened && key->idle_count < SESSIONS_MAX) {
+        key->idle[key->idle_count++] = turn->session;
+    } else {
+        (void)turn->list->C_CloseSession(turn->session);
+    }
+    turn->module->users--;
+    (void)pthread_mutex_unlock(&key->lock);
+}
+
+/* After what only a new beginning helps against. */
 static CK_RV log_in_for_one(const struct token_key *key, const struct turn *turn)
 {
     CK_UTF8CHAR pin[PIN_BYTES_MAX];
@@ -781,6 +817,7 @@ bool token_key_sign(struct token_key *key, enum token_step step, unsigned hash_b
 void token_unload(void)
 {
     (void)pthread_mutex_lock(&tokens.lock);
+    bury_all();
     for (size_t i = 0; i < tokens.count; i++) {
         if (tokens.modules[i].users > 0) {
             continue;

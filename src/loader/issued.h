@@ -15,6 +15,9 @@
 #define ISSUED_NAMES_BYTES 1024
 #define ISSUED_LINE_BYTES (ISSUED_NAMES_BYTES + 128)
 
+/* Of the file with all records. */
+#define ISSUED_INDEX_BYTES_MAX ((size_t)16 << 20)
+
 struct issued {
     char serial[41]; /* hexadecimal */
     int64_t begins_s, ends_s, revoked_s; /* revoked_s 0: not */

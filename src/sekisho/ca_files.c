@@ -147,7 +147,7 @@ static int read_index(struct ca_files *files)
     size_t length = 0;
 
     path_of(files, "index", path);
-    char *text = files_read_private(path, &length, why, sizeof(why));
+    char *text = files_read_private_to(path, ISSUED_INDEX_BYTES_MAX, &length, why, sizeof(why));
 
     if (text == NULL) {
         return fail_with(files->command->json, EXIT_FAILED, NULL, "%s", why);

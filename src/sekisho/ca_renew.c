@@ -14,6 +14,7 @@
 #include "sekisho/ca.h"
 
 #define LIST_AGE_S (7 * CA_DAY_S) /* it is good for 30 days */
+#define FORGOTTEN_S (30 * CA_DAY_S) /* what ended so long ago elsewhere is not told any more */
 
 static bool is_there(const struct ca_files *files, const char *name, const char *ending)
 {
@@ -167,6 +168,36 @@ static bool is_torn(const struct ca_files *files, const char *name)
     return verdict.problem == CREDENTIAL_MISMATCH;
 }
 
+/* The record of the certificate that is in place under that name; -1: it is none of ours. */
+static int record_in_place(const struct ca_files *files, const char *name)
+{
+    struct certificate *here = read_here(files, name);
+    char serial[64];
+    struct text text = text_over(serial, sizeof(serial));
+    int found = -1;
+
+    serial[0] = '\0';
+    if (here != NULL) {
+        certificate_serial_words(here, &text);
+    }
+    for (size_t i = 0; here != NULL && i < files->count; i++) {
+        if (strcmp(files->records[i].serial, serial) == 0 &&
+            ca_is_called(&files->records[i], name)) {
+            found = (int)i;
+        }
+    }
+    certificate_free(here);
+    return found;
+}
+
+/* The record was written and the certificate was not: a full disk, or a power cut before it. */
+static bool is_missing(const struct ca_files *files, const char *name, size_t index)
+{
+    int place = record_in_place(files, name);
+
+    return place >= 0 && (size_t)place < index;
+}
+
 static bool parse_within(const struct command *command, int64_t *within_s)
 {
     char *end = NULL;
@@ -212,9 +243,15 @@ static void renew_due(struct ca_files *files, const struct issued *record, struc
     memcpy(names, record->names, sizeof(names));
     snprintf(name, sizeof(name), "%.*s", (int)issued_name_bytes(record), record->names);
     if (!is_there(files, name, ".pem")) {
+        if (record->ends_s + FORGOTTEN_S < ca_now_s()) {
+            return;
+        }
         (void)json_array_append_new(due->elsewhere, json_pack("{s:s, s:I}", "name", name, "ends",
                                                               (json_int_t)record->ends_s));
         return;
+    }
+    if (record_in_place(files, name) < 0 && !is_torn(files, name)) {
+        return; /* somebody else's certificate took its place */
     }
     int exit_code = renew(files, names, record->ends_s - record->begins_s, true);
 
@@ -287,7 +324,7 @@ static int renew_all_due(struct ca_files *files)
         if (record.revoked_s == 0 &&
             ((within_s < 0 ? issued_is_due(&record, ca_now_s())
                            : record.ends_s - ca_now_s() <= within_s) ||
-             is_torn(files, name)) &&
+             is_torn(files, name) || is_missing(files, name, i)) &&
             is_last(files, i)) {
             renew_due(files, &record, &due);
         }

@@ -316,9 +316,10 @@ static void look_at_issued(struct daemon *daemon, int64_t now_s)
 {
     char path[LOADER_PATH_BYTES], why[512];
     size_t length = 0;
-    char *text = loader_beside(daemon->options.secrets_directory, "ca/index", path)
-                     ? files_read_private(path, &length, why, sizeof(why))
-                     : NULL;
+    char *text =
+        loader_beside(daemon->options.secrets_directory, "ca/index", path)
+            ? files_read_private_to(path, ISSUED_INDEX_BYTES_MAX, &length, why, sizeof(why))
+            : NULL;
     struct issued record;
 
     for (char *rest = text, *line; text != NULL && (line = strsep(&rest, "\n")) != NULL;) {
