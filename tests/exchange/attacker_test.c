@@ -690,12 +690,12 @@ static void make_papers(void)
     static const struct testbed_order orders[2] = {
         {.subject = "CN=a", .names = "DNS:a.example", .usage = "digitalSignature", .serial = 11},
         {.subject = "CN=b", .names = "DNS:b.example", .usage = "digitalSignature", .serial = 12}};
-    struct private_key *root_key = private_key_make(KEY_P256, 0);
-    struct private_key *forged_root_key = private_key_make(KEY_P256, 0);
-
     if (papers.root != NULL) {
         return;
     }
+    struct private_key *root_key = private_key_make(KEY_P256, 0);
+    struct private_key *forged_root_key = private_key_make(KEY_P256, 0);
+
     papers.root = testbed_issue(&testbed_root, root_key, NULL, NULL);
     papers.forged_root = testbed_issue(&testbed_root, forged_root_key, NULL, NULL);
     for (size_t i = 0; i < 2; i++) {
@@ -708,7 +708,10 @@ static void make_papers(void)
         papers.forger[i] = testbed_credential(forged_key, &papers.forged[i], 1);
         papers.of[i].own = testbed_credential(papers.genuine_key[i], &papers.genuine[i], 1);
         papers.of[i].trust = testbed_trust(papers.root);
+        private_key_free(forged_key);
     }
+    private_key_free(root_key);
+    private_key_free(forged_root_key);
     papers.authorities_length = ikev2_certify_authorities(papers.of[0].trust, papers.authorities,
                                                           sizeof(papers.authorities));
 }

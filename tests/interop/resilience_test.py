@@ -87,8 +87,9 @@ def killed(lab, hosts):
         lab.check(f"killed, {name}: by what", how in said, said)
         lab.check(f"killed, {name}: and by nothing else",
                   all(other not in said for other in ("resumed by a ticket", "SEK-L015") if other != how), said)
+        # A killed one leaves its guard behind, and strongSwan comes next.
         for one in (ours, theirs):
-            one.kill()
+            one.stop()
 
 
 def redirected(lab, hosts):

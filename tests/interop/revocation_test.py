@@ -79,7 +79,7 @@ class Bed:
         pki = lab.folder / "pki"
         self.root = Authority(pki, "root")
         self.other = Authority(lab.folder / "other", "root")  # the same name, another key
-        self.own, self.own_key = self.root.issue("ga", ["ga.example"])
+        self.own, self.own_key = self.root.issue("ga", ["ga.example"], days=(-70, 30))
         self.named, self.named_key = self.issue_named()
         self.peer_file, self.peer_key = self.root.issue("gb", ["gb.example"])
         self.server = None

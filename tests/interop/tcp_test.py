@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Two Sekishos through a firewall that drops all but TCP (RFC 9329): falling back, ESP, connections that break, port 443, strangers."""
+import json
 import socket
 import sys
 import time
@@ -96,15 +97,17 @@ def main():
                       before == (same_sas(tokyo, "osaka"), same_sas(osaka, "tokyo")))
             lab.check(f"reset at {who}: back again", b.pings("10.1.0.2", seconds=3))
 
-        # The connection that was replaced may still be open, and has a place among those of its address.
+        # The connection that was replaced may still be open, until its other end is heard of, and has a place among those
+        # of its address.
         left = osaka.status()["tcp"]["strangers"]
         told = ga.run("python3", __file__, "strangers").stdout.strip()
+        out = json.loads(told.replace("True", "true").replace("False", "false"))
         lab.check("strangers are out at the wrong octet, and 16 of an address may wait",
-                  left <= 1 and told == f"[True, True, True, True, True, {24 + left}]", (left, told))
+                  left <= 1 and out[:5] == [True] * 5 and 24 <= out[5] <= 24 + left, (left, told))
         refused = osaka.status()["tcp"]["refused"]
         lab.check("each is counted by its reason",
                   refused.get("not-ike") == 2 and refused.get("bad-length") == 2 and refused.get("too-long") == 1
-                  and refused.get("address") == 24 + left, refused)
+                  and refused.get("address") == out[5], refused)
         lab.check("the log tells of them", "connections were refused or closed by us" in osaka.log())
         lab.check("the tunnel did not notice", a.ping("10.2.0.2", count=5) == 5
                   and before == (same_sas(tokyo, "osaka"), same_sas(osaka, "tokyo")))
