@@ -1,9 +1,9 @@
 /*
  * Which strangers get an IKE SA at all (RFC 7296 2.6): above a few half-open ones, in all or from
  * one address, they must return a cookie first; above many, they get nothing. An IPv6 /64 counts as
- * one address. While too many key exchanges of strangers wait for their turn, nobody else gets one:
- * he is not answered, and sends again. What was refused within the last second counts like a
- * half-open one: it may have cost a key exchange.
+ * one address, and a /48 as a few. While too many key exchanges of strangers wait for their turn,
+ * nobody else gets one: he is not answered, and sends again. What was refused within the last
+ * second counts like a half-open one: it may have cost a key exchange.
  */
 #include "gateway/inside.h"
 
@@ -13,6 +13,8 @@
 #define COOKIES_FROM_PER_ADDRESS 3
 /* A cookie proves an address, but one address must not take all the room. */
 #define HALF_OPEN_PER_ADDRESS_MAX 32
+/* Who has an IPv6 /48 has 65,536 of what counts as an address. */
+#define ADDRESSES_PER_SITE 4
 #define HALF_OPEN_MS 30000
 #define HALF_OPEN_PRESSED_MS 10000
 #define HALF_OPEN_ATTACKED_MS 3000
@@ -29,6 +31,7 @@ struct address_count {
 };
 
 #define ADDRESS_KEY_BYTES 9
+#define SITE_MARK 0x80 /* in the first octet of the key of a /48 */
 
 static struct slice key_of(const struct address *a, uint8_t key[ADDRESS_KEY_BYTES])
 {
@@ -40,12 +43,68 @@ static struct slice key_of(const struct address *a, uint8_t key[ADDRESS_KEY_BYTE
     return (struct slice){key, ADDRESS_KEY_BYTES};
 }
 
-static size_t half_open_of(const struct gateway *g, const struct address *a)
+/* Of an IPv6 address. */
+static struct slice site_key_of(const struct address *a, uint8_t key[ADDRESS_KEY_BYTES])
+{
+    memset(key, 0, ADDRESS_KEY_BYTES);
+    key[0] = a->family | SITE_MARK;
+    memcpy(key + 1, a->bytes, 6);
+    return (struct slice){key, ADDRESS_KEY_BYTES};
+}
+
+/* What is counted under this address, or under its /48; zeros where nothing is. */
+static struct address_count count_of(const struct gateway *g, const struct address *a, bool site)
 {
     uint8_t bytes[ADDRESS_KEY_BYTES];
-    const struct address_count *count = table_find(&g->half_open_by_address, key_of(a, bytes));
+    const struct address_count *count = NULL;
 
-    return count == NULL ? 0 : count->half_open;
+    if (!site || a->family == FAMILY_IPV6) {
+        count =
+            table_find(&g->half_open_by_address, site ? site_key_of(a, bytes) : key_of(a, bytes));
+    }
+    return count == NULL ? (struct address_count){0} : *count;
+}
+
+/* From one address or a /48 there are so many, or ADDRESSES_PER_SITE times as many. */
+static bool has_so_many(const struct gateway *g, const struct address *a, size_t most)
+{
+    return count_of(g, a, false).half_open >= most ||
+           count_of(g, a, true).half_open >= ADDRESSES_PER_SITE * most;
+}
+
+static bool has_so_many_old(const struct gateway *g, const struct address *a, size_t most)
+{
+    return count_of(g, a, false).old >= most ||
+           count_of(g, a, true).old >= ADDRESSES_PER_SITE * most;
+}
+
+static bool count_more(struct gateway *g, struct slice key, bool old)
+{
+    struct address_count *count = table_find(&g->half_open_by_address, key);
+
+    if (count == NULL) {
+        count = calloc(1, sizeof(*count));
+        if (count == NULL || !table_add(&g->half_open_by_address, key, count)) {
+            free(count);
+            return false;
+        }
+    }
+    *(old ? &count->old : &count->half_open) += 1;
+    return true;
+}
+
+static void count_less(struct gateway *g, struct slice key, bool old)
+{
+    struct address_count *count = table_find(&g->half_open_by_address, key);
+
+    if (count == NULL) {
+        return;
+    }
+    *(old ? &count->old : &count->half_open) -= 1;
+    if (count->half_open + count->old == 0) {
+        (void)table_remove(&g->half_open_by_address, key);
+        free(count);
+    }
 }
 
 void admission_failed(struct gateway *g, uint64_t now_ms)
@@ -65,13 +124,13 @@ static size_t failed_lately(const struct gateway *g)
 bool admission_wants_cookies(const struct gateway *g, const struct address *peer)
 {
     return g->half_open_count + failed_lately(g) >= g->config->cookie_threshold ||
-           half_open_of(g, peer) >= COOKIES_FROM_PER_ADDRESS;
+           has_so_many(g, peer, COOKIES_FROM_PER_ADDRESS);
 }
 
 static bool is_full(const struct gateway *g, const struct address *peer)
 {
     return g->half_open_count >= g->config->half_open_max ||
-           half_open_of(g, peer) >= HALF_OPEN_PER_ADDRESS_MAX || g->ike_count >= g->ike_sa_max;
+           has_so_many(g, peer, HALF_OPEN_PER_ADDRESS_MAX) || g->ike_count >= g->ike_sa_max;
 }
 
 uint64_t admission_half_open_ms(const struct gateway *g)
@@ -87,21 +146,16 @@ uint64_t admission_half_open_ms(const struct gateway *g)
 void admission_begin(struct ike *ike)
 {
     struct gateway *g = ike->gateway;
+    const struct address *peer = &ike->peer.address;
     uint8_t bytes[ADDRESS_KEY_BYTES];
-    struct slice key = key_of(&ike->peer.address, bytes);
-    struct address_count *count = table_find(&g->half_open_by_address, key);
 
-    if (count == NULL) {
-        count = calloc(1, sizeof(*count));
-        if (count == NULL) {
-            return;
-        }
-        if (!table_add(&g->half_open_by_address, key, count)) {
-            free(count);
-            return;
-        }
+    if (!count_more(g, key_of(peer, bytes), ike->is_old)) {
+        return;
     }
-    *(ike->is_old ? &count->old : &count->half_open) += 1;
+    if (peer->family == FAMILY_IPV6 && !count_more(g, site_key_of(peer, bytes), ike->is_old)) {
+        count_less(g, key_of(peer, bytes), ike->is_old);
+        return;
+    }
     *(ike->is_old ? &g->old_half_open_count : &g->half_open_count) += 1;
     ike->half_open = true;
 }
@@ -109,22 +163,17 @@ void admission_begin(struct ike *ike)
 void admission_end(struct ike *ike)
 {
     struct gateway *g = ike->gateway;
+    const struct address *peer = &ike->init_peer.address;
     uint8_t bytes[ADDRESS_KEY_BYTES];
-    struct slice key = key_of(&ike->init_peer.address, bytes);
 
     if (!ike->half_open) {
         return;
     }
     ike->half_open = false;
     *(ike->is_old ? &g->old_half_open_count : &g->half_open_count) -= 1;
-    struct address_count *count = table_find(&g->half_open_by_address, key);
-
-    if (count != NULL) {
-        *(ike->is_old ? &count->old : &count->half_open) -= 1;
-    }
-    if (count != NULL && count->half_open + count->old == 0) {
-        (void)table_remove(&g->half_open_by_address, key);
-        free(count);
+    count_less(g, key_of(peer, bytes), ike->is_old);
+    if (peer->family == FAMILY_IPV6) {
+        count_less(g, site_key_of(peer, bytes), ike->is_old);
     }
 }
 
@@ -143,12 +192,8 @@ bool admission_has_room(struct gateway *g, const struct endpoint *peer)
 
 bool admission_has_room_for_old(struct gateway *g, const struct endpoint *peer)
 {
-    uint8_t bytes[ADDRESS_KEY_BYTES];
-    const struct address_count *count =
-        table_find(&g->half_open_by_address, key_of(&peer->address, bytes));
-
     if (g->stopping || g->old_half_open_count >= g->config->half_open_max / OLD_PART ||
-        (count != NULL && count->old >= OLD_PER_ADDRESS_MAX) || g->ike_count >= g->ike_sa_max) {
+        has_so_many_old(g, &peer->address, OLD_PER_ADDRESS_MAX) || g->ike_count >= g->ike_sa_max) {
         g->refused_full++;
         return false;
     }

@@ -286,6 +286,31 @@ TEST(one_address_must_show_a_cookie_from_the_fourth_half_open_ike_sa_on)
     gateway_pair_close(&pair);
 }
 
+/* Each from another /64. */
+TEST(an_ipv6_site_must_show_a_cookie_from_the_thirteenth_half_open_ike_sa_on)
+{
+    struct caught caught = {0};
+    struct status_gateway status;
+
+    catch_request(&caught);
+    for (uint8_t i = 0; i < 50; i++) {
+        struct endpoint from = {{FAMILY_IPV6, {0x20, 1, 0xd, 0xb8, 0, 1, 0, i, [15] = 1}}, 500};
+        struct endpoint to = {pair.nodes[1].outer, 500}; /* only who calls is counted */
+
+        put_u64(caught.bytes, 0x1000 + i);
+        gateway_pair_inject(&pair, &from, &to, (struct slice){caught.bytes, caught.length});
+        gateway_pair_run(&pair, 1);
+    }
+    gateway_pair_run(&pair, 100);
+    gateway_get_status(pair.nodes[1].gateway, pair.now_ms, &status);
+    CHECK_EQUAL(status.half_open, 12);
+    CHECK_EQUAL(status.cookies_sent, 38);
+    gateway_pair_run(&pair, 31000);
+    gateway_get_status(pair.nodes[1].gateway, pair.now_ms, &status);
+    CHECK_EQUAL(status.half_open, 0);
+    gateway_pair_close(&pair);
+}
+
 TEST(many_addresses_must_show_cookies_and_an_honest_peer_still_gets_in)
 {
     struct caught caught = {0};
