@@ -122,9 +122,10 @@ def run(step):
 
 def steps_of_all():
     release = ROOT / "build"
-    sanitized = flavour("build-asan", "clang", ["-Db_sanitize=address,undefined", "-Db_lundef=false",
-                                                "-Dhardened=false"])
-    racing = flavour("build-tsan", "clang", ["-Db_sanitize=thread", "-Db_lundef=false", "-Dhardened=false"])
+    # A stack trace needs files and lines alone; without the rest of what a debugger wants they are built a quarter faster.
+    lines = ["-Dc_args=-gline-tables-only", "-Db_lundef=false", "-Dhardened=false"]
+    sanitized = flavour("build-asan", "clang", ["-Db_sanitize=address,undefined", *lines])
+    racing = flavour("build-tsan", "clang", ["-Db_sanitize=thread", *lines])
     quick = [
         Step("who includes whom", ["python3", "tools/check_includes.py"]),
         Step("text", ["python3", "tools/check_text.py"]),
