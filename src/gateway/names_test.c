@@ -30,27 +30,6 @@ static void start(uint64_t seed, const char *extra)
     gateway_pair_run(&pair, 3000);
 }
 
-static void finish(void)
-{
-    CHECK(gateway_pair_doors_add_up(&pair, 0) && gateway_pair_doors_add_up(&pair, 1));
-    gateway_pair_close(&pair);
-}
-
-static uint64_t lost_within(uint64_t for_ms)
-{
-    uint64_t before = pair.nodes[0].delivered + pair.nodes[1].delivered;
-    uint64_t offered = 0;
-
-    for (uint64_t ms = 0; ms < for_ms; ms += 50) {
-        gateway_pair_offer(&pair, 0);
-        gateway_pair_offer(&pair, 1);
-        offered += 2;
-        gateway_pair_run(&pair, 50);
-    }
-    gateway_pair_run(&pair, 50);
-    return offered - (pair.nodes[0].delivered + pair.nodes[1].delivered - before);
-}
-
 static bool is_at(uint32_t address)
 {
     struct status_site site = gateway_pair_site(&pair, 0);
@@ -70,15 +49,15 @@ TEST(the_tunnel_goes_where_the_name_leads)
     for (unsigned mobile = 0; mobile < 2; mobile++) {
         start(1 + mobile, mobile == 1 ? "resolve 1m" : "resolve 1m\n mobike off");
         pair.nodes[0].host_address = address_ipv4(SECOND);
-        CHECK_EQUAL(lost_within(110000), 0);
+        CHECK_EQUAL(gateway_pair_lost_within(&pair, 50, 110000), 0);
         CHECK(is_at(SECOND));
         /* The same IKE SA, where that is possible. */
         CHECK_EQUAL(called(), mobile == 1 ? 1 : 2);
         CHECK_EQUAL(pair.nodes[0].downs, 0);
         pair.nodes[0].host_address = address_ipv4(FIRST);
-        CHECK_EQUAL(lost_within(110000), 0);
+        CHECK_EQUAL(gateway_pair_lost_within(&pair, 50, 110000), 0);
         CHECK(is_at(FIRST));
-        finish();
+        CHECK(gateway_pair_finish(&pair));
     }
 }
 
@@ -100,10 +79,10 @@ TEST(who_is_another_one_there_is_called_beside_the_first)
     pair.lose = lose_questions;
     pair.context = &spi_i;
     pair.nodes[0].host_address = address_ipv4(SECOND);
-    CHECK_EQUAL(lost_within(110000), 0);
+    CHECK_EQUAL(gateway_pair_lost_within(&pair, 50, 110000), 0);
     CHECK(is_at(SECOND));
     CHECK_EQUAL(called(), 2);
-    finish();
+    CHECK(gateway_pair_finish(&pair));
 }
 
 TEST(an_outage_of_the_name_server_disturbs_nothing)
@@ -114,14 +93,14 @@ TEST(an_outage_of_the_name_server_disturbs_nothing)
     pair.nodes[0].host = NULL;
     for (unsigned i = 0; i < 20; i++) {
         gateway_pair_run(&pair, 60000);
-        CHECK_EQUAL(lost_within(1000), 0);
+        CHECK_EQUAL(gateway_pair_lost_within(&pair, 50, 1000), 0);
     }
     struct status_site site = gateway_pair_site(&pair, 0);
 
     CHECK(is_at(FIRST) && site.reason == REASON_NONE);
     CHECK_EQUAL(called(), 1);
     CHECK(pair.nodes[0].resolves > before + 15 && pair.nodes[0].resolves < before + 25);
-    finish();
+    CHECK(gateway_pair_finish(&pair));
 }
 
 /* A name server that gives another address of several each time. */
@@ -143,7 +122,7 @@ TEST(one_answer_without_the_address_is_not_enough)
     CHECK(is_at(FIRST));
     CHECK_EQUAL(called(), 1);
     CHECK_EQUAL(gateway_pair_site(&pair, 0).moves, 0);
-    finish();
+    CHECK(gateway_pair_finish(&pair));
 }
 
 /* Nobody is at the new address: what there is stays. */
@@ -152,7 +131,7 @@ TEST(a_name_that_leads_to_nobody_changes_nothing)
     start(6, "resolve 1m");
     pair.nodes[0].host_address = address_ipv4(0xc6336463);
     for (unsigned i = 0; i < 10; i++) {
-        CHECK_EQUAL(lost_within(1000), 0);
+        CHECK_EQUAL(gateway_pair_lost_within(&pair, 50, 1000), 0);
         gateway_pair_run(&pair, 59000);
     }
     CHECK(gateway_pair_site(&pair, 0).reason == REASON_NONE);
@@ -164,7 +143,7 @@ TEST(a_name_that_leads_to_nobody_changes_nothing)
 
     gateway_pair_run(&pair, 600000);
     CHECK_EQUAL(called(), before);
-    finish();
+    CHECK(gateway_pair_finish(&pair));
 }
 
 TEST(with_resolve_off_it_is_not_asked_for)
@@ -176,5 +155,5 @@ TEST(with_resolve_off_it_is_not_asked_for)
     gateway_pair_run(&pair, 1800000);
     CHECK(is_at(FIRST));
     CHECK_EQUAL(pair.nodes[0].resolves, before);
-    finish();
+    CHECK(gateway_pair_finish(&pair));
 }

@@ -29,27 +29,6 @@ static void start(uint64_t seed, const char *extra, bool first_is_dead)
     CHECK(gateway_pair_up(&pair, 60000));
 }
 
-static void finish(void)
-{
-    CHECK(gateway_pair_doors_add_up(&pair, 0) && gateway_pair_doors_add_up(&pair, 1));
-    gateway_pair_close(&pair);
-}
-
-static uint64_t lost_within(uint64_t for_ms)
-{
-    uint64_t before = pair.nodes[0].delivered + pair.nodes[1].delivered;
-    uint64_t offered = 0;
-
-    for (uint64_t ms = 0; ms < for_ms; ms += 20) {
-        gateway_pair_offer(&pair, 0);
-        gateway_pair_offer(&pair, 1);
-        offered += 2;
-        gateway_pair_run(&pair, 20);
-    }
-    gateway_pair_run(&pair, 50);
-    return offered - (pair.nodes[0].delivered + pair.nodes[1].delivered - before);
-}
-
 static size_t place(void)
 {
     return gateway_pair_site(&pair, 0).host_place;
@@ -69,11 +48,11 @@ TEST(the_first_peer_is_used_again_when_it_answers)
     CHECK_EQUAL(site.host_place, 2);
     CHECK(strcmp(site.host, SECOND) == 0);
     CHECK(site.return_ms > pair.now_ms + 50000 && site.return_ms <= pair.now_ms + 66000);
-    CHECK_EQUAL(lost_within(5000), 0);
+    CHECK_EQUAL(gateway_pair_lost_within(&pair, 20, 5000), 0);
     pair.nodes[1].second_only = false;
-    CHECK_EQUAL(lost_within(50000), 0);
+    CHECK_EQUAL(gateway_pair_lost_within(&pair, 20, 50000), 0);
     CHECK_EQUAL(place(), 2);
-    CHECK_EQUAL(lost_within(30000), 0);
+    CHECK_EQUAL(gateway_pair_lost_within(&pair, 20, 30000), 0);
     site = gateway_pair_site(&pair, 0);
     CHECK_EQUAL(site.host_place, 1);
     CHECK_EQUAL(site.ike_count, 1);
@@ -82,7 +61,7 @@ TEST(the_first_peer_is_used_again_when_it_answers)
     CHECK(site.reason == REASON_NONE);
     CHECK_EQUAL(pair.nodes[0].downs, 0);
     CHECK_EQUAL(pair.nodes[1].downs, 0);
-    finish();
+    CHECK(gateway_pair_finish(&pair));
 }
 
 /* It is called after one minute, two, four ...: and the site is as well as before. */
@@ -94,7 +73,7 @@ TEST(a_dead_first_peer_is_called_seldom_and_costs_nothing)
 
     for (unsigned minute = 0; minute < 30; minute++) {
         gateway_pair_run(&pair, 59000);
-        CHECK_EQUAL(lost_within(1000), 0);
+        CHECK_EQUAL(gateway_pair_lost_within(&pair, 20, 1000), 0);
         struct status_site site = gateway_pair_site(&pair, 0);
 
         CHECK(site.state == STATUS_UP && site.reason == REASON_NONE);
@@ -105,7 +84,7 @@ TEST(a_dead_first_peer_is_called_seldom_and_costs_nothing)
     /* 1 + 2 + 4 + 8 + 16 minutes, and half a minute for each that is silent. */
     CHECK(called() >= before + 3 && called() <= before + 5);
     CHECK_EQUAL(pair.nodes[0].downs, 0);
-    finish();
+    CHECK(gateway_pair_finish(&pair));
 }
 
 TEST(return_off_stays)
@@ -118,7 +97,7 @@ TEST(return_off_stays)
     gateway_pair_run(&pair, 1200000);
     CHECK_EQUAL(place(), 2);
     CHECK_EQUAL(called(), before);
-    finish();
+    CHECK(gateway_pair_finish(&pair));
 }
 
 /* The peer in use dies while the first one is being tried: the site does not wait for the end of
@@ -130,10 +109,10 @@ TEST(a_try_gives_way_when_the_peer_in_use_falls_silent)
     CHECK(pair.nodes[0].gateway->sites[0]->returning);
     pair.nodes[1].second_only = false;
     pair.nodes[1].second.family = FAMILY_NONE;
-    (void)lost_within(15000);
+    (void)gateway_pair_lost_within(&pair, 20, 15000);
     CHECK_EQUAL(place(), 1);
-    CHECK_EQUAL(lost_within(1000), 0);
-    finish();
+    CHECK_EQUAL(gateway_pair_lost_within(&pair, 20, 1000), 0);
+    CHECK(gateway_pair_finish(&pair));
 }
 
 /* The first one answers and refuses: what there is stays, and nothing is said to be wrong. */
@@ -147,14 +126,14 @@ TEST(a_first_peer_that_refuses_changes_nothing)
     /* Its proof is refused: another key at the same place. */
     pair.nodes[0].secret = "another key";
     g->sites[0]->secret_stale = true;
-    CHECK_EQUAL(lost_within(60000), 0);
+    CHECK_EQUAL(gateway_pair_lost_within(&pair, 20, 60000), 0);
     CHECK(called() > before);
     struct status_site site = gateway_pair_site(&pair, 0);
 
     CHECK_EQUAL(site.host_place, 2);
     CHECK(site.reason == REASON_NONE);
     CHECK_EQUAL(site.ike_count, 1);
-    finish();
+    CHECK(gateway_pair_finish(&pair));
 }
 
 /* Who comes and goes is not followed each time. */
@@ -169,14 +148,14 @@ TEST(a_first_peer_that_comes_and_goes_is_waited_for)
         CHECK(due_ms != NEVER_MS);
         waits[i] = due_ms - pair.now_ms;
         pair.nodes[1].second_only = false;
-        (void)lost_within(waits[i] + 5000);
+        (void)gateway_pair_lost_within(&pair, 20, waits[i] + 5000);
         CHECK_EQUAL(place(), 1);
         pair.nodes[1].second_only = true;
         for (unsigned s = 0; s < 90 && place() != 2; s++) {
-            (void)lost_within(1000);
+            (void)gateway_pair_lost_within(&pair, 20, 1000);
         }
         CHECK_EQUAL(place(), 2);
     }
     CHECK(waits[0] < 25000 && waits[1] > 30000 && waits[2] > 70000);
-    finish();
+    CHECK(gateway_pair_finish(&pair));
 }

@@ -52,27 +52,6 @@ static void start(uint64_t seed, const char *global, const char *extra, bool dea
     gateway_pair_run(&pair, 3000);
 }
 
-static void finish(void)
-{
-    CHECK(gateway_pair_doors_add_up(&pair, 0) && gateway_pair_doors_add_up(&pair, 1));
-    gateway_pair_close(&pair);
-}
-
-static uint64_t lost_within(uint64_t for_ms)
-{
-    uint64_t before = pair.nodes[0].delivered + pair.nodes[1].delivered;
-    uint64_t offered = 0;
-
-    for (uint64_t ms = 0; ms < for_ms; ms += 20) {
-        gateway_pair_offer(&pair, 0);
-        gateway_pair_offer(&pair, 1);
-        offered += 2;
-        gateway_pair_run(&pair, 20);
-    }
-    gateway_pair_run(&pair, 50);
-    return offered - (pair.nodes[0].delivered + pair.nodes[1].delivered - before);
-}
-
 static bool uses(size_t place, const char *uplink)
 {
     struct status_site site = gateway_pair_site(&pair, 0);
@@ -97,18 +76,18 @@ TEST(a_silent_uplink_is_left_and_used_again)
         start(1 + i, i < 2 ? line : "", i < 2 ? "" : line, false);
         CHECK(uses(1, names[0]));
         first_is_dead(true);
-        (void)lost_within(12000);
+        (void)gateway_pair_lost_within(&pair, 20, 12000);
         CHECK(uses(2, names[1]));
         CHECK(strstr(gateway_pair_site(&pair, 0).uplink_why, "did not work; it is tested") != NULL);
         CHECK(strstr(pair.nodes[0].last_log, ", by ") != NULL);
-        CHECK_EQUAL(lost_within(70000), 0);
+        CHECK_EQUAL(gateway_pair_lost_within(&pair, 20, 70000), 0);
         CHECK(uses(2, names[1]));
         first_is_dead(false);
-        CHECK_EQUAL(lost_within(40000), 0);
+        CHECK_EQUAL(gateway_pair_lost_within(&pair, 20, 40000), 0);
         CHECK(uses(1, names[0]));
         /* It is one IKE SA all the time. */
         CHECK_EQUAL(established(), 1);
-        finish();
+        CHECK(gateway_pair_finish(&pair));
     }
 }
 
@@ -116,20 +95,20 @@ TEST(an_uplink_that_is_gone_is_left_at_once)
 {
     start(11, ways[0], "", false);
     have(false, true);
-    CHECK(lost_within(2000) < 30);
+    CHECK(gateway_pair_lost_within(&pair, 20, 2000) < 30);
     CHECK(uses(2, "wwan0"));
     CHECK(strstr(gateway_pair_site(&pair, 0).uplink_why, "eth0 is not there") != NULL);
-    CHECK_EQUAL(lost_within(60000), 0);
+    CHECK_EQUAL(gateway_pair_lost_within(&pair, 20, 60000), 0);
     /* It is there again, and tested before it is used. */
     have(true, true);
     first_is_dead(true);
-    CHECK_EQUAL(lost_within(40000), 0);
+    CHECK_EQUAL(gateway_pair_lost_within(&pair, 20, 40000), 0);
     CHECK(uses(2, "wwan0"));
     first_is_dead(false);
-    CHECK_EQUAL(lost_within(40000), 0);
+    CHECK_EQUAL(gateway_pair_lost_within(&pair, 20, 40000), 0);
     CHECK(uses(1, "eth0"));
     CHECK_EQUAL(established(), 1);
-    finish();
+    CHECK(gateway_pair_finish(&pair));
 }
 
 /* The routes say the first, and the second is preferred. */
@@ -140,16 +119,16 @@ TEST(the_order_is_that_of_the_words_and_not_of_the_routes)
     struct status_site site = gateway_pair_site(&pair, 0);
 
     CHECK(address_equal(&site.ike.local.address, &pair.nodes[0].second));
-    CHECK_EQUAL(lost_within(60000), 0);
+    CHECK_EQUAL(gateway_pair_lost_within(&pair, 20, 60000), 0);
     CHECK(uses(1, "wwan0"));
-    finish();
+    CHECK(gateway_pair_finish(&pair));
 }
 
 TEST(what_a_site_says_is_before_what_is_said_outside)
 {
     start(13, "uplink wwan0 eth0", "uplink eth0 wwan0", false);
     CHECK(uses(1, "eth0"));
-    finish();
+    CHECK(gateway_pair_finish(&pair));
 }
 
 TEST(a_silent_uplink_is_passed_over_when_calling)
@@ -161,12 +140,12 @@ TEST(a_silent_uplink_is_passed_over_when_calling)
     before = pair.now_ms;
     first_is_dead(false);
     for (unsigned i = 0; i < 60 && !uses(1, "eth0"); i++) {
-        CHECK_EQUAL(lost_within(1000), 0);
+        CHECK_EQUAL(gateway_pair_lost_within(&pair, 20, 1000), 0);
     }
     CHECK(uses(1, "eth0"));
     CHECK(pair.now_ms < before + 45000);
     CHECK_EQUAL(established(), 1);
-    finish();
+    CHECK(gateway_pair_finish(&pair));
 }
 
 /* Without MOBIKE: a new IKE SA by the other line, and another one back. */
@@ -175,25 +154,25 @@ TEST(who_cannot_move_is_made_anew_by_another_uplink)
     start(15, ways[0], "mobike off", false);
     CHECK(uses(1, "eth0"));
     first_is_dead(true);
-    (void)lost_within(20000);
+    (void)gateway_pair_lost_within(&pair, 20, 20000);
     CHECK(uses(2, "wwan0"));
-    CHECK_EQUAL(lost_within(60000), 0);
+    CHECK_EQUAL(gateway_pair_lost_within(&pair, 20, 60000), 0);
     CHECK(strstr(gateway_pair_site(&pair, 0).uplink_why, "eth0 did not work") != NULL);
     first_is_dead(false);
-    CHECK_EQUAL(lost_within(150000), 0);
+    CHECK_EQUAL(gateway_pair_lost_within(&pair, 20, 150000), 0);
     CHECK(uses(1, "eth0"));
     CHECK_EQUAL(gateway_pair_site(&pair, 0).ike_count, 1);
     CHECK_EQUAL(pair.nodes[0].downs, 0);
-    finish();
+    CHECK(gateway_pair_finish(&pair));
 
     start(16, ways[0], "mobike off", false);
     have(false, true);
-    (void)lost_within(10000);
+    (void)gateway_pair_lost_within(&pair, 20, 10000);
     CHECK(uses(2, "wwan0"));
     have(true, true);
-    CHECK_EQUAL(lost_within(80000), 0);
+    CHECK_EQUAL(gateway_pair_lost_within(&pair, 20, 80000), 0);
     CHECK(uses(1, "eth0"));
-    finish();
+    CHECK(gateway_pair_finish(&pair));
 }
 
 TEST(without_any_uplink_it_is_told_which)
@@ -202,16 +181,16 @@ TEST(without_any_uplink_it_is_told_which)
     have(false, false);
     pair.nodes[0].second_only = true;
     pair.nodes[0].second.family = FAMILY_NONE;
-    (void)lost_within(120000);
+    (void)gateway_pair_lost_within(&pair, 20, 120000);
     struct status_site site = gateway_pair_site(&pair, 0);
 
     CHECK(site.state != STATUS_UP || site.uplink_place == 0);
     have(true, true);
     pair.nodes[0].second_only = false;
-    (void)lost_within(70000);
+    (void)gateway_pair_lost_within(&pair, 20, 70000);
     CHECK(uses(1, "eth0"));
-    CHECK_EQUAL(lost_within(1000), 0);
-    finish();
+    CHECK_EQUAL(gateway_pair_lost_within(&pair, 20, 1000), 0);
+    CHECK(gateway_pair_finish(&pair));
 }
 
 /* Peers are told of the uplinks and of no other address. */
@@ -219,11 +198,11 @@ TEST(peers_are_told_the_uplinks_alone)
 {
     start(18, "uplink eth0", "", false);
     CHECK_EQUAL(gateway_pair_site(&pair, 1).ike.peer_address_count, 0);
-    finish();
+    CHECK(gateway_pair_finish(&pair));
     start(19, ways[0], "", false);
     gateway_pair_run(&pair, 5000);
     CHECK_EQUAL(gateway_pair_site(&pair, 1).ike.peer_address_count, 1);
-    finish();
+    CHECK(gateway_pair_finish(&pair));
 }
 
 /* A change of the order is taken over by who is up, after a test. */
@@ -234,8 +213,8 @@ TEST(another_order_is_taken_over_without_a_loss)
 
     memcpy(line, "uplink wwan0 eth0", 17);
     gateway_pair_reload(&pair, 0);
-    CHECK_EQUAL(lost_within(35000), 0);
+    CHECK_EQUAL(gateway_pair_lost_within(&pair, 20, 35000), 0);
     CHECK(uses(1, "wwan0"));
     CHECK_EQUAL(established(), 1);
-    finish();
+    CHECK(gateway_pair_finish(&pair));
 }

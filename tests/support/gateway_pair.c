@@ -841,3 +841,26 @@ bool gateway_pair_doors_add_up(const struct gateway_pair *p, unsigned node)
     }
     return d.from_tun + d.from_wire + d.made == out;
 }
+
+uint64_t gateway_pair_lost_within(struct gateway_pair *pair, uint64_t step_ms, uint64_t for_ms)
+{
+    uint64_t before = pair->nodes[0].delivered + pair->nodes[1].delivered;
+    uint64_t offered = 0;
+
+    for (uint64_t ms = 0; ms < for_ms; ms += step_ms) {
+        gateway_pair_offer(pair, 0);
+        gateway_pair_offer(pair, 1);
+        offered += 2;
+        gateway_pair_run(pair, step_ms);
+    }
+    gateway_pair_run(pair, 50);
+    return offered - (pair->nodes[0].delivered + pair->nodes[1].delivered - before);
+}
+
+bool gateway_pair_finish(struct gateway_pair *pair)
+{
+    bool add_up = gateway_pair_doors_add_up(pair, 0) && gateway_pair_doors_add_up(pair, 1);
+
+    gateway_pair_close(pair);
+    return add_up;
+}

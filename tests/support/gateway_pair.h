@@ -152,4 +152,9 @@ MUST_USE bool gateway_pair_has_pair(const struct gateway_pair *p, unsigned node,
 /* After every call of the above: everything that was handed in has left by one door. */
 MUST_USE bool gateway_pair_doors_add_up(const struct gateway_pair *p, unsigned node);
 
+/* Offers a packet each way every `step_ms`, for so long; how many of them did not arrive. */
+uint64_t gateway_pair_lost_within(struct gateway_pair *pair, uint64_t step_ms, uint64_t for_ms);
+/* Closes it. Whether the doors of both added up. */
+MUST_USE bool gateway_pair_finish(struct gateway_pair *pair);
+
 #endif
