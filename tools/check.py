@@ -9,6 +9,7 @@ A step is a program. Programs made with cmocka report their cases, scripts under
 `FAIL WHAT` for each; any other step counts as one. A step that cannot run has failed.
 """
 import argparse
+import collections
 import concurrent.futures
 import json
 import os
@@ -25,6 +26,9 @@ CMOCKA_PASSED = re.compile(r"^\[  PASSED  \] (\d+) test\(s\)", re.M)
 CMOCKA_FAILED = re.compile(r"^\[  FAILED  \] (\d+) test\(s\), listed below", re.M)
 LINE_OK = re.compile(r"^ok ", re.M)
 LINE_FAIL = re.compile(r"^FAIL ", re.M)
+# What failed, in whichever words a program has for it.
+SAYS_FAILED = re.compile(r"^(FAIL |\[  FAILED  \] |\[  ERROR   \] |SUMMARY: |FAILED: |killed: )|: (error|warning|runtime error): ")
+FAILED_LINES = 12
 PRINT = threading.Lock()
 
 
@@ -55,6 +59,9 @@ SHARES = {"flood_test": ALL, "offload_test": ALL, "payload_test": ALL, "workers_
 # What takes longest begins first, so that no other waits for it at the end.
 LONGEST = ["kernel_test", "resilience_test", "strongswan_test", "native_test", "sites_test",
            "certificates_test", "capture_test", "modes_test", "ipsec_matrix_test", "mobility_test", "personas_test"]
+
+
+Result = collections.namedtuple("Result", "step passed failed lines")
 
 
 class Step:
@@ -117,7 +124,14 @@ def run(step):
         print(f"{word} {step.name}: {passed} passed, {failed} failed, {time.monotonic() - began:.1f} s", flush=True)
         if failed:
             print("".join("    " + line + "\n" for line in output.splitlines()[-120:]), flush=True)
-    return passed, failed
+    return Result(step.name, passed, failed, what_failed(output) if failed else [])
+
+
+def what_failed(output):
+    """The lines that say so, or the last ones where none does."""
+    lines = output.splitlines()
+    found = [line for line in lines if SAYS_FAILED.search(line)]
+    return [line[:400] for line in (found[:FAILED_LINES] or lines[-FAILED_LINES:])]
 
 
 def steps_of_all():
@@ -213,17 +227,19 @@ def main():
     parser.add_argument("--only", default="")
     parser.add_argument("--list", action="store_true")
     arguments = parser.parse_args()
-    passed = failed = 0
+    results = []
     for group in steps_of_all():
         group = [step for step in group if arguments.only in step.name]
         if arguments.list:
             for step in group:
                 print(step.name)
             continue
-        results = run_all(group)
-        passed += sum(p for p, _ in results)
-        failed += sum(f for _, f in results)
+        results += run_all(group)
+    passed, failed = sum(result.passed for result in results), sum(result.failed for result in results)
     if not arguments.list:
+        # Once more at the end, so that nobody has to look for them.
+        for result in (one for one in results if one.failed):
+            print(f"FAIL {result.step}", *("  " + line for line in result.lines), sep="\n")
         print(f"{passed} passed, {failed} failed")
     return 1 if failed or (passed == 0 and not arguments.list) else 0
 

@@ -6,11 +6,31 @@
 #include "gateway/inside.h"
 #include "proto/ike/persona.h"
 
+/* Of several messages in clear: what is known stays. */
+static void look_at_ikev1(struct ike *ike, const struct ikev2_action *trace)
+{
+    enum persona found = ike->persona != PERSONA_UNKNOWN
+                             ? PERSONA_UNKNOWN
+                             : persona_of_ikev1(trace->trace.first, trace->trace.payloads);
+
+    if (found != PERSONA_UNKNOWN) {
+        ike->persona = (uint8_t)found;
+        ike->persona_said = true;
+    }
+}
+
 void persona_look(struct ike *ike, const struct ikev2_action *trace)
 {
     const struct ikev2_header *header = &trace->trace.header;
 
-    if (trace->trace.sent || ike->established || header->exchange != IKEV2_IKE_SA_INIT) {
+    if (trace->trace.sent || ike->established) {
+        return;
+    }
+    if (ike->is_old) {
+        look_at_ikev1(ike, trace);
+        return;
+    }
+    if (header->exchange != IKEV2_IKE_SA_INIT) {
         return;
     }
     ike->persona =

@@ -81,20 +81,57 @@ static void asa_list(const struct export_peer *e, struct sheet *out)
     }
 }
 
-void export_cisco_ios(const struct export_peer *e, struct sheet *out)
+/* How its negotiation is called where IKEv1's is not meant by another word. */
+static const char *isakmp_cipher(const char *cipher)
 {
-    struct combination ike;
-    struct combination esp;
+    return strcmp(cipher, "3des") == 0     ? "3des"
+           : strstr(cipher, "256") != NULL ? "aes 256"
+           : strstr(cipher, "192") != NULL ? "aes 192"
+                                           : "aes 128";
+}
+
+static const char *isakmp_hash(const char *hash)
+{
+    return strcmp(hash, "sha1") == 0 ? "sha" : hash;
+}
+
+/* It proves its address in Main Mode, whatever its name is, and in Aggressive Mode the name. */
+static void cisco_isakmp(const struct export_peer *e, const struct combination *ike,
+                         struct sheet *out)
+{
+    bool numeric = is_address(e->our_address);
+
+    sheet_addf(out,
+               "crypto isakmp policy 10\n encryption %s\n hash %s\n authentication pre-share\n "
+               "group %s\n lifetime %llu\n",
+               isakmp_cipher(ike->cipher), isakmp_hash(ike->hash), ike->group,
+               export_seconds(e->site->ike_lifetime_ms));
+    if (e->site->aggressive) {
+        sheet_addf(out,
+                   "crypto isakmp peer %s %s\n set aggressive-mode client-endpoint %s %s\n "
+                   "set aggressive-mode password ",
+                   numeric ? "address" : "hostname", e->our_address,
+                   is_address(e->peer_identity) ? "ipv4-address" : "fqdn", e->peer_identity);
+    } else {
+        sheet_addf(out, "crypto isakmp identity %s\n",
+                   is_address(e->peer_identity) ? "address" : "hostname");
+        sheet_add(out, "crypto isakmp key ");
+    }
+    export_secret(e, "KEY", out);
+    if (!e->site->aggressive) {
+        sheet_addf(out, " %s %s", numeric ? "address" : "hostname", e->our_address);
+    }
+    sheet_addf(out, "\ncrypto isakmp keepalive %llu 5 periodic\n",
+               e->site->dpd_ms == NEVER_MS ? 30ULL : export_seconds(e->site->dpd_ms));
+}
+
+static void cisco_ikev2(const struct export_peer *e, const struct combination *ike,
+                        struct sheet *out)
+{
     const char *n = e->name;
 
-    sheet_addf(out, "! IOS of %s, made by: sekisho export-peer %s --for cisco-ios\n", e->site->name,
-               e->site->name);
-    if (!export_choose(e, PRODUCT_CISCO, &ike, &esp, out)) {
-        return;
-    }
-    export_pairs_remark(e, "!", out);
-    sheet_addf(out, "crypto ikev2 proposal %s\n encryption %s\n %s %s\n group %s\n", n, ike.cipher,
-               ike.aead ? "prf" : "integrity", ike.hash, ike.group);
+    sheet_addf(out, "crypto ikev2 proposal %s\n encryption %s\n %s %s\n group %s\n", n, ike->cipher,
+               ike->aead ? "prf" : "integrity", ike->hash, ike->group);
     sheet_addf(out, "crypto ikev2 policy %s\n proposal %s\n", n, n);
     sheet_addf(out, "crypto ikev2 keyring %s\n peer %s\n  address %s\n  pre-shared-key ", n, n,
                e->our_address);
@@ -108,6 +145,21 @@ void export_cisco_ios(const struct export_peer *e, struct sheet *out)
                identity_kind(e->peer_identity), e->peer_identity, n,
                export_seconds(e->site->ike_lifetime_ms),
                e->site->dpd_ms == NEVER_MS ? 30ULL : export_seconds(e->site->dpd_ms));
+}
+
+void export_cisco_ios(const struct export_peer *e, struct sheet *out)
+{
+    struct combination ike;
+    struct combination esp;
+    const char *n = e->name;
+
+    sheet_addf(out, "! IOS of %s, made by: sekisho export-peer %s --for cisco-ios\n", e->site->name,
+               e->site->name);
+    if (!export_choose(e, PRODUCT_CISCO, &ike, &esp, out)) {
+        return;
+    }
+    export_pairs_remark(e, "!", out);
+    (export_is_old(e) ? cisco_isakmp : cisco_ikev2)(e, &ike, out);
     if (esp.aead) {
         sheet_addf(out, "crypto ipsec transform-set %s esp-gcm %s\n mode tunnel\n", n,
                    strstr(esp.cipher, "256") != NULL ? "256" : "128");
@@ -120,14 +172,52 @@ void export_cisco_ios(const struct export_peer *e, struct sheet *out)
                    strcmp(esp.hash, "sha1") == 0 ? "sha" : esp.hash);
     }
     cisco_list(e, out);
-    sheet_addf(out,
-               "crypto map SEKISHO 10 ipsec-isakmp\n set peer %s\n set transform-set %s\n set "
-               "ikev2-profile %s\n set security-association lifetime seconds %llu\n",
-               e->our_address, n, n, export_seconds(e->site->child_lifetime_ms));
+    sheet_addf(out, "crypto map SEKISHO 10 ipsec-isakmp\n set peer %s\n set transform-set %s\n",
+               e->our_address, n);
+    if (!export_is_old(e)) {
+        sheet_addf(out, " set ikev2-profile %s\n", n);
+    }
+    sheet_addf(out, " set security-association lifetime seconds %llu\n",
+               export_seconds(e->site->child_lifetime_ms));
     if (e->site->pfs != PFS_OFF && esp.group != NULL) {
         sheet_addf(out, " set pfs group%s\n", esp.group);
     }
     sheet_addf(out, " match address %s\n! On the interface outside: crypto map SEKISHO\n", n);
+}
+
+/* The words of the negotiation are IKEv1's from the policy to the key. */
+static void asa_old(const struct export_peer *e, const struct combination *ike,
+                    const struct combination *esp, struct sheet *out)
+{
+    const char *n = e->name;
+
+    sheet_addf(out,
+               "crypto ikev1 policy 10\n authentication pre-share\n encryption %s\n hash %s\n "
+               "group %s\n lifetime %llu\ncrypto ikev1 enable outside\ncrypto isakmp identity "
+               "%s\n",
+               ike->cipher, ike->hash, ike->group, export_seconds(e->site->ike_lifetime_ms),
+               is_address(e->peer_identity) ? "address" : "hostname");
+    sheet_addf(out, "crypto ipsec ikev1 transform-set %s esp-%s esp-%s-hmac\n", n, esp->cipher,
+               esp->hash);
+    asa_list(e, out);
+    sheet_addf(out,
+               "crypto map SEKISHO 10 match address %s\ncrypto map SEKISHO 10 set peer %s\ncrypto "
+               "map SEKISHO 10 set ikev1 transform-set %s\n",
+               n, e->our_address, n);
+    sheet_addf(out,
+               "crypto map SEKISHO 10 set ikev1 phase1-mode %s\ncrypto map SEKISHO 10 set "
+               "security-association lifetime seconds %llu\n",
+               e->site->aggressive ? "aggressive" : "main",
+               export_seconds(e->site->child_lifetime_ms));
+    if (e->site->pfs != PFS_OFF && esp->group != NULL) {
+        sheet_addf(out, "crypto map SEKISHO 10 set pfs group%s\n", esp->group);
+    }
+    sheet_addf(out,
+               "crypto map SEKISHO interface outside\ntunnel-group %s type ipsec-l2l\n"
+               "tunnel-group %s ipsec-attributes\n ikev1 pre-shared-key ",
+               e->our_address, e->our_address);
+    export_secret(e, "KEY", out);
+    sheet_add(out, "\n");
 }
 
 void export_cisco_asa(const struct export_peer *e, struct sheet *out)
@@ -142,6 +232,10 @@ void export_cisco_asa(const struct export_peer *e, struct sheet *out)
         return;
     }
     export_pairs_remark(e, "!", out);
+    if (export_is_old(e)) {
+        asa_old(e, &ike, &esp, out);
+        return;
+    }
     sheet_addf(out,
                "crypto ikev2 policy 10\n encryption %s\n integrity %s\n prf %s\n group %s\n "
                "lifetime seconds %llu\ncrypto ikev2 enable outside\n",
@@ -209,9 +303,18 @@ void export_fortigate(const struct export_peer *e, struct sheet *out)
     export_pairs_remark(e, "#", out);
     sheet_addf(out,
                "config vpn ipsec phase1-interface\n    edit \"%.15s\"\n        set interface "
-               "\"wan1\"\n        set ike-version 2\n        set keylife %llu\n        set "
-               "peertype one\n        set peerid \"%s\"\n        set proposal ",
-               n, export_seconds(e->site->ike_lifetime_ms), e->our_identity);
+               "\"wan1\"\n        set ike-version %u\n        set keylife %llu\n",
+               n, export_is_old(e) ? 1 : 2, export_seconds(e->site->ike_lifetime_ms));
+    if (export_is_old(e)) {
+        sheet_addf(out, "        set mode %s\n", e->site->aggressive ? "aggressive" : "main");
+    }
+    /* In Main Mode with a shared key no name can choose the key. */
+    if (export_is_old(e) && !e->site->aggressive) {
+        sheet_add(out, "        set peertype any\n");
+    } else {
+        sheet_addf(out, "        set peertype one\n        set peerid \"%s\"\n", e->our_identity);
+    }
+    sheet_add(out, "        set proposal ");
     fortigate_list(&ike, out);
     sheet_addf(out,
                "\n        set dhgrp %s\n        set localid \"%s\"\n        set nattraversal %s\n  "
@@ -284,8 +387,12 @@ void export_mikrotik(const struct export_peer *e, struct sheet *out)
                n, esp.cipher, esp.aead ? "" : "-cbc", esp.aead ? "null" : esp.hash,
                export_seconds(e->site->child_lifetime_ms),
                e->site->pfs == PFS_OFF || esp.group == NULL ? "none" : esp.group);
-    sheet_addf(out, "/ip ipsec peer add name=%s address=%s exchange-mode=ike2 profile=%s\n", n,
-               e->our_address, n);
+    sheet_addf(out, "/ip ipsec peer add name=%s address=%s exchange-mode=%s profile=%s\n", n,
+               e->our_address,
+               !export_is_old(e)     ? "ike2"
+               : e->site->aggressive ? "aggressive"
+                                     : "main",
+               n);
     sheet_addf(out,
                "/ip ipsec identity add peer=%s auth-method=pre-shared-key my-id=%s:%s "
                "remote-id=%s:%s secret=\"",

@@ -8,8 +8,12 @@
 
 /* ---- strongSwan ---- */
 
-static bool strongswan_word(const struct transform *t, char out[WORD_BYTES])
+static bool strongswan_word(const struct export_peer *e, const struct transform *t,
+                            char out[WORD_BYTES])
 {
+    if (t->type == TRANSFORM_PRF && export_is_old(e)) {
+        return false; /* it is the hash's */
+    }
     if (t->type != TRANSFORM_ENCRYPTION && t->type != TRANSFORM_INTEGRITY &&
         t->type != TRANSFORM_PRF && t->type != TRANSFORM_KEY_EXCHANGE) {
         return false; /* additional key exchanges, which older versions refuse to read */
@@ -27,7 +31,7 @@ static bool strongswan_word(const struct transform *t, char out[WORD_BYTES])
 }
 
 /* One of which every key exchange is left out says nothing any more. */
-static bool strongswan_takes(const struct proposal *p)
+static bool strongswan_takes(const struct export_peer *e, const struct proposal *p)
 {
     char word[WORD_BYTES];
     bool has_groups = false, has_known = false;
@@ -35,20 +39,21 @@ static bool strongswan_takes(const struct proposal *p)
     for (size_t i = 0; i < p->count; i++) {
         if (p->transforms[i].type == TRANSFORM_KEY_EXCHANGE) {
             has_groups = true;
-            has_known = has_known || strongswan_word(&p->transforms[i], word);
+            has_known = has_known || strongswan_word(e, &p->transforms[i], word);
         }
     }
     return has_known || !has_groups;
 }
 
-static void strongswan_proposal(const struct proposal *p, bool with_groups, struct sheet *out)
+static void strongswan_proposal(const struct export_peer *e, const struct proposal *p,
+                                bool with_groups, struct sheet *out)
 {
     char word[WORD_BYTES];
     bool first = true;
 
     for (size_t i = 0; i < p->count; i++) {
         if ((with_groups || p->transforms[i].type != TRANSFORM_KEY_EXCHANGE) &&
-            strongswan_word(&p->transforms[i], word)) {
+            strongswan_word(e, &p->transforms[i], word)) {
             sheet_addf(out, "%s%s", first ? "" : "-", word);
             first = false;
         }
@@ -61,15 +66,16 @@ static void strongswan_proposals(const struct export_peer *e, const struct propo
     bool first = true;
 
     for (size_t i = 0; i < list->count; i++) {
-        if (strongswan_takes(&list->list[i])) {
+        if (strongswan_takes(e, &list->list[i]) &&
+            (child || export_is_for_ike(e, &list->list[i]))) {
             sheet_add(out, first ? "" : ", ");
-            strongswan_proposal(&list->list[i], true, out);
+            strongswan_proposal(e, &list->list[i], true, out);
             first = false;
         }
     }
     for (size_t i = 0; child && e->site->pfs == PFS_PREFER && i < list->count; i++) {
         sheet_add(out, ", ");
-        strongswan_proposal(&list->list[i], false, out);
+        strongswan_proposal(e, &list->list[i], false, out);
     }
     sheet_add(out, "\n");
 }
@@ -144,7 +150,7 @@ static void strongswan_ppk_secret(const struct export_peer *e, struct sheet *out
 {
     const struct config_ppk *ppk = e->site->ppk;
 
-    if (ppk == NULL) {
+    if (ppk == NULL || export_is_old(e)) {
         return;
     }
     sheet_addf(out, "secrets {\n  ppk-%s {\n    id-1 = ", e->name);
@@ -164,7 +170,10 @@ static void write_swanctl(const struct export_peer *e, struct sheet *out)
     const struct config_site *site = e->site;
     const char *method = site->key.name != NULL ? "psk" : "pubkey";
 
-    sheet_addf(out, "connections {\n  %s {\n    version = 2\n", e->name);
+    sheet_addf(out, "connections {\n  %s {\n    version = %u\n", e->name, export_is_old(e) ? 1 : 2);
+    if (export_is_old(e)) {
+        sheet_addf(out, "    aggressive = %s\n", site->aggressive ? "yes" : "no");
+    }
     if (e->peer_address != NULL) {
         sheet_addf(out, "    local_addrs = %s\n", e->peer_address);
     }
@@ -176,7 +185,7 @@ static void write_swanctl(const struct export_peer *e, struct sheet *out)
     sheet_addf(out, "    encap = %s\n    fragmentation = %s\n    mobike = no\n",
                site->encapsulate == ENCAPSULATE_ALWAYS ? "yes" : "no",
                site->fragmentation ? "yes" : "no");
-    if (site->ppk != NULL) {
+    if (site->ppk != NULL && !export_is_old(e)) {
         sheet_add(out, "    ppk_id = ");
         add_ppk_id(site->ppk, out);
         sheet_addf(out, "\n    ppk_required = %s\n", site->ppk->required ? "yes" : "no");
@@ -200,6 +209,10 @@ void export_strongswan(const struct export_peer *e, struct sheet *out)
                "# /etc/swanctl/conf.d/%s.conf of %s, made by: sekisho export-peer %s --for "
                "strongswan\n# Then: swanctl --load-all\n",
                e->name, e->site->name, e->site->name);
+    if (export_is_old(e) && e->site->aggressive && e->site->key.name != NULL) {
+        sheet_add(out, "# To be called so, strongSwan needs in strongswan.conf: "
+                       "i_dont_care_about_security_and_use_aggressive_mode_psk = yes\n");
+    }
     write_swanctl(e, out);
 }
 
@@ -265,18 +278,21 @@ static bool has_known(const struct proposal *p, uint8_t type)
 }
 
 /* cipher+cipher-hash+hash-group+group; with pfs its groups are those of the first proposal. */
-static void libreswan_proposals(const struct proposals *list, bool ike, bool pfs, struct sheet *out)
+static void libreswan_proposals(const struct export_peer *e, const char *word, bool ike, bool pfs,
+                                struct sheet *out)
 {
+    const struct proposals *list = ike ? e->site->ike : e->site->esp;
     bool first = true;
 
     for (size_t i = 0; i < list->count; i++) {
         const struct proposal *p = &list->list[i];
         bool hashed = has_known(p, TRANSFORM_INTEGRITY);
 
-        if (!has_known(p, TRANSFORM_ENCRYPTION) || (ike && !has_known(p, TRANSFORM_KEY_EXCHANGE))) {
+        if (!has_known(p, TRANSFORM_ENCRYPTION) ||
+            (ike && (!has_known(p, TRANSFORM_KEY_EXCHANGE) || !export_is_for_ike(e, p)))) {
             continue;
         }
-        sheet_add(out, first ? "" : ",");
+        sheet_addf(out, "%s%s", first ? word : ",", first ? "=" : "");
         first = false;
         libreswan_list(p, TRANSFORM_ENCRYPTION, out);
         if (hashed) {
@@ -290,6 +306,9 @@ static void libreswan_proposals(const struct proposals *list, bool ike, bool pfs
             sheet_add(out, hashed || ike ? "-" : "-none-");
             libreswan_list(p, TRANSFORM_KEY_EXCHANGE, out);
         }
+    }
+    if (first) {
+        sheet_addf(out, "# %s: nothing of what this site offers is known there", word);
     }
     sheet_add(out, "\n");
 }
@@ -312,7 +331,8 @@ static void libreswan_conn(const struct export_peer *e, const char *name,
     char text[NETWORK_TEXT_BYTES];
     char id[300];
 
-    sheet_addf(out, "conn %s\n\tikev2=insist\n\tleft=%s\n\tleftid=%s\n", name,
+    sheet_addf(out, "conn %s\n\tikev2=%s\n\tleft=%s\n\tleftid=%s\n", name,
+               export_is_old(e) ? "no" : "insist",
                e->peer_address != NULL ? e->peer_address : "%defaultroute",
                libreswan_id(e->peer_identity, id));
     sheet_addf(out, "\tleftsubnet=%s\n", network_format(theirs, text));
@@ -325,10 +345,13 @@ static void libreswan_conn(const struct export_peer *e, const char *name,
     sheet_add(out, site->key.name != NULL ? "\tauthby=secret\n"
                                           : "\trightca=%same\n\t# authby=rsasig for a certificate "
                                             "with an RSA key\n\tauthby=ecdsa\n");
-    sheet_add(out, "\tike=");
-    libreswan_proposals(site->ike, true, true, out);
-    sheet_add(out, "\tesp=");
-    libreswan_proposals(site->esp, false, site->pfs != PFS_OFF, out);
+    sheet_add(out, "\t");
+    libreswan_proposals(e, "ike", true, true, out);
+    sheet_add(out, "\t");
+    libreswan_proposals(e, "esp", false, site->pfs != PFS_OFF, out);
+    if (export_is_old(e)) {
+        sheet_addf(out, "\taggressive=%s\n", site->aggressive ? "yes" : "no");
+    }
     sheet_addf(out, "\tpfs=%s\n\tikelifetime=%llus\n\tsalifetime=%llus\n",
                site->pfs == PFS_OFF ? "no" : "yes", export_seconds(site->ike_lifetime_ms),
                export_seconds(site->child_lifetime_ms));
@@ -426,6 +449,9 @@ void export_sekisho(const struct export_peer *e, struct sheet *out)
     }
     if (site->legacy != NULL) {
         sheet_addf(out, "  legacy %s\n", site->legacy);
+    }
+    if (export_is_old(e)) {
+        sheet_addf(out, "  ike v1%s\n", site->aggressive ? " aggressive" : "");
     }
     sekisho_proposals("ike", site->ike, site->ike_is_default, out);
     sekisho_proposals("esp", site->esp, site->esp_is_default, out);

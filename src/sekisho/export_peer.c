@@ -137,10 +137,6 @@ static int export_site(const struct command *command, const struct export_format
                          "site %s has no line key: for %s only shared keys are exported",
                          site->name, format->product);
     }
-    if (site->version == CONFIG_IKE_V1) {
-        return fail_with(command->json, EXIT_FAILED, NULL,
-                         "site %s speaks IKEv1: this is not exported", site->name);
-    }
     if (site->unauthenticated) {
         return fail_with(command->json, EXIT_FAILED, NULL,
                          "site %s is unauthenticated: this is not exported", site->name);

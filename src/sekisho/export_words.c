@@ -107,9 +107,28 @@ static const char *hash_of_prf(const struct proposal *p, enum product product)
     return NULL;
 }
 
-static bool combine(const struct proposals *list, enum product product, bool ike,
+/* With IKEv1 it has MD5 and SHA-1, and the groups 1, 2, 5 and 14. */
+static bool asa_has(const struct algorithm_words *hash, const struct algorithm_words *group)
+{
+    static const uint16_t groups[] = {KEY_EXCHANGE_MODP_1024, KEY_EXCHANGE_MODP_1536,
+                                      KEY_EXCHANGE_MODP_2048};
+
+    if (hash == NULL || (hash->id != INTEGRITY_HMAC_SHA1_96 && hash->id != INTEGRITY_HMAC_MD5_96)) {
+        return false;
+    }
+    for (size_t i = 0; group != NULL && i < ARRAY_LENGTH(groups); i++) {
+        if (group->id == groups[i]) {
+            return true;
+        }
+    }
+    return group == NULL;
+}
+
+static bool combine(const struct export_peer *e, enum product product, bool ike,
                     struct combination *out)
 {
+    const struct proposals *list = ike ? e->site->ike : e->site->esp;
+
     for (size_t i = 0; i < list->count; i++) {
         const struct proposal *p = &list->list[i];
         const struct algorithm_words *cipher = first_for(p, TRANSFORM_ENCRYPTION, product);
@@ -117,8 +136,9 @@ static bool combine(const struct proposals *list, enum product product, bool ike
         const struct algorithm_words *group = first_for(p, TRANSFORM_KEY_EXCHANGE, product);
 
         /* RouterOS protects the negotiation with CBC. */
-        if (cipher == NULL || (ike && group == NULL) ||
-            (ike && product == PRODUCT_MIKROTIK && is_aead(cipher))) {
+        if (cipher == NULL || (ike && (group == NULL || !export_is_for_ike(e, p))) ||
+            (ike && product == PRODUCT_MIKROTIK && is_aead(cipher)) ||
+            (export_is_old(e) && product == PRODUCT_ASA && !asa_has(hash, ike ? group : NULL))) {
             continue;
         }
         *out = (struct combination){.cipher = word_for(cipher, product), .aead = is_aead(cipher)};
@@ -140,12 +160,16 @@ static bool combine(const struct proposals *list, enum product product, bool ike
 bool export_choose(const struct export_peer *e, enum product product, struct combination *ike,
                    struct combination *esp, struct sheet *out)
 {
-    if (combine(e->site->ike, product, true, ike) && combine(e->site->esp, product, false, esp)) {
+    if (combine(e, product, true, ike) && combine(e, product, false, esp)) {
         return true;
     }
-    sheet_add(out,
-              "! Nothing of what this site offers is known there: say other ciphers in ike and "
-              "esp of the site.\n");
+    sheet_addf(out,
+               "%s Nothing of what this site offers is known there: say other ciphers in ike and "
+               "esp of the site.%s\n",
+               product == PRODUCT_FORTIGATE || product == PRODUCT_MIKROTIK ? "#" : "!",
+               export_is_old(e) && product == PRODUCT_ASA
+                   ? " With IKEv1 it has SHA-1 and MD5, and no group above MODP-2048."
+                   : "");
     return false;
 }
 
@@ -198,9 +222,26 @@ unsigned long long export_seconds(uint64_t ms)
     return (unsigned long long)ms / 1000;
 }
 
+bool export_is_old(const struct export_peer *e)
+{
+    return e->site->version == CONFIG_IKE_V1;
+}
+
+bool export_is_for_ike(const struct export_peer *e, const struct proposal *p)
+{
+    for (size_t i = 0; export_is_old(e) && i < p->count; i++) {
+        const struct algorithm *a = algorithm_find(p->transforms[i].type, p->transforms[i].id);
+
+        if (p->transforms[i].type == TRANSFORM_ENCRYPTION && a != NULL && a->aead) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool export_is_pairs(const struct export_peer *e)
 {
-    return e->site->children == CHILDREN_PER_PAIR;
+    return e->site->children == CHILDREN_PER_PAIR || export_is_old(e);
 }
 
 bool export_next_pair(const struct export_peer *e, size_t *place, struct export_pair *out)

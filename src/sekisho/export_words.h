@@ -3,6 +3,7 @@
 #ifndef SEKISHO_SEKISHO_EXPORT_WORDS_H
 #define SEKISHO_SEKISHO_EXPORT_WORDS_H
 
+#include "crypto/catalog.h"
 #include "sekisho/export_peer.h"
 
 struct algorithm_words {
@@ -36,7 +37,11 @@ struct export_pair {
 /* The next pair; *place is 0 in the beginning. False: there is none. */
 bool export_next_pair(const struct export_peer *e, size_t *place, struct export_pair *out);
 size_t export_pair_count(const struct export_peer *e);
-/* The site makes a child for each of them. */
+/* The site speaks IKEv1 alone: what it may speak besides is not exported. */
+bool export_is_old(const struct export_peer *e);
+/* Of what protects the negotiation, IKEv1 has no AEAD. */
+bool export_is_for_ike(const struct export_peer *e, const struct proposal *p);
+/* The site makes a child for each of them, as IKEv1 always does. */
 bool export_is_pairs(const struct export_peer *e);
 /* Where the product does and the site does not: a line that says so behind `mark`. */
 void export_pairs_remark(const struct export_peer *e, const char *mark, struct sheet *out);

@@ -2,6 +2,7 @@
 """What partners are told and what is known about them: the exported configuration of the other side in strongSwan and in
 another of ours, presets, a child for each pair of networks, and who the peer looks like."""
 import json
+import sys
 import time
 
 from lab import KEY, Lab, Sekisho, Strongswan, call, two_sites
@@ -145,6 +146,45 @@ def to_others(lab, hosts):
     lab.check("an unknown product is told with those that are known", done.returncode == 2 and "strongswan" in done.stderr)
 
 
+def old(lab, hosts):
+    """A site that speaks IKEv1: strongSwan comes up with what was exported, with an SA for each pair of networks; other products
+    get the words of their older negotiation."""
+    a, ga, _, gb, b = hosts
+    ours = Sekisho(ga, CONFIG.format(more="ike v1"), {"peer": KEY}, name="old")
+    text = export(lab, ours, "strongswan", "--with-secret")
+    ours.start()
+    peer = Exported(text, gb, "203.0.113.2", "203.0.113.1", "", "", extra="send_vendor_id = yes")
+    peer.start()
+    up = ours.wait_up("peer")
+    lab.check("IKEv1: strongSwan comes up with what was exported", up, "" if up else ours.explain("peer") + text + peer.log()[-2000:])
+    ga.ip("address", "replace", "10.5.0.1/16", "dev", "lan")
+    lab.check("IKEv1: both pairs carry traffic", a.pings("10.2.0.2") and b.pings("10.1.0.2") and b.pings("10.5.0.1"))
+    site = ours.site("peer")
+    lab.check("IKEv1: an SA for each pair", len(site.get("children", [])) == 2 and site["ike"]["version"] == 1, site)
+    lab.check("IKEv1: the peer looks like strongSwan", site["ike"]["looks_like"] == "strongSwan", site["ike"])
+    peer.kill()
+    ours.kill()
+    weak = "ike v1 aggressive 3des-sha1-modp1024\n  esp 3des-sha1\n  legacy 3des sha1 modp1024 aggressive"
+    must = {
+        "cisco-ios": ("crypto isakmp policy 10", "set aggressive-mode password", "crypto map SEKISHO 10 ipsec-isakmp"),
+        "cisco-asa": ("crypto ikev1 policy 10", "set ikev1 transform-set ga", "phase1-mode aggressive", " ikev1 pre-shared-key "),
+        "fortigate": ("set ike-version 1", "set mode aggressive", "set proposal 3des-sha1"),
+        "mikrotik": ("exchange-mode=aggressive", "enc-algorithm=3des"),
+        "strongswan": ("version = 1", "aggressive = yes", "proposals = 3des-sha1-modp1024"),
+        "libreswan": ("ikev2=no", "aggressive=yes", "# ike: nothing of what this site offers is known there"),
+        "sekisho": ("ike v1 aggressive", "legacy aggressive 3des sha1 modp1024"),
+    }
+    ours.write(CONFIG.format(more=weak))
+    for product, words in must.items():
+        text = export(lab, ours, product)
+        missing = [w for w in words if w not in text]
+        lab.check(f"IKEv1: {product} gets its words", not missing, f"{missing}\n{text}" if missing else "")
+        lab.check(f"IKEv1: {product} gets nothing of IKEv2", "ikev2 " not in text and "ike2" not in text)
+    ours.write(CONFIG.format(more="ike v1 aes256-sha256-ecp256"))
+    text = export(lab, ours, "cisco-asa")
+    lab.check("IKEv1: what a product cannot is said", "Nothing of what this site offers" in text and "no group above" in text, text)
+
+
 def probing(lab, hosts):
     """What a peer with odd proposals accepts is found by asking, one message a second."""
     ours = Sekisho(hosts[1], CONFIG.format(more=""), {"peer": KEY}, name="probing")
@@ -169,11 +209,12 @@ def probing(lab, hosts):
 def main():
     with Lab("personas") as lab:
         hosts = two_sites(lab)
-        to_others(lab, hosts)
-        probing(lab, hosts)
-        to_strongswan(lab, hosts, "like strongswan", 1)
-        to_strongswan(lab, hosts, "children per-pair", 2)
-        to_ourselves(lab, hosts)
+        parts = {"others": lambda: to_others(lab, hosts), "probing": lambda: probing(lab, hosts),
+                 "strongswan": lambda: (to_strongswan(lab, hosts, "like strongswan", 1),
+                                        to_strongswan(lab, hosts, "children per-pair", 2)),
+                 "ourselves": lambda: to_ourselves(lab, hosts), "old": lambda: old(lab, hosts)}
+        for name in sys.argv[1:] or parts:
+            parts[name]()
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "crypto/catalog.h"
+#include "wire/ikev1.h"
 #include "wire/ikev2.h"
 
 #define VENDOR_BYTES_MAX 32
@@ -59,6 +60,11 @@ static const struct vendor vendors[] = {
      16,
      {0x1d, 0x6e, 0x17, 0x8f, 0x6c, 0x2c, 0x0b, 0xe2, 0x84, 0x98, 0x54, 0x65, 0x45, 0x0f, 0xe9,
       0xd4}},
+    /* With IKEv1. */
+    {PERSONA_FORTIGATE,
+     false,
+     12,
+     {0x82, 0x99, 0x03, 0x17, 0x57, 0xa3, 0x60, 0x82, 0xc6, 0xa6, 0x21, 0xde}},
     {PERSONA_CHECK_POINT, false, 20, {0xf4, 0xed, 0x19, 0xe0, 0xc1, 0x14, 0xeb, 0x51, 0x6f, 0xaa,
                                       0xac, 0x0e, 0xe3, 0x7d, 0xaf, 0x28, 0x07, 0xb4, 0x38, 0x1f}},
     {PERSONA_JUNIPER, false, 20, {0x69, 0x93, 0x69, 0x22, 0x87, 0x41, 0xc6, 0xd4, 0xca, 0x09,
@@ -69,6 +75,11 @@ static const struct vendor vendors[] = {
     TEXT_VENDOR(PERSONA_CISCO_IOS, true, "FLEXVPN-SUPPORTED"),
     TEXT_VENDOR(PERSONA_CISCO, true, "CISCO-DELETE-REASON"),
     TEXT_VENDOR(PERSONA_CISCO, false, "CISCO(COPYRIGHT)"),
+    /* With IKEv1, since the concentrators whose name it bears; a version follows. */
+    {PERSONA_CISCO,
+     false,
+     14,
+     {0x1f, 0x07, 0xf7, 0x0e, 0xaa, 0x65, 0x14, 0xd3, 0xb0, 0xfa, 0x96, 0x54, 0x2a, 0x50}},
     /* MS NT5 ISAKMPOAKLEY, with a version; MS-Negotiation Discovery Capable; Vid-Initial-Contact.
      */
     {PERSONA_WINDOWS,
@@ -271,6 +282,21 @@ enum persona persona_of(uint8_t first, struct slice payloads, bool request, bool
         return vendors[best].persona;
     }
     return offer.data == NULL ? PERSONA_UNKNOWN : shape_of(offer);
+}
+
+enum persona persona_of_ikev1(uint8_t first, struct slice payloads)
+{
+    struct reader r = reader_over(payloads);
+    struct ikev1_payload payload;
+    size_t best = ARRAY_LENGTH(vendors);
+    uint8_t next = first;
+
+    while (next != IKEV1_NO_NEXT_PAYLOAD && ikev1_read_payload(&r, &next, &payload)) {
+        size_t found = payload.type == IKEV1_VENDOR_ID ? vendor_of(payload.body) : best;
+
+        best = found < best ? found : best;
+    }
+    return best < ARRAY_LENGTH(vendors) ? vendors[best].persona : PERSONA_UNKNOWN;
 }
 
 const char *persona_name(enum persona persona)

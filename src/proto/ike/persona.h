@@ -41,6 +41,9 @@ enum persona_trait {
  * of an offer says something about who made it: only of a request. `said`: it was found in what it
  * says, and not guessed from what it offers. */
 enum persona persona_of(uint8_t first, struct slice payloads, bool request, bool *said);
+/* The same from the payloads of IKEv1's Main or Aggressive Mode (RFC 2408 3.16), in clear; by what
+ * it says alone. Unknown: nothing in them says it. */
+enum persona persona_of_ikev1(uint8_t first, struct slice payloads);
 const char *persona_name(enum persona persona); /* "FortiGate"; "" for unknown */
 unsigned persona_traits(enum persona persona);
 /* What stands behind `like` in the configuration; NULL when there is no such preset. */
