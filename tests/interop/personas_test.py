@@ -204,6 +204,21 @@ def probing(lab, hosts):
     peer.kill()
     done = hosts[1].run(ours.build / "sekisho", "-c", ours.config, "check", "--site", "peer", "--probe", check=False)
     lab.check("a silent peer is told", done.returncode == 1 and "does not answer IKEv2" in done.stderr, done.stderr)
+    # One that speaks IKEv1 alone.
+    ours.write(CONFIG.format(more="ike v1"))
+    peer = Strongswan(hosts[3], "203.0.113.2", "203.0.113.1", "10.2.0.0/16", "10.1.0.0/16", version="1",
+                      ike="aes128-sha1-modp1536,3des-md5-modp1024", extra="send_vendor_id = yes")
+    peer.start()
+    done = hosts[1].run(ours.build / "sekisho", "-c", ours.config, "check", "--site", "peer", "--probe", "--json", check=False)
+    told = json.loads(done.stdout) if done.returncode == 0 else {}
+    lab.check("IKEv1: asking finds the ciphers of an old peer", told.get("ciphers") == "aes128, 3des" and told.get("ike") == "IKEv1",
+              done.stdout + done.stderr)
+    lab.check("IKEv1: and a group and a hash", told.get("groups") == "modp1536, modp1024" and told.get("hashes") == "sha1, md5", told)
+    lab.check("IKEv1: and says what to write, and whom it looks like",
+              "ike v1 aes128-sha1-modp1536; and: legacy sha1 modp1536" in told.get("advice", "") and
+              told.get("looks_like") == "strongSwan", told)
+    lab.check("IKEv1: nothing was established", "ESTABLISHED" not in peer.sas() and told.get("messages", 99) <= 30, told)
+    peer.kill()
 
 
 def main():
