@@ -21,7 +21,10 @@ const char *status_state_name(enum status_state state)
 
 const char *status_origin_name(enum status_origin origin)
 {
-    return origin == STATUS_ORIGIN_MANUAL ? "manual" : "IKEv2";
+    static const char *const names[] = {"IKEv2", "IKEv1", "manual"};
+
+    assert((size_t)origin < ARRAY_LENGTH(names));
+    return names[origin];
 }
 
 const char *status_protocol_name(enum status_protocol protocol)
@@ -582,7 +585,7 @@ bool gateway_child_at(const struct gateway *g, size_t index, size_t number,
     }
     *out = (struct status_child){
         .name = site->name,
-        .origin = STATUS_ORIGIN_IKEV2,
+        .origin = child->ike->is_old ? STATUS_ORIGIN_IKEV1 : STATUS_ORIGIN_IKEV2,
         .in_use = child->in_use,
         .worker = child->resource,
         .since_ms = child->since_ms,

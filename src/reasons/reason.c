@@ -68,7 +68,8 @@ static const struct reason_entry entries[REASON_COUNT] = {
                        "The peer speaks IKEv1 only and drops IKEv2 in silence."},
             .steps = {"On the peer, look whether datagrams from us arrive on UDP 500.",
                       "Allow UDP 500 and 4500 in both directions on the firewalls in between.",
-                      "Compare the address in the line peer with the peer's outer address."},
+                      "Compare the address in the line peer with the peer's outer address.",
+                      "If the peer is old: write 'ike v1' in site {site|NAME}."},
         },
     [REASON_NO_ANSWER_4500] =
         {
@@ -295,7 +296,9 @@ static const struct reason_entry entries[REASON_COUNT] = {
             .sentence = "the peer does not speak IKEv2",
             .explanation = "{peer|The peer} answered that it does not know major version 2 of IKE.",
             .causes = {"The peer is configured for IKEv1.", "The peer is too old for IKEv2."},
-            .steps = {"Switch the peer to IKEv2."},
+            .steps = {"Switch the peer to IKEv2.",
+                      "If it cannot: write 'ike v1' in site {site|NAME}. What it accepts is found by: "
+                      "sekisho check --site {site|NAME} --probe"},
         },
     [REASON_GROUP_LOOP] =
         {
