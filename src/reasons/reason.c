@@ -296,9 +296,10 @@ static const struct reason_entry entries[REASON_COUNT] = {
             .sentence = "the peer does not speak IKEv2",
             .explanation = "{peer|The peer} answered that it does not know major version 2 of IKE.",
             .causes = {"The peer is configured for IKEv1.", "The peer is too old for IKEv2."},
-            .steps = {"Switch the peer to IKEv2.",
-                      "If it cannot: write 'ike v1' in site {site|NAME}. What it accepts is found by: "
-                      "sekisho check --site {site|NAME} --probe"},
+            .steps =
+                {"Switch the peer to IKEv2.",
+                 "If it cannot: write 'ike v1' in site {site|NAME}. What it accepts is found by: "
+                 "sekisho check --site {site|NAME} --probe"},
         },
     [REASON_GROUP_LOOP] =
         {

@@ -158,7 +158,7 @@ def old(lab, hosts):
     up = ours.wait_up("peer")
     lab.check("IKEv1: strongSwan comes up with what was exported", up, "" if up else ours.explain("peer") + text + peer.log()[-2000:])
     ga.ip("address", "replace", "10.5.0.1/16", "dev", "lan")
-    lab.check("IKEv1: both pairs carry traffic", a.pings("10.2.0.2") and b.pings("10.1.0.2") and b.pings("10.5.0.1"))
+    lab.check("IKEv1: both pairs carry traffic", a.pings("10.2.0.2", 20) and b.pings("10.1.0.2", 20) and b.pings("10.5.0.1", 20))
     site = ours.site("peer")
     lab.check("IKEv1: an SA for each pair", len(site.get("children", [])) == 2 and site["ike"]["version"] == 1, site)
     lab.check("IKEv1: the peer looks like strongSwan", site["ike"]["looks_like"] == "strongSwan", site["ike"])
