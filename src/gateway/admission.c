@@ -177,17 +177,22 @@ void admission_end(struct ike *ike)
     }
 }
 
+static bool has_time(struct gateway *g)
+{
+    if (g->strangers_exchanges >= STRANGERS_EXCHANGES_MAX) {
+        g->refused_busy++;
+        return false;
+    }
+    return g->responder_terms != NULL;
+}
+
 bool admission_has_room(struct gateway *g, const struct endpoint *peer)
 {
     if (g->stopping || is_full(g, &peer->address)) {
         g->refused_full++;
         return false;
     }
-    if (g->strangers_exchanges >= STRANGERS_EXCHANGES_MAX) {
-        g->refused_busy++;
-        return false;
-    }
-    return g->responder_terms != NULL;
+    return has_time(g);
 }
 
 bool admission_has_room_for_old(struct gateway *g, const struct endpoint *peer)
@@ -197,11 +202,7 @@ bool admission_has_room_for_old(struct gateway *g, const struct endpoint *peer)
         g->refused_full++;
         return false;
     }
-    if (g->strangers_exchanges >= STRANGERS_EXCHANGES_MAX) {
-        g->refused_busy++;
-        return false;
-    }
-    return g->responder_terms != NULL;
+    return has_time(g);
 }
 
 /* Who comes through port 500 goes on through 4500, and must find us there. */

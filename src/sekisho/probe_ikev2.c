@@ -104,6 +104,7 @@ static void read_chosen(struct probe *p, struct slice body)
         return;
     }
     p->answer = ANSWER_ACCEPTED;
+    p->chosen_count = 0; /* a message may have several such payloads */
     for (size_t i = 0; i < sa.transform_count && i < ARRAY_LENGTH(p->chosen); i++) {
         p->chosen[p->chosen_count++] = (struct transform){
             sa.transforms[i].type, sa.transforms[i].id, sa.transforms[i].key_bits};
