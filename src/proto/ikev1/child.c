@@ -18,13 +18,19 @@ struct ikev1_child *ikev1_child_by_spi_in(const struct ikev1_sa *sa, uint32_t sp
     return child;
 }
 
+static bool has_spi_out(const struct ikev1_child *child, uint8_t protocol, uint32_t spi_out)
+{
+    return (child->spi_out == spi_out && child->protocol == protocol) ||
+           (child->around.spi_out == spi_out && spi_out != 0 && protocol == PROTOCOL_AH);
+}
+
 struct ikev1_child *ikev1_child_by_spi_out(const struct ikev1_sa *sa, uint8_t protocol,
                                            uint32_t spi_out)
 {
     struct ikev1_child *child = sa->children;
 
-    while (child != NULL && (child->spi_out != spi_out || child->protocol != protocol ||
-                             child->phase == IKEV1_CHILD_GRACE)) {
+    while (child != NULL &&
+           (!has_spi_out(child, protocol, spi_out) || child->phase == IKEV1_CHILD_GRACE)) {
         child = child->next;
     }
     return child;
@@ -39,6 +45,9 @@ void ikev1_child_fill_info(const struct ikev1_sa *sa, const struct ikev1_child *
     out->policy = child->policy;
     out->protocol = child->protocol;
     out->suite = child->suite;
+    out->around = child->around;
+    out->cpi_in = child->cpi_in;
+    out->cpi_out = child->cpi_out;
     out->truncate_sha2 = child->truncate_sha2;
     out->encapsulated = child->encapsulated;
     out->initiator = child->initiator;
@@ -107,8 +116,8 @@ bool ikev1_child_is_there(const struct ikev1_sa *sa, const struct ikev1_child_po
     return false;
 }
 
-void ikev1_child_add(struct ikev1_turn *t, struct ikev1_child *child, struct slice key_in,
-                     struct slice key_out)
+void ikev1_child_add(struct ikev1_turn *t, struct ikev1_child *child,
+                     const struct ikev1_child_keys *keys)
 {
     struct ikev1_sa *sa = t->sa;
 
@@ -125,8 +134,10 @@ void ikev1_child_add(struct ikev1_turn *t, struct ikev1_child *child, struct sli
     sa->child_count++;
     struct ikev1_action *action = ikev1_tell_child(t, IKEV1_CHILD_INSTALL, child);
 
-    action->child.key_in = key_in;
-    action->child.key_out = key_out;
+    action->child.key_in = keys->in;
+    action->child.key_out = keys->out;
+    action->child.around.key_in = keys->around_in;
+    action->child.around.key_out = keys->around_out;
 }
 
 void ikev1_child_stop(struct ikev1_turn *t, struct ikev1_child *child)
@@ -231,7 +242,7 @@ void ikev1_child_close(struct ikev1_turn *t, struct ikev1_child *child)
     if (child->phase == IKEV1_CHILD_GRACE) {
         return;
     }
-    ikev1_send_delete_child(t, child->protocol, child->spi_in);
+    ikev1_send_delete_child(t, child);
     ikev1_child_end(t, child);
 }
 

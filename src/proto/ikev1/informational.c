@@ -14,19 +14,19 @@ static void cookies_of(const struct ikev1_ike *ike, uint8_t out[IKEV1_COOKIES_BY
     put_u64(out + 8, ike->spi_r);
 }
 
-uint32_t ikev1_fresh_message_id(struct ikev1_sa *sa)
+uint32_t ikev1_fresh_message_id(struct ikev1_sa *sa, const struct ikev1_ike *ike)
 {
     uint32_t id;
 
     do {
         id = random_u32(sa->random);
-    } while (id == 0);
+    } while (id == 0 || ikev1_ike_has_seen(ike, id));
     return id;
 }
 
 static void begin(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_outgoing *o)
 {
-    ikev1_out_begin(o, ike, IKEV1_INFORMATIONAL, ikev1_fresh_message_id(t->sa));
+    ikev1_out_begin(o, ike, IKEV1_INFORMATIONAL, ikev1_fresh_message_id(t->sa, ike));
     ikev1_out_hash_room(o, ike);
 }
 
@@ -63,15 +63,13 @@ void ikev1_send_clear_notify(struct ikev1_turn *t, struct ikev1_ike *ike, uint16
     struct ikev1_outgoing o NOT_ZEROED;
     const struct slice nothing = {NULL, 0};
 
-    ikev1_out_begin(&o, ike, IKEV1_INFORMATIONAL, ikev1_fresh_message_id(t->sa));
+    ikev1_out_begin(&o, ike, IKEV1_INFORMATIONAL, ikev1_fresh_message_id(t->sa, ike));
     ikev1_out_notify(&o, IKEV1_PROTO_ISAKMP, type, nothing, nothing);
     (void)!ikev1_send(t, &o, NULL, NULL, &h->local, &h->peer, NULL, NULL);
 }
 
-static void send_delete(struct ikev1_turn *t, struct ikev1_ike *ike, uint8_t protocol,
-                        struct slice spi)
+static void out_delete(struct ikev1_outgoing *o, uint8_t protocol, struct slice spi)
 {
-    struct ikev1_outgoing o NOT_ZEROED;
     struct ikev1_delete_payload d = {
         .doi = IKEV1_DOI_IPSEC,
         .protocol = protocol,
@@ -80,31 +78,41 @@ static void send_delete(struct ikev1_turn *t, struct ikev1_ike *ike, uint8_t pro
         .spis = spi,
     };
 
-    begin(t, ike, &o);
-    ikev1_begin_payload(&o.chain, IKEV1_DELETE);
-    ikev1_write_delete(&o.w, &d);
-    ikev1_end_payload(&o.chain);
-    send(t, ike, &o);
+    ikev1_begin_payload(&o->chain, IKEV1_DELETE);
+    ikev1_write_delete(&o->w, &d);
+    ikev1_end_payload(&o->chain);
 }
 
-/* By the SPI under which we receive (RFC 2408 3.15: the sender's). Without an ISAKMP SA it cannot
+/* By the SPIs under which we receive (RFC 2408 3.15: the sender's). Without an ISAKMP SA it cannot
  * be said, and the peer finds out by himself. */
-void ikev1_send_delete_child(struct ikev1_turn *t, uint8_t protocol, uint32_t spi_in)
+void ikev1_send_delete_child(struct ikev1_turn *t, const struct ikev1_child *child)
 {
-    uint8_t octets[4];
+    struct ikev1_outgoing o NOT_ZEROED;
+    uint8_t spi[4];
+    uint8_t around[4];
 
-    put_u32(octets, spi_in);
-    if (t->sa->current != NULL) {
-        send_delete(t, t->sa->current, protocol, SLICE_OF(octets));
+    if (t->sa->current == NULL) {
+        return;
     }
+    put_u32(spi, child->spi_in);
+    put_u32(around, child->around.spi_in);
+    begin(t, t->sa->current, &o);
+    out_delete(&o, child->protocol, SLICE_OF(spi));
+    if (child->around.spi_in != 0) {
+        out_delete(&o, PROTOCOL_AH, SLICE_OF(around));
+    }
+    send(t, t->sa->current, &o);
 }
 
 void ikev1_send_delete_ike(struct ikev1_turn *t, struct ikev1_ike *ike)
 {
+    struct ikev1_outgoing o NOT_ZEROED;
     uint8_t cookies[IKEV1_COOKIES_BYTES];
 
     cookies_of(ike, cookies);
-    send_delete(t, ike, IKEV1_PROTO_ISAKMP, SLICE_OF(cookies));
+    begin(t, ike, &o);
+    out_delete(&o, IKEV1_PROTO_ISAKMP, SLICE_OF(cookies));
+    send(t, ike, &o);
 }
 
 /* ---- liveness (RFC 3706) ---- */

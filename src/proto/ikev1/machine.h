@@ -8,13 +8,15 @@
  *     message.c        a chain of payloads as one value; a message being written
  *     isakmp.c         one ISAKMP SA: sealing, opening, what is sent again
  *     fragments.c      messages of phase 1 in several packets
- *     suites.c         which algorithms both sides use, in both phases
+ *     suites.c         which algorithms both sides use in phase 1
+ *     phase2.c         the same in phase 2, and which protocols together
  *     natt.c           vendor IDs, and which way through a NAT
  *     phase1.c         what Main Mode and Aggressive Mode share
  *     signatures.c     proof by certificate and signature in both
  *     main_mode.c      Main Mode
  *     aggressive.c     Aggressive Mode
- *     quick.c          Quick Mode
+ *     quick.c          Quick Mode: its life; quick_messages.c what is said, quick_initiator.c and
+ *                      quick_responder.c what is heard
  *     traffic.c        identities as selectors
  *     child.c          the life of a child
  *     informational.c  notifies, Delete, R-U-THERE
@@ -153,7 +155,7 @@ void ikev1_out_hash_room(struct ikev1_outgoing *o, const struct ikev1_ike *ike);
 struct slice ikev1_out_behind_hash(const struct ikev1_outgoing *o);
 void ikev1_out_fill_hash(struct ikev1_outgoing *o, const struct ikev1_hash_value *hash);
 
-/* ---- suites.c ---- */
+/* ---- suites.c, phase2.c ---- */
 
 struct ikev1_phase1_choice {
     struct suite suite;
@@ -183,14 +185,35 @@ MUST_USE bool ikev1_phase1_allows(const struct proposals *policy, const struct s
 /* The first group that IKEv1 can say. */
 uint16_t ikev1_phase1_first_group(const struct proposals *policy);
 
-struct ikev1_phase2_choice {
+/* Protocols that are taken together (RFC 2408 4.2): ESP or AH, AH around ESP, IPComp inside ESP. */
+#define IKEV1_PARTS_MAX 3
+
+struct ikev1_part {
+    uint32_t spi; /* of who wrote it; of IPComp the CPI */
     struct suite suite; /* key_exchange: of PFS */
-    uint8_t protocol;
-    uint8_t proposal_number;
-    uint32_t spi; /* of who wrote it */
     uint16_t encapsulation; /* as it was written; 0 nothing */
-    uint64_t life_seconds, life_kilobytes;
     struct ikev1_wire_transform transform;
+};
+
+struct ikev1_phase2_choice {
+    /* Of ESP, or of AH where that is alone. */
+    struct suite suite;
+    uint8_t protocol;
+    uint32_t spi;
+    uint16_t encapsulation;
+    struct ikev1_wire_transform transform;
+    uint64_t life_seconds, life_kilobytes; /* the least that any part says; 0 nothing */
+    bool has_around, compress;
+    struct ikev1_part around; /* AH around ESP */
+    struct ikev1_part compression; /* IPComp */
+    uint8_t proposal_number;
+    uint8_t part_count;
+    uint8_t parts[IKEV1_PARTS_MAX]; /* protocols, in the order in which they stood */
+};
+
+/* What we say of ours in each proposal. Written values borrow it. */
+struct ikev1_spis {
+    uint8_t main[4], around[4], compression[2];
 };
 
 /* How ESP or AH is to be carried. */
@@ -203,21 +226,26 @@ uint16_t ikev1_encapsulation_of(const struct ikev1_carriage *carriage);
 /* False: an unknown number. */
 MUST_USE bool ikev1_carriage_of(uint16_t encapsulation, struct ikev1_carriage *out);
 
-/* `spi` is written into every proposal. */
+/* What `out` holds borrows `spis`. */
 MUST_USE bool ikev1_phase2_offer(const struct ikev1_child_policy *policy, uint16_t group,
-                                 const struct ikev1_carriage *carriage, struct slice spi,
-                                 struct ikev1_sa_payload *out);
+                                 const struct ikev1_carriage *carriage,
+                                 const struct ikev1_spis *spis, struct ikev1_sa_payload *out);
 /* `group`: of PFS; 0 none: what the KE payload is made for by the group of each transform. */
 MUST_USE bool ikev1_phase2_choose(const struct ikev1_sa_payload *offer,
                                   const struct ikev1_child_policy *policy, bool has_ke,
                                   const struct ikev1_carriage *wanted, bool either_mode,
                                   struct ikev1_phase2_choice *out);
-void ikev1_phase2_answer(const struct ikev1_phase2_choice *choice, struct slice spi,
+void ikev1_phase2_answer(const struct ikev1_phase2_choice *choice, const struct ikev1_spis *spis,
                          struct ikev1_sa_payload *out);
 MUST_USE bool ikev1_phase2_verify(const struct ikev1_sa_payload *answer,
                                   const struct ikev1_child_policy *policy, uint16_t group,
                                   const struct ikev1_carriage *carriage,
                                   struct ikev1_phase2_choice *out);
+#define IKEV1_GROUPS_TRIED_MAX 8
+/* What may be asked for, in the order of the policy: groups of PFS, and 0 (none) where the policy
+ * has that; how many. */
+MUST_USE size_t ikev1_phase2_groups(const struct ikev1_child_policy *policy, uint16_t *groups,
+                                    size_t capacity);
 /* PROTOCOL_ESP or PROTOCOL_AH. */
 uint8_t ikev1_child_policy_protocol(const struct ikev1_child_policy *policy);
 void ikev1_describe_phase1_offer(const struct ikev1_sa_payload *offer, struct text *out);
@@ -507,6 +535,8 @@ struct ikev1_child {
     const struct ikev1_child_policy *policy;
     uint8_t protocol;
     struct suite suite;
+    struct ikev1_around around; /* without keys; SPIs 0: nothing goes around it */
+    uint16_t cpi_in, cpi_out; /* 0: nothing is compressed */
     enum ikev1_child_phase phase;
     bool initiator, encapsulated, transport_mode, truncate_sha2;
     bool used, stopped;
@@ -532,8 +562,11 @@ void ikev1_child_fill_info(const struct ikev1_sa *sa, const struct ikev1_child *
                            struct ikev1_child_info *out);
 struct ikev1_action *ikev1_tell_child(struct ikev1_turn *t, enum ikev1_action_kind kind,
                                       const struct ikev1_child *child);
-void ikev1_child_add(struct ikev1_turn *t, struct ikev1_child *child, struct slice key_in,
-                     struct slice key_out);
+struct ikev1_child_keys {
+    struct slice in, out, around_in, around_out;
+};
+void ikev1_child_add(struct ikev1_turn *t, struct ikev1_child *child,
+                     const struct ikev1_child_keys *keys);
 /* Those with the same traffic that it replaces go out of use. */
 void ikev1_child_use(struct ikev1_turn *t, struct ikev1_child *child);
 void ikev1_child_stop(struct ikev1_turn *t, struct ikev1_child *child);
@@ -572,24 +605,26 @@ struct ikev1_quick {
     struct retransmit retransmit;
     uint64_t end_ms; /* DONE: when it is forgotten */
     uint64_t deadline_ms; /* of the open questions; NEVER_MS */
-    uint32_t ask_key_exchange, ask_spi;
+    uint32_t ask_key_exchange, ask_spi, ask_around; /* ask_around: an SPI for AH around ESP */
     uint8_t digest[32]; /* of the message that is being worked on */
     const struct ikev1_child_policy *policy;
     uint8_t retries;
-    bool commit; /* the peer set the commit bit: CONNECTED is waited for before the child is used */
+    bool commit; /* the peer set the commit bit: CONNECTED is waited for, or sent (RFC 2408 3.1) */
     uint32_t old_spi_in; /* the child that is rekeyed; 0 none */
     uint32_t begun_serial; /* children up to this one were there when it began */
     uint32_t spi_in; /* ours for the new child; 0: none, or a child has it */
+    uint32_t around_spi_in; /* the same of AH around it */
+    uint16_t cpi_in;
     uint32_t child_spi_in; /* of the child that it made; 0 none */
     uint16_t group; /* of PFS; 0 none */
+    uint8_t group_tries; /* groups that the peer refused before this one */
     bool has_pair;
     struct key_pair pair;
     struct secret shared;
     struct ikev1_nonce nonce_i, nonce_r;
     struct ikev1_phase2_choice choice;
-    struct slice attributes; /* a block: what choice.transform.attributes borrows */
+    struct slice attributes[IKEV1_PARTS_MAX]; /* blocks: what the choice's transforms borrow */
     struct ikev1_carriage carriage;
-    bool says_lifetime; /* responder: ours is less than what was proposed */
     struct slice id_i, id_r; /* blocks: bodies of the ID payloads, empty: none */
     struct selector local, remote; /* what the child carries */
     struct selector offered_local, offered_remote; /* what the identities say */
@@ -616,7 +651,7 @@ void ikev1_quick_notified(struct ikev1_turn *t, struct ikev1_quick *q,
                           const struct ikev1_notify_payload *n);
 struct ikev1_quick *ikev1_quick_find(const struct ikev1_sa *sa, const struct ikev1_ike *ike,
                                      uint32_t message_id);
-/* Of ours, by the SPI that we proposed. */
+/* Of ours, by an SPI that we proposed. */
 struct ikev1_quick *ikev1_quick_by_spi(const struct ikev1_sa *sa, uint32_t spi_in);
 /* The child that it made was heard through, which says as much as message 3. */
 void ikev1_quick_proven(struct ikev1_turn *t, uint32_t spi_in);
@@ -641,8 +676,9 @@ void ikev1_informational_receive(struct ikev1_turn *t, struct ikev1_ike *ike,
 /* What came unprotected. */
 void ikev1_informational_clear(struct ikev1_turn *t, struct ikev1_ike *ike,
                                struct ikev1_message *m);
-uint32_t ikev1_fresh_message_id(struct ikev1_sa *sa);
-void ikev1_send_delete_child(struct ikev1_turn *t, uint8_t protocol, uint32_t spi_in);
+/* Unlike all that are remembered of this ISAKMP SA. */
+uint32_t ikev1_fresh_message_id(struct ikev1_sa *sa, const struct ikev1_ike *ike);
+void ikev1_send_delete_child(struct ikev1_turn *t, const struct ikev1_child *child);
 void ikev1_send_delete_ike(struct ikev1_turn *t, struct ikev1_ike *ike);
 void ikev1_send_notify(struct ikev1_turn *t, struct ikev1_ike *ike, uint8_t protocol, uint16_t type,
                        struct slice spi, struct slice data);
@@ -720,6 +756,8 @@ void ikev1_failure_set(struct ikev1_failure *f, enum ikev1_failure_reason reason
                        uint16_t notify, const char *detail);
 void ikev1_failure_policies(struct ikev1_failure *f, const struct proposals *const *ours,
                             size_t count, uint8_t protocol);
+/* What a child may be protected by. */
+void ikev1_failure_child_policy(struct ikev1_failure *f, const struct ikev1_child_policy *policy);
 void ikev1_failure_identities(struct ikev1_failure *f, const struct ike_identity *ours,
                               const struct ike_identity *theirs);
 void ikev1_failure_selectors(char out[384], const struct selector *local, size_t local_count,

@@ -96,7 +96,7 @@ void ikev1_over_with_delete(struct ikev1_turn *t, const struct ikev1_failure *fa
     if (sa->state == IKEV1_STATE_UP && sa->current != NULL) {
         for (const struct ikev1_child *c = sa->children; c != NULL; c = c->next) {
             if (c->phase != IKEV1_CHILD_GRACE) {
-                ikev1_send_delete_child(t, c->protocol, c->spi_in);
+                ikev1_send_delete_child(t, c);
             }
         }
         for (struct ikev1_ike *ike = sa->ikes; ike != NULL; ike = ike->next) {
@@ -189,7 +189,7 @@ void ikev1_sa_answer_spi(struct ikev1_sa *sa, uint32_t id, uint32_t spi, uint64_
     struct ikev1_turn t = ikev1_turn_begin(sa, now_ms, actions);
     struct ikev1_quick *q = sa->quicks;
 
-    while (q != NULL && (id == 0 || q->ask_spi != id)) {
+    while (q != NULL && (id == 0 || (q->ask_spi != id && q->ask_around != id))) {
         q = q->next;
     }
     if (q == NULL) {
@@ -198,8 +198,13 @@ void ikev1_sa_answer_spi(struct ikev1_sa *sa, uint32_t id, uint32_t spi, uint64_
         }
         return;
     }
-    q->ask_spi = 0;
-    q->spi_in = spi;
+    if (q->ask_spi == id) {
+        q->ask_spi = 0;
+        q->spi_in = spi;
+    } else {
+        q->ask_around = 0;
+        q->around_spi_in = spi;
+    }
     ikev1_quick_continue(&t, q, spi != 0);
     ikev1_turn_finish(&t);
 }

@@ -59,6 +59,9 @@ struct ikev1_child_policy {
     size_t remote_count;
     const struct proposals *proposals; /* all of ESP or all of AH; key exchanges in it are PFS,
                                           strongest first; none means no PFS */
+    const struct proposals *around; /* of AH, around each SA of ESP (a bundle, RFC 2401 4.3); NULL:
+                                       nothing is */
+    bool compress; /* IPComp is offered inside ESP, and taken */
     enum ikev1_mode mode;
     bool any_group; /* as responder: with PFS or without, by any group that is offered and that we
                        can do; else as the proposals say */
@@ -192,12 +195,21 @@ struct ikev1_proof_answer {
     char detail[384]; /* about the certificate, for people */
 };
 
+/* AH around ESP. */
+struct ikev1_around {
+    uint32_t spi_in, spi_out; /* 0: there is none */
+    struct suite suite;
+    struct slice key_in, key_out; /* with CHILD_INSTALL */
+};
+
 struct ikev1_child_info {
-    uint32_t spi_in; /* ours */
+    uint32_t spi_in; /* ours; of ESP where AH goes around it */
     uint32_t spi_out;
     const struct ikev1_child_policy *policy;
     uint8_t protocol; /* PROTOCOL_ESP or PROTOCOL_AH */
     struct suite suite; /* AH: without encryption */
+    struct ikev1_around around;
+    uint16_t cpi_in, cpi_out; /* RFC 3173, deflate; 0: nothing is compressed */
     bool truncate_sha2; /* the ICV of HMAC-SHA2-256 has 96 bits */
     bool encapsulated; /* ESP in UDP */
     bool initiator; /* we asked for it */

@@ -173,8 +173,7 @@ bool ikev1_traffic_match(struct ikev1_turn *t, struct ikev1_quick *q,
                       IKEV1_QUICK, IKEV1_NO_PROPOSAL_CHOSEN, "");
     struct text theirs = text_over(failure->theirs, sizeof(failure->theirs));
 
-    ikev1_failure_policies(failure, &q->policy->proposals, 1,
-                           ikev1_child_policy_protocol(q->policy));
+    ikev1_failure_child_policy(failure, q->policy);
     ikev1_describe_phase2_offer(offer, &theirs);
     return false;
 }

@@ -89,10 +89,10 @@ void ikev1_turn_clear(struct ikev1_sa *sa)
 /* ---- actions ---- */
 
 /* A child that goes is stopped and removed, with a Delete and a line for whoever watches, and
- * another one may be begun for it. An exchange gives back its SPI and sends one message. The rest
+ * another one may be begun for it. An exchange gives back its SPIs and sends one message. The rest
  * is told once. */
 #define ACTIONS_OF_AN_EVENT                                                                        \
-    (IKEV1_CHILDREN_MAX * 4 + IKEV1_QUICKS_MAX * 4 +                                               \
+    (IKEV1_CHILDREN_MAX * 4 + IKEV1_QUICKS_MAX * 5 +                                               \
      IKEV1_IKES_MAX * (4 + IKEV1_FRAGMENTS_OUT_MAX) + 16)
 _Static_assert(ACTIONS_OF_AN_EVENT <= IKEV1_ACTIONS_MAX, "an event may have too many actions");
 
