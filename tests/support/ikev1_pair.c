@@ -50,6 +50,16 @@ void ikev1_pair_set_ah(struct ikev1_pair *pair, unsigned side, const char *words
     set_proposal(&pair->side[side].child_proposals, PROTOCOL_AH, words);
 }
 
+void ikev1_pair_set_around(struct ikev1_pair *pair, unsigned side, const char *words)
+{
+    struct pair1_side *s = &pair->side[side];
+
+    set_proposal(&s->around_proposals, PROTOCOL_AH, words);
+    for (size_t i = 0; i < PAIR1_POLICIES_MAX; i++) {
+        s->children_policy[i].around = &s->around_proposals;
+    }
+}
+
 static void set_child(struct pair1_side *s, size_t index, const char *name, struct selector local,
                       struct selector remote)
 {
@@ -279,8 +289,16 @@ static void child_install(struct pair1_side *s, const struct ikev1_child_info *i
     c->key_bytes = info->key_in.length;
     memcpy(c->key_in, info->key_in.data, c->key_bytes);
     memcpy(c->key_out, info->key_out.data, c->key_bytes);
+    c->around_bytes = info->around.key_in.length;
+    assert(c->around_bytes <= PAIR1_KEY_BYTES_MAX &&
+           c->around_bytes == info->around.key_out.length);
+    if (c->around_bytes > 0) {
+        memcpy(c->around_in, info->around.key_in.data, c->around_bytes);
+        memcpy(c->around_out, info->around.key_out.data, c->around_bytes);
+    }
     c->local = info->local_selectors[0];
     c->remote = info->remote_selectors[0];
+    c->info.around.key_in = c->info.around.key_out = (struct slice){NULL, 0};
     c->info.policy = NULL;
     c->info.local_selectors = NULL;
     c->info.remote_selectors = NULL;
@@ -938,6 +956,18 @@ static bool same_selector(const struct pair1_child *c, const struct selector *a,
     return selector_equal(&seen, b);
 }
 
+/* What stands around ESP and inside of it. */
+static bool same_parts(const struct pair1_child *a, const struct pair1_child *b)
+{
+    return a->info.around.spi_in == b->info.around.spi_out &&
+           a->info.around.spi_out == b->info.around.spi_in &&
+           a->info.around.suite.integrity == b->info.around.suite.integrity &&
+           a->info.cpi_in == b->info.cpi_out && a->info.cpi_out == b->info.cpi_in &&
+           a->around_bytes == b->around_bytes &&
+           memcmp(a->around_in, b->around_out, a->around_bytes) == 0 &&
+           memcmp(a->around_out, b->around_in, a->around_bytes) == 0;
+}
+
 static bool side_agrees(struct ikev1_pair *pair, unsigned side)
 {
     struct pair1_side *s = &pair->side[side];
@@ -956,7 +986,7 @@ static bool side_agrees(struct ikev1_pair *pair, unsigned side)
             c->info.suite.encryption != other->info.suite.encryption ||
             c->info.suite.key_bits != other->info.suite.key_bits ||
             c->info.suite.integrity != other->info.suite.integrity ||
-            c->info.transport_mode != other->info.transport_mode ||
+            c->info.transport_mode != other->info.transport_mode || !same_parts(c, other) ||
             !same_selector(c, &c->local, &other->remote) ||
             !same_selector(c, &c->remote, &other->local)) {
             return false;
@@ -975,6 +1005,9 @@ bool ikev1_pair_is_empty(const struct ikev1_pair *pair, unsigned side)
     const struct pair1_side *s = &pair->side[side];
     size_t installed = s->child_count;
 
+    for (size_t i = 0; i < s->child_count; i++) {
+        installed += s->children[i].info.around.spi_in != 0 ? 1 : 0;
+    }
     return ikev1_pair_machines(pair, side) == 0 && s->ike_spi_count == 0 &&
            ikev1_pair_live_children(pair, side) == 0 &&
            s->esp_spis_given == s->esp_spis_unused + installed;

@@ -29,6 +29,8 @@ struct pair1_child {
     bool used, stopped, removed;
     size_t key_bytes;
     uint8_t key_in[PAIR1_KEY_BYTES_MAX], key_out[PAIR1_KEY_BYTES_MAX];
+    size_t around_bytes; /* of AH around it */
+    uint8_t around_in[PAIR1_KEY_BYTES_MAX], around_out[PAIR1_KEY_BYTES_MAX];
     struct selector local, remote;
 };
 
@@ -61,7 +63,7 @@ struct pair1_side {
     struct ikev1_policy policy;
     struct ikev1_policy others[3]; /* that the peer may have as well; other_count of them */
     size_t other_count;
-    struct proposals ike_proposals, child_proposals;
+    struct proposals ike_proposals, child_proposals, around_proposals;
     struct ikev1_responder_policy responder;
     const struct proposals *ike_lists[1];
     struct ikev1_child_policy children_policy[PAIR1_POLICIES_MAX];
@@ -128,6 +130,8 @@ void ikev1_pair_free(struct ikev1_pair *pair);
 void ikev1_pair_set_ike(struct ikev1_pair *pair, unsigned side, const char *words);
 void ikev1_pair_set_esp(struct ikev1_pair *pair, unsigned side, const char *words);
 void ikev1_pair_set_ah(struct ikev1_pair *pair, unsigned side, const char *words);
+/* AH around the ESP of every policy. */
+void ikev1_pair_set_around(struct ikev1_pair *pair, unsigned side, const char *words);
 /* One more: 10.1.N.0/24 to 10.2.N.0/24, named childN. */
 void ikev1_pair_add_child(struct ikev1_pair *pair, unsigned n);
 

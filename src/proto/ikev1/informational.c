@@ -57,6 +57,19 @@ void ikev1_send_notify(struct ikev1_turn *t, struct ikev1_ike *ike, uint8_t prot
     send(t, ike, &o);
 }
 
+void ikev1_send_connected(struct ikev1_turn *t, struct ikev1_quick *q)
+{
+    struct ikev1_outgoing o NOT_ZEROED;
+    const struct slice nothing = {NULL, 0};
+    uint8_t spi[4];
+
+    put_u32(spi, q->child_spi_in);
+    ikev1_out_begin(&o, q->ike, IKEV1_INFORMATIONAL, q->message_id);
+    ikev1_out_hash_room(&o, q->ike);
+    ikev1_out_notify(&o, q->choice.protocol, IKEV1_CONNECTED, SLICE_OF(spi), nothing);
+    send(t, q->ike, &o);
+}
+
 void ikev1_send_clear_notify(struct ikev1_turn *t, struct ikev1_ike *ike, uint16_t type)
 {
     const struct ikev1_handshake *h = ike->handshake;
@@ -229,6 +242,32 @@ static struct ikev1_quick *accused(const struct ikev1_sa *sa, const struct ikev1
     return found != NULL && found->initiator && found->step == IKEV1_QUICK_SENT_1 ? found : NULL;
 }
 
+/* RFC 2408 3.1: a Quick Mode of ours whose responder set the commit bit, by whichever SPI he means;
+ * without one, the one that there is. */
+static struct ikev1_quick *awaits_connected(const struct ikev1_sa *sa, const struct ikev1_ike *ike,
+                                            const struct ikev1_notify_payload *n)
+{
+    uint32_t spi = n->spi.length == 4 ? get_u32(n->spi.data) : 0;
+
+    for (struct ikev1_quick *q = sa->quicks; q != NULL; q = q->next) {
+        if (q->ike == ike && q->initiator && q->commit && q->step == IKEV1_QUICK_DONE &&
+            (spi == 0 || spi == q->choice.spi || spi == q->child_spi_in)) {
+            return q;
+        }
+    }
+    return NULL;
+}
+
+static void receive_connected(struct ikev1_turn *t, struct ikev1_ike *ike,
+                              const struct ikev1_notify_payload *n)
+{
+    struct ikev1_quick *q = awaits_connected(t->sa, ike, n);
+
+    if (q != NULL) {
+        ikev1_quick_connected(t, q);
+    }
+}
+
 static void receive_notify(struct ikev1_turn *t, struct ikev1_ike *ike,
                            const struct ikev1_notify_payload *n)
 {
@@ -246,6 +285,9 @@ static void receive_notify(struct ikev1_turn *t, struct ikev1_ike *ike,
         return;
     case IKEV1_RESPONDER_LIFETIME:
         receive_lifetime(t, ike, n);
+        return;
+    case IKEV1_CONNECTED:
+        receive_connected(t, ike, n);
         return;
     default:
         q = ikev1_notify_is_error(n->type) ? accused(t->sa, ike, n) : NULL;
@@ -315,11 +357,22 @@ void ikev1_informational_receive(struct ikev1_turn *t, struct ikev1_ike *ike,
     struct ikev1_iv iv;
     uint64_t spi_i = ike->spi_i;
 
-    if (m->header.message_id == 0 || ikev1_ike_has_seen(ike, m->header.message_id) ||
+    struct ikev1_quick *q = ikev1_quick_find(sa, ike, m->header.message_id);
+    bool seen = ikev1_ike_has_seen(ike, m->header.message_id);
+
+    if (m->header.message_id == 0 || (seen && (q == NULL || !ikev1_quick_awaits_connected(q))) ||
         !ikev1_iv_of_phase2(&ike->keys.suite, &ike->iv, m->header.message_id, &iv) ||
         !ikev1_open(t, &ike->keys, &iv, m) || m->list[0].type != IKEV1_HASH ||
         !ikev1_hash_1(&ike->keys, m->header.message_id, ikev1_message_behind_hash(m), &hash) ||
         !ikev1_hash_equal(&hash, m->list[0].body)) {
+        return;
+    }
+    if (seen) {
+        /* It came under the message ID of the Quick Mode that it is about. */
+        if (ikev1_message_notify(m, IKEV1_CONNECTED, &n)) {
+            ikev1_trace(t, false, false, &m->header, m->chain);
+            ikev1_quick_connected(t, q);
+        }
         return;
     }
     ikev1_ike_saw(ike, m->header.message_id);

@@ -121,6 +121,9 @@ void ikev1_ike_saw(struct ikev1_ike *ike, uint32_t message_id)
     ike->seen_next = (uint16_t)((ike->seen_next + 1) % IKEV1_SEEN_MAX);
     if (ike->seen_count < IKEV1_SEEN_MAX) {
         ike->seen_count++;
+        if (ike->seen_count == (ike->initiator ? IKEV1_SEEN_RENEW : IKEV1_SEEN_RENEW_LATER)) {
+            ike->rekey_ms = 0;
+        }
     }
 }
 

@@ -44,6 +44,9 @@
 #define IKEV1_OUTGOING_BYTES_MAX 16384
 #define IKEV1_NONCE_BYTES 32
 #define IKEV1_SEEN_MAX 1024 /* message IDs of either side that are remembered */
+#define IKEV1_SEEN_RENEW 896 /* so many, and the ISAKMP SA is renewed before any is forgotten, by  \
+                              */
+#define IKEV1_SEEN_RENEW_LATER 960 /* the other side when who began it does not */
 #define IKEV1_PHASE1_TRANSFORMS_MAX 40
 #define IKEV1_PHASE2_TRANSFORMS_MAX 40
 
@@ -646,7 +649,10 @@ void ikev1_quick_begin(struct ikev1_turn *t, const struct ikev1_child_policy *po
 void ikev1_quick_receive(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_message *m);
 void ikev1_quick_continue(struct ikev1_turn *t, struct ikev1_quick *q, bool ok);
 void ikev1_quick_end(struct ikev1_turn *t, struct ikev1_quick *q);
-/* A protected notify about it: an error, or CONNECTED. */
+/* The commit bit was set, and CONNECTED has not come yet. */
+MUST_USE bool ikev1_quick_awaits_connected(const struct ikev1_quick *q);
+void ikev1_quick_connected(struct ikev1_turn *t, struct ikev1_quick *q);
+/* A protected error about it. */
 void ikev1_quick_notified(struct ikev1_turn *t, struct ikev1_quick *q,
                           const struct ikev1_notify_payload *n);
 struct ikev1_quick *ikev1_quick_find(const struct ikev1_sa *sa, const struct ikev1_ike *ike,
@@ -682,6 +688,8 @@ void ikev1_send_delete_child(struct ikev1_turn *t, const struct ikev1_child *chi
 void ikev1_send_delete_ike(struct ikev1_turn *t, struct ikev1_ike *ike);
 void ikev1_send_notify(struct ikev1_turn *t, struct ikev1_ike *ike, uint8_t protocol, uint16_t type,
                        struct slice spi, struct slice data);
+/* RFC 2408 3.1: under the message ID of the Quick Mode. */
+void ikev1_send_connected(struct ikev1_turn *t, struct ikev1_quick *q);
 /* In phase 1, to a peer who has no keys yet: not longer than what it answers. */
 void ikev1_send_clear_notify(struct ikev1_turn *t, struct ikev1_ike *ike, uint16_t type);
 void ikev1_liveness_begin(struct ikev1_turn *t, struct ikev1_ike *ike);

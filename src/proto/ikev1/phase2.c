@@ -1,7 +1,7 @@
 /*
  * Which protocols and algorithms a Quick Mode agrees on: SA payloads of phase 2 (RFC 2408 4.2, RFC
  * 2407 4.4, 4.5), by the numbers of crypto/catalog.h. Decides what stands together under one
- * number: ESP or AH, AH around ESP, and IPComp (RFC 3173) inside ESP where it is wanted; and that
+ * number: ESP or AH, AH around ESP, and IPComp (RFC 3173) inside where it is wanted; and that
  * of what both allow the strongest is chosen.
  */
 #include <string.h>
@@ -277,7 +277,7 @@ bool ikev1_phase2_offer(const struct ikev1_child_policy *policy, uint16_t group,
         if (!has_group(p, group)) {
             continue;
         }
-        if (policy->compress && p->protocol == PROTOCOL_ESP) {
+        if (policy->compress) {
             add_together(&o, p, spis, true);
         }
         add_together(&o, p, spis, false);
@@ -445,7 +445,7 @@ static bool gather(const struct ikev1_sa_payload *sa, size_t at, size_t *next, s
     out->count = *next - at;
     out->main = esp != NULL ? esp : ah;
     out->around = esp != NULL ? ah : NULL;
-    return good && out->main != NULL && (out->compression == NULL || esp != NULL);
+    return good && out->main != NULL;
 }
 
 static bool is_wanted(const struct ikev1_child_policy *policy, const struct together *g)

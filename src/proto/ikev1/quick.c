@@ -214,6 +214,21 @@ void ikev1_quick_prove(struct ikev1_turn *t, struct ikev1_quick *q)
     ikev1_quick_use(t, q);
 }
 
+bool ikev1_quick_awaits_connected(const struct ikev1_quick *q)
+{
+    return q->commit && q->step == (q->initiator ? IKEV1_QUICK_DONE : IKEV1_QUICK_SENT_2);
+}
+
+void ikev1_quick_connected(struct ikev1_turn *t, struct ikev1_quick *q)
+{
+    q->commit = false;
+    if (q->initiator) {
+        ikev1_quick_use(t, q);
+    } else {
+        ikev1_quick_prove(t, q);
+    }
+}
+
 void ikev1_quick_proven(struct ikev1_turn *t, uint32_t spi_in)
 {
     for (struct ikev1_quick *q = t->sa->quicks; q != NULL; q = q->next) {
@@ -232,7 +247,7 @@ static void receive_4(struct ikev1_turn *t, struct ikev1_quick *q, struct ikev1_
     struct ikev1_hash_value hash;
     struct ikev1_notify_payload n;
 
-    if (!q->initiator || !q->commit || !ikev1_quick_open(t, q, &iv, m) ||
+    if (!q->initiator || !ikev1_quick_awaits_connected(q) || !ikev1_quick_open(t, q, &iv, m) ||
         !ikev1_hash_1(&q->ike->keys, q->message_id, ikev1_message_behind_hash(m), &hash) ||
         !ikev1_hash_equal(&hash, m->list[0].body) ||
         !ikev1_message_notify(m, IKEV1_CONNECTED, &n)) {
@@ -240,9 +255,8 @@ static void receive_4(struct ikev1_turn *t, struct ikev1_quick *q, struct ikev1_
     }
     ikev1_trace(t, false, false, &m->header, m->chain);
     q->iv = iv;
-    q->commit = false;
     ikev1_heard(t, q->ike, m);
-    ikev1_quick_use(t, q);
+    ikev1_quick_connected(t, q);
 }
 
 void ikev1_quick_receive(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_message *m)

@@ -215,6 +215,8 @@ static bool make_child(struct ikev1_turn *t, struct ikev1_quick *q)
         child->around.spi_in = q->around_spi_in;
         child->around.spi_out = q->choice.around.spi;
         child->around.suite = q->choice.around.suite;
+        /* The key exchange is that of both, and shown once. */
+        child->around.suite.key_exchange = KEY_EXCHANGE_NONE;
     }
     if (q->choice.compress) {
         child->cpi_in = q->cpi_in;

@@ -143,6 +143,7 @@ void ikev1_quick_receive_1(struct ikev1_turn *t, struct ikev1_ike *ike, struct i
     }
     q->iv = iv;
     memcpy(q->digest, digest, sizeof(q->digest));
+    q->commit = (m->header.flags & IKEV1_FLAG_COMMIT) != 0;
     take_request(t, q, m);
 }
 
@@ -160,5 +161,10 @@ void ikev1_quick_receive_3(struct ikev1_turn *t, struct ikev1_quick *q, struct i
     ikev1_trace(t, false, false, &m->header, m->chain);
     q->iv = iv;
     ikev1_heard(t, q->ike, m);
+    /* Who set the bit may wait to hear that both can go on, whoever should say so. */
+    if (q->commit || (m->header.flags & IKEV1_FLAG_COMMIT) != 0) {
+        q->commit = false;
+        ikev1_send_connected(t, q);
+    }
     ikev1_quick_prove(t, q);
 }
