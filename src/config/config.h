@@ -68,8 +68,8 @@ enum config_post_quantum {
 enum config_verify_rekey { VERIFY_REKEY_AUTO, VERIFY_REKEY_ON, VERIFY_REKEY_OFF };
 enum config_pfs { PFS_PREFER, PFS_ON, PFS_OFF };
 
-/* The protocol around the traffic of a site. RFC 7296 negotiates no bundles of both. */
-enum config_protection { CONFIG_ESP, CONFIG_AH };
+/* The protocol around the traffic of a site. RFC 7296 negotiates no bundles of both; IKEv1 does. */
+enum config_protection { CONFIG_ESP, CONFIG_AH, CONFIG_AH_AND_ESP };
 enum config_mode { CONFIG_TUNNEL, CONFIG_TRANSPORT };
 /* RFC 4301 8.1: the bit in the outer header of a tunnel. */
 enum config_df { CONFIG_DF_SET, CONFIG_DF_COPY, CONFIG_DF_CLEAR };

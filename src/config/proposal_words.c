@@ -608,7 +608,9 @@ void site_take_proposals(struct reading *r)
 
     site->legacy = legacy_words(r, &allowed);
     site->uses_legacy = site->legacy != NULL;
-    site->protection = ah ? CONFIG_AH : CONFIG_ESP;
+    site->protection = !ah                           ? CONFIG_ESP
+                       : said_at(r, "esp").line != 0 ? CONFIG_AH_AND_ESP
+                                                     : CONFIG_AH;
     site->ike_is_default = r->ike.count == 0;
     site->esp_is_default = r->esp.count == 0;
     site->ike = take_list(r, PROTOCOL_IKE, &r->ike, &allowed, NULL);
@@ -656,9 +658,9 @@ void write_ah(const struct schema_word *w, const struct shown *shown)
 {
     const struct config_site *site = shown->site;
 
-    if (site->protection == CONFIG_AH && site->ah_is_default && shown->mode == SHOW_SAID) {
+    if (site->protection != CONFIG_ESP && site->ah_is_default && shown->mode == SHOW_SAID) {
         shown_line(shown, w->word, "%s", "");
-    } else if (site->protection == CONFIG_AH) {
+    } else if (site->protection != CONFIG_ESP) {
         write_list(w, shown, site->ah, false);
     }
 }

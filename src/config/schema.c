@@ -940,8 +940,9 @@ static const struct schema_word schema[] = {
      .write = write_ah,
      .arguments = "[PROPOSAL...]",
      .example = "ah sha256",
-     .meaning = "The traffic is proven by AH, the addresses too, and not hidden; so 'esp' cannot "
-                "stand beside it. AH crosses no NAT."},
+     .meaning =
+         "The traffic is proven by AH, the addresses too, and not hidden. AH crosses no NAT. "
+         "With 'ike v1' a line 'esp' may stand beside it: then AH goes around ESP."},
     {.word = "each",
      AT_SITE(each),
      .kind = KIND_CHOICE,

@@ -163,11 +163,12 @@ static void check_ah(struct reading *r)
     const struct config_site *site = &r->site;
 
     /* RFC 7296 3.3: a child is of one protocol; what IKEv1 called a bundle is no more. */
-    if (site->protection == CONFIG_AH && said_at(r, "esp").line != 0) {
-        COMPLAIN(r, said_at(r, "esp"), "leave out 'ah' or 'esp'; manual keys can have both",
+    if (site->protection == CONFIG_AH_AND_ESP && site->version != CONFIG_IKE_V1) {
+        COMPLAIN(r, said_at(r, "esp"),
+                 "leave out 'ah' or 'esp'; IKEv1 (ike v1) and manual keys can have both",
                  "IKEv2 agrees on AH or on ESP, not on one within the other");
     }
-    if (site->protection == CONFIG_AH && site->encapsulate == ENCAPSULATE_ALWAYS) {
+    if (site->protection != CONFIG_ESP && site->encapsulate == ENCAPSULATE_ALWAYS) {
         COMPLAIN(r, said_at(r, "encapsulate"), "leave out 'ah' or 'encapsulate'",
                  "AH cannot travel in UDP: it protects the addresses, which a NAT changes");
     }

@@ -154,6 +154,8 @@ void dataplane_use(struct dataplane *dp, uint32_t spi_in);
 void dataplane_ask_resources(struct dataplane *dp, uint32_t policy_id, uint8_t resources);
 void dataplane_stop(struct dataplane *dp, uint32_t spi_in);
 void dataplane_remove(struct dataplane *dp, uint32_t spi_in);
+/* With all that go around it, from the outside in. */
+void dataplane_remove_bundle(struct dataplane *dp, uint32_t spi_in);
 /* The outer addresses of all SAs with this peer and local endpoint change (NAT rebinding, MOBIKE).
  */
 void dataplane_move(struct dataplane *dp, uint32_t spi_in, const struct endpoint *local,

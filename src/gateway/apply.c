@@ -183,6 +183,7 @@ static bool agrees(const struct config *old_config, const struct config_site *a,
                (b->post_quantum == CONFIG_POST_QUANTUM_REQUIRED) &&
            a->protection == b->protection &&
            terms_same_proposals(terms_proposals(a), terms_proposals(b)) &&
+           (a->protection != CONFIG_AH_AND_ESP || terms_same_proposals(a->ah, b->ah)) &&
            same_carriage(&a->carriage, &b->carriage) && a->each == b->each && a->pfs == b->pfs &&
            a->encapsulate == b->encapsulate && a->vendor_ids == b->vendor_ids &&
            a->mobike == b->mobike && a->transport == b->transport && a->tcp_port == b->tcp_port &&

@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KILOBYTE 1024
-
 /* ---- terms ---- */
 
 struct ikev1_terms *ikev1_terms(struct terms *terms)
@@ -39,7 +37,7 @@ struct terms *ikev1_terms_new(const struct site *site)
 }
 
 static void fill_child(struct ikev1_child_policy *child, const struct ikev2_child_policy *from,
-                       const struct config_site *c)
+                       const struct ikev1_terms *t, const struct config_site *c)
 {
     memcpy(child->name, from->name, sizeof(child->name));
     child->policy_id = from->policy_id;
@@ -48,6 +46,8 @@ static void fill_child(struct ikev1_child_policy *child, const struct ikev2_chil
     child->remote = from->remote;
     child->remote_count = from->remote_count;
     child->proposals = from->proposals;
+    child->around = t->around == NULL ? NULL : &t->around->list;
+    child->compress = c->carriage.compress;
     child->mode = c->carriage.mode == CONFIG_TRANSPORT ? IKEV1_MODE_TRANSPORT : IKEV1_MODE_TUNNEL;
     child->any_group = c->pfs == PFS_PREFER;
     child->lifetime_ms = from->lifetime_ms;
@@ -66,8 +66,14 @@ bool ikev1_terms_fill(struct terms *terms, const struct site *site)
     const struct ikev2_policy *from = &terms->policy;
     struct ikev1_policy *policy = &t->policy;
 
+    if (c->protection == CONFIG_AH_AND_ESP) {
+        t->around = proposals_share(site->gateway, c->ah);
+        if (t->around == NULL) {
+            return false;
+        }
+    }
     for (size_t part = 0; part < from->child_count; part++) {
-        fill_child(&t->children[part], &terms->children[part], c);
+        fill_child(&t->children[part], &terms->children[part], t, c);
     }
     policy->ike = from->ike;
     policy->local_id = from->local_id;
@@ -99,6 +105,7 @@ void ikev1_terms_free(struct terms *terms)
 {
     struct ikev1_terms *t = ikev1_terms(terms);
 
+    proposals_release(t->around);
     secret_wipe(&t->policy.shared_key);
     free(t);
 }

@@ -144,6 +144,7 @@ struct terms {
 
 struct ikev1_terms {
     struct terms terms;
+    struct shared_proposals *around; /* AH around ESP; NULL: none */
     struct ikev1_policy policy;
     struct ikev1_certificates certificates;
     struct ikev1_child_policy children[]; /* one for each part */
@@ -764,7 +765,14 @@ void ike_obey(struct ike *ike, uint64_t now_ms);
 /* Nothing is said to the peer, nobody is told. */
 void ike_free(struct ike *ike);
 
+/* ---- bundle.c ---- */
+/* `around`: AH; NULL there is none, and then `inside` is shown; NULL in turn where AH is alone. */
+void bundle_title(const struct suite *around, const struct suite *inside, struct status_child *out);
+/* Counters and what the packets carry beside their payload, by the SPIs of `out`. */
+void bundle_measure(const struct dataplane *dp, struct status_child *out);
+
 /* ---- ikev1.c ---- */
+#define KILOBYTE 1024
 struct ikev1_terms *ikev1_terms(struct terms *terms);
 /* Of the terms that the policy stands in; NULL when it has a shared key, or is none. */
 const struct ikev2_certificates *ikev1_certificates_of(const struct ikev1_policy *policy);

@@ -21,9 +21,12 @@ const char *status_state_name(enum status_state state)
 
 const char *status_origin_name(enum status_origin origin)
 {
-    static const char *const names[] = {"IKEv2", "IKEv1", "manual"};
+    static const char *const names[] = {
+        [STATUS_ORIGIN_IKEV2] = "IKEv2",
+        [STATUS_ORIGIN_MANUAL] = "manual",
+        [STATUS_ORIGIN_IKEV1] = "IKEv1",
+    };
 
-    assert((size_t)origin < ARRAY_LENGTH(names));
     return names[origin];
 }
 
@@ -595,9 +598,12 @@ bool gateway_child_at(const struct gateway *g, size_t index, size_t number,
     };
     if (children_info(child, &info)) {
         out->spi_out = info.spi_out;
-        out->protocol = info.protocol == PROTOCOL_AH ? STATUS_AH : STATUS_ESP;
-        suite_title(&info.suite, out->suite, sizeof(out->suite));
-        out->legacy = status_is_legacy(&info.suite);
+        out->protocol = info.around.spi_in != 0        ? STATUS_AH_AND_ESP
+                        : info.protocol == PROTOCOL_AH ? STATUS_AH
+                                                       : STATUS_ESP;
+        out->outer_spi_in = info.around.spi_in;
+        out->outer_spi_out = info.around.spi_out;
+        bundle_title(info.around.spi_in != 0 ? &info.around.suite : NULL, &info.suite, out);
         out->encapsulated = info.encapsulated;
         out->transport_mode = info.transport_mode;
         out->local = info.local;
@@ -614,12 +620,7 @@ bool gateway_child_at(const struct gateway *g, size_t index, size_t number,
         out->tfc_bytes = children_tfc_bytes(&site->config->carriage, &info);
         out->tfc_dummy_ms = site->config->carriage.tfc_dummy_ms;
     }
-    if (!dataplane_sa_counters(g->dataplane, child->spi_in, &out->counters)) {
-        out->counters = (struct sa_counters){0};
-    }
-    if (!dataplane_sa_overhead(g->dataplane, child->spi_in, &out->overhead)) {
-        out->overhead = (struct sa_overhead){0};
-    }
+    bundle_measure(g->dataplane, out);
     return true;
 }
 

@@ -90,8 +90,8 @@ struct status_ike {
     const char *state; /* one word of the machine */
 };
 
-enum status_origin { STATUS_ORIGIN_IKEV2, STATUS_ORIGIN_IKEV1, STATUS_ORIGIN_MANUAL };
-const char *status_origin_name(enum status_origin origin); /* IKEv2, manual */
+enum status_origin { STATUS_ORIGIN_IKEV2, STATUS_ORIGIN_MANUAL, STATUS_ORIGIN_IKEV1 };
+const char *status_origin_name(enum status_origin origin); /* IKEv2, manual, IKEv1 */
 enum status_protocol { STATUS_ESP, STATUS_AH, STATUS_AH_AND_ESP };
 const char *status_protocol_name(enum status_protocol protocol); /* ESP, AH, AH+ESP */
 
