@@ -98,6 +98,9 @@ struct config_iptfs {
 };
 
 /* How the packets of a site or of a manual block are carried. */
+/* Whether HMAC-SHA2-256 is cut to 96 bits and not to 128 (RFC 4868), as the peer has it. */
+enum config_truncate { CONFIG_TRUNCATE_OFF, CONFIG_TRUNCATE_SHA2_96 };
+
 struct config_carriage {
     enum config_mode mode;
     enum config_df df;
@@ -107,6 +110,7 @@ struct config_carriage {
     uint32_t tfc_dummy_ms; /* a packet of next header 59 when there was none so long; 0: none */
     struct config_iptfs iptfs;
     bool compress; /* IPComp (RFC 3173) with deflate */
+    enum config_truncate truncate;
 };
 
 #define CONFIG_TRUSTS_MAX 8

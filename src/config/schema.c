@@ -22,6 +22,7 @@ static const char *const post_quantum_words[] = {"prefer", "required", "off", NU
 static const char *const verify_words[] = {"auto", "on", "off", NULL};
 static const char *const encapsulate_words[] = {"auto", "always", "never", NULL};
 static const char *const mode_words[] = {"tunnel", "transport", NULL};
+static const char *const truncate_words[] = {"off", "sha2-96", NULL};
 static const char *const df_words[] = {"set", "copy", "clear", NULL};
 static const char *const fragment_words[] = {"before", "after", NULL};
 static const char *const dscp_words[] = {"copy", "clear", NULL};
@@ -1072,6 +1073,19 @@ static const struct schema_word schema[] = {
      .example = "compress on",
      .meaning = "Packets are compressed before they are encrypted (RFC 3173), if the peer can. "
                 "Their sizes then tell something about what is in them."},
+    {.word = "truncate",
+     AT_SITE(carriage.truncate),
+     .kind = KIND_CHOICE,
+     .choices = truncate_words,
+     .effect = EFFECT_CHILD,
+     .least = 1,
+     .most = 1,
+     .arguments = "off | sha2-96",
+     .standard = "off",
+     .example = "truncate sha2-96",
+     .meaning = "How long the check value of HMAC-SHA2-256 is: 128 bits (RFC 4868), or the 96 of "
+                "Linux before 2.6.33 and of old Android, which say nothing of it: with such a peer "
+                "each packet of the tunnel is dropped on both sides, as malformed or forged."},
     {.word = "mtu-probe",
      AT_SITE(mtu_probe),
      .kind = KIND_SWITCH,
@@ -1435,6 +1449,8 @@ static const struct {
     {SCOPE_SITE, "transport", "mode"},
     {SCOPE_SITE, "ipcomp", "compress"},
     {SCOPE_SITE, "compression", "compress"},
+    {SCOPE_SITE, "sha2-truncbug", "truncate"},
+    {SCOPE_SITE, "sha2_truncbug", "truncate"},
     {SCOPE_SITE, "tos", "dscp"},
     {SCOPE_SITE, "copy_dscp", "dscp"},
     {SCOPE_SITE, "copy_df", "df"},

@@ -124,7 +124,7 @@ static bool same_peers(const struct config_site *a, const struct config_site *b)
 /* What the peer was told of it. The rest is ours alone: see carried_alike(). */
 static bool same_carriage(const struct config_carriage *a, const struct config_carriage *b)
 {
-    return a->mode == b->mode && a->compress == b->compress &&
+    return a->mode == b->mode && a->compress == b->compress && a->truncate == b->truncate &&
            a->iptfs.enabled == b->iptfs.enabled &&
            a->iptfs.congestion_control == b->iptfs.congestion_control;
 }

@@ -68,6 +68,17 @@ uint16_t children_tfc_bytes(const struct config_carriage *carriage,
     return info->transport_mode || info->peer_refuses_tfc ? 0 : carriage->tfc_bytes;
 }
 
+struct suite children_suite(const struct config_carriage *carriage, const struct suite *agreed)
+{
+    struct suite suite = *agreed;
+
+    if (carriage->truncate == CONFIG_TRUNCATE_SHA2_96 &&
+        suite.integrity == INTEGRITY_HMAC_SHA2_256_128) {
+        suite.integrity = INTEGRITY_HMAC_SHA2_256_96;
+    }
+    return suite;
+}
+
 /* The peer may want less than we do. */
 static uint64_t bytes_limit(uint64_t ours, uint64_t said)
 {
@@ -77,14 +88,14 @@ static uint64_t bytes_limit(uint64_t ours, uint64_t said)
 /* It adds no second header (RFC 2401 4.3: transport adjacency), and what is inside looks after the
  * packets. */
 static bool install_around(struct dataplane *dp, const struct ikev2_child_info *info,
-                           const struct child_sa *inside)
+                           const struct suite *suite, const struct child_sa *inside)
 {
     struct child_sa sa = *inside;
 
     sa.spi_in = info->around.spi_in;
     sa.spi_out = info->around.spi_out;
     sa.protocol = IP_PROTOCOL_AH;
-    sa.suite = info->around.suite;
+    sa.suite = *suite;
     sa.key_in = info->around.key_in;
     sa.key_out = info->around.key_out;
     sa.transport_mode = true;
@@ -103,6 +114,7 @@ static bool install(struct ike *ike, const struct ikev2_child_info *info)
     const struct config_site *c = ike->site->config;
     const struct config_carriage *carriage = &c->carriage;
     uint64_t hard_bytes = bytes_limit(c->lifetime_bytes, info->lifetime_bytes);
+    struct suite around = children_suite(carriage, &info->around.suite);
     bool has_around = info->around.spi_in != 0;
     struct child_sa sa = {
         .spi_in = info->spi_in,
@@ -110,7 +122,7 @@ static bool install(struct ike *ike, const struct ikev2_child_info *info)
         .policy_id = info->policy->policy_id,
         .resource = info->resource,
         .protocol = info->protocol == PROTOCOL_AH ? IP_PROTOCOL_AH : IP_PROTOCOL_ESP,
-        .suite = info->suite,
+        .suite = children_suite(carriage, &info->suite),
         .key_in = info->key_in,
         .key_out = info->key_out,
         .local = info->local,
@@ -144,7 +156,7 @@ static bool install(struct ike *ike, const struct ikev2_child_info *info)
     if (!dataplane_install(g->dataplane, &sa)) {
         return false;
     }
-    if (has_around && !install_around(g->dataplane, info, &sa)) {
+    if (has_around && !install_around(g->dataplane, info, &around, &sa)) {
         dataplane_remove(g->dataplane, sa.spi_in);
         return false;
     }

@@ -166,3 +166,33 @@ TEST(with_pfs_prefer_a_peer_that_refuses_it_is_reached_without)
     check_both_ways(50);
     gateway_pair_close(&pair);
 }
+
+TEST(a_short_check_value_is_for_both_sides_or_none)
+{
+    static const char *const versions[] = {"ike v1\n  ", ""};
+
+    for (size_t i = 0; i < ARRAY_LENGTH(versions); i++) {
+        char words[128];
+
+        (void)snprintf(words, sizeof(words), "%sesp aes128-sha256\n  truncate sha2-96",
+                       versions[i]);
+        start(850 + i, words, words);
+        CHECK(gateway_pair_up(&pair, 5000));
+        CHECK(gateway_pair_passes(&pair, 0) && gateway_pair_passes(&pair, 1));
+        CHECK(strstr(child_of(0).suite, "HMAC-SHA2-256-96") != NULL);
+        gateway_pair_close(&pair);
+    }
+    start(852, "ike v1\n  esp aes128-sha256\n  truncate sha2-96",
+          "ike v1\n  esp aes128-sha256\n  start wait");
+    CHECK(gateway_pair_up(&pair, 5000));
+    CHECK(!gateway_pair_passes(&pair, 0) && !gateway_pair_passes(&pair, 1));
+    /* What is left for the cipher is no whole number of its blocks. */
+    CHECK(gateway_pair_dropped(&pair, 1, DROP_MALFORMED_OUTER) > 0);
+    /* Written on the other side as well, the tunnel is made anew. */
+    gateway_pair_write_config(&pair, 1,
+                              "ike v1\n  esp aes128-sha256\n  start wait\n  truncate sha2-96");
+    gateway_pair_reload(&pair, 1);
+    gateway_pair_run(&pair, 30000);
+    CHECK(gateway_pair_passes(&pair, 0) && gateway_pair_passes(&pair, 1));
+    gateway_pair_close(&pair);
+}

@@ -831,6 +831,8 @@ struct child *children_find(const struct gateway *g, uint32_t spi_in);
 /* IP-TFS of the configuration as the data plane has it. */
 struct aggfrag_settings children_aggfrag(const struct config_iptfs *iptfs);
 /* What inner packets are padded to; 0: not. */
+/* What was agreed, as the data plane has to do it: see the word `truncate`. */
+struct suite children_suite(const struct config_carriage *carriage, const struct suite *agreed);
 uint16_t children_tfc_bytes(const struct config_carriage *carriage,
                             const struct ikev2_child_info *info);
 /* The word of the configuration as the data plane has it. */

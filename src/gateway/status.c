@@ -603,7 +603,10 @@ bool gateway_child_at(const struct gateway *g, size_t index, size_t number,
                                                        : STATUS_ESP;
         out->outer_spi_in = info.around.spi_in;
         out->outer_spi_out = info.around.spi_out;
-        bundle_title(info.around.spi_in != 0 ? &info.around.suite : NULL, &info.suite, out);
+        struct suite inside = children_suite(&site->config->carriage, &info.suite);
+        struct suite around = children_suite(&site->config->carriage, &info.around.suite);
+
+        bundle_title(info.around.spi_in != 0 ? &around : NULL, &inside, out);
         out->encapsulated = info.encapsulated;
         out->transport_mode = info.transport_mode;
         out->local = info.local;

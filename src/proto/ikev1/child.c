@@ -48,7 +48,6 @@ void ikev1_child_fill_info(const struct ikev1_sa *sa, const struct ikev1_child *
     out->around = child->around;
     out->cpi_in = child->cpi_in;
     out->cpi_out = child->cpi_out;
-    out->truncate_sha2 = child->truncate_sha2;
     out->encapsulated = child->encapsulated;
     out->initiator = child->initiator;
     out->replaces_spi_in = child->replaces_spi_in;

@@ -191,8 +191,7 @@ TEST(of_lifetimes_the_shorter_counts_on_both_sides)
             CHECK(c->info.rekey_ms <= p->now_ms + 1800000);
             CHECK(c->info.rekey_ms >= p->now_ms + 1300000);
         }
-        CHECK((strstr(p->transcript, "ID, ID, N(RESPONDER-LIFETIME)") != NULL) ==
-              (shorter == 1));
+        CHECK((strstr(p->transcript, "ID, ID, N(RESPONDER-LIFETIME)") != NULL) == (shorter == 1));
         ikev1_pair_free(p);
     }
 }

@@ -44,9 +44,9 @@
 #define IKEV1_OUTGOING_BYTES_MAX 16384
 #define IKEV1_NONCE_BYTES 32
 #define IKEV1_SEEN_MAX 1024 /* message IDs of either side that are remembered */
-#define IKEV1_SEEN_RENEW 896 /* so many, and the ISAKMP SA is renewed before any is forgotten, by  \
-                              */
-#define IKEV1_SEEN_RENEW_LATER 960 /* the other side when who began it does not */
+/* So many, and the ISAKMP SA is renewed, by who began it, or else by the other side. */
+#define IKEV1_SEEN_RENEW 896
+#define IKEV1_SEEN_RENEW_LATER 960
 #define IKEV1_PHASE1_TRANSFORMS_MAX 40
 #define IKEV1_PHASE2_TRANSFORMS_MAX 40
 
@@ -541,7 +541,7 @@ struct ikev1_child {
     struct ikev1_around around; /* without keys; SPIs 0: nothing goes around it */
     uint16_t cpi_in, cpi_out; /* 0: nothing is compressed */
     enum ikev1_child_phase phase;
-    bool initiator, encapsulated, transport_mode, truncate_sha2;
+    bool initiator, encapsulated, transport_mode;
     bool used, stopped;
     bool due; /* a rekeying was ordered or its time came, and none is open */
     uint8_t retries;

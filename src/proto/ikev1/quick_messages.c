@@ -222,8 +222,6 @@ static bool make_child(struct ikev1_turn *t, struct ikev1_quick *q)
         child->cpi_in = q->cpi_in;
         child->cpi_out = (uint16_t)q->choice.compression.spi;
     }
-    child->truncate_sha2 =
-        policy->truncate_sha2 && q->choice.suite.integrity == INTEGRITY_HMAC_SHA2_256_128;
     child->initiator = q->initiator;
     child->encapsulated = q->carriage.udp;
     child->transport_mode = q->carriage.transport_mode;

@@ -67,7 +67,6 @@ struct ikev1_child_policy {
                        can do; else as the proposals say */
     bool accept_wider; /* as responder: a peer that proposes more than the policy has gets what both
                           have; else he is refused, for he does not learn of it (RFC 2409 5.5) */
-    bool truncate_sha2; /* HMAC-SHA2-256 with 96 bits, as old Linux and Android do */
     uint64_t lifetime_ms; /* rekeyed before this, with jitter; NEVER_MS never (28800 s are said) */
     uint32_t lifetime_kilobytes; /* said to the peer; 0: nothing is said */
     bool start; /* brought up by the initiator without being asked */
@@ -210,7 +209,6 @@ struct ikev1_child_info {
     struct suite suite; /* AH: without encryption */
     struct ikev1_around around;
     uint16_t cpi_in, cpi_out; /* RFC 3173, deflate; 0: nothing is compressed */
-    bool truncate_sha2; /* the ICV of HMAC-SHA2-256 has 96 bits */
     bool encapsulated; /* ESP in UDP */
     bool initiator; /* we asked for it */
     uint32_t replaces_spi_in; /* of the child that it rekeys, 0 for a new one */
