@@ -114,10 +114,20 @@ void ikev1_fragments_drop(struct ikev1_sa *sa, struct ikev1_ike *ike)
     ike->fragments.end_ms = NEVER_MS;
 }
 
-static bool may_come(const struct ikev1_ike *ike)
+/* Message 2 of Aggressive Mode has in it that the peer can; that we can, he knows by then. */
+static bool is_first_answer(const struct ikev1_sa *sa, const struct ikev1_ike *ike)
 {
-    return ike->fragment_bytes != 0 &&
-           (ike->handshake == NULL || ike->handshake->awaited >= 3 || ike->initiator);
+    return ike->initiator && ike->aggressive && ike->handshake != NULL &&
+           ike->handshake->awaited == 2 && sa->policy->fragment_bytes != 0 &&
+           !sa->policy->no_vendor_ids;
+}
+
+static bool may_come(const struct ikev1_sa *sa, const struct ikev1_ike *ike)
+{
+    if (ike->fragment_bytes == 0) {
+        return is_first_answer(sa, ike);
+    }
+    return ike->handshake == NULL || ike->handshake->awaited >= 3 || ike->initiator;
 }
 
 /* All of 1 to the last are there: the message, in memory of the turn. */
@@ -155,7 +165,7 @@ bool ikev1_fragment_add(struct ikev1_turn *t, struct ikev1_ike *ike, const struc
         (struct slice){m->whole.data + IKEV1_HEAD_BYTES, m->whole.length - IKEV1_HEAD_BYTES});
     uint8_t next = m->header.next_payload;
 
-    if (!may_come(ike) || !ikev1_read_payload(&r, &next, &payload) ||
+    if (!may_come(t->sa, ike) || !ikev1_read_payload(&r, &next, &payload) ||
         next != IKEV1_NO_NEXT_PAYLOAD || !ikev1_read_fragment(payload.body, &p) ||
         p.number > IKEV1_FRAGMENTS_IN_MAX) {
         return false;

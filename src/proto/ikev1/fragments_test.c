@@ -44,6 +44,25 @@ TEST(a_long_message_goes_in_fragments_that_fit_and_comes_together_in_any_order)
     }
 }
 
+/* The answer is the second message and the last of the responder. */
+TEST(the_answer_of_aggressive_mode_comes_in_fragments_as_well)
+{
+    struct ikev1_pair *p = long_messages(5);
+
+    for (unsigned i = 0; i < 2; i++) {
+        p->side[i].policy.aggressive = true;
+        p->side[i].responder.aggressive = true;
+    }
+    ikev1_pair_start(p, 0);
+    CHECK(!is_fragment(&p->queue[0]));
+    ikev1_pair_deliver(p, 0);
+    CHECK(p->queue_count >= 3 && is_fragment(&p->queue[0]));
+    CHECK(ikev1_pair_run(p));
+    CHECK_EQUAL(p->side[0].established + p->side[1].established, 2);
+    CHECK(ikev1_pair_agrees(p) && ikev1_pair_packet(p, 0, "net"));
+    ikev1_pair_free(p);
+}
+
 TEST(who_did_not_say_that_he_takes_them_gets_none)
 {
     for (unsigned side = 0; side < 2; side++) {
