@@ -165,6 +165,7 @@ void ikev1_child_use(struct ikev1_turn *t, struct ikev1_child *child)
         return;
     }
     child->used = true;
+    child->remove_ms = NEVER_MS;
     ikev1_tell_child(t, IKEV1_CHILD_USE, child);
     for (struct ikev1_child *c = t->sa->children; c != NULL; c = c->next) {
         if (c->phase == IKEV1_CHILD_UP && is_replaced_by(c, child)) {
@@ -262,7 +263,9 @@ void ikev1_child_time(struct ikev1_turn *t, struct ikev1_child *child)
         }
         return;
     case IKEV1_CHILD_UP:
-        if (child->expire_ms <= t->now_ms) {
+        if (child->remove_ms <= t->now_ms) {
+            ikev1_child_close(t, child);
+        } else if (child->expire_ms <= t->now_ms) {
             /* What could not be rekeyed in time must not be used any longer. */
             bool again = child->initiator && !ikev1_child_is_outdated(t->sa, child);
             const struct ikev1_child_policy *policy = child->policy;

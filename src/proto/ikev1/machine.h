@@ -552,7 +552,8 @@ struct ikev1_child {
     struct address original_local, original_peer;
     uint64_t rekey_ms, expire_ms;
     uint64_t use_ms; /* when it is used even if nothing was heard through it; NEVER_MS */
-    uint64_t remove_ms; /* GRACE: when it is gone; REPLACED: when we delete it */
+    uint64_t remove_ms; /* GRACE: when it is gone; REPLACED: when we delete it; UP: when we do
+                           unless it is used by then */
     uint32_t lifetime_kilobytes;
     struct selector local, remote;
     struct selector offered_local, offered_remote; /* as the identities said it */

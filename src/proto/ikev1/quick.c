@@ -46,9 +46,24 @@ static void wipe_secrets(struct ikev1_quick *q)
     secret_wipe(&q->shared);
 }
 
+/* Message 3 cannot come any more: the child that nobody uses is not kept for its lifetime, unless
+ * the peer is heard through it. */
+static void doubt_child(struct ikev1_turn *t, const struct ikev1_quick *q)
+{
+    struct ikev1_child *child = !q->initiator && q->step == IKEV1_QUICK_SENT_2
+                                    ? ikev1_child_by_spi_in(t->sa, q->child_spi_in)
+                                    : NULL;
+
+    if (child != NULL && child->phase == IKEV1_CHILD_UP && !child->used) {
+        child->remove_ms = ikev1_after(t->now_ms, IKEV1_DROP_MS);
+    }
+}
+
 void ikev1_quick_end(struct ikev1_turn *t, struct ikev1_quick *q)
 {
     struct ikev1_quick **link = &t->sa->quicks;
+
+    doubt_child(t, q);
 
     while (*link != q) {
         link = &(*link)->next;

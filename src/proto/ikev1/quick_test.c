@@ -467,3 +467,46 @@ TEST(without_message_3_the_responder_goes_on_with_what_he_has)
     CHECK(carries(p));
     ikev1_pair_free(p);
 }
+
+/* The responder has a child, and the ISAKMP SA goes before message 3 comes. */
+static struct ikev1_pair *unproven(uint64_t seed)
+{
+    struct ikev1_pair *p = ikev1_pair_new(seed);
+
+    ikev1_pair_start(p, 0);
+    for (unsigned i = 0; i < 7; i++) {
+        ikev1_pair_deliver(p, 0);
+    }
+    CHECK_EQUAL(ikev1_pair_live_children(p, 1), 1);
+    ikev1_pair_drop(p, 0);
+    ikev1_pair_close(p, 0);
+    CHECK(ikev1_pair_run(p));
+    CHECK_EQUAL(ikev1_pair_machines(p, 1), 1);
+    CHECK_EQUAL(ikev1_pair_live_children(p, 1), 1);
+    return p;
+}
+
+TEST(a_child_whose_message_3_cannot_come_any_more_goes_and_makes_room)
+{
+    struct ikev1_pair *p = unproven(40);
+
+    ikev1_pair_advance(p, 31000);
+    CHECK_EQUAL(ikev1_pair_live_children(p, 1), 0);
+    ikev1_pair_start_child(p, 1, 0);
+    CHECK(ikev1_pair_run(p));
+    CHECK(carries(p));
+    ikev1_pair_free(p);
+}
+
+TEST(unless_the_peer_is_heard_through_it)
+{
+    struct ikev1_pair *p = unproven(41);
+    uint32_t spi_in = p->side[1].children[0].info.spi_in;
+
+    ikev1_sa_child_heard(ikev1_pair_sa(p, 1), spi_in, p->now_ms, p->actions);
+    CHECK(p->actions->count == 1 && p->actions->list[0].kind == IKEV1_CHILD_USE);
+    p->actions->count = 0;
+    ikev1_pair_advance(p, 120000);
+    CHECK_EQUAL(ikev1_pair_live_children(p, 1), 1);
+    ikev1_pair_free(p);
+}

@@ -321,7 +321,8 @@ static uint64_t child_deadline_ms(const struct ikev1_child *child)
     case IKEV1_CHILD_REPLACED:
         return ikev1_earlier(child->remove_ms, child->expire_ms);
     case IKEV1_CHILD_UP:
-        return ikev1_earlier(ikev1_earlier(child->use_ms, child->rekey_ms), child->expire_ms);
+        return ikev1_earlier(ikev1_earlier(child->use_ms, child->rekey_ms),
+                             ikev1_earlier(child->remove_ms, child->expire_ms));
     }
     return NEVER_MS;
 }
