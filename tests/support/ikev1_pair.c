@@ -15,6 +15,7 @@
 #define NAT_PORT_OFFSET 10000
 #define ENCAPSULATION_PORT 4500
 #define NO_MACHINE PAIR1_MACHINES_MAX
+#define ASKS_HELD_MAX (PAIR1_ASKS_MAX / 2) /* one event asks no more than the rest */
 
 /* ---- set-up ---- */
 
@@ -275,8 +276,24 @@ static struct pair1_child *child_of(struct pair1_side *s, uint32_t spi_in)
     return NULL;
 }
 
+static void forget_removed(struct pair1_side *s)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < s->child_count; i++) {
+        if (!s->children[i].removed) {
+            s->children[kept++] = s->children[i];
+        }
+    }
+    s->children_forgotten += s->child_count - kept;
+    s->child_count = kept;
+}
+
 static void child_install(struct pair1_side *s, const struct ikev1_child_info *info)
 {
+    if (s->child_count == PAIR1_CHILDREN_MAX) {
+        forget_removed(s);
+    }
     assert(s->child_count < PAIR1_CHILDREN_MAX && child_of(s, info->spi_in) == NULL);
     struct pair1_child *c = &s->children[s->child_count++];
 
@@ -335,8 +352,8 @@ static bool is_proven(const struct pair1_side *s, const struct ikev1_proof_quest
         borrowed[count] = list[count];
         count += list[count] != NULL ? 1 : 0;
     }
-    bool right =
-        count > 0 && signature_verify(certificate_key(list[0]), q->scheme, q->octets, q->signature);
+    bool right = count > 0 && certificate_key(list[0]) != NULL &&
+                 signature_verify(certificate_key(list[0]), q->scheme, q->octets, q->signature);
     bool believed = right && q->policy != NULL &&
                     trust_verify(q->policy->certificates->trust, &rules, borrowed, count, &verdict);
     const struct ike_identity *name = &q->said;
@@ -534,17 +551,37 @@ static void take_actions(struct ikev1_pair *pair, unsigned side, unsigned machin
     actions->count = 0;
 }
 
-static void answer(struct ikev1_pair *pair, unsigned side)
+static void refresh_initial_contact(struct pair1_side *s)
+{
+    struct ikev1_sa_info info = {.established = false};
+
+    if (s->site != NO_MACHINE) {
+        ikev1_sa_get_info(s->machines[s->site].sa, &info);
+    }
+    if (s->says_initial_contact) {
+        s->policy.initial_contact = !info.established;
+    }
+}
+
+static void answer_proof(struct ikev1_pair *pair, struct ikev1_sa *sa, struct pair1_ask *ask,
+                         bool good)
+{
+    ask->proof.made = (struct slice){ask->made, good ? ask->made_bytes : 0};
+    ask->proof.good = ask->proof.good && good;
+    ikev1_sa_answer_proof(sa, ask->id, &ask->proof, pair->now_ms, pair->actions);
+}
+
+static void answer(struct ikev1_pair *pair, unsigned side, size_t index, bool good)
 {
     struct pair1_side *s = &pair->side[side];
-    struct pair1_ask ask = s->asks[0];
+    struct pair1_ask ask = s->asks[index];
     struct ikev1_sa *sa = s->machines[ask.machine].sa;
     struct secret shared = {0};
 
     s->ask_count--;
-    memmove(&s->asks[0], &s->asks[1], s->ask_count * sizeof(s->asks[0]));
+    memmove(&s->asks[index], &s->asks[index + 1], (s->ask_count - index) * sizeof(s->asks[0]));
     if (ask.kind == IKEV1_ASK_SPI) {
-        uint32_t spi = s->no_spi ? 0 : s->next_spi++;
+        uint32_t spi = s->no_spi || !good ? 0 : s->next_spi++;
 
         s->esp_spis_given += spi != 0 ? 1 : 0;
         ikev1_sa_answer_spi(sa, ask.id, spi, pair->now_ms, pair->actions);
@@ -552,18 +589,18 @@ static void answer(struct ikev1_pair *pair, unsigned side)
         const struct ikev1_policy *list[4] = {&s->policy};
         size_t count = 1;
 
+        refresh_initial_contact(s);
         for (size_t i = 0; i < s->other_count; i++) {
             list[count++] = &s->others[i];
         }
-        ikev1_sa_answer_peer(sa, ask.id, list, s->answers_nobody ? 0 : count, pair->now_ms,
+        ikev1_sa_answer_peer(sa, ask.id, list, s->answers_nobody || !good ? 0 : count, pair->now_ms,
                              pair->actions);
     } else if (ask.kind == IKEV1_ASK_PROOF) {
-        ask.proof.made = (struct slice){ask.made, ask.made_bytes};
-        ikev1_sa_answer_proof(sa, ask.id, &ask.proof, pair->now_ms, pair->actions);
+        answer_proof(pair, sa, &ask, good);
     } else {
-        bool ok =
-            key_exchange_step(ask.group, &s->random, ask.has_pair, &ask.pair,
-                              (struct slice){ask.peer_public, ask.peer_public_length}, &shared);
+        bool ok = good && key_exchange_step(ask.group, &s->random, ask.has_pair, &ask.pair,
+                                            (struct slice){ask.peer_public, ask.peer_public_length},
+                                            &shared);
 
         ikev1_sa_answer_key_exchange(sa, ask.id, ok, ok && !ask.has_pair ? &ask.pair : NULL,
                                      ok && ask.peer_public_length > 0 ? &shared : NULL,
@@ -625,8 +662,8 @@ static void settle(struct ikev1_pair *pair, unsigned side, unsigned machine)
     take_actions(pair, side, machine, pair->actions);
     while (more) {
         more = free_one(pair, side);
-        if (!more && s->ask_count > 0) {
-            answer(pair, side);
+        if (!more && s->ask_count > (s->holds_asks ? ASKS_HELD_MAX : 0)) {
+            answer(pair, side, 0, true);
             more = true;
         }
         more = more || absorb_one(pair, side);
@@ -674,6 +711,7 @@ void ikev1_pair_start(struct ikev1_pair *pair, unsigned side)
     if (s->machines[place].sa == NULL) {
         abort();
     }
+    refresh_initial_contact(s);
     s->site = place;
     ikev1_sa_start(s->machines[place].sa, pair->now_ms, pair->actions);
     settle(pair, side, place);
@@ -765,6 +803,15 @@ bool ikev1_pair_run(struct ikev1_pair *pair)
     return false;
 }
 
+void ikev1_pair_answer(struct ikev1_pair *pair, unsigned side, size_t index, bool good)
+{
+    assert(index < pair->side[side].ask_count);
+    unsigned machine = pair->side[side].asks[index].machine;
+
+    answer(pair, side, index, good);
+    settle(pair, side, machine);
+}
+
 static void time_of_side(struct ikev1_pair *pair, unsigned side)
 {
     for (unsigned i = 0; i < PAIR1_MACHINES_MAX; i++) {
@@ -775,6 +822,13 @@ static void time_of_side(struct ikev1_pair *pair, unsigned side)
             settle(pair, side, i);
         }
     }
+}
+
+void ikev1_pair_jump(struct ikev1_pair *pair, uint64_t ms)
+{
+    pair->now_ms += ms;
+    time_of_side(pair, 0);
+    time_of_side(pair, 1);
 }
 
 static uint64_t next_deadline_ms(const struct ikev1_pair *pair)
@@ -874,6 +928,8 @@ void ikev1_pair_reboot(struct ikev1_pair *pair, unsigned side)
         s->children[i].removed = true;
     }
     s->ike_spi_count = 0;
+    /* Who forgets everything gives nothing back. */
+    s->esp_spis_unused = (unsigned)(s->esp_spis_given - s->children_forgotten - s->child_count);
 }
 
 /* ---- what was recorded ---- */
@@ -1003,7 +1059,7 @@ bool ikev1_pair_agrees(struct ikev1_pair *pair)
 bool ikev1_pair_is_empty(const struct ikev1_pair *pair, unsigned side)
 {
     const struct pair1_side *s = &pair->side[side];
-    size_t installed = s->child_count;
+    size_t installed = s->children_forgotten + s->child_count;
 
     for (size_t i = 0; i < s->child_count; i++) {
         installed += s->children[i].info.around.spi_in != 0 ? 1 : 0;

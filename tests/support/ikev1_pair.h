@@ -73,7 +73,10 @@ struct pair1_side {
     struct endpoint endpoint; /* port 500; 4500 is understood to be his as well */
     bool answers_nobody; /* ASK_PEER is answered with nobody */
     bool deaf; /* everything that arrives is thrown away */
+    bool says_initial_contact; /* where it has nothing with the other side; else as the policy says
+                                */
     bool no_spi; /* ASK_SPI is answered with 0 */
+    bool holds_asks; /* questions wait for ikev1_pair_answer() */
 
     struct pair1_machine machines[PAIR1_MACHINES_MAX];
     unsigned site; /* the machine for the other side, when there is one */
@@ -96,6 +99,7 @@ struct pair1_side {
     uint64_t ike_spis[PAIR1_SPIS_MAX]; /* added and not removed, with the machine that has it */
     unsigned ike_spi_owner[PAIR1_SPIS_MAX];
     unsigned esp_spis_given, esp_spis_unused;
+    size_t children_forgotten; /* removed ones that had to make room */
     size_t child_count;
     struct pair1_child children[PAIR1_CHILDREN_MAX];
 };
@@ -139,6 +143,8 @@ void ikev1_pair_add_child(struct ikev1_pair *pair, unsigned n);
 struct ikev1_sa *ikev1_pair_sa(struct ikev1_pair *pair, unsigned side);
 size_t ikev1_pair_machines(const struct ikev1_pair *pair, unsigned side);
 void ikev1_pair_start(struct ikev1_pair *pair, unsigned side);
+/* One of the questions that wait; `good` false: with a refusal. */
+void ikev1_pair_answer(struct ikev1_pair *pair, unsigned side, size_t index, bool good);
 void ikev1_pair_deliver(struct ikev1_pair *pair, size_t index);
 /* Delivered and left in the queue. */
 void ikev1_pair_deliver_copy(struct ikev1_pair *pair, size_t index);
@@ -149,6 +155,8 @@ void ikev1_pair_inject(struct ikev1_pair *pair, unsigned to, const struct endpoi
 MUST_USE bool ikev1_pair_run(struct ikev1_pair *pair);
 /* Time passes from deadline to deadline, everything is delivered in between. */
 void ikev1_pair_advance(struct ikev1_pair *pair, uint64_t ms);
+/* Time passes and nothing is delivered: what became due meanwhile is due now. */
+void ikev1_pair_jump(struct ikev1_pair *pair, uint64_t ms);
 
 /* Orders to the machine for the other side. */
 void ikev1_pair_close(struct ikev1_pair *pair, unsigned side);

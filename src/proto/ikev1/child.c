@@ -237,6 +237,37 @@ void ikev1_child_end(struct ikev1_turn *t, struct ikev1_child *child)
     child->remove_ms = ikev1_after(t->now_ms, t->sa->policy->grace_ms);
 }
 
+void ikev1_children_renew(struct ikev1_turn *t, struct ikev1_ike *ike)
+{
+    struct ikev1_sa *sa = t->sa;
+    struct ikev1_child *next;
+    struct ikev1_ike *next_ike;
+
+    for (struct ikev1_child *child = sa->children; child != NULL; child = next) {
+        next = child->next;
+        if ((int32_t)(ike->begun_serial - child->serial) < 0) {
+            continue;
+        }
+        bool again = child->phase == IKEV1_CHILD_UP;
+        const struct ikev1_child_policy *policy = child->policy;
+        struct selector local = child->offered_local;
+        struct selector remote = child->offered_remote;
+
+        ikev1_child_stop(t, child);
+        ikev1_child_remove(t, child);
+        if (again && ikev1_may_begin(sa) &&
+            !ikev1_pend(sa, policy, &local, &remote, t->now_ms, 0)) {
+            break;
+        }
+    }
+    for (struct ikev1_ike *other = sa->ikes; other != NULL; other = next_ike) {
+        next_ike = other->next;
+        if (other != ike && other->phase == IKEV1_IKE_REPLACED) {
+            ikev1_ike_forget(t, other);
+        }
+    }
+}
+
 void ikev1_child_close(struct ikev1_turn *t, struct ikev1_child *child)
 {
     if (child->phase == IKEV1_CHILD_GRACE) {

@@ -70,6 +70,15 @@ void ikev1_send_connected(struct ikev1_turn *t, struct ikev1_quick *q)
     send(t, q->ike, &o);
 }
 
+void ikev1_send_initial_contact(struct ikev1_turn *t, struct ikev1_ike *ike)
+{
+    uint8_t cookies[IKEV1_COOKIES_BYTES];
+
+    cookies_of(ike, cookies);
+    ikev1_send_notify(t, ike, IKEV1_PROTO_ISAKMP, IKEV1_INITIAL_CONTACT, SLICE_OF(cookies),
+                      (struct slice){NULL, 0});
+}
+
 void ikev1_send_clear_notify(struct ikev1_turn *t, struct ikev1_ike *ike, uint16_t type)
 {
     const struct ikev1_handshake *h = ike->handshake;
@@ -282,6 +291,9 @@ static void receive_notify(struct ikev1_turn *t, struct ikev1_ike *ike,
         return;
     case IKEV1_INITIAL_CONTACT:
         ikev1_act(t, IKEV1_TELL_INITIAL_CONTACT);
+        if (ike == t->sa->current) {
+            ikev1_children_renew(t, ike);
+        }
         return;
     case IKEV1_RESPONDER_LIFETIME:
         receive_lifetime(t, ike, n);

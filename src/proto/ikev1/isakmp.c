@@ -80,7 +80,7 @@ void ikev1_ike_forget(struct ikev1_turn *t, struct ikev1_ike *ike)
     for (struct ikev1_quick *q = sa->quicks; q != NULL; q = next) {
         next = q->next;
         if (q->ike == ike) {
-            ikev1_quick_end(t, q);
+            ikev1_quick_abandon(t, q);
         }
     }
     ikev1_handshake_end(t, ike);

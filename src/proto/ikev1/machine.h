@@ -373,6 +373,7 @@ struct ikev1_ike {
     uint16_t fragment_bytes; /* of the IP packet; 0: not with this peer */
     uint16_t fragment_id; /* of the newest message that was sent in fragments */
     struct ikev1_fragments fragments;
+    uint32_t begun_serial; /* children up to this one were there when it was established */
     uint16_t seen_count, seen_next;
     uint32_t seen[IKEV1_SEEN_MAX];
 };
@@ -580,6 +581,8 @@ void ikev1_child_end(struct ikev1_turn *t, struct ikev1_child *child);
 /* We delete it, and say so once. */
 void ikev1_child_close(struct ikev1_turn *t, struct ikev1_child *child);
 void ikev1_child_time(struct ikev1_turn *t, struct ikev1_child *child);
+/* The peer began anew and says so in this ISAKMP SA: what was made before it, he does not have. */
+void ikev1_children_renew(struct ikev1_turn *t, struct ikev1_ike *ike);
 /* A newer one with the same traffic is there. */
 MUST_USE bool ikev1_child_is_outdated(const struct ikev1_sa *sa, const struct ikev1_child *child);
 MUST_USE bool ikev1_child_is_there(const struct ikev1_sa *sa,
@@ -650,6 +653,8 @@ void ikev1_quick_begin(struct ikev1_turn *t, const struct ikev1_child_policy *po
 void ikev1_quick_receive(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_message *m);
 void ikev1_quick_continue(struct ikev1_turn *t, struct ikev1_quick *q, bool ok);
 void ikev1_quick_end(struct ikev1_turn *t, struct ikev1_quick *q);
+/* Its ISAKMP SA is gone: what we began is begun again in another one. */
+void ikev1_quick_abandon(struct ikev1_turn *t, struct ikev1_quick *q);
 /* The commit bit was set, and CONNECTED has not come yet. */
 MUST_USE bool ikev1_quick_awaits_connected(const struct ikev1_quick *q);
 void ikev1_quick_connected(struct ikev1_turn *t, struct ikev1_quick *q);
@@ -687,6 +692,8 @@ void ikev1_informational_clear(struct ikev1_turn *t, struct ikev1_ike *ike,
 uint32_t ikev1_fresh_message_id(struct ikev1_sa *sa, const struct ikev1_ike *ike);
 void ikev1_send_delete_child(struct ikev1_turn *t, const struct ikev1_child *child);
 void ikev1_send_delete_ike(struct ikev1_turn *t, struct ikev1_ike *ike);
+/* RFC 2407 4.6.3.3: we have no other SA with this peer. */
+void ikev1_send_initial_contact(struct ikev1_turn *t, struct ikev1_ike *ike);
 void ikev1_send_notify(struct ikev1_turn *t, struct ikev1_ike *ike, uint8_t protocol, uint16_t type,
                        struct slice spi, struct slice data);
 /* RFC 2408 3.1: under the message ID of the Quick Mode. */

@@ -657,6 +657,7 @@ void ikev1_phase1_done(struct ikev1_turn *t, struct ikev1_ike *ike,
     struct ikev1_handshake *h = ike->handshake;
     uint64_t lifetime_ms = ikev1_lifetime_of(policy->ike_lifetime_ms, h->choice.life_seconds);
     bool initial_contact = h->initial_contact;
+    bool again = sa->state == IKEV1_STATE_UP;
     bool moved = sa->state == IKEV1_STATE_UP &&
                  (!endpoint_equal(&sa->local, &h->local) || !endpoint_equal(&sa->peer, &h->peer));
 
@@ -673,7 +674,15 @@ void ikev1_phase1_done(struct ikev1_turn *t, struct ikev1_ike *ike,
     ike->expire_ms = ikev1_after(t->now_ms, lifetime_ms);
     retransmit_stop(&ike->retransmit);
     ikev1_handshake_end(t, ike);
+    ike->begun_serial = sa->next_serial;
     ikev1_become_current(t, ike, initial_contact);
+    if (again && initial_contact) {
+        ikev1_children_renew(t, ike);
+    }
+    /* Message 2 of Aggressive Mode could not say it: nothing was protected. */
+    if (!again && !ike->initiator && ike->aggressive && policy->initial_contact) {
+        ikev1_send_initial_contact(t, ike);
+    }
     if (moved) {
         ikev1_tell_moved(t);
     }

@@ -86,6 +86,26 @@ void ikev1_quick_end(struct ikev1_turn *t, struct ikev1_quick *q)
     ikev1_block_bury(t->sa, q);
 }
 
+void ikev1_quick_abandon(struct ikev1_turn *t, struct ikev1_quick *q)
+{
+    struct ikev1_sa *sa = t->sa;
+    bool again = q->initiator && q->step != IKEV1_QUICK_DONE && sa->state == IKEV1_STATE_UP;
+    struct ikev1_child *old =
+        again && q->old_spi_in != 0 ? ikev1_child_by_spi_in(sa, q->old_spi_in) : NULL;
+    const struct ikev1_child_policy *policy = q->policy;
+    struct selector local = q->offered_local;
+    struct selector remote = q->offered_remote;
+    uint8_t retries = q->retries;
+
+    ikev1_quick_end(t, q);
+    if (old != NULL && old->phase == IKEV1_CHILD_UP) {
+        old->due = true;
+    } else if (again && old == NULL && retries < IKEV1_RETRIES_MAX) {
+        (void)!ikev1_pend(sa, policy, &local, &remote, ikev1_retry_ms(sa, t->now_ms, retries),
+                          (uint8_t)(retries + 1));
+    }
+}
+
 /* From now on it only answers what comes again. */
 void ikev1_quick_done(struct ikev1_turn *t, struct ikev1_quick *q)
 {

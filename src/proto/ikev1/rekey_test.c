@@ -195,3 +195,47 @@ TEST(everything_ends_when_its_time_is_over_and_nobody_renews_it)
     CHECK(ikev1_pair_is_empty(p, 0) && ikev1_pair_is_empty(p, 1));
     ikev1_pair_free(p);
 }
+
+/* The peer forgot everything, and we notice by beginning anew: he says as responder that he has
+ * nothing. */
+TEST(who_answers_that_he_has_nothing_gets_new_children)
+{
+    for (unsigned aggressive = 0; aggressive < 2; aggressive++) {
+        struct ikev1_pair *p = ikev1_pair_new(20 + aggressive);
+
+        for (unsigned i = 0; i < 2; i++) {
+            p->side[i].says_initial_contact = true;
+            p->side[i].policy.aggressive = aggressive == 1;
+            p->side[i].responder.aggressive = aggressive == 1;
+        }
+        ikev1_pair_start(p, 0);
+        CHECK(ikev1_pair_run(p));
+        ikev1_pair_reboot(p, 1);
+        ikev1_pair_rekey(p, 0);
+        CHECK(ikev1_pair_run(p));
+        CHECK_EQUAL(p->side[0].rekeyed, 1);
+        CHECK(carries(p));
+        CHECK_EQUAL(ikev1_pair_live_children(p, 0), 1);
+        CHECK_EQUAL(ikev1_pair_live_children(p, 1), 1);
+        /* And what is made after that is not taken for older. */
+        ikev1_pair_rekey(p, 0);
+        ikev1_pair_advance(p, 200000);
+        CHECK(carries(p));
+        CHECK_EQUAL(p->side[0].child_count, 2);
+        ikev1_pair_free(p);
+    }
+}
+
+TEST(a_quick_mode_is_begun_again_when_its_isakmp_sa_is_deleted)
+{
+    struct ikev1_pair *p = up(23);
+
+    ikev1_pair_add_child(p, 1);
+    ikev1_pair_start_child(p, 0, 1);
+    CHECK_EQUAL(p->queue_count, 1);
+    ikev1_pair_drop(p, 0);
+    ikev1_pair_close(p, 1);
+    ikev1_pair_advance(p, 20000);
+    CHECK(ikev1_pair_packet(p, 0, "child1"));
+    ikev1_pair_free(p);
+}

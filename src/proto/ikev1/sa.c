@@ -267,6 +267,7 @@ static void take_ikes(struct ikev1_turn *t, struct ikev1_turn *from)
         from->sa->ikes = ike->next;
         ikev1_act(from, IKEV1_TELL_SPI_REMOVED)->ike_spi = ikev1_ike_own_spi(ike);
         ikev1_act(t, IKEV1_TELL_SPI_ADDED)->ike_spi = ikev1_ike_own_spi(ike);
+        ike->begun_serial = t->sa->next_serial;
         ike->next = t->sa->ikes;
         t->sa->ikes = ike;
     }
