@@ -361,7 +361,16 @@ bool ikev1_phase1_take_offer(struct ikev1_turn *t, struct ikev1_ike *ike,
     struct ikev1_failure failure;
     struct slice body;
 
-    if (!ikev1_message_only(m, IKEV1_SA, &body) || !ikev1_read_sa(body, &offer)) {
+    if (!ikev1_message_only(m, IKEV1_SA, &body)) {
+        ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_SYNTAX, 0, "the first message has no proposal");
+        return false;
+    }
+    if (!ikev1_block_copy(body, &h->sa_i)) {
+        ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "no memory");
+        return false;
+    }
+    /* What is chosen is said after the questions are answered, when the message is gone. */
+    if (!ikev1_read_sa(h->sa_i, &offer)) {
         ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_SYNTAX, 0, "the first message has no proposal");
         return false;
     }
@@ -379,10 +388,6 @@ bool ikev1_phase1_take_offer(struct ikev1_turn *t, struct ikev1_ike *ike,
         ikev1_describe_phase1_offer(&offer, &theirs);
         ikev1_send_clear_notify(t, ike, IKEV1_NO_PROPOSAL_CHOSEN);
         ikev1_phase1_fail(t, ike, &failure);
-        return false;
-    }
-    if (!ikev1_block_copy(body, &h->sa_i)) {
-        ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "no memory");
         return false;
     }
     *group_of_ke = h->choice.suite.key_exchange;

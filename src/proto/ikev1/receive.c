@@ -38,8 +38,9 @@ static bool belongs_to(const struct ikev1_ike *ike, const struct ikev1_header *h
     /* The first message once more has no cookie of ours in it yet, and an unprotected notify about
      * it neither. */
     return h->cookie_r == ike->spi_r ||
-           (h->cookie_r == 0 && (ike->initiator ? h->exchange == IKEV1_INFORMATIONAL
-                                                : h->exchange != IKEV1_INFORMATIONAL));
+           (h->cookie_r == 0 &&
+            (ike->initiator ? h->exchange == IKEV1_INFORMATIONAL
+                            : h->exchange == IKEV1_MAIN || h->exchange == IKEV1_AGGRESSIVE));
 }
 
 static struct ikev1_ike *find_ike(const struct ikev1_sa *sa, const struct ikev1_header *h)
