@@ -355,6 +355,74 @@ def machines():
         put("ikev2_authentic", f"change-{name}", bytes(steps))
 
 
+def machines_v1():
+    run, jump, packet, change, give = b"\x50", lambda n: bytes([70, n]), b"\x7c\xfc", b"\x68", lambda n: bytes([n])
+    every = [0, 3, 4, 18, 22, 32, 65, 130]
+
+    def order(kind, side=0, choice=0):
+        return bytes([42 + kind | side << 7, choice])   # 42 is the first of the seven
+
+    rekey, rekey_child, start, end_child, ask, close, reboot = range(7)
+    for how in every:
+        put("st_ikev1", f"life-{how:03}", bytes([how]) + run + packet + b"".join(
+            order(kind, side) + run + jump(12) for kind in range(5) for side in (0, 1)) + packet)
+        put("st_ikev1", f"collide-{how:03}", bytes([how]) + run + b"".join(
+            order(kind, 0) + order(kind, 1) + give(1) + b"\7" + give(3) + b"\0" + run + jump(11) for kind in range(6)))
+        put("st_ikev1", f"reboot-{how:03}", bytes([how]) + run + order(reboot, 1) + jump(15) + run + order(reboot, 0) + order(5))
+        put("st_ikev1", f"liar-{how:03}", bytes([how]) + b"".join(
+            change + bytes([n % 3]) + bytes([0, 9 * n, 1] * (n % 3)) + b"\x80"[:n % 3] for n in range(12)))
+        put("st_ikev1", f"late-{how:03}", bytes([how | 8]) + b"".join(
+            bytes([62 | side << 7, 0x20 + n]) + give(0) + b"\0" for n in range(12) for side in (0, 1)))
+        put("st_ikev1", f"lost-{how:03}", bytes([how]) + b"".join(
+            give(2) + b"\0" + jump(11) + give(0) + b"\0" for _ in range(6)) + run + packet)
+    exchanges = {32: 0, 5: 1, 6: 3}
+    stages = {2: 0, 4: 0, 32: 1, 5: 1, 6: 1}
+    for path in sorted(VECTORS.glob("*ikev1*.json")):
+        for message in json.loads(path.read_text())["messages"]:
+            if message["type"] != "ike":
+                continue
+            raw = bytes.fromhex(message["raw"])
+            name = f"{path.stem[10:15]}-{message['n']:02}"
+            aggressive = 32 if raw[18] == 4 else 0
+            fixed = 4 | (8 if raw[8:16] == bytes(8) else 3) | (16 if aggressive else 0)
+            for how in (aggressive, 16 | aggressive, 64 | 5, 64 | 16 | 15, 64 | 15 | 32):
+                text = b"".join(bytes([fixed, 4]) + struct.pack(">H", len(raw)) + raw for _ in range(2))
+                put("ikev1_stranger", f"{name}-{how:02x}", bytes([how]) + text)
+            if "decrypted" not in message or raw[18] not in exchanges:
+                continue
+            chain = bytes.fromhex(message["decrypted"])
+            first, chain = chain[0], chain[struct.unpack(">H", chain[2:4])[0]:]
+            for side in (0, 0x80):
+                put("st_ikev1", f"forge-{name}-{side >> 7}", b"\0" + run + bytes([90 | side, 0x80, exchanges[raw[18]], first])
+                    + raw[20:24] + struct.pack(">H", len(chain)) + chain)
+    notify = lambda kind, protocol, spi, data: struct.pack(
+        ">BBHIBBH", 0, 0, 12 + len(spi) + len(data), 1, protocol, len(spi), kind) + spi + data
+    delete = lambda protocol, size, spis: struct.pack(
+        ">BBHIBBH", 0, 0, 12 + len(spis), 1, protocol, size, len(spis) // size) + spis
+    life = lambda n: bytes.fromhex("80010001 0002 0004".replace(" ", "")) + struct.pack(">I", n)
+    said = {"r-u-there": (11, notify(36136, 1, bytes(16), bytes(4))), "ack": (11, notify(36137, 1, bytes(16), bytes(4))),
+            "initial-contact": (11, notify(24578, 1, bytes(16), b"")), "life-ike": (11, notify(24576, 1, bytes(16), life(1))),
+            "life-child": (11, notify(24576, 3, bytes(4), life(2))), "no-proposal": (11, notify(14, 3, bytes(4), b"")),
+            "connected": (11, notify(16384, 3, bytes(4), b"")), "delete-child": (12, delete(3, 4, bytes(4))),
+            "delete-ike": (12, delete(1, 16, bytes(32)))}
+    for name, (kind, payload) in said.items():
+        for side in (0, 0x80):
+            one = bytes([90 | side, 0x80, 1, kind]) + b"\1\2\3" + bytes([len(name)]) + struct.pack(">H", len(payload)) + payload
+            put("st_ikev1", f"say-{name}-{side >> 7}", b"\0" + run + one + run + packet)
+
+    piece = lambda which, number, length, at=0, wait=0, last=0: struct.pack(
+        ">BBBHH", which, number | last << 7, wait, length, at)
+    for how in (0, 1, 3):
+        three = [piece(0, 1, 40), piece(0, 2, 30, 5), piece(0, 3, 20, 9, 0, 1)]
+        put("ike_frag_v1", f"order-{how}", bytes([how]) + b"".join(three) * 2)
+        put("ike_frag_v1", f"backwards-{how}", bytes([how]) + b"".join(reversed(three)))
+        put("ike_frag_v1", f"late-{how}", bytes([how]) + three[0] + piece(0, 2, 30, 5, 41) + three[2] + three[1])
+        put("ike_frag_v1", f"others-{how}", bytes([how]) + three[0] + piece(1, 1, 9) + three[1] + three[2])
+        put("ike_frag_v1", f"behind-{how}", bytes([how]) + piece(0, 5, 9) + piece(0, 3, 9, 1, 0, 1) + piece(0, 4, 9, 1, 0, 1))
+        put("ike_frag_v1", f"many-{how}", bytes([how]) + b"".join(piece(0, n, 2000, n) for n in range(1, 40)))
+        put("ike_frag_v1", f"empty-{how}", bytes([how]) + piece(0, 1, 0) + piece(0, 2, 0, 0, 0, 1) + piece(0, 1, 0, 0, 0, 1))
+
+
 def choices():
     for path in sorted((HERE / "corpus" / "ikev2_sa").iterdir()):
         for how in (0, 1, 3, 4, 8, 9):
@@ -589,6 +657,7 @@ texts()
 ikev1()
 ikev2()
 machines()
+machines_v1()
 choices()
 texts_of_configuration()
 tunnels()
