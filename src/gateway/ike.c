@@ -871,7 +871,7 @@ static bool start_children(struct ike *ike, uint64_t now_ms)
         return start_populated(ike, now_ms);
     }
     for (size_t part = 0; part < ike->terms->policy.child_count; part++) {
-        if (children_part_usable(ike, part)) {
+        if (children_part_usable(ike, part) && machine_has_children(ike, part)) {
             continue;
         }
         machine_start_child(ike, part, now_ms);

@@ -561,6 +561,12 @@ void machine_rekey_child(struct ike *ike, uint32_t spi_in, uint64_t now_ms)
     }
 }
 
+bool machine_has_children(const struct ike *ike, size_t part)
+{
+    return !ike->is_old || part >= ike->terms->policy.child_count ||
+           ikev1_sa_has_children(ike->old->sa, &ikev1_terms(ike->terms)->children[part]);
+}
+
 void machine_start_child(struct ike *ike, size_t part, uint64_t now_ms)
 {
     if (ike->is_old) {

@@ -51,6 +51,8 @@ void machine_answer_candidates(struct ike *ike, uint32_t id, uint64_t now_ms);
 void machine_close(struct ike *ike, enum ikev2_failure_reason why, uint64_t now_ms);
 void machine_rekey(struct ike *ike, uint64_t now_ms);
 void machine_rekey_child(struct ike *ike, uint32_t spi_in, uint64_t now_ms);
+/* IKEv1 makes a child for each pair of networks: all of the part are there. */
+MUST_USE bool machine_has_children(const struct ike *ike, size_t part);
 void machine_start_child(struct ike *ike, size_t part, uint64_t now_ms);
 void machine_start_child_for(struct ike *ike, size_t part, const struct ikev2_packet *packet,
                              uint64_t now_ms);

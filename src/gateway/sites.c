@@ -203,7 +203,8 @@ void site_think_later(struct site *site)
 static bool has_usable_part(const struct site *site, size_t part)
 {
     for (struct ike *ike = site->ikes; ike != NULL; ike = ike->next_of_site) {
-        if (ike->established && !ike->superseded && children_part_usable(ike, part)) {
+        if (ike->established && !ike->superseded && children_part_usable(ike, part) &&
+            machine_has_children(ike, part)) {
             return true;
         }
     }

@@ -510,3 +510,36 @@ TEST(unless_the_peer_is_heard_through_it)
     CHECK_EQUAL(ikev1_pair_live_children(p, 1), 1);
     ikev1_pair_free(p);
 }
+
+TEST(of_several_pairs_the_one_that_lost_its_child_is_known_and_made_again)
+{
+    struct ikev1_pair *p = ikev1_pair_new(42);
+
+    for (unsigned i = 0; i < 2; i++) {
+        struct pair1_side *s = &p->side[i];
+        struct network n = {.address = address_ipv4(i == 0 ? 0x0a0b0000 : 0x0a0c0000),
+                            .prefix_bits = 16};
+
+        s->local[0][1] = selector_of_network(&n);
+        n.address = address_ipv4(i == 0 ? 0x0a0c0000 : 0x0a0b0000);
+        s->remote[0][1] = selector_of_network(&n);
+        s->children_policy[0].local_count = s->children_policy[0].remote_count = 2;
+    }
+    const struct ikev1_child_policy *policy = &p->side[0].children_policy[0];
+
+    ikev1_pair_start(p, 0);
+    CHECK(ikev1_pair_run(p));
+    size_t pairs = ikev1_pair_live_children(p, 0);
+
+    CHECK(pairs >= 2 && ikev1_sa_has_children(ikev1_pair_sa(p, 0), policy));
+    ikev1_pair_close_child(p, 1, p->side[1].children[1].info.spi_in);
+    CHECK(ikev1_pair_run(p));
+    CHECK_EQUAL(ikev1_pair_live_children(p, 0), pairs - 1);
+    CHECK(!ikev1_sa_has_children(ikev1_pair_sa(p, 0), policy));
+    ikev1_pair_start_child(p, 0, 0);
+    CHECK(ikev1_sa_has_children(ikev1_pair_sa(p, 0), policy));
+    CHECK(ikev1_pair_run(p));
+    CHECK_EQUAL(ikev1_pair_live_children(p, 0), pairs);
+    CHECK(ikev1_pair_agrees(p));
+    ikev1_pair_free(p);
+}

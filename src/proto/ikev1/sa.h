@@ -404,6 +404,9 @@ void ikev1_sa_rekey_child(struct ikev1_sa *sa, uint32_t spi_in, uint64_t now_ms,
 /* All pairs of the policy that have no child yet. */
 void ikev1_sa_start_child(struct ikev1_sa *sa, const struct ikev1_child_policy *child,
                           uint64_t now_ms, struct ikev1_actions *actions);
+/* Each pair of the policy has one that is used or on its way to be. */
+MUST_USE bool ikev1_sa_has_children(const struct ikev1_sa *sa,
+                                    const struct ikev1_child_policy *child);
 /* The pair that has the packet, unless there is a child that carries it. */
 void ikev1_sa_start_child_for(struct ikev1_sa *sa, const struct ikev1_child_policy *child,
                               const struct ikev1_packet *packet, uint64_t now_ms,

@@ -73,6 +73,22 @@ void ikev1_pend_all(struct ikev1_turn *t, const struct ikev1_child_policy *polic
     }
 }
 
+bool ikev1_sa_has_children(const struct ikev1_sa *sa, const struct ikev1_child_policy *child)
+{
+    struct selector local;
+    struct selector remote;
+    size_t i = 0;
+
+    while (selectors_pair_at(child->local, child->local_count, child->remote, child->remote_count,
+                             i, &local, &remote)) {
+        if (!ikev1_child_is_there(sa, child, &local, &remote)) {
+            return false;
+        }
+        i++;
+    }
+    return true;
+}
+
 /* ---- ISAKMP SAs ---- */
 
 bool ikev1_may_begin(const struct ikev1_sa *sa)
