@@ -158,10 +158,10 @@ void ikev1_liveness_begin(struct ikev1_turn *t, struct ikev1_ike *ike)
         return;
     }
     ike->liveness_open = true;
-    ike->liveness_sequence++;
+    ike->liveness_again = 0;
     retransmit_start(&ike->liveness, policy->retransmit_first_ms, policy->retransmit_max_ms,
                      policy->retransmit_tries, t->now_ms, t->sa->random);
-    send_sequence(t, ike, IKEV1_R_U_THERE, ike->liveness_sequence);
+    send_sequence(t, ike, IKEV1_R_U_THERE, ++ike->liveness_sequence);
 }
 
 void ikev1_liveness_time(struct ikev1_turn *t, struct ikev1_ike *ike)
@@ -170,7 +170,10 @@ void ikev1_liveness_time(struct ikev1_turn *t, struct ikev1_ike *ike)
     case RETRANSMIT_WAIT:
         return;
     case RETRANSMIT_SEND:
-        send_sequence(t, ike, IKEV1_R_U_THERE, ike->liveness_sequence);
+        /* RFC 3706 6.2: each message has a number of its own. Who had the last one takes the same
+         * number for a replay, and some do not answer it. */
+        ike->liveness_again++;
+        send_sequence(t, ike, IKEV1_R_U_THERE, ++ike->liveness_sequence);
         return;
     case RETRANSMIT_GIVE_UP:
         ike->liveness_open = false;
@@ -197,8 +200,9 @@ static void receive_r_u_there(struct ikev1_turn *t, struct ikev1_ike *ike,
 static void receive_ack(struct ikev1_turn *t, struct ikev1_ike *ike,
                         const struct ikev1_notify_payload *n)
 {
+    /* To any of the messages in which this question was asked. */
     if (ike->liveness_open && n->data.length == 4 &&
-        get_u32(n->data.data) == ike->liveness_sequence) {
+        ike->liveness_sequence - get_u32(n->data.data) <= ike->liveness_again) {
         t->sa->heard_ms = t->now_ms;
         ike->liveness_open = false;
         retransmit_stop(&ike->liveness);

@@ -367,6 +367,7 @@ struct ikev1_ike {
     /* RFC 3706 */
     uint32_t liveness_sequence;
     bool liveness_open;
+    uint8_t liveness_again; /* how often this question was repeated */
     struct retransmit liveness;
     bool peer_sequence_known;
     uint32_t peer_sequence;

@@ -527,6 +527,47 @@ TEST(a_question_of_liveness_that_is_replayed_is_not_answered_again)
     ikev1_pair_free(p);
 }
 
+TEST(each_repetition_of_a_question_of_liveness_has_a_number_of_its_own)
+{
+    struct ikev1_pair *p = ikev1_pair_new(24);
+
+    ikev1_pair_start(p, 0);
+    CHECK(ikev1_pair_run(p));
+    const struct ikev1_ike *asker = ikev1_pair_sa(p, 0)->current;
+    const struct ikev1_ike *asked = ikev1_pair_sa(p, 1)->current;
+
+    ikev1_pair_ask_liveness(p, 0);
+    uint32_t first = asker->liveness_sequence;
+
+    p->side[0].deaf = true;
+    ikev1_pair_advance(p, 10000);
+    CHECK(asked->peer_sequence_known);
+    CHECK(asked->peer_sequence - first >= 2 && asked->peer_sequence - first < 8);
+    CHECK_EQUAL(asker->liveness_sequence, asked->peer_sequence);
+    CHECK(asker->liveness_open);
+    /* The answer to any of them is one. */
+    p->side[0].deaf = false;
+    struct ikev1_turn t = ikev1_turn_begin(ikev1_pair_sa(p, 1), p->now_ms, p->actions);
+    uint8_t number[4], cookies[16];
+
+    put_u64(cookies, asked->spi_i);
+    put_u64(cookies + 8, asked->spi_r);
+    put_u32(number, first - 1);
+    ikev1_send_notify(&t, ikev1_pair_sa(p, 1)->current, IKEV1_PROTO_ISAKMP, IKEV1_R_U_THERE_ACK,
+                      SLICE_OF(cookies), SLICE_OF(number));
+    ikev1_pair_inject(p, 0, &p->side[0].endpoint, &p->side[1].endpoint,
+                      p->actions->list[p->actions->count - 1].send.bytes);
+    CHECK(asker->liveness_open);
+    put_u32(number, first + 1);
+    t = ikev1_turn_begin(ikev1_pair_sa(p, 1), p->now_ms, p->actions);
+    ikev1_send_notify(&t, ikev1_pair_sa(p, 1)->current, IKEV1_PROTO_ISAKMP, IKEV1_R_U_THERE_ACK,
+                      SLICE_OF(cookies), SLICE_OF(number));
+    ikev1_pair_inject(p, 0, &p->side[0].endpoint, &p->side[1].endpoint,
+                      p->actions->list[p->actions->count - 1].send.bytes);
+    CHECK(!asker->liveness_open);
+    ikev1_pair_free(p);
+}
+
 TEST(closing_says_so_and_leaves_nothing_on_either_side)
 {
     for (unsigned side = 0; side < 2; side++) {
