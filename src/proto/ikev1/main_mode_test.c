@@ -296,6 +296,38 @@ TEST(a_message_that_comes_again_gets_the_same_octets_and_does_nothing_twice)
     ikev1_pair_free(p);
 }
 
+/* As the oldest datagram, with some octets behind its payloads. */
+static void deliver_padded(struct ikev1_pair *p, size_t padding)
+{
+    struct pair1_datagram d = p->queue[0];
+    uint8_t bytes[2048] = {0};
+
+    CHECK(d.length + padding <= sizeof(bytes));
+    memcpy(bytes, d.bytes, d.length);
+    put_u32(bytes + 24, (uint32_t)(d.length + padding));
+    ikev1_pair_inject(p, d.to, &d.local, &d.peer, (struct slice){bytes, d.length + padding});
+    ikev1_pair_drop(p, 0);
+}
+
+TEST(what_is_not_encrypted_may_be_padded_to_a_multiple_of_four_and_no_further)
+{
+    for (size_t padding = 1; padding <= 4; padding++) {
+        for (unsigned aggressive = 0; aggressive < 2; aggressive++) {
+            struct ikev1_pair *p = ikev1_pair_new(25);
+
+            p->side[0].policy.aggressive = p->side[1].policy.aggressive =
+                p->side[1].responder.aggressive = aggressive == 1;
+            ikev1_pair_start(p, 0);
+            while (p->queue_count > 0 && (p->queue[0].bytes[19] & IKEV1_FLAG_ENCRYPTED) == 0) {
+                deliver_padded(p, padding);
+            }
+            CHECK(ikev1_pair_run(p));
+            CHECK_EQUAL(both_up(p), padding < 4);
+            ikev1_pair_free(p);
+        }
+    }
+}
+
 TEST(a_responder_sends_nothing_by_the_clock_before_he_is_through)
 {
     for (unsigned after = 1; after <= 2; after++) {
