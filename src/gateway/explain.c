@@ -143,6 +143,8 @@ static void say_ok(const struct gateway *g, const struct site *site, const struc
         say_reach(site, s, out);
         return;
     case REASON_CHECK_OFFER:
+        /* IKEv1's children may outlive what was agreed for IKE. */
+        established = established && s->ike.suite[0] != '\0';
         text_addf(out, "agreed%s%s", established ? ": " : "", established ? s->ike.suite : "");
         return;
     case REASON_CHECK_IDENTITY:

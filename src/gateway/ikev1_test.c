@@ -219,3 +219,25 @@ TEST(a_new_configuration_ends_what_began_under_the_old_one)
     CHECK(gateway_pair_passes(&pair, 0));
     gateway_pair_close(&pair);
 }
+
+TEST(no_suite_is_told_where_children_outlive_what_they_were_made_under)
+{
+    struct status_explanation e;
+    bool without = false;
+
+    start(820, "ike v1\n  lifetime ike 5m\n  dpd off", "ike v1\n  start wait");
+    CHECK(gateway_pair_up(&pair, 5000));
+    CHECK_TEXT(gateway_pair_site(&pair, 0).ike.suite, "AES-256-CBC, HMAC-SHA2-512, X25519");
+    gateway_pair_crash(&pair, 1);
+    for (unsigned i = 0; i < 60; i++) {
+        gateway_pair_run(&pair, 10000);
+        struct status_site site = gateway_pair_site(&pair, 0);
+
+        CHECK(strstr(site.ike.suite, "AH") == NULL);
+        without = without || (site.has_ike && site.ike.established && site.ike.suite[0] == '\0');
+        CHECK(gateway_explain(pair.nodes[0].gateway, "osaka", pair.now_ms, &e));
+        CHECK(strstr(e.checks[REASON_CHECK_OFFER].words, "AH") == NULL);
+    }
+    CHECK(without);
+    gateway_pair_close(&pair);
+}

@@ -285,6 +285,10 @@ static void ike_suite_title(const struct ikev2_sa_info *info, char out[STATUS_SU
     struct transform more = {TRANSFORM_KEY_EXCHANGE, info->post_quantum, 0};
     char title[32];
 
+    out[0] = '\0';
+    if (info->suite.prf == 0) {
+        return; /* IKEv1's children are there, and what they were made under is not any more */
+    }
     suite_title(&info->suite, out, STATUS_SUITE_BYTES);
     if (info->post_quantum != KEY_EXCHANGE_NONE && info->post_quantum != info->suite.key_exchange) {
         size_t used = strlen(out);

@@ -385,7 +385,7 @@ static void give_up(struct ikev1_turn *t, struct ikev1_quick *q)
     uint8_t retries = q->retries;
     uint32_t old = q->old_spi_in;
 
-    ikev1_quick_fail_for(t, q, IKEV1_FAIL_CHILD_NO_ANSWER, 0, "");
+    ikev1_quick_fail_for(t, q, IKEV1_FAIL_CHILD_NO_ANSWER, 0, "it does not answer Quick Mode");
     if (!initiator || ike != sa->current || !ikev1_may_begin(sa)) {
         return;
     }

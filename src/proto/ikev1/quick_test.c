@@ -543,3 +543,26 @@ TEST(of_several_pairs_the_one_that_lost_its_child_is_known_and_made_again)
     CHECK(ikev1_pair_agrees(p));
     ikev1_pair_free(p);
 }
+
+static bool all_but_quick_mode(void *context, struct ikev1_pair *p, const struct pair1_datagram *d)
+{
+    (void)context;
+    (void)p;
+    return d->bytes[18] != IKEV1_QUICK;
+}
+
+TEST(a_quick_mode_that_stays_unanswered_is_told_as_that)
+{
+    struct ikev1_pair *p = ikev1_pair_new(60);
+
+    p->passes = all_but_quick_mode;
+    ikev1_pair_start(p, 0);
+    CHECK(ikev1_pair_run(p));
+    CHECK_EQUAL(p->side[0].established, 1);
+    for (unsigned i = 0; i < 600 && p->side[0].child_failed == 0; i++) {
+        ikev1_pair_advance(p, 1000);
+    }
+    CHECK_EQUAL(p->side[0].child_failure.reason, IKEV1_FAIL_CHILD_NO_ANSWER);
+    CHECK_TEXT(p->side[0].child_failure.detail, "it does not answer Quick Mode");
+    ikev1_pair_free(p);
+}
