@@ -269,6 +269,7 @@ class Strongswan:
     """strongSwan's charon: in a plain namespace with its own userspace ESP, or in a guest with its kernel's ESP.
 
     `place` runs programs: a Host or a Guest."""
+    plugins = PLUGINS
 
     def __init__(self, place, local, remote, local_ts, remote_ts, kernel_esp=False, **given):
         self.place = place
@@ -298,7 +299,7 @@ class Strongswan:
             CHILD_CONF.format(**{**settings, "name": name, **child}) for name, child in self.children.items())
         kernel = "kernel-netlink" if self.kernel_esp else "kernel-libipsec kernel-netlink"
         (self.folder / "strongswan.conf").write_text(STRONGSWAN_CONF.format(
-            plugins=PLUGINS.format(kernel=kernel), vici=self.vici(), extra=settings["extra"],
+            plugins=self.plugins.format(kernel=kernel), vici=self.vici(), extra=settings["extra"],
             log="/tmp/charon.log" if self.kernel_esp else self.folder / "charon.log",
             install_routes=settings["routes"], not_mark="" if self.kernel_esp else "!0x52",
             mark="" if self.kernel_esp else "0x52"))
