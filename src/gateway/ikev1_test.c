@@ -236,7 +236,7 @@ TEST(no_suite_is_told_where_children_outlive_what_they_were_made_under)
         CHECK(strstr(site.ike.suite, "AH") == NULL);
         without = without || (site.has_ike && site.ike.established && site.ike.suite[0] == '\0');
         CHECK(gateway_explain(pair.nodes[0].gateway, "osaka", pair.now_ms, &e));
-        CHECK(strstr(e.checks[REASON_CHECK_OFFER].words, "AH") == NULL);
+        CHECK(strstr(e.checks[REASON_CHECK_OFFER].sentence, "AH") == NULL);
     }
     CHECK(without);
     gateway_pair_close(&pair);
