@@ -4,7 +4,9 @@
  * what is kept of them is little and not for long: decides what that is.
  *
  * Only where both sides said the vendor ID, and after the first round trip: before that the sender
- * may be anybody. One message at a time, of at most 16 KiB, for 5 seconds.
+ * may be anybody. Message 2 of Aggressive Mode, with the peer's certificates in it, is the first
+ * that comes back: there our own word is enough. One message at a time, of at most 16 KiB, for 5
+ * seconds.
  */
 #include <string.h>
 
@@ -114,20 +116,15 @@ void ikev1_fragments_drop(struct ikev1_sa *sa, struct ikev1_ike *ike)
     ike->fragments.end_ms = NEVER_MS;
 }
 
-/* Message 2 of Aggressive Mode has in it that the peer can; that we can, he knows by then. */
-static bool is_first_answer(const struct ikev1_sa *sa, const struct ikev1_ike *ike)
-{
-    return ike->initiator && ike->aggressive && ike->handshake != NULL &&
-           ike->handshake->awaited == 2 && sa->policy->fragment_bytes != 0 &&
-           !sa->policy->no_vendor_ids;
-}
-
 static bool may_come(const struct ikev1_sa *sa, const struct ikev1_ike *ike)
 {
-    if (ike->fragment_bytes == 0) {
-        return is_first_answer(sa, ike);
+    const struct ikev1_handshake *h = ike->handshake;
+
+    if (h != NULL && h->awaited < 3) {
+        return ike->initiator && ike->aggressive && h->awaited == 2 &&
+               sa->policy->fragment_bytes != 0 && !sa->policy->no_vendor_ids;
     }
-    return ike->handshake == NULL || ike->handshake->awaited >= 3 || ike->initiator;
+    return ike->fragment_bytes != 0;
 }
 
 /* All of 1 to the last are there: the message, in memory of the turn. */
