@@ -532,7 +532,7 @@ static const struct reason_entry entries[REASON_COUNT] = {
             .sentence = "the peer refused our proof of the shared key",
             .explanation =
                 "Cipher and group are agreed. Then we proved that we know the key, and the peer "
-                "answered AUTHENTICATION_FAILED. It does not say why.",
+                "answered AUTHENTICATION_FAILED, or went away at once. It does not say why.",
             .causes =
                 {"The shared keys differ.",
                  "The peer expects another name from us. We say \"{ours|our name}\".",
@@ -625,7 +625,8 @@ static const struct reason_entry entries[REASON_COUNT] = {
             .sentence = "the peer refused our certificate",
             .explanation =
                 "Cipher and group are agreed. Then we signed with the key of our certificate, and "
-                "the peer answered AUTHENTICATION_FAILED. It does not say why.",
+                "the peer answered AUTHENTICATION_FAILED, or went away at once. It does not say "
+                "why.",
             .causes = {"The peer does not trust the authority of our certificate.",
                        "Our certificate has not the name that the peer expects. We say \"{ours|our "
                        "name}\".",

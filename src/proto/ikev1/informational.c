@@ -314,6 +314,15 @@ static void receive_notify(struct ikev1_turn *t, struct ikev1_ike *ike,
     }
 }
 
+/* He goes as soon as he has our proof: who called without asking for anything, who was called in
+ * Aggressive Mode, where ours comes last, without an answer to what we asked for. */
+static bool is_refusal(const struct ikev1_sa *sa, const struct ikev1_ike *ike)
+{
+    bool open = sa->quicks != NULL || sa->pending_count > 0;
+
+    return sa->children == NULL && (ike->initiator ? ike->aggressive && open : !open);
+}
+
 static void delete_ike(struct ikev1_turn *t, struct slice cookies)
 {
     struct ikev1_sa *sa = t->sa;
@@ -327,9 +336,12 @@ static void delete_ike(struct ikev1_turn *t, struct slice cookies)
         return;
     }
     bool current = ike == sa->current;
+    bool refused = is_refusal(sa, ike);
 
     ikev1_ike_forget(t, ike);
-    if (current) {
+    if (refused && sa->ikes == NULL) {
+        ikev1_over_for(t, IKEV1_FAIL_AUTH_REFUSED, 0, 0, "");
+    } else if (current) {
         ikev1_lost(t, IKEV1_FAIL_PEER_DELETED);
     }
 }
@@ -410,6 +422,46 @@ void ikev1_informational_receive(struct ikev1_turn *t, struct ikev1_ike *ike,
             receive_delete(t, m->list[i].body);
         }
     }
+}
+
+/* Only who has our keys can have written it. */
+static bool is_proven_error(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_message *m,
+                            struct ikev1_notify_payload *n)
+{
+    struct ikev1_hash_value hash;
+    struct ikev1_iv iv;
+    struct slice body;
+
+    return ike->keys.suite.encryption != 0 && m->header.message_id != 0 &&
+           ikev1_iv_of_phase2(&ike->keys.suite, &ike->handshake->iv, m->header.message_id, &iv) &&
+           ikev1_open(t, &ike->keys, &iv, m) && m->list[0].type == IKEV1_HASH &&
+           ikev1_hash_1(&ike->keys, m->header.message_id, ikev1_message_behind_hash(m), &hash) &&
+           ikev1_hash_equal(&hash, m->list[0].body) &&
+           ikev1_message_find(m, IKEV1_NOTIFY, 0, &body) && ikev1_read_notify(body, n) &&
+           ikev1_notify_is_error(n->type);
+}
+
+/* Encrypted, and phase 1 is not over: he says in his keys why it comes to nothing. When they are
+ * ours too we know what he says; when they are not, that is the reason, or his last message was
+ * lost. */
+void ikev1_informational_early(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_message *m)
+{
+    uint8_t awaited = ike->handshake->awaited;
+    struct ikev1_notify_payload n;
+
+    if (is_proven_error(t, ike, m, &n)) {
+        ikev1_trace(t, false, false, &m->header, m->chain);
+        ikev1_phase1_doubt(t, ike, IKEV1_FAIL_AUTH_REFUSED, n.type, "");
+        return;
+    }
+    if (ike->initiator && awaited == 6) {
+        ikev1_phase1_refused(t, ike, 0);
+        return;
+    }
+    if (!ike->initiator && ike->aggressive && awaited == 3 && !ikev1_signs(ike)) {
+        ikev1_phase1_doubt(t, ike, IKEV1_FAIL_SHARED_KEY_PERHAPS, 0, "");
+    }
+    ikev1_aggressive_remind(t, ike, m);
 }
 
 void ikev1_informational_clear(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_message *m)

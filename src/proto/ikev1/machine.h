@@ -687,6 +687,8 @@ MUST_USE bool ikev1_id_of_selector(const struct selector *selector, struct slice
 void ikev1_informational_receive(struct ikev1_turn *t, struct ikev1_ike *ike,
                                  struct ikev1_message *m);
 /* What came unprotected. */
+void ikev1_informational_early(struct ikev1_turn *t, struct ikev1_ike *ike,
+                               struct ikev1_message *m);
 void ikev1_informational_clear(struct ikev1_turn *t, struct ikev1_ike *ike,
                                struct ikev1_message *m);
 /* Unlike all that are remembered of this ISAKMP SA. */

@@ -267,8 +267,13 @@ static const struct ikev1_policy *find_candidate(struct ikev1_turn *t, struct ik
                                                  struct ikev1_failure *failure)
 {
     struct ikev1_handshake *h = ike->handshake;
+    bool any_key = false;
 
-    ikev1_failure_set(failure, IKEV1_FAIL_SHARED_KEY, IKEV1_MAIN, 0, "");
+    for (size_t i = 0; i < h->candidate_count; i++) {
+        any_key = any_key || h->candidates[i]->certificates == NULL;
+    }
+    ikev1_failure_set(failure, any_key ? IKEV1_FAIL_SHARED_KEY : IKEV1_FAIL_AUTH_METHOD, IKEV1_MAIN,
+                      0, any_key ? "" : "by a shared key");
     for (size_t i = 0; i < h->candidate_count; i++) {
         const struct ikev1_policy *policy = h->candidates[i];
         struct ikev1_keys keys = {0};
@@ -316,6 +321,7 @@ static void doubt_with(struct ikev1_turn *t, struct ikev1_ike *ike,
     if (ike->handshake->refusal.reason == failure->reason) {
         memcpy(ike->handshake->refusal.ours, failure->ours, sizeof(failure->ours));
         memcpy(ike->handshake->refusal.theirs, failure->theirs, sizeof(failure->theirs));
+        memcpy(ike->handshake->refusal.detail, failure->detail, sizeof(failure->detail));
     }
 }
 

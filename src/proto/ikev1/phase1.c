@@ -154,19 +154,25 @@ void ikev1_phase1_refused(struct ikev1_turn *t, struct ikev1_ike *ike, uint16_t 
     struct ikev1_handshake *h = ike->handshake;
     struct ikev1_failure failure;
     enum ikev1_failure_reason reason = IKEV1_FAIL_PEER_ERROR;
+    const char *detail = "";
 
     if (h == NULL || !ike->initiator) {
         return;
     }
     if (notify == IKEV1_NO_PROPOSAL_CHOSEN) {
         reason = IKEV1_FAIL_NO_PROPOSAL;
+    } else if (notify == IKEV1_AUTHENTICATION_FAILED && h->awaited == 2) {
+        /* We proved nothing yet. */
+        detail = ike->aggressive ? "AUTHENTICATION-FAILED to our first message: it does not want "
+                                   "Aggressive Mode, or does not know our name"
+                                 : "AUTHENTICATION-FAILED to our first message";
     } else if (notify == IKEV1_AUTHENTICATION_FAILED) {
         reason = IKEV1_FAIL_AUTH_REFUSED;
     } else if (h->awaited == 6 || h->unreadable) {
         /* What a peer says who cannot read our identity. */
-        reason = IKEV1_FAIL_SHARED_KEY_PERHAPS;
+        reason = ikev1_signs(ike) ? IKEV1_FAIL_AUTH_REFUSED : IKEV1_FAIL_SHARED_KEY_PERHAPS;
     }
-    ikev1_failure_set(&failure, reason, exchange_of(ike), notify, "");
+    ikev1_failure_set(&failure, reason, exchange_of(ike), notify, detail);
     failure.message = h->awaited;
     if (reason == IKEV1_FAIL_NO_PROPOSAL) {
         ikev1_failure_policies(&failure, &t->sa->policy->ike, 1, PROTOCOL_IKE);
@@ -715,8 +721,10 @@ static void no_answer(struct ikev1_turn *t, struct ikev1_ike *ike)
         copy = h->refusal;
         ikev1_phase1_fail(t, ike, &copy);
     } else {
+        bool perhaps_key = h->awaited == 6 && !ikev1_signs(ike);
+
         ikev1_phase1_fail_for(
-            t, ike, h->awaited == 6 ? IKEV1_FAIL_SHARED_KEY_PERHAPS : IKEV1_FAIL_NO_ANSWER, 0, "");
+            t, ike, perhaps_key ? IKEV1_FAIL_SHARED_KEY_PERHAPS : IKEV1_FAIL_NO_ANSWER, 0, "");
     }
 }
 

@@ -62,11 +62,8 @@ static void receive_informational(struct ikev1_turn *t, struct ikev1_ike *ike,
         ikev1_informational_clear(t, ike, m);
     } else if (ikev1_ike_is_usable(ike)) {
         ikev1_informational_receive(t, ike, m);
-    } else if (ike->initiator && ike->handshake->awaited == 6) {
-        /* Instead of a proof: he has other keys than we, and what he says of it is in them. */
-        ikev1_phase1_refused(t, ike, 0);
     } else {
-        ikev1_aggressive_remind(t, ike, m);
+        ikev1_informational_early(t, ike, m);
     }
 }
 

@@ -160,6 +160,21 @@ const struct ikev1_policy *ikev1_choose_signer(const struct ikev1_handshake *h)
     return any;
 }
 
+/* His signature was held against nobody's trust, so it says nothing: why was there nobody? */
+static void nobody(const struct ikev1_handshake *h, struct ikev1_failure *failure)
+{
+    enum ikev1_failure_reason reason =
+        h->candidate_count == 0 ? IKEV1_FAIL_PEER_UNKNOWN : IKEV1_FAIL_AUTH_METHOD;
+
+    for (size_t i = 0; i < h->candidate_count; i++) {
+        if (ikev1_method_of(h->candidates[i]) == h->choice.auth_method) {
+            reason = IKEV1_FAIL_SUITE_NOT_ALLOWED;
+        }
+    }
+    ikev1_failure_set(failure, reason, failure->exchange, 0,
+                      reason == IKEV1_FAIL_AUTH_METHOD ? "by a signature" : "");
+}
+
 static void refused(struct ikev1_turn *t, struct ikev1_ike *ike,
                     const struct ikev1_proof_answer *answer)
 {
@@ -170,6 +185,9 @@ static void refused(struct ikev1_turn *t, struct ikev1_ike *ike,
         &failure, answer->certificate_refused ? IKEV1_FAIL_CERTIFICATE : IKEV1_FAIL_PEER_SIGNATURE,
         ike->aggressive ? IKEV1_AGGRESSIVE : IKEV1_MAIN, 0, answer->detail);
     failure.certificate = answer->problem;
+    if (!ike->initiator && !ike->aggressive && h->policy == NULL) {
+        nobody(h, &failure);
+    }
     failure.message = h->awaited;
     ikev1_failure_identities(&failure, NULL, &h->peer_id);
     ikev1_phase1_fail(t, ike, &failure);

@@ -202,8 +202,22 @@ TEST(somebody_without_a_policy_is_as_unknown_as_one_with_a_wrong_certificate)
     ikev1_pair_start(p, 0);
     CHECK(ikev1_pair_run(p));
     CHECK_EQUAL(p->side[1].established, 0);
-    CHECK_EQUAL(p->side[1].failure.reason, IKEV1_FAIL_CERTIFICATE);
+    CHECK_EQUAL(p->side[1].failure.reason, IKEV1_FAIL_PEER_UNKNOWN);
     CHECK(ikev1_pair_is_empty(p, 1));
+    scene_free(s);
+}
+
+TEST(who_signs_where_only_shared_keys_are_known_is_told_so)
+{
+    struct scene *s = scene_new(KEY_P256, 52, false);
+    struct ikev1_pair *p = s->pair;
+
+    p->side[1].policy.certificates = NULL;
+    ikev1_pair_start(p, 0);
+    CHECK(ikev1_pair_run(p));
+    CHECK_EQUAL(p->side[1].established, 0);
+    CHECK_EQUAL(p->side[1].failure.reason, IKEV1_FAIL_AUTH_METHOD);
+    CHECK_TEXT(p->side[1].failure.detail, "by a signature");
     scene_free(s);
 }
 
