@@ -214,10 +214,11 @@ static bool is_expected(const struct site *site, const struct ike_identity *said
 
 /* ---- admission ---- */
 
-/* RFC 2408 3.14: what is in clear proves nothing; it says to a peer that is configured for IKEv1
+/* RFC 2408 3.14: what is in clear proves nothing; it says to a peer that is configured otherwise
  * why nothing comes of it. */
-static void refuse_version(struct gateway *g, const struct endpoint *local,
-                           const struct endpoint *peer, const struct ikev2_header *header)
+static void refuse_first(struct gateway *g, const struct endpoint *local,
+                         const struct endpoint *peer, const struct ikev2_header *header,
+                         uint16_t type)
 {
     uint8_t bytes[64];
     uint8_t first;
@@ -230,7 +231,7 @@ static void refuse_version(struct gateway *g, const struct endpoint *local,
     const struct ikev1_notify_payload notify = {
         .doi = IKEV1_DOI_IPSEC,
         .protocol = IKEV1_PROTO_ISAKMP,
-        .type = IKEV1_INVALID_MAJOR_VERSION,
+        .type = type,
     };
 
     random_fill(g->random, (uint8_t *)&h.message_id, sizeof(h.message_id));
@@ -246,10 +247,11 @@ static void refuse_version(struct gateway *g, const struct endpoint *local,
     actions_send(g, local, peer, writer_written(&w), SEND_ANYHOW);
 }
 
-/* Nobody here speaks IKEv1 with whoever is at this address: he and the administrator are told. */
-static void say_version(struct gateway *g, const struct endpoint *local,
-                        const struct endpoint *peer, const struct ikev2_header *header,
-                        uint64_t now_ms)
+/* Nobody here speaks IKEv1 with whoever is at this address, or not in Aggressive Mode: he and the
+ * administrator are told. */
+static void say_unwanted(struct gateway *g, enum reason reason, const struct endpoint *local,
+                         const struct endpoint *peer, const struct ikev2_header *header,
+                         uint64_t now_ms)
 {
     bool known = false;
 
@@ -259,11 +261,13 @@ static void say_version(struct gateway *g, const struct endpoint *local,
     for (size_t i = 0; i < g->site_count; i++) {
         if (identities_is_at(g->sites[i], peer)) {
             known = true;
-            hearsay_old_version(g->sites[i], peer, now_ms);
+            hearsay_first_message(g->sites[i], reason, peer, now_ms);
         }
     }
     if (known) {
-        refuse_version(g, local, peer, header);
+        refuse_first(g, local, peer, header,
+                     reason == REASON_AGGRESSIVE ? IKEV1_INVALID_EXCHANGE_TYPE
+                                                 : IKEV1_INVALID_MAJOR_VERSION);
     }
 }
 
@@ -285,10 +289,14 @@ void ikev1_admit(struct gateway *g, const struct endpoint *local, const struct e
         }
     }
     if (!any) {
-        say_version(g, local, peer, header, now_ms);
+        say_unwanted(g, REASON_OLD_VERSION, local, peer, header, now_ms);
         return;
     }
-    if (!ikev1_sa_may_begin(message, aggressive) || !admission_has_room_for_old(g, peer)) {
+    if (!ikev1_sa_may_begin(message, aggressive)) {
+        say_unwanted(g, REASON_AGGRESSIVE, local, peer, header, now_ms);
+        return;
+    }
+    if (!admission_has_room_for_old(g, peer)) {
         return;
     }
     g->responder_terms->old.half_open_ms = admission_half_open_ms(g);

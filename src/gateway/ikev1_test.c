@@ -158,6 +158,17 @@ TEST(aggressive_mode_is_taken_only_where_it_is_said)
     start(810, "ike v1 aggressive\n  legacy aggressive", "ike v1\n  start wait");
     gateway_pair_run(&pair, 40000);
     CHECK(gateway_pair_site(&pair, 1).state != STATUS_UP);
+    check_told(1, "SEK-O014", "begins in Aggressive Mode");
+    check_told(0, "SEK-O010", "INVALID-EXCHANGE-TYPE");
+    gateway_pair_close(&pair);
+}
+
+TEST(a_caller_who_is_not_who_was_expected_is_told_as_a_reason_of_the_site)
+{
+    start(818, "ike v1\n  say else.example", "ike v1\n  start wait");
+    gateway_pair_run(&pair, 40000);
+    check_told(1, "SEK-A015", "\"else.example\", expected was \"tokyo.example.jp\"");
+    check_told(0, "SEK-A029", "the shared keys differ");
     gateway_pair_close(&pair);
 }
 

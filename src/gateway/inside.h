@@ -1145,8 +1145,10 @@ struct site *hearsay_failure(struct ike *ike, enum reason reason,
                              const struct ikev2_failure *failure, uint64_t now_ms);
 void hearsay_unknown_spi(struct site *site, const struct endpoint *peer, uint64_t now_ms);
 
-/* Somebody at the address of the site's peer began with IKEv1, which the site does not speak. */
-void hearsay_old_version(struct site *site, const struct endpoint *peer, uint64_t now_ms);
+/* Somebody at the address of the site's peer began in a way that the site does not want: with
+ * IKEv1, or in Aggressive Mode. */
+void hearsay_first_message(struct site *site, enum reason reason, const struct endpoint *peer,
+                           uint64_t now_ms);
 
 /* ---- attempts.c ---- */
 MUST_USE struct attempts *attempts_new(void);
