@@ -187,6 +187,66 @@ TEST(either_side_may_die_and_come_back)
     }
 }
 
+/* Liveness alone would take half a minute. */
+TEST(who_is_sent_to_and_says_nothing_is_called_anew_soon)
+{
+    for (unsigned dead = 0; dead < 2; dead++) {
+        uint64_t waited_ms = 0;
+
+        start(830 + dead, "ike v1", "ike v1");
+        CHECK(gateway_pair_up(&pair, 5000));
+        gateway_pair_run(&pair, 30000);
+        gateway_pair_crash(&pair, dead);
+        gateway_pair_write_config(&pair, dead, "ike v1\n  start wait");
+        gateway_pair_start(&pair, dead);
+        while (!gateway_pair_passes(&pair, 1 - dead)) {
+            CHECK(waited_ms < 12000);
+            gateway_pair_run(&pair, 200);
+            waited_ms += 200;
+        }
+        CHECK(waited_ms > 1000);
+        gateway_pair_run(&pair, 60000);
+        for (unsigned i = 0; i < 2; i++) {
+            CHECK_EQUAL(gateway_pair_site(&pair, i).state, STATUS_UP);
+            CHECK_EQUAL(gateway_pair_site(&pair, i).child_count, 1);
+            CHECK(gateway_pair_passes(&pair, i));
+        }
+        gateway_pair_close(&pair);
+    }
+}
+
+static bool all_is_lost(void *context, const struct gateway_pair_datagram *datagram)
+{
+    (void)context;
+    (void)datagram;
+    return true;
+}
+
+/* He only was out of reach: he stays as he is. */
+TEST(who_is_out_of_reach_for_a_while_is_left_with_one_tunnel)
+{
+    start(832, "ike v1", "ike v1");
+    CHECK(gateway_pair_up(&pair, 5000));
+    gateway_pair_run(&pair, 30000);
+    pair.lose = all_is_lost;
+    for (unsigned i = 0; i < 20; i++) {
+        CHECK(!gateway_pair_passes(&pair, 0));
+        gateway_pair_run(&pair, 500);
+    }
+    pair.lose = NULL;
+    gateway_pair_run(&pair, 15000);
+    for (unsigned i = 0; i < 2; i++) {
+        CHECK(gateway_pair_passes(&pair, i));
+    }
+    gateway_pair_run(&pair, 120000);
+    for (unsigned i = 0; i < 2; i++) {
+        CHECK_EQUAL(gateway_pair_site(&pair, i).state, STATUS_UP);
+        CHECK_EQUAL(gateway_pair_site(&pair, i).child_count, 1);
+        CHECK(gateway_pair_passes(&pair, i));
+    }
+    gateway_pair_close(&pair);
+}
+
 TEST(a_nat_in_front_of_who_calls_is_passed)
 {
     gateway_pair_open(&pair, 815);

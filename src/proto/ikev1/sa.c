@@ -541,6 +541,10 @@ void ikev1_sa_get_info(const struct ikev1_sa *sa, struct ikev1_sa_info *out)
         out->liveness = ike->peer_liveness;
         out->rekey_ms = ike->rekey_ms;
         out->retransmissions = ike->retransmit.again;
+        if (ike->liveness_open) {
+            out->open_exchange = IKEV1_INFORMATIONAL;
+            out->retransmissions = ike->liveness.again;
+        }
     }
     for (const struct ikev1_ike *i = sa->ikes; i != NULL; i = i->next) {
         if (i->initiator && i->handshake != NULL) {
