@@ -161,7 +161,7 @@ def steps_of_all():
               for program, pattern in WITH_THREADS]
     tests.append(Step("counts: instructions, copies, allocations", ["python3", "tests/counts/check"], 500,
                       {"SEKISHO_BUILD": str(release)}))
-    tests.append(Step("constant time: ML-KEM under valgrind", ["python3", "tests/constant_time/check"], 500))
+    tests.append(Step("constant time: ML-KEM and RSA encryption under valgrind", ["python3", "tests/constant_time/check"], 500))
     tests.append(Step("ML-KEM beside OpenSSL 3.5's", ["python3", "tests/openssl35/check"], 500))
     # The linter is the longest of those that can wait, the sanitized programs come next.
     tests.sort(key=lambda step: not step.name.startswith("asan"))
