@@ -817,6 +817,7 @@ void check_all(struct reading *r)
     check_networks(r);
     check_hosts(r);
     check_certificates(r);
+    check_shared_keys(r);
     check_spis(r);
     check_pairs(r);
     check_udp_ports(r);

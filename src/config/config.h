@@ -146,6 +146,13 @@ struct config_ppk {
     bool required; /* or not at all; else where the peer has it */
 };
 
+/* By what both sides prove themselves where there are certificates. */
+enum config_proof {
+    CONFIG_PROOF_SIGNATURE,
+    CONFIG_PROOF_ENCRYPTION, /* IKEv1 alone (RFC 2409 5.2) */
+    CONFIG_PROOF_REVISED, /* 5.3 */
+};
+
 struct config_site {
     struct config_place place;
     const char *name;
@@ -217,6 +224,7 @@ struct config_site {
     uint8_t transport; /* enum config_transport */
     uint8_t version; /* enum config_ike_version */
     bool uses_legacy; /* something weak is allowed by the word */
+    uint8_t proof; /* enum config_proof */
     uint16_t return_s; /* peers before the one in use are tried after so long; 0: not */
     uint16_t resolve_s; /* the name of a peer in use is asked for so often; 0: not */
     const struct config_uplinks *uplinks; /* NULL: those of the gateway */

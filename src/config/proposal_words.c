@@ -147,6 +147,9 @@ static void take_legacy_word(struct reading *r, struct allowed *allowed, const s
         r->legacy_aggressive = true;
         return;
     }
+    if (take_legacy_method(r, allowed, word)) {
+        return;
+    }
     if (is_later_legacy(word->text)) {
         COMPLAIN(r, word->place, NULL, "'%s' is not in this version of Sekisho", shown);
         return;
@@ -177,7 +180,7 @@ static void take_legacy_word(struct reading *r, struct allowed *allowed, const s
 
 const char *legacy_words(struct reading *r, struct allowed *allowed)
 {
-    char text[(LEGACY_WORDS_MAX + 1) * ALGORITHM_WORD_BYTES];
+    char text[(LEGACY_WORDS_MAX + 4) * ALGORITHM_WORD_BYTES];
     struct text list = text_over(text, sizeof(text));
 
     for (size_t i = 0; i < r->legacy.count; i++) {
@@ -189,6 +192,7 @@ const char *legacy_words(struct reading *r, struct allowed *allowed)
     if (allowed->aggressive) {
         text_add(&list, "aggressive");
     }
+    write_legacy_methods(allowed->methods, &list);
     for (size_t i = 0; i < allowed->count; i++) {
         char canonical[ALGORITHM_WORD_BYTES];
         transform_word(&allowed->transforms[i], canonical, sizeof(canonical));

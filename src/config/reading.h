@@ -6,6 +6,7 @@
 #define SEKISHO_CONFIG_READING_H
 
 #include "base/table.h"
+#include "base/text.h"
 #include "config/arena.h"
 #include "config/diagnose.h"
 #include "config/lexer.h"
@@ -192,6 +193,7 @@ struct reading {
     struct config_place lifetime_said[4]; /* ike, child, bytes, packets */
     struct config_place version_said, exchange_said; /* of IKE */
     bool legacy_aggressive;
+    unsigned legacy_methods; /* as in struct allowed */
 
     size_t comparisons;
 };
@@ -234,7 +236,17 @@ struct allowed {
     size_t count;
     bool static_keys;
     bool aggressive; /* IKEv1's Aggressive Mode with a shared key */
+    unsigned methods; /* authenticate_words.c: which of its words were said, as bits */
 };
+
+/* authenticate_words.c: words of `legacy` that name no algorithm but a way of IKEv1. False: it is
+ * none of those. */
+MUST_USE bool take_legacy_method(struct reading *r, struct allowed *allowed,
+                                 const struct word *word);
+void write_legacy_methods(unsigned methods, struct text *out);
+/* At the end of a site, and when all is read. */
+void check_authenticate(struct reading *r);
+void check_shared_keys(struct reading *r);
 
 /* The words of `legacy` of the open block; their text is in the arena, NULL when there is none. */
 const char *legacy_words(struct reading *r, struct allowed *allowed);

@@ -547,6 +547,23 @@ static const struct schema_word schema[] = {
      .example = "strict-identity",
      .meaning = "The identity must be of the right type too. Some peers send a name as a key "
                 "identifier, which is accepted otherwise."},
+    {.word = "authenticate",
+     .scope = SCOPE_SITE,
+     .effect = EFFECT_NEGOTIATE,
+     .least = 1,
+     .most = 1,
+     .take = take_authenticate,
+     .write = write_authenticate,
+     .arguments = "signatures | rsa-encryption | rsa-encryption-revised",
+     .standard = "signatures",
+     .example = "authenticate rsa-encryption-revised",
+     .meaning =
+         "How both sides prove themselves with certificates. The two others are of IKEv1 (RFC 2409 "
+         "5.2, 5.3): who can read what was encrypted with the key of his certificate is who he "
+         "says "
+         "he is. They need 'ike v1', 'legacy rsa-encryption', and in 'trust' the one public key or "
+         "certificate of the peer; the key in 'certificate' must be used for nothing else, because "
+         "the padding of that encryption is what attacks begin with."},
     {.word = "unauthenticated",
      AT_SITE(unauthenticated),
      .kind = KIND_FLAG,
@@ -868,12 +885,12 @@ static const struct schema_word schema[] = {
      .most = LEGACY_WORDS_MAX,
      .take = take_legacy,
      .write = write_legacy,
-     .arguments = "ALGORITHM... [aggressive]",
+     .arguments = "ALGORITHM... [aggressive] [rsa-encryption]",
      .standard = "nothing weak",
      .example = "legacy 3des sha1 modp1024",
-     .meaning =
-         "Weak algorithms that this peer may use because it has nothing better. Where ike or "
-         "esp are not said, these are offered last. Shown as weak wherever they are used."},
+     .meaning = "Weak algorithms, and ways of IKEv1, that this peer may use because it has nothing "
+                "better. Where ike or "
+                "esp are not said, these are offered last. Shown as weak wherever they are used."},
     {.word = "replay-window",
      .scope = SCOPE_SITE,
      .effect = EFFECT_CHILD,

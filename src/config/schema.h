@@ -147,6 +147,10 @@ void write_fragmentation(const struct schema_word *w, const struct shown *shown)
 void take_ppk(struct reading *r, const struct statement *s);
 void write_ppk(const struct schema_word *w, const struct shown *shown);
 
+/* authenticate_words.c */
+void take_authenticate(struct reading *r, const struct statement *s);
+void write_authenticate(const struct schema_word *w, const struct shown *shown);
+
 /* unauthenticated.c: at the end of a site. */
 void check_unauthenticated(struct reading *r);
 /* redirect_words.c */

@@ -34,6 +34,7 @@ void site_begin(struct reading *r, const struct statement *s)
     r->ike = r->esp = r->ah = r->legacy = (struct said_words){0};
     r->version_said = r->exchange_said = (struct config_place){0};
     r->legacy_aggressive = false;
+    r->legacy_methods = 0;
     r->peers = NULL;
     r->peer_capacity = 0;
     schema_set_defaults_of_site(&r->site);
@@ -217,6 +218,7 @@ void site_end(struct reading *r)
     }
     site_take_proposals(r);
     site_check_version(r);
+    check_authenticate(r);
     check_ah(r);
     check_tcp(r);
     check_site_uplinks(r);

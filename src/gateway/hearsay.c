@@ -139,8 +139,9 @@ static enum reason told_as(enum reason reason)
     }
     return is_of_proof(reason) || reason == REASON_NO_PROPOSAL ||
                    reason == REASON_NOT_POST_QUANTUM || reason == REASON_AUTH_METHOD ||
-                   reason == REASON_HALF_OPEN || reason == REASON_AGGRESSIVE ||
-                   reason == REASON_PPK_UNKNOWN || reason == REASON_PPK_DIFFERS
+                   reason == REASON_HALF_OPEN || reason == REASON_ENCRYPTION ||
+                   reason == REASON_AGGRESSIVE || reason == REASON_PPK_UNKNOWN ||
+                   reason == REASON_PPK_DIFFERS
                ? reason
                : REASON_NONE;
 }

@@ -242,6 +242,10 @@ static void ask_proof(struct ike *ike, uint32_t id, struct ikev2_proof *proof)
 {
     struct gateway *g = ike->gateway;
 
+    if (!encryption_may_open(ike, proof)) {
+        ikev2_proof_free(proof);
+        return;
+    }
     proof->job = questions_ask(g, QUESTION_PROOF, NULL, ike, id);
     struct gateway_action *action = proof->job == 0 ? NULL : actions_add(g, GATEWAY_PROOF);
 
@@ -326,6 +330,7 @@ static void established(struct ike *ike, const struct ikev2_action *action, uint
     struct gateway *g = ike->gateway;
     struct ikev2_sa_info info;
 
+    encryption_proven(ike);
     if (ike->is_old && !ikev1_established(ike, action)) {
         return;
     }

@@ -93,6 +93,7 @@ bool ikev1_terms_fill(struct terms *terms, const struct site *site)
     if (from->certificates != NULL) {
         t->certificates.own = from->certificates->own;
         t->certificates.trust = from->certificates->trust;
+        t->certificates.by = encryption_proof_of(c);
         policy->certificates = &t->certificates;
     }
     policy->fragment_bytes = c->fragmentation ? c->fragment_bytes : 0;
@@ -117,6 +118,9 @@ static void add_method(struct responder_terms *t, const struct site *site)
     } else if (site->certificates != NULL) {
         enum key_kind kind = credential_kind(site->certificates->own);
 
+        if (encryption_add_method(t, site)) {
+            return;
+        }
         t->old.rsa = t->old.rsa || kind == KEY_RSA;
         t->old.ecdsa_256 = t->old.ecdsa_256 || kind == KEY_P256;
         t->old.ecdsa_384 = t->old.ecdsa_384 || kind == KEY_P384;

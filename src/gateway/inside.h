@@ -474,6 +474,8 @@ struct gateway {
     size_t strangers_exchanges; /* open questions */
     size_t failed_count; /* of strangers' IKE SAs since failed_since_ms */
     uint64_t failed_since_ms;
+    unsigned openings_used; /* encryption.c: of what strangers may have decrypted */
+    uint64_t openings_ms, openings_logged_ms;
     uint64_t next_ike, next_child;
     struct address host_addresses[HOST_ADDRESSES_MAX];
     size_t host_address_count;
@@ -718,6 +720,20 @@ MUST_USE bool admission_has_room(struct gateway *g, const struct endpoint *peer)
 MUST_USE bool admission_has_room_for_old(struct gateway *g, const struct endpoint *peer);
 uint64_t admission_half_open_ms(const struct gateway *g);
 MUST_USE bool admission_wants_cookies(const struct gateway *g, const struct address *peer);
+
+/* ---- encryption.c ---- */
+/* NULL: it is about a signature, or no memory. */
+MUST_USE struct envelope *encryption_envelope(const struct ikev1_proof_question *from);
+void encryption_answer(const struct ikev2_proof *proof, struct ikev1_proof_answer *answer);
+enum ikev1_proof_by encryption_proof_of(const struct config_site *config);
+MUST_USE bool encryption_is_wanted(const struct ike *ike);
+/* False: the site signs. */
+MUST_USE bool encryption_add_method(struct responder_terms *t, const struct site *site);
+/* Its key is that of another site which uses it in the other way: why it cannot be. */
+MUST_USE bool encryption_shares_key(const struct site *site, char *why, size_t why_bytes);
+/* A stranger's is opened only as long as there are not too many of them. */
+MUST_USE bool encryption_may_open(struct ike *ike, const struct ikev2_proof *proof);
+void encryption_proven(const struct ike *ike);
 
 /* ---- ike.c ---- */
 struct ike *ike_of_spi(const struct gateway *g, uint64_t spi);

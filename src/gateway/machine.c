@@ -42,6 +42,7 @@ static enum ikev2_failure_reason reason_of(enum ikev1_failure_reason reason)
     case IKEV1_FAIL_PEER_IDENTITY:
         return IKEV2_FAIL_PEER_IDENTITY;
     case IKEV1_FAIL_SHARED_KEY:
+    case IKEV1_FAIL_ENCRYPTION:
         return IKEV2_FAIL_PEER_AUTH;
     case IKEV1_FAIL_PEER_SIGNATURE:
         return IKEV2_FAIL_PEER_SIGNATURE;
@@ -196,6 +197,11 @@ static bool say_proof(const struct ikev1_proof_question *from, struct ikev2_acti
         return false;
     }
     proof->sign = from->sign;
+    proof->envelope = encryption_envelope(from);
+    if (from->part_count > 0 && proof->envelope == NULL) {
+        ikev2_proof_free(proof);
+        return false;
+    }
     proof->scheme = from->scheme;
     proof->octets = ikev2_proof_keep(proof, from->octets);
     if (from->sign) {
@@ -494,6 +500,7 @@ void machine_answer_proof(struct ike *ike, uint32_t id, struct ikev2_proof *proo
     };
     struct text detail = text_over(answer.detail, sizeof(answer.detail));
 
+    encryption_answer(proof, &answer);
     if (answer.certificate_refused) {
         certificate_verdict_words(&proof->verdict, &detail);
     }

@@ -619,6 +619,7 @@ void site_certificates_answered(struct site *site, struct credential *own, struc
                                 const char *why, uint64_t now_ms)
 {
     struct gateway *g = site->gateway;
+    char reused[256];
 
     site->secret_asked = false;
     site->secret_stale = false;
@@ -630,6 +631,12 @@ void site_certificates_answered(struct site *site, struct credential *own, struc
         site_trouble(site,
                      config_key_is_in_token(site->config) ? REASON_TOKEN : REASON_NO_CERTIFICATE,
                      NULL, why, now_ms);
+    } else if (encryption_shares_key(site, reused, sizeof(reused))) {
+        certificates_release(site->certificates);
+        site->certificates = NULL;
+        site->secret_known = false;
+        site_renew_terms(site);
+        site_trouble(site, REASON_NO_CERTIFICATE, NULL, reused, now_ms);
     } else if (site->config->version != CONFIG_IKE_V2 ||
                !responder_terms_know(g->responder_terms, site->certificates->trust)) {
         struct responder_terms *renewed = responder_terms_new(g->sites, g->site_count);
@@ -811,6 +818,12 @@ static enum reason reason_of_old(const struct ike *ike)
 {
     if (ike->old->failed == IKEV1_FAIL_SHARED_KEY) {
         return REASON_SHARED_KEY;
+    }
+    if (ike->old->failed == IKEV1_FAIL_ENCRYPTION) {
+        return REASON_ENCRYPTION;
+    }
+    if (ike->old->failed == IKEV1_FAIL_SHARED_KEY_PERHAPS && encryption_is_wanted(ike)) {
+        return REASON_ENCRYPTION;
     }
     if (ike->old->failed == IKEV1_FAIL_SHARED_KEY_PERHAPS) {
         return REASON_SHARED_KEY_PERHAPS;

@@ -488,6 +488,27 @@ static const struct reason_entry entries[REASON_COUNT] = {
             .steps = {"Switch the peer to IKEv2.",
                       "Where it has nothing newer, write in site {site|NAME}: ike v1"},
         },
+    [REASON_ENCRYPTION] =
+        {
+            .reason = REASON_ENCRYPTION,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A046",
+            .sentence =
+                "the proof by RSA encryption is wrong: a public key on one side is not that "
+                "of the other",
+            .explanation =
+                "With 'authenticate rsa-encryption' each side proves itself by reading what was "
+                "encrypted with its public key. Then what the peer sent did not fit. Whether it "
+                "could be decrypted is not looked at, so that nobody can ask for it.",
+            .causes = {"The public key of the peer in the line 'trust' of site {site|NAME} is an "
+                       "old one.",
+                       "The peer has another public key of ours.",
+                       "Somebody who has neither key tries to get in."},
+            .steps = {"Give each side the public key that the other one has now.",
+                      "Better: leave RSA encryption for signatures, or for IKEv2."},
+        },
     [REASON_SHARED_KEY] =
         {
             .reason = REASON_SHARED_KEY,

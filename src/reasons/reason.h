@@ -56,6 +56,7 @@ enum reason {
     REASON_CERTIFICATE_NAME,
     REASON_CERTIFICATE_REVOKED,
     REASON_CERTIFICATE,
+    REASON_ENCRYPTION, /* IKEv1: what is encrypted for the other side proves nothing */
     REASON_SHARED_KEY, /* IKEv1: what the peer sends cannot be read */
     REASON_SHARED_KEY_PERHAPS, /* IKEv1: the peer cannot read what we send, it seems */
     REASON_PPK_MISSING, /* the peer uses none; ours: its name */

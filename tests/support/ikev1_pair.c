@@ -376,9 +376,57 @@ static bool is_proven(const struct pair1_side *s, const struct ikev1_proof_quest
     return named;
 }
 
+/* To the key that is known, else to that of the certificate which was shown. */
+static bool seal(const struct pair1_side *s, const struct ikev1_proof_question *q,
+                 struct pair1_ask *ask)
+{
+    const struct trust *trust = q->policy->certificates->trust;
+    const struct certificate *pinned = NULL;
+    const struct public_key *key = trust_pinned(trust, &pinned);
+    struct certificate *shown =
+        key == NULL && q->certificate_count > 0 ? certificate_read(q->certificates[0]) : NULL;
+    const struct certificate *list[1] = {pinned != NULL ? pinned : shown};
+    struct certificate_verdict verdict = {0};
+    const struct trust_rules rules = {.now_s = s->now_s, .encipherment = true};
+    bool good = key != NULL && pinned == NULL;
+
+    if (!good && list[0] != NULL) {
+        good = trust_verify(trust, &rules, list, 1, &verdict);
+        key = certificate_key(list[0]);
+        envelope_hash_certificate(&ask->envelope, certificate_der(list[0]));
+    }
+    ask->proof.certificate_refused = !good;
+    ask->proof.problem = good ? CERTIFICATE_GOOD : CERTIFICATE_UNKNOWN_AUTHORITY;
+    good = good && envelope_seal_all(&ask->envelope, key);
+    certificate_free(shown);
+    return good;
+}
+
+static void run_envelope(struct pair1_side *s, const struct ikev1_proof_question *q,
+                         struct pair1_ask *ask)
+{
+    struct envelope *e = &ask->envelope;
+
+    e->count = q->part_count;
+    e->digest = q->digest;
+    for (size_t i = 0; i < e->count; i++) {
+        e->parts[i].least = q->parts[i].least;
+        e->parts[i].most = q->parts[i].most;
+        e->parts[i].length = q->parts[i].octets.length;
+        assert(e->parts[i].length <= sizeof(e->parts[i].octets));
+        memcpy(e->parts[i].octets, q->parts[i].octets.data, e->parts[i].length);
+    }
+    s->opened += q->sign ? (unsigned)e->count : 0;
+    ask->proof.good = q->sign ? credential_open(q->policy->certificates->own, e) : seal(s, q, ask);
+}
+
 static void run_proof(struct pair1_side *s, const struct ikev1_proof_question *q,
                       struct pair1_ask *ask)
 {
+    if (q->part_count > 0) {
+        run_envelope(s, q, ask);
+        return;
+    }
     struct writer w = writer_over(ask->made, sizeof(ask->made));
     struct text why = text_over(ask->proof.detail, sizeof(ask->proof.detail));
 
@@ -568,6 +616,12 @@ static void answer_proof(struct ikev1_pair *pair, struct ikev1_sa *sa, struct pa
 {
     ask->proof.made = (struct slice){ask->made, good ? ask->made_bytes : 0};
     ask->proof.good = ask->proof.good && good;
+    ask->proof.part_count = good ? ask->envelope.count : 0;
+    for (size_t i = 0; i < ask->proof.part_count; i++) {
+        ask->proof.parts[i] =
+            (struct slice){ask->envelope.parts[i].octets, ask->envelope.parts[i].length};
+    }
+    ask->proof.hash = (struct slice){ask->envelope.hash, ask->envelope.hash_bytes};
     ikev1_sa_answer_proof(sa, ask->id, &ask->proof, pair->now_ms, pair->actions);
 }
 

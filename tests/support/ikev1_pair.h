@@ -46,6 +46,7 @@ struct pair1_ask {
     struct ikev1_proof_answer proof;
     size_t made_bytes;
     uint8_t made[1024];
+    struct envelope envelope;
 };
 
 struct pair1_machine {
@@ -88,6 +89,7 @@ struct pair1_side {
 
     unsigned established, rekeyed, failed, closed, absorbed, child_failed, initial_contact, moved;
     unsigned sends, responders;
+    unsigned opened; /* ciphertexts of RSA encryption: private operations */
     struct suite suite; /* of the newest ESTABLISHED or REKEYED */
     const struct ikev1_policy *chosen;
     bool nat_local, nat_peer, aggressive;

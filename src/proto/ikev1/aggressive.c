@@ -25,6 +25,7 @@ void ikev1_aggressive_start(struct ikev1_turn *t, struct ikev1_ike *ike)
     const struct slice nothing = {NULL, 0};
 
     h->choice.suite.key_exchange = ikev1_phase1_first_group(t->sa->policy->ike);
+    h->choice.auth_method = ikev1_method_of(t->sa->policy);
     h->sending = 1;
     ikev1_phase1_ask_key_exchange(t, ike, nothing);
 }
@@ -184,6 +185,9 @@ static void check_2(struct ikev1_turn *t, struct ikev1_ike *ike);
 
 void ikev1_aggressive_continue(struct ikev1_turn *t, struct ikev1_ike *ike)
 {
+    if (ikev1_encryption_continue(t, ike)) {
+        return;
+    }
     switch (ike->handshake->sending) {
     case 1:
         send_1(t, ike);
@@ -221,6 +225,10 @@ static void receive_1(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_
     if (!ikev1_phase1_take_offer(t, ike, m, &group)) {
         return;
     }
+    if (ikev1_encrypts(ike)) {
+        ikev1_encryption_receive(t, ike, m, 2);
+        return;
+    }
     if (!ikev1_phase1_read_id(m, &h->peer_id, &id) || !ikev1_phase1_take_ke(t, ike, m) ||
         !ikev1_block_copy(id, &h->message)) {
         if (ike->handshake != NULL) {
@@ -239,7 +247,14 @@ static void receive_2(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_
     struct ikev1_handshake *h = ike->handshake;
     struct slice body;
 
-    if (!ikev1_phase1_take_answer(t, ike, m, h->pair.group) || !ikev1_phase1_take_ke(t, ike, m)) {
+    if (!ikev1_phase1_take_answer(t, ike, m, h->pair.group)) {
+        return;
+    }
+    if (ikev1_encrypts(ike)) {
+        ikev1_encryption_receive(t, ike, m, 3);
+        return;
+    }
+    if (!ikev1_phase1_take_ke(t, ike, m)) {
         return;
     }
     if (!ikev1_message_only(m, IKEV1_ID, &body) ||
@@ -300,7 +315,11 @@ static void doubt_peer(struct ikev1_turn *t, struct ikev1_ike *ike)
     struct ikev1_handshake *h = ike->handshake;
     bool unknown = h->candidate_count == 0;
 
-    ikev1_phase1_doubt(t, ike, unknown ? IKEV1_FAIL_PEER_UNKNOWN : IKEV1_FAIL_SHARED_KEY, 0, "");
+    ikev1_phase1_doubt(t, ike,
+                       unknown               ? IKEV1_FAIL_PEER_UNKNOWN
+                       : ikev1_encrypts(ike) ? IKEV1_FAIL_ENCRYPTION
+                                             : IKEV1_FAIL_SHARED_KEY,
+                       0, "");
     ikev1_failure_identities(&h->refusal, NULL, &h->peer_id);
 }
 

@@ -67,6 +67,7 @@ void ikev1_handshake_end(struct ikev1_turn *t, struct ikev1_ike *ike)
     ikev1_block_drop(t->sa, &h->own_id);
     ikev1_block_drop(t->sa, &h->message);
     ikev1_block_drop(t->sa, &h->own_proof);
+    ikev1_sealed_end(t->sa, h->sealed);
     ikev1_block_bury(t->sa, h);
     ikev1_keys_forget_auth(&ike->keys);
 }

@@ -13,6 +13,7 @@
  *     natt.c           vendor IDs, and which way through a NAT
  *     phase1.c         what Main Mode and Aggressive Mode share
  *     signatures.c     proof by certificate and signature in both
+ *     encryption.c     proof by RSA encryption in both
  *     main_mode.c      Main Mode
  *     aggressive.c     Aggressive Mode
  *     quick.c          Quick Mode: its life; quick_messages.c what is said, quick_initiator.c and
@@ -323,6 +324,7 @@ struct ikev1_handshake {
     bool ask_sign; /* to sign, else to verify */
     bool verified; /* the peer's is right */
     struct slice own_proof; /* a block: our signature */
+    struct ikev1_sealed *sealed; /* a block: RSA encryption; NULL: nothing of it yet */
     const struct ikev1_policy *policy; /* whose it is; NULL: not known yet, or nobody's */
     struct ikev1_phase1_choice choice;
     struct ikev1_iv iv;
@@ -474,6 +476,9 @@ struct ikev1_phase1_words ikev1_phase1_words(const struct ikev1_ike *ike);
 MUST_USE bool ikev1_phase1_keys(const struct ikev1_ike *ike, const struct secret *shared_key,
                                 struct ikev1_keys *out);
 MUST_USE bool ikev1_phase1_start_iv(struct ikev1_ike *ike);
+/* He is called as the policy wants it. */
+MUST_USE bool ikev1_phase1_is_expected(const struct ikev1_policy *policy,
+                                       const struct ike_identity *id);
 /* The peer's HASH over his ID under these keys. */
 MUST_USE bool ikev1_phase1_proves(const struct ikev1_ike *ike, const struct ikev1_keys *keys,
                                   struct slice id, struct slice hash);
@@ -513,6 +518,22 @@ const struct ikev1_policy *ikev1_choose_signer(const struct ikev1_handshake *h);
 void ikev1_out_certificates(struct ikev1_outgoing *o, const struct ikev1_policy *policy);
 /* `policy` NULL: of whomever. */
 void ikev1_out_certificate_request(struct ikev1_outgoing *o, const struct ikev1_policy *policy);
+
+/* ---- encryption.c ---- */
+
+MUST_USE bool ikev1_method_is_encryption(uint16_t method);
+MUST_USE bool ikev1_encrypts(const struct ikev1_ike *ike);
+/* Message 3 or 4 of Main Mode, 1 or 2 of Aggressive Mode: `sending` is what answers it. */
+void ikev1_encryption_receive(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_message *m,
+                              uint8_t sending);
+void ikev1_encryption_answer(struct ikev1_turn *t, struct ikev1_ike *ike,
+                             const struct ikev1_proof_answer *answer);
+/* False: the message that is next is one as with other methods. */
+MUST_USE bool ikev1_encryption_continue(struct ikev1_turn *t, struct ikev1_ike *ike);
+/* The body of his ID payload. */
+struct slice ikev1_encryption_peer_id(const struct ikev1_ike *ike);
+void ikev1_sealed_end(struct ikev1_sa *sa, struct ikev1_sealed *sealed);
+
 /* All questions of phase 1 are answered: on with it. */
 void ikev1_phase1_go_on(struct ikev1_turn *t, struct ikev1_ike *ike);
 

@@ -81,7 +81,9 @@ static bool out_proof(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_
         return false;
     }
     ikev1_out_begin(o, ike, IKEV1_MAIN, 0);
-    ikev1_write_payload(&o->chain, IKEV1_ID, h->own_id);
+    if (!ikev1_encrypts(ike)) {
+        ikev1_write_payload(&o->chain, IKEV1_ID, h->own_id);
+    }
     if (signs) {
         ikev1_out_certificates(o, policy);
         ikev1_write_payload(&o->chain, IKEV1_SIG, h->own_proof);
@@ -158,6 +160,9 @@ static void go_on_6(struct ikev1_turn *t, struct ikev1_ike *ike)
 
 void ikev1_main_continue(struct ikev1_turn *t, struct ikev1_ike *ike)
 {
+    if (ikev1_encryption_continue(t, ike)) {
+        return;
+    }
     switch (ike->handshake->sending) {
     case 3:
         send_ke(t, ike, t->sa->policy->force_encapsulation, 4);
@@ -206,6 +211,10 @@ static void receive_3(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_
 {
     struct ikev1_handshake *h = ike->handshake;
 
+    if (ikev1_encrypts(ike)) {
+        ikev1_encryption_receive(t, ike, m, 4);
+        return;
+    }
     if (!ikev1_phase1_take_ke(t, ike, m)) {
         return;
     }
@@ -224,6 +233,10 @@ static void receive_4(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_
 {
     struct ikev1_handshake *h = ike->handshake;
 
+    if (ikev1_encrypts(ike)) {
+        ikev1_encryption_receive(t, ike, m, 5);
+        return;
+    }
     if (!ikev1_phase1_take_ke(t, ike, m)) {
         return;
     }
@@ -248,16 +261,23 @@ static bool read_proof(struct ikev1_turn *t, const struct ikev1_ike *ike,
 
     out->iv = ike->handshake->iv;
     out->message = *m;
-    return ikev1_open(t, keys, &out->iv, &out->message) &&
-           ikev1_phase1_read_id(&out->message, &out->id, &id) &&
-           ikev1_message_only(&out->message, IKEV1_HASH, &hash) &&
+    if (!ikev1_open(t, keys, &out->iv, &out->message)) {
+        return false;
+    }
+    if (ikev1_encrypts(ike)) { /* he said it before, sealed */
+        id = ikev1_encryption_peer_id(ike);
+        out->id = ike->handshake->peer_id;
+    } else if (!ikev1_phase1_read_id(&out->message, &out->id, &id)) {
+        return false;
+    }
+    return ikev1_message_only(&out->message, IKEV1_HASH, &hash) &&
            ikev1_phase1_proves(ike, keys, id, hash);
 }
 
-static bool is_expected(const struct ikev1_policy *policy, const struct ike_identity *id)
+/* What it means that a HASH is wrong. */
+static enum ikev1_failure_reason unproven(const struct ikev1_ike *ike)
 {
-    return policy->peer_id.type == 0 ||
-           ike_identity_matches(&policy->peer_id, id, policy->strict_id_types);
+    return ikev1_encrypts(ike) ? IKEV1_FAIL_ENCRYPTION : IKEV1_FAIL_SHARED_KEY;
 }
 
 /* Who sent message 5: of those that are possible the first whose key opens and proves it, who is
@@ -272,16 +292,19 @@ static const struct ikev1_policy *find_candidate(struct ikev1_turn *t, struct ik
     for (size_t i = 0; i < h->candidate_count; i++) {
         any_key = any_key || h->candidates[i]->certificates == NULL;
     }
-    ikev1_failure_set(failure, any_key ? IKEV1_FAIL_SHARED_KEY : IKEV1_FAIL_AUTH_METHOD, IKEV1_MAIN,
-                      0, any_key ? "" : "by a shared key");
+    if (any_key || ikev1_encrypts(ike)) {
+        ikev1_failure_set(failure, unproven(ike), IKEV1_MAIN, 0, "");
+    } else {
+        ikev1_failure_set(failure, IKEV1_FAIL_AUTH_METHOD, IKEV1_MAIN, 0, "by a shared key");
+    }
     for (size_t i = 0; i < h->candidate_count; i++) {
         const struct ikev1_policy *policy = h->candidates[i];
         struct ikev1_keys keys = {0};
-        bool proven = policy->certificates == NULL &&
+        bool proven = (policy->certificates == NULL || ikev1_encrypts(ike)) &&
                       ikev1_phase1_keys(ike, &policy->shared_key, &keys) &&
                       read_proof(t, ike, &keys, m, proof);
 
-        if (proven && !is_expected(policy, &proof->id)) {
+        if (proven && !ikev1_phase1_is_expected(policy, &proof->id)) {
             ikev1_failure_set(failure, IKEV1_FAIL_PEER_IDENTITY, IKEV1_MAIN, 0, "");
             ikev1_failure_identities(failure, &policy->peer_id, &proof->id);
         } else if (proven && !ikev1_phase1_allows(policy->ike, &keys.suite)) {
@@ -467,10 +490,10 @@ static void receive_6(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_
     }
     if (!read_proof(t, ike, &ike->keys, m, &proof)) {
         h->unreadable = true;
-        ikev1_phase1_doubt(t, ike, IKEV1_FAIL_SHARED_KEY, 0, "");
+        ikev1_phase1_doubt(t, ike, unproven(ike), 0, "");
         return;
     }
-    if (!is_expected(policy, &proof.id)) {
+    if (!ikev1_phase1_is_expected(policy, &proof.id)) {
         ikev1_failure_set(&failure, IKEV1_FAIL_PEER_IDENTITY, IKEV1_MAIN, 0, "");
         ikev1_failure_identities(&failure, &policy->peer_id, &proof.id);
         failure.message = 6;

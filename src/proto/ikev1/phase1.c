@@ -340,6 +340,16 @@ void ikev1_phase1_out_offer(struct ikev1_turn *t, struct ikev1_ike *ike, struct 
         writer_fail(&o->w);
         return;
     }
+    /* With encryption message 1 of Aggressive Mode has hashes and is covered: by one and no other.
+     */
+    if (ike->aggressive && ikev1_encrypts(ike)) {
+        sa.transform_count = 1;
+        sa.proposals[0].count = 1;
+        if (!ikev1_phase1_verify(&sa, policy->ike, h->choice.auth_method, group, &h->choice)) {
+            writer_fail(&o->w);
+            return;
+        }
+    }
     ikev1_write_sa(&w, &sa);
     if (!writer_ok(&w) || !ikev1_block_copy(writer_written(&w), &h->sa_i)) {
         writer_fail(&o->w);
@@ -518,6 +528,9 @@ bool ikev1_phase1_keys(const struct ikev1_ike *ike, const struct secret *shared_
     if (ikev1_signs(ike)) {
         return ikev1_keys_of_signatures(&h->choice.suite, &agreed, out);
     }
+    if (ikev1_encrypts(ike)) {
+        return ikev1_keys_of_encryption(&h->choice.suite, &agreed, out);
+    }
     return ikev1_keys_of_shared_key(&h->choice.suite, shared_key, &agreed, out);
 }
 
@@ -527,6 +540,12 @@ bool ikev1_phase1_start_iv(struct ikev1_ike *ike)
 
     return ikev1_iv_of_phase1(&ike->handshake->choice.suite, words.public_i, words.public_r,
                               &ike->handshake->iv);
+}
+
+bool ikev1_phase1_is_expected(const struct ikev1_policy *policy, const struct ike_identity *id)
+{
+    return id->type != 0 && (policy->peer_id.type == 0 ||
+                             ike_identity_matches(&policy->peer_id, id, policy->strict_id_types));
 }
 
 bool ikev1_phase1_proves(const struct ikev1_ike *ike, const struct ikev1_keys *keys,

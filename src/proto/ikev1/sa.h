@@ -30,6 +30,7 @@
 #include "crypto/catalog.h"
 #include "crypto/credential.h"
 #include "crypto/key_exchange.h"
+#include "crypto/rsa_envelope.h"
 #include "crypto/trust.h"
 #include "proto/ike/identity.h"
 #include "wire/ikev1.h"
@@ -79,11 +80,21 @@ enum ikev1_natt {
     IKEV1_NATT_NEVER,
 };
 
+/* By what the owner of a key proves that he has it. */
+enum ikev1_proof_by {
+    IKEV1_PROOF_SIGNATURE,
+    IKEV1_PROOF_ENCRYPTION, /* RSA: he can read what was sealed for him (RFC 2409 5.2) */
+    IKEV1_PROOF_REVISED, /* the same with half the work (5.3) */
+};
+
 /* How a site proves itself and what it believes, where there is no shared key. Owned and unchanged
  * as long as any policy points to it. */
 struct ikev1_certificates {
     const struct credential *own; /* RSA, or ECDSA on a curve of NIST: the peer has the same kind */
-    const struct trust *trust; /* its authorities are named in requests for certificates */
+    const struct trust *trust; /* its authorities are named in requests for certificates. With
+                                  encryption it must have the peer's key (trust_pinned()), but for
+                                  a responder of the revised mode, to whom it can be shown */
+    enum ikev1_proof_by by;
 };
 
 struct ikev1_policy {
@@ -121,6 +132,7 @@ struct ikev1_responder_policy {
     size_t ike_count;
     bool shared_keys; /* some site proves itself by one */
     bool rsa, ecdsa_256, ecdsa_384, ecdsa_521; /* some site has a certificate of that kind */
+    bool rsa_encryption, rsa_revised; /* some site proves itself so */
     bool aggressive; /* some site may begin in Aggressive Mode */
     struct ike_identity local_id; /* said in Aggressive Mode to whom nobody knows */
     enum ikev1_natt natt;
@@ -178,6 +190,14 @@ struct ikev1_proof_question {
     const struct ikev1_policy *policy; /* sign: whose credential; verify: whose trust, and which
                                           identity is expected; NULL: nobody's, and it takes as long
                                           to find out */
+    /* RSA encryption and no signature: with `sign` the parts are opened with our key, else they are
+     * sealed with the peer's. */
+    size_t part_count; /* 0: a signature */
+    struct {
+        struct slice octets;
+        size_t least, most; /* how long what is in it may be */
+    } parts[ENVELOPE_PARTS_MAX];
+    enum digest_id digest; /* of the certificate with whose key it is sealed */
     /* Verify. */
     struct ike_identity said; /* the ID payload */
     struct slice signature;
@@ -188,6 +208,9 @@ struct ikev1_proof_question {
 struct ikev1_proof_answer {
     bool good;
     struct slice made; /* sign: the signature */
+    size_t part_count; /* RSA encryption: each opened or sealed */
+    struct slice parts[ENVELOPE_PARTS_MAX];
+    struct slice hash; /* of the certificate; empty: sealed with a raw key */
     struct ike_identity proven; /* verify: who it is */
     bool certificate_refused; /* not good: because of the certificate, else of the signature */
     enum certificate_problem problem;
@@ -242,6 +265,8 @@ enum ikev1_failure_reason {
                               nothing */
     IKEV1_FAIL_SHARED_KEY_PERHAPS, /* no answer to our proof, or an unreadable one: a peer whose
                                       shared key differs says just that */
+    IKEV1_FAIL_ENCRYPTION, /* RSA encryption: what he sent was not sealed with our key, or he cannot
+                              read what was sealed with his; nobody knows which */
     IKEV1_FAIL_PEER_SIGNATURE, /* the peer has not the key of the certificate that he shows */
     IKEV1_FAIL_CERTIFICATE, /* the peer's certificate is refused: certificate, detail */
     IKEV1_FAIL_AUTH_REFUSED, /* the peer answered AUTHENTICATION_FAILED to ours */

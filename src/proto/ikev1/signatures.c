@@ -41,6 +41,11 @@ uint16_t ikev1_method_of(const struct ikev1_policy *policy)
     if (policy->certificates == NULL) {
         return IKEV1_AUTH_SHARED_KEY;
     }
+    if (policy->certificates->by != IKEV1_PROOF_SIGNATURE) {
+        return credential_kind(policy->certificates->own) != KEY_RSA ? 0
+               : policy->certificates->by == IKEV1_PROOF_ENCRYPTION  ? IKEV1_AUTH_RSA_ENCRYPTION
+                                                                     : IKEV1_AUTH_RSA_REVISED;
+    }
     for (size_t i = 0; i < ARRAY_LENGTH(methods); i++) {
         if (methods[i].kind == credential_kind(policy->certificates->own)) {
             return methods[i].number;
@@ -199,6 +204,10 @@ void ikev1_phase1_answer_proof(struct ikev1_turn *t, struct ikev1_ike *ike,
     struct ikev1_handshake *h = ike->handshake;
 
     h->ask_proof = 0;
+    if (ikev1_encrypts(ike)) {
+        ikev1_encryption_answer(t, ike, answer);
+        return;
+    }
     if (h->ask_sign) {
         if (!answer->good || !ikev1_block_copy(answer->made, &h->own_proof)) {
             ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "no signature was made");

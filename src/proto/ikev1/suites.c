@@ -302,6 +302,10 @@ static bool has_method(const struct ikev1_responder_policy *policy, uint16_t met
         return policy->shared_keys;
     case IKEV1_AUTH_RSA_SIGNATURE:
         return policy->rsa;
+    case IKEV1_AUTH_RSA_ENCRYPTION:
+        return policy->rsa_encryption;
+    case IKEV1_AUTH_RSA_REVISED:
+        return policy->rsa_revised;
     case IKEV1_AUTH_ECDSA_256:
         return policy->ecdsa_256;
     case IKEV1_AUTH_ECDSA_384:

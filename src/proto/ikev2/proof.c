@@ -49,6 +49,7 @@ void ikev2_proof_free(struct ikev2_proof *proof)
         credential_free(proof->credential);
         trust_free(proof->trust);
         ikev2_proof_forget_wishes(proof);
+        envelope_free(proof->envelope);
         free(proof);
     }
 }
@@ -122,6 +123,12 @@ static void wrong_name(struct ikev2_proof *proof, const struct certificate *cert
     proof->result = IKEV2_PROOF_CERTIFICATE;
 }
 
+/* One that was encrypted to without being sent. */
+static bool is_pinned(const struct ikev2_proof *proof)
+{
+    return proof->envelope != NULL && proof->certificate_count == 0;
+}
+
 /* What is expected must be in the certificate; what is said only where nothing is expected, but
  * nothing is shown as proven that is not in it. */
 static bool name_is_right(struct ikev2_proof *proof, const struct certificate *certificate)
@@ -139,11 +146,12 @@ static bool name_is_right(struct ikev2_proof *proof, const struct certificate *c
             wrong_name(proof, certificate, &proof->expected);
             return false;
         }
-    } else if (!has_said) {
+    } else if (!has_said && !is_pinned(proof)) {
         wrong_name(proof, certificate, &proof->said);
         return false;
     }
-    if (has_said) {
+    /* A pinned certificate is the peer's, whatever he says to be called. */
+    if (has_said || (proof->pattern[0] == 0 && proof->expected.type == 0)) {
         return true;
     }
     if (proof->pattern[0] == 0) {
@@ -239,11 +247,18 @@ static bool must_wait(const struct ikev2_proof *proof)
     return needed && !proof->was_asked;
 }
 
+static void seal(struct ikev2_proof *proof, const struct public_key *key)
+{
+    proof->result =
+        envelope_seal_all(proof->envelope, key) ? IKEV2_PROOF_GOOD : IKEV2_PROOF_ALGORITHM;
+}
+
 static void verify_path(struct ikev2_proof *proof, const struct certificate *const *list,
                         size_t count, int64_t now_s)
 {
     struct trust_rules rules = {.now_s = now_s,
                                 .legacy = proof->legacy,
+                                .encipherment = proof->envelope != NULL,
                                 .revocation = proof->revocation,
                                 .response_count = proof->response_count,
                                 .store = proof->store};
@@ -254,8 +269,9 @@ static void verify_path(struct ikev2_proof *proof, const struct certificate *con
         refuse(proof, CERTIFICATE_KEY_UNSUPPORTED);
         return;
     }
-    /* Whoever cannot sign learns nothing about what is believed here, and costs least. */
-    if (!signature_is_right(proof, key)) {
+    /* Whoever cannot sign learns nothing about what is believed here, and costs least. With
+     * encryption what he can read is his proof, and that comes later. */
+    if (proof->envelope == NULL && !signature_is_right(proof, key)) {
         return;
     }
     if (proof->trust == NULL) {
@@ -282,6 +298,10 @@ static void verify_path(struct ikev2_proof *proof, const struct certificate *con
     proof->result = must_wait(proof) ? IKEV2_PROOF_WAITS
                     : good           ? IKEV2_PROOF_GOOD
                                      : IKEV2_PROOF_CERTIFICATE;
+    if (proof->envelope != NULL && proof->result == IKEV2_PROOF_GOOD) {
+        seal(proof, key);
+        envelope_hash_certificate(proof->envelope, certificate_der(list[0]));
+    }
 }
 
 static void verify(struct ikev2_proof *proof, int64_t now_s)
@@ -321,9 +341,45 @@ static void verify(struct ikev2_proof *proof, int64_t now_s)
     }
 }
 
+/* To whom it is sealed: the key that is known beforehand, else the one of the certificate that he
+ * sent. */
+static void seal_to_peer(struct ikev2_proof *proof, int64_t now_s)
+{
+    const struct certificate *certificate = NULL;
+    const struct public_key *key =
+        proof->trust == NULL ? NULL : trust_pinned(proof->trust, &certificate);
+
+    if (key == NULL) {
+        verify(proof, now_s);
+        return;
+    }
+    proof->certificate_count = 0;
+    if (certificate != NULL) {
+        verify_path(proof, &certificate, 1, now_s);
+    } else if (!public_key_is_strong(key, proof->legacy)) {
+        refuse(proof, CERTIFICATE_KEY_WEAK);
+    } else {
+        seal(proof, key);
+    }
+}
+
+static void open_ours(struct ikev2_proof *proof)
+{
+    proof->result = credential_open(proof->credential, proof->envelope) ? IKEV2_PROOF_GOOD
+                                                                        : IKEV2_PROOF_OWN_KEY;
+}
+
 void ikev2_proof_run(struct ikev2_proof *proof, int64_t now_s)
 {
     ikev2_proof_forget_wishes(proof); /* of an earlier run */
+    if (proof->envelope != NULL) {
+        if (proof->sign) {
+            open_ours(proof);
+        } else {
+            seal_to_peer(proof, now_s);
+        }
+        return;
+    }
     if (!proof->sign) {
         verify(proof, now_s);
         return;

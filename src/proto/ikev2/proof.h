@@ -7,6 +7,7 @@
 #define SEKISHO_PROTO_IKEV2_PROOF_H
 
 #include "crypto/credential.h"
+#include "crypto/rsa_envelope.h"
 #include "crypto/trust.h"
 #include "proto/ike/identity.h"
 
@@ -55,6 +56,10 @@ struct ikev2_proof {
     uint8_t method; /* of the AUTH payload */
     enum signature_scheme scheme; /* NONE with the method RSA: whatever the signature says */
     struct slice octets; /* what is signed */
+
+    /* RSA encryption of IKEv1, and no signature: with `sign` it is opened with our own key, else
+     * sealed with the peer's. Owned; NULL: a signature. */
+    struct envelope *envelope;
 
     /* Sign. */
     struct credential *credential; /* held */
