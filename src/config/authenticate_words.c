@@ -10,9 +10,9 @@
 static const char *const proof_names[] = {"signatures", "rsa-encryption", "rsa-encryption-revised"};
 
 /* Behind `legacy`; a bit for each, in this order. */
-static const char *const method_names[] = {"rsa-encryption"};
+static const char *const method_names[] = {"rsa-encryption", "dss"};
 
-enum { METHOD_RSA_ENCRYPTION = 1U << 0 };
+enum { METHOD_RSA_ENCRYPTION = 1U << 0, METHOD_DSS = 1U << 1 };
 
 void take_authenticate(struct reading *r, const struct statement *s)
 {

@@ -41,6 +41,7 @@ TEST(what_is_said_is_meant_and_shown_and_read_again)
     } cases[] = {
         {OLD "authenticate rsa-encryption\n", CONFIG_PROOF_ENCRYPTION},
         {OLD "authenticate rsa-encryption-revised\n", CONFIG_PROOF_REVISED},
+        {"ike v1\nlegacy 3des sha1 rsa-encryption dss\n", CONFIG_PROOF_SIGNATURE},
         {"ike v1 aggressive\nlegacy 3des rsa-encryption\nauthenticate rsa-encryption-revised\n" OWN,
          CONFIG_PROOF_REVISED},
     };

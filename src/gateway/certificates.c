@@ -30,7 +30,9 @@ const struct ikev2_certificates *certificates_new(const struct config_site *conf
     c->references = 1;
     c->own.own = credential_hold(own);
     c->own.trust = trust_hold(trust);
-    c->own.legacy = config->legacy != NULL && strstr(config->legacy, "sha1") != NULL;
+    /* Who takes signatures of DSS takes SHA-1 with them. */
+    c->own.legacy = config->legacy != NULL && (strstr(config->legacy, "sha1") != NULL ||
+                                               strstr(config->legacy, "dss") != NULL);
     switch (config->revocation) {
     case CONFIG_REVOCATION_NORMAL:
         c->own.revocation = REVOCATION_NORMAL;

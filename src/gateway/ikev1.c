@@ -122,6 +122,7 @@ static void add_method(struct responder_terms *t, const struct site *site)
             return;
         }
         t->old.rsa = t->old.rsa || kind == KEY_RSA;
+        t->old.dss = t->old.dss || kind == KEY_DSA;
         t->old.ecdsa_256 = t->old.ecdsa_256 || kind == KEY_P256;
         t->old.ecdsa_384 = t->old.ecdsa_384 || kind == KEY_P384;
         t->old.ecdsa_521 = t->old.ecdsa_521 || kind == KEY_P521;

@@ -123,6 +123,7 @@ struct certificates_reading {
     struct secret pin;
     struct trust *trust;
     char path[LOADER_PATH_BYTES]; /* of the certificate */
+    bool dss; /* signatures of IKEv1 with DSA are allowed */
     bool encrypts; /* RSA encryption of IKEv1 */
     bool is_shown; /* who calls shows his certificate, and nobody is called */
 };
@@ -172,6 +173,8 @@ static bool begin(struct certificates_reading *reading, const char *secrets_dire
                       : site->certificate_key != NULL ? site->certificate_key
                                                       : site->certificate;
 
+    reading->dss = site->version == CONFIG_IKE_V1 && site->legacy != NULL &&
+                   strstr(site->legacy, "dss") != NULL;
     reading->encrypts = site->proof != CONFIG_PROOF_SIGNATURE;
     reading->is_shown = site->proof == CONFIG_PROOF_REVISED && site->start == START_WAIT;
     snprintf(why, why_bytes, "a path is too long");
@@ -246,6 +249,16 @@ bool certificates_end(struct certificates_reading *reading, struct credential **
                ? token_credential(reading->uri, &reading->pin, &reading->bag, why, why_bytes)
                : credential_hold(reading->own);
     *trust = *own == NULL ? NULL : trust_hold(reading->trust);
+    if (*own != NULL && credential_kind(*own) == KEY_DSA && !reading->dss) {
+        snprintf(
+            why, why_bytes,
+            "a DSA key is for peers of IKEv1 that have nothing better: write ike v1 and legacy "
+            "dss, or make another key");
+        credential_free(*own);
+        trust_free(*trust);
+        *own = NULL;
+        *trust = NULL;
+    }
     if (*own != NULL && !fits_encryption(reading, *own, *trust, why, why_bytes)) {
         credential_free(*own);
         trust_free(*trust);

@@ -344,7 +344,7 @@ static bool is_proven(const struct pair1_side *s, const struct ikev1_proof_quest
     struct certificate *list[CERTIFICATES_MAX];
     const struct certificate *borrowed[CERTIFICATES_MAX];
     struct certificate_verdict verdict = {0};
-    struct trust_rules rules = {.now_s = s->now_s};
+    struct trust_rules rules = {.now_s = s->now_s, .legacy = s->responder.dss};
     size_t count = 0;
 
     for (size_t i = 0; i < q->certificate_count; i++) {

@@ -132,6 +132,7 @@ struct ikev1_responder_policy {
     size_t ike_count;
     bool shared_keys; /* some site proves itself by one */
     bool rsa, ecdsa_256, ecdsa_384, ecdsa_521; /* some site has a certificate of that kind */
+    bool dss; /* the same with DSA, only with SHA-1 */
     bool rsa_encryption, rsa_revised; /* some site proves itself so */
     bool aggressive; /* some site may begin in Aggressive Mode */
     struct ike_identity local_id; /* said in Aggressive Mode to whom nobody knows */

@@ -7,7 +7,7 @@
 #include "tests/support/ikev1_pair.h"
 #include "tests/support/test.h"
 
-static const enum key_kind kinds[] = {KEY_RSA, KEY_P256, KEY_P384, KEY_P521};
+static const enum key_kind kinds[] = {KEY_RSA, KEY_P256, KEY_P384, KEY_P521, KEY_DSA};
 
 static const struct testbed_order orders[2] = {
     {.subject = "O=Left, CN=left",
@@ -40,7 +40,7 @@ static struct scene *scene_new(enum key_kind kind, uint64_t seed, bool aggressiv
     for (size_t i = 0; i < 2; i++) {
         struct pair1_side *side = &s->pair->side[i];
 
-        s->key[i] = private_key_make(kind, 2048);
+        s->key[i] = private_key_make(kind, kind == KEY_DSA ? 1024 : 2048);
         s->certificate[i] = testbed_issue(&orders[i], s->key[i], s->root, s->root_key);
         s->own[i] = testbed_credential(s->key[i], &s->certificate[i], 1);
         s->trust[i] = testbed_trust(s->root);
@@ -49,6 +49,7 @@ static struct scene *scene_new(enum key_kind kind, uint64_t seed, bool aggressiv
         side->policy.aggressive = aggressive;
         side->responder.aggressive = aggressive;
         side->responder.rsa = kind == KEY_RSA;
+        side->responder.dss = kind == KEY_DSA;
         side->responder.ecdsa_256 = kind == KEY_P256;
         side->responder.ecdsa_384 = kind == KEY_P384;
         side->responder.ecdsa_521 = kind == KEY_P521;

@@ -300,6 +300,8 @@ static bool has_method(const struct ikev1_responder_policy *policy, uint16_t met
     switch (method) {
     case IKEV1_AUTH_SHARED_KEY:
         return policy->shared_keys;
+    case IKEV1_AUTH_DSS_SIGNATURE:
+        return policy->dss;
     case IKEV1_AUTH_RSA_SIGNATURE:
         return policy->rsa;
     case IKEV1_AUTH_RSA_ENCRYPTION:
