@@ -440,7 +440,7 @@ static const struct {
     {"cluster tokyo { store etcd x }", "'cluster' is not in this version of Sekisho"},
     {"web 127.0.0.1:8443", "'web' is not in this version of Sekisho"},
     {"metrics 127.0.0.1:9504", "'metrics' is not in this version of Sekisho"},
-    {"users from x", "'users' is not in this version of Sekisho"},
+    {"cluster x", "'cluster' is not in this version of Sekisho"},
     {"group x { allow everything }", "'group' is not in this version of Sekisho"},
     {"placement one-arm eth0", "'placement' is not in this version of Sekisho"},
     {"certificate x", "'certificate' is not in this version of Sekisho"},

@@ -300,6 +300,32 @@ struct config_policy {
     uint8_t icmp_type, icmp_code;
 };
 
+/* ---- who may log in ---- */
+
+#define CONFIG_RADIUS_MAX 8
+#define CONFIG_RADIUS_PORT 1812
+#define CONFIG_RADIUS_ACCOUNTING_PORT 1813
+
+struct config_radius {
+    struct config_place place;
+    struct address address;
+    uint16_t port; /* RFC 2865 3 */
+    uint16_t accounting_port; /* RFC 2866 3; 0: none is told there */
+    struct config_secret_name secret;
+    bool unsigned_replies; /* those without Message-Authenticator are believed (CVE-2024-3596) */
+};
+
+/* Who is asked; the next one only where the one before cannot tell. */
+enum config_login_source { CONFIG_LOGIN_LOCAL, CONFIG_LOGIN_RADIUS, CONFIG_LOGIN_SOURCES };
+/* A one-time password beside the password: not wanted, asked for, or typed behind the password. */
+enum config_second_factor { CONFIG_FACTOR_NONE, CONFIG_FACTOR_ASKED, CONFIG_FACTOR_APPENDED };
+
+struct config_login {
+    uint8_t sources[CONFIG_LOGIN_SOURCES]; /* enum config_login_source */
+    uint8_t source_count; /* 0: not said, which is "local" */
+    uint8_t second_factor; /* enum config_second_factor; ASKED and APPENDED are TOTP or HOTP */
+};
+
 struct config {
     const char *gateway; /* our name; never NULL in a good configuration */
     struct address listen[8]; /* empty: all addresses */
@@ -318,6 +344,9 @@ struct config {
     size_t manual_count;
     const struct config_policy *policies; /* in order; they stand before the sites */
     size_t policy_count;
+    const char *users_file; /* as it is written; NULL: only those that sekisho users keeps */
+    struct config_radius radius[CONFIG_RADIUS_MAX]; /* the best first */
+    size_t radius_count;
     enum config_icmp_errors icmp_errors; /* RFC 4301 6.2: those from inside of a far network */
     enum config_guard guard; /* clear text that should have come protected is stopped by the host */
     enum config_offload offload;
@@ -383,6 +412,9 @@ struct config_loader {
      * false with a sentence. NULL function: not checked. */
     bool (*certificates)(void *context, const struct config_site *site, const char *gateway,
                          char *why, size_t why_bytes);
+    /* Whether the file of users is there and right; false with a sentence. NULL function: not
+     * checked. */
+    bool (*users)(void *context, const char *path, char *why, size_t why_bytes);
     void *context;
 };
 

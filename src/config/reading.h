@@ -226,6 +226,12 @@ void carriage_settle(struct reading *r);
 /* version_words.c: how many words of `ike` were about the version, and the first. */
 size_t take_ike_version(struct reading *r, const struct statement *s);
 void site_check_version(struct reading *r);
+/* login_words.c: the words `login` and `second-factor` of a block, into its `login`. */
+void login_take(struct reading *r, const struct statement *s, struct config_login *into);
+void login_take_factor(struct reading *r, const struct statement *s, struct config_login *into);
+/* What is said by a block about logins that the gateway has nothing for. */
+void login_check(struct reading *r, const struct config_login *login,
+                 const struct config_place *place);
 /* proposal_words.c */
 void site_take_proposals(struct reading *r);
 

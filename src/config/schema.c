@@ -329,6 +329,31 @@ static const struct schema_word schema[] = {
      .meaning = "SAs that are made from then on keep their keys in readable form, so that 'sekisho "
                 "capture --keys' can write them. Whoever may use the control socket can then read "
                 "all traffic: for looking for a fault, not for every day."},
+    {.word = "users",
+     .scope = SCOPE_GATEWAY,
+     .least = 2,
+     .most = 2,
+     .take = take_users,
+     .write = write_users,
+     .arguments = "from FILE",
+     .example = "users from /etc/sekisho/users.conf",
+     .meaning =
+         "Users that stand in a file of yours, a line each: name, groups, verifier (sekisho users "
+         "hash makes it). Those that 'sekisho users add' keeps are there beside them."},
+    {.word = "radius",
+     .scope = SCOPE_GATEWAY,
+     .repeats = true,
+     .least = 2,
+     .most = 7,
+     .take = take_radius,
+     .write = write_radius,
+     .arguments = "ADDRESS @NAME [port PORT] [accounting PORT | off] [unsigned-replies]",
+     .example = "radius 10.1.0.20 @radius",
+     .meaning =
+         "A RADIUS server that knows who may log in (RFC 2865), with the secret that it shares "
+         "with us. The first that answers is asked; one that does not is left alone for a while. "
+         "Replies must be signed with Message-Authenticator: 'unsigned-replies' takes those of old "
+         "servers that do not sign, which somebody on the way can forge (CVE-2024-3596)."},
     {.word = "manual",
      .scope = SCOPE_GATEWAY,
      .block = true,
@@ -1400,7 +1425,6 @@ static const struct {
     {SCOPE_GATEWAY, "cluster", NULL},
     {SCOPE_GATEWAY, "web", "sekisho status shows what there is to see"},
     {SCOPE_GATEWAY, "metrics", "sekisho status --json gives the figures"},
-    {SCOPE_GATEWAY, "users", NULL},
     {SCOPE_GATEWAY, "group", NULL},
     {SCOPE_GATEWAY, "placement", NULL},
     {SCOPE_GATEWAY, "certificate", "it stands in a site"},

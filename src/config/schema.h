@@ -94,6 +94,16 @@ void write_workers(const struct schema_word *w, const struct shown *shown);
 /* One word as a network; false when no more are taken. */
 bool take_one_network(struct reading *r, const struct word *word, struct said_networks *into);
 
+/* login_words.c */
+void take_users(struct reading *r, const struct statement *s);
+void take_radius(struct reading *r, const struct statement *s);
+void write_users(const struct schema_word *w, const struct shown *shown);
+void write_radius(const struct schema_word *w, const struct shown *shown);
+void login_write(const struct schema_word *w, const struct shown *shown,
+                 const struct config_login *login);
+void login_write_factor(const struct schema_word *w, const struct shown *shown,
+                        const struct config_login *login);
+
 /* policy_words.c */
 void take_policy(struct reading *r, const struct statement *s);
 /* All of both verdicts in their order; under the other word nothing is left to write. */
@@ -206,6 +216,7 @@ void write_inner(const struct schema_word *w, const struct shown *shown);
 void write_static_sa(const struct schema_word *w, const struct shown *shown);
 void write_udp_ports(const struct schema_word *w, const struct shown *shown);
 /* "@NAME" as a secret that is there; false when it was told that it is none. */
+bool take_path(struct reading *r, const struct word *word, const char **out);
 bool take_secret_name(struct reading *r, const struct word *word, struct config_secret_name *out);
 bool is_word(const struct word *w, const char *word);
 

@@ -472,7 +472,7 @@ void write_key(const struct schema_word *w, const struct shown *shown)
 
 /* ---- certificates ---- */
 
-static bool take_path(struct reading *r, const struct word *word, const char **out)
+bool take_path(struct reading *r, const struct word *word, const char **out)
 {
     if (word->text.length == 0 || word->text.length > PATH_BYTES_MAX ||
         memchr(word->text.data, 0, word->text.length) != NULL) {
