@@ -643,6 +643,27 @@ def certificates():
     put("ike_cert", "old", b"\1" + root + bytes([1, 0, 64]) + read("leaf.sig") + bytes([cert]) + both)
 
 
+def logins():
+    verifier = "$scram$sha-256$4096$W22ZaJ0SNY7soEsUEjb6gQ==$" + "A" * 43 + "="
+    secret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+    put("users_file", "all", (f"# users\n\nalice staff,admins {verifier}\nbob - - disabled # gone\n"
+                              f"carol staff {verifier} totp {secret} digits 8 period 60 hash sha256 address 10.9.0.7\n"
+                              f"dave - - hotp {secret} address 2001:db8::7\n").encode())
+    put("users_file", "wrong", f"a\nb - -\nb - -\nc x, -\nd - $\ne - - totp x\nf - {verifier} digits 9\n".encode())
+
+    def attribute(kind, value):
+        return bytes([kind, len(value) + 2]) + value
+
+    user = (attribute(6, struct.pack(">I", 2)) + attribute(8, bytes([10, 9, 0, 7])) + attribute(9, b"\xff\xff\xff\0")
+            + attribute(11, b"staff") + attribute(25, b"class") + attribute(27, struct.pack(">I", 3600))
+            + attribute(28, struct.pack(">I", 600)) + attribute(26, struct.pack(">IBB", 311, 28, 6) + bytes([10, 1, 0, 53]))
+            + attribute(169, bytes(15) + b"\1") + attribute(18, b"Hello") + attribute(1, b"Alice"))
+    put("radius_reply", "accept", b"\0" + user)
+    put("radius_reply", "reject", b"\1" + attribute(18, b"no"))
+    put("radius_reply", "challenge", b"\2" + attribute(24, b"32769430") + attribute(18, b"Challenge 32769430."))
+    put("radius_reply", "packet", b"\4" + struct.pack(">BBH16x", 2, 0, 20 + len(user)) + user)
+
+
 packets()
 fragments()
 compressed()
@@ -662,3 +683,4 @@ choices()
 texts_of_configuration()
 tunnels()
 certificates()
+logins()
