@@ -751,6 +751,117 @@ static const struct reason_entry entries[REASON_COUNT] = {
                        "too weak."},
             .steps = {"Let the peer have a certificate for IKE, with a key of today."},
         },
+    [REASON_RADIUS_SILENT] =
+        {
+            .reason = REASON_RADIUS_SILENT,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A038",
+            .sentence = "no RADIUS server answers: {detail|none}",
+            .explanation =
+                "Logins are asked of RADIUS servers. Each was asked three times, and none "
+                "answered. A server says nothing to whom it does not know, and nothing "
+                "when the secrets differ.",
+            .causes = {"The server does not run, or a firewall does not let UDP 1812 pass.",
+                       "The server does not know this machine by the address that it sees.",
+                       "The secrets differ."},
+            .steps = {"Run: sekisho status; the line radius says which server is silent.",
+                      "Set the secret again: sekisho secret set NAME, as in the line radius.",
+                      "Try it: sekisho users try USER; and look into the server's log.",
+                      "With 'login radius then local' the users here are asked meanwhile."},
+        },
+    [REASON_RADIUS_REJECTED] =
+        {
+            .reason = REASON_RADIUS_REJECTED,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A039",
+            .sentence = "the RADIUS server refused a login: {detail|it does not say why}",
+            .explanation =
+                "The server answered, and its answer is authentic: Access-Reject. It does "
+                "not say why.",
+            .causes = {"The password or the code is wrong.",
+                       "The user is unknown there, or locked, or may not come from this machine."},
+            .steps = {"Look into the server's log: it knows the reason.",
+                      "Try it: sekisho users try USER"},
+        },
+    [REASON_RADIUS_FORGED] =
+        {
+            .reason = REASON_RADIUS_FORGED,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A040",
+            .sentence =
+                "what a RADIUS server answers is not authentic: {detail|which is not known}",
+            .explanation = "Replies came from the server's address, and what proves them "
+                           "(Response Authenticator, Message-Authenticator) is wrong. They were "
+                           "dropped.",
+            .causes = {"The secrets differ.",
+                       "Somebody between the server and this machine makes replies."},
+            .steps =
+                {"Set the secret again on both sides: sekisho secret set NAME, as in the line "
+                 "radius.",
+                 "Is it right, look who is on the way: a capture shows where replies come from.",
+                 "Put the way to the server into a tunnel."},
+        },
+    [REASON_RADIUS_UNSIGNED] =
+        {
+            .reason = REASON_RADIUS_UNSIGNED,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A041",
+            .sentence = "a RADIUS server does not sign its answers: {detail|which is not known}",
+            .explanation =
+                "The replies have no Message-Authenticator. Whoever is on the way can make "
+                "an acceptance of a refusal then (BlastRADIUS, CVE-2024-3596), so they "
+                "were dropped.",
+            .causes = {"The server is older than July 2024, or signs only when it is told to."},
+            .steps = {"Update the server and let it sign: in FreeRADIUS "
+                      "require_message_authenticator = yes for this client.",
+                      "Only where the way to it is safe: the word unsigned-replies in the line "
+                      "radius."},
+        },
+    [REASON_RADIUS_REPLY] =
+        {
+            .reason = REASON_RADIUS_REPLY,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A042",
+            .sentence = "the answer of the RADIUS server cannot be followed: {detail|which is not "
+                        "known}",
+            .explanation =
+                "The answer is authentic, but an attribute in it has a wrong form, names a "
+                "group that can be none, or a service that is not this one. To pass it "
+                "over would let somebody in who may less.",
+            .causes = {"Filter-Id is no name of a group: letters, digits, '.', '_' and '-'.",
+                       "Service-Type is not Framed, Outbound or Authenticate-Only.",
+                       "An address or a number has a wrong length."},
+            .steps = {"Look into the server's log what it sent for this user.",
+                      "Try it: sekisho users try USER"},
+        },
+    [REASON_USERS] =
+        {
+            .reason = REASON_USERS,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A043",
+            .sentence = "the users cannot be read, or a used code not be written: {detail|see the "
+                        "log}",
+            .explanation =
+                "Nobody is let in by users that cannot be read, nor by a one-time password "
+                "that could be used a second time because it cannot be written down.",
+            .causes = {"The disk is full, or may only be read.",
+                       "The file of users has a mistake, or others may read it."},
+            .steps = {"Run: sekisho users check",
+                      "Run: sekisho status; its problems say which file.",
+                      "Make room on the disk of the state directory."},
+        },
     [REASON_PPK_MISSING] =
         {
             .reason = REASON_PPK_MISSING,

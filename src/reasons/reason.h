@@ -59,6 +59,12 @@ enum reason {
     REASON_ENCRYPTION, /* IKEv1: what is encrypted for the other side proves nothing */
     REASON_SHARED_KEY, /* IKEv1: what the peer sends cannot be read */
     REASON_SHARED_KEY_PERHAPS, /* IKEv1: the peer cannot read what we send, it seems */
+    REASON_RADIUS_SILENT, /* detail: which server */
+    REASON_RADIUS_REJECTED, /* detail */
+    REASON_RADIUS_FORGED, /* detail */
+    REASON_RADIUS_UNSIGNED, /* detail */
+    REASON_RADIUS_REPLY, /* detail */
+    REASON_USERS, /* they cannot be read, or used codes not written; detail */
     REASON_PPK_MISSING, /* the peer uses none; ours: its name */
     REASON_PPK_UNKNOWN, /* ours, theirs: names */
     REASON_PPK_DIFFERS, /* ours */
