@@ -15,6 +15,7 @@ struct job {
     uint64_t id;
     enum stage stage;
     bool forgotten;
+    bool asked_in_vain; /* `answer` is that of a source that could not tell */
     struct desk_rules rules;
     uint8_t source; /* index in the rules: who is being asked */
     struct login_question question; /* its password is what goes to the source */
@@ -686,6 +687,19 @@ static struct login_answer local_answer(const struct user *user)
     return answer;
 }
 
+/* Who could not be asked might have said yes: that is what is told then, of known names and of
+ * unknown ones. */
+static void refuse_password(struct login_desk *desk, struct job *job)
+{
+    if (job->asked_in_vain) {
+        struct login_answer answer = *job->answer;
+
+        answer_with(desk, job, &answer);
+    } else {
+        answer_no(desk, job, LOGIN_REFUSED, LOGIN_REASON_PASSWORD);
+    }
+}
+
 void desk_verified(struct login_desk *desk, struct desk_verification *v, uint64_t now_ms,
                    uint64_t wall_s)
 {
@@ -705,7 +719,7 @@ void desk_verified(struct login_desk *desk, struct desk_verification *v, uint64_
 
     if (!fits || user == NULL || !user->has_verifier) {
         note_wrong(desk, who, now_ms);
-        answer_no(desk, job, LOGIN_REFUSED, LOGIN_REASON_PASSWORD);
+        refuse_password(desk, job);
         return;
     }
     struct login_answer accepted = local_answer(user);
@@ -743,6 +757,8 @@ void desk_radius_answered(struct login_desk *desk, uint64_t id, const struct log
         if (is_last(job) || job->question.state.length > 0) {
             answer_with(desk, job, answer);
         } else {
+            *job->answer = *answer;
+            job->asked_in_vain = true;
             ask_next(desk, job);
         }
         return;
@@ -823,6 +839,7 @@ bool desk_take(struct login_desk *desk, struct desk_action *action)
         desk->last_todo = desk->first_todo == NULL ? NULL : desk->last_todo;
         action->kind = job->todo;
         action->job = job->id;
+        memcpy(action->user, job->question.user, sizeof(action->user));
         job->todo = DESK_NOTHING;
         if (job->forgotten) {
             remove_job(desk, job);

@@ -50,6 +50,7 @@ enum desk_action_kind {
 struct desk_action {
     enum desk_action_kind kind;
     uint64_t job;
+    char user[LOGIN_USER_BYTES]; /* as he called himself; not of KEEP */
     struct desk_verification *verification; /* VERIFY: the taker's; desk_verified() takes it back */
     const struct login_question *question; /* ASK_RADIUS: until it is answered */
     struct login_answer *answer; /* ANSWER: the taker's, to be freed with free() */

@@ -398,6 +398,13 @@ TEST(radius_first_and_the_local_users_only_when_it_is_silent)
     from_radius(&b, LOGIN_UNAVAILABLE, LOGIN_REASON_RADIUS_SILENT);
     CHECK(ask(&b, "alice", "wonder") == LOGIN_ACCEPTED);
     CHECK_TEXT(b.answer.source, "local");
+    /* The server might know another password, and others: nobody could tell. */
+    CHECK(ask(&b, "alice", "wrong") == LOGIN_UNAVAILABLE);
+    struct login_answer known = b.answer;
+
+    CHECK(ask(&b, "nobody", "wrong") == LOGIN_UNAVAILABLE);
+    CHECK(memcmp(&known, &b.answer, sizeof(known)) == 0);
+    CHECK_EQUAL(b.answer.reason, LOGIN_REASON_RADIUS_SILENT);
     b.rules.source_count = 1;
     CHECK(ask(&b, "alice", "wonder") == LOGIN_UNAVAILABLE);
     CHECK_EQUAL(b.answer.reason, LOGIN_REASON_RADIUS_SILENT);

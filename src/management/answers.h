@@ -26,6 +26,7 @@ struct question {
     uint64_t count; /* 0: not said */
     bool verbose, all, dry_run, rekey;
     bool plain, both, keys;
+    const char *password, *service, *state; /* `users try`; NULL: not said */
 };
 
 json_t *reply_error(enum reply_exit exit_code, const char *next, const char *format, ...)
@@ -46,6 +47,9 @@ json_t *answer_show(const struct question *question);
 json_t *answer_log(const struct question *question);
 json_t *answer_trace(const struct question *question);
 json_t *answer_capture(const struct question *question);
+json_t *answer_users(const struct question *question);
+/* users.c: what `status` says of RADIUS servers. */
+json_t *radius_json(const struct management *management);
 json_t *answer_version(const struct question *question);
 
 #endif

@@ -498,6 +498,7 @@ int verb_status(const struct command *command)
     show_head(answer);
     show_offload(answer);
     show_tcp(answer);
+    show_radius(answer);
     show_problems(command, answer);
     json_array_foreach(sites, index, site)
     {

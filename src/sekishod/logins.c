@@ -1,0 +1,606 @@
+/*
+ * Decides how a login reaches those who know: the arithmetic and the disk in a thread of their own,
+ * a RADIUS server through a socket of its own, and the answer back to who asked. The control thread
+ * waits for none of them.
+ */
+#include "sekishod/logins.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "gateway/login_reason.h"
+#include "host/clock.h"
+#include "host/files.h"
+#include "host/udp_client.h"
+#include "loader/users_store.h"
+#include "login/desk.h"
+#include "proto/radius/client.h"
+#include "sekishod/daemon.h"
+
+#define TRIES_MAX 8 /* answers that the command did not fetch yet */
+#define TRY_JOB (UINT64_C(1) << 63) /* jobs of the command, apart from the gateway's */
+#define DATAGRAMS_A_TURN 64
+
+/* For the thread: a password to be computed, or a line to be written. */
+struct errand {
+    struct desk_verification *verification; /* NULL: it writes */
+    char *text;
+    size_t length;
+    bool whole, written;
+    const char *state;
+    char why[256];
+};
+
+struct line {
+    struct logins *logins;
+    struct loop_source source; /* fd -1: it could not be opened */
+};
+
+struct tried {
+    uint64_t number; /* 0: free */
+    bool answered;
+    struct login_answer answer;
+};
+
+struct logins {
+    struct daemon *daemon;
+    struct login_desk *desk;
+    struct radius_client *radius;
+    struct jobs *jobs; /* NULL: nobody logged in yet */
+    struct line lines[RADIUS_SERVERS_MAX];
+    size_t line_count;
+    bool used_known; /* what of one-time passwords was used */
+    uint64_t next_try;
+    struct tried tries[TRIES_MAX];
+    char trouble[512];
+    const char *next;
+    char disk_trouble[256];
+    uint64_t told_ms;
+};
+
+/* ---- the thread ---- */
+
+static void do_errand(void *job)
+{
+    struct errand *errand = job;
+
+    if (errand->verification != NULL) {
+        desk_verify(errand->verification);
+        return;
+    }
+    errand->written = users_store_keep_used(
+        errand->state, (struct slice){(const uint8_t *)errand->text, errand->length}, errand->whole,
+        errand->why, sizeof(errand->why));
+}
+
+static void free_errand(struct errand *errand)
+{
+    free(errand->text);
+    free(errand);
+}
+
+static void drop_errand(void *job)
+{
+    struct errand *errand = job;
+
+    if (errand->verification != NULL) {
+        secret_wipe(&errand->verification->password);
+        free(errand->verification);
+    }
+    free_errand(errand);
+}
+
+/* As if it had come back with nothing done. */
+static void fail_errand(struct logins *logins, struct errand *errand, uint64_t now_ms)
+{
+    if (errand->verification != NULL) {
+        errand->verification->fits = false;
+        desk_verified(logins->desk, errand->verification, now_ms, clock_date_ms() / 1000);
+    } else {
+        desk_kept(logins->desk, false);
+    }
+    free_errand(errand);
+}
+
+static void begin_errand(struct logins *logins, const struct desk_action *action, uint64_t now_ms)
+{
+    struct errand *errand = calloc(1, sizeof(*errand));
+
+    if (errand == NULL) {
+        return;
+    }
+    *errand = (struct errand){.verification = action->verification,
+                              .text = action->text,
+                              .length = action->text_length,
+                              .whole = action->whole,
+                              .state = logins->daemon->options.state_directory};
+    if (logins->jobs == NULL) {
+        logins->jobs = jobs_new(1, do_errand, &logins->daemon->wake);
+    }
+    /* What is to be written goes before what is to be computed: somebody waits with a right code.
+     */
+    if (logins->jobs == NULL ||
+        !jobs_put(logins->jobs, errand, action->kind == DESK_KEEP ? JOB_URGENT : JOB_COMMON)) {
+        fail_errand(logins, errand, now_ms);
+    }
+}
+
+static void take_errands(struct logins *logins, uint64_t now_ms)
+{
+    struct errand *errand;
+
+    while (logins->jobs != NULL && (errand = jobs_take(logins->jobs)) != NULL) {
+        if (errand->verification != NULL) {
+            desk_verified(logins->desk, errand->verification, now_ms, clock_date_ms() / 1000);
+        } else {
+            snprintf(logins->disk_trouble, sizeof(logins->disk_trouble), "%s", errand->why);
+            desk_kept(logins->desk, errand->written);
+        }
+        free_errand(errand);
+    }
+}
+
+/* ---- answers ---- */
+
+static void log_answer(struct logins *logins, const struct desk_action *action, const char *who)
+{
+    const struct login_answer *answer = action->answer;
+    char user[4 * LOGIN_USER_BYTES];
+    char line[1024];
+    struct text shown = text_over(user, sizeof(user));
+    struct text out = text_over(line, sizeof(line));
+    enum reason reason = login_reason_of(answer->reason);
+
+    text_add_escaped(&shown, slice_of_text(action->user));
+    text_addf(&out, "login of %s: %s, says %s", user, login_verdict_name(answer->verdict),
+              answer->source);
+    if (answer->reason != LOGIN_REASON_NONE) {
+        text_addf(&out, ": %s", login_reason_text(answer->reason));
+    }
+    if (reason != REASON_NONE) {
+        text_addf(&out, " (%s)", reason_code(reason));
+    }
+    log_line(logins->daemon->log, LOG_LEVEL_NOTICE, who, "%s", line);
+}
+
+static struct tried *find_try(struct logins *logins, uint64_t number)
+{
+    for (size_t i = 0; i < TRIES_MAX; i++) {
+        if (logins->tries[i].number == number) {
+            return &logins->tries[i];
+        }
+    }
+    return NULL;
+}
+
+static void give_answer(struct logins *logins, const struct desk_action *action)
+{
+    struct tried *tried =
+        (action->job & TRY_JOB) != 0 ? find_try(logins, action->job & ~TRY_JOB) : NULL;
+
+    log_answer(logins, action, tried != NULL ? "users" : "login");
+    if (tried != NULL) {
+        tried->answer = *action->answer;
+        tried->answered = true;
+    }
+    wipe(action->answer, sizeof(*action->answer));
+    free(action->answer);
+}
+
+/* ---- what the two machines want ---- */
+
+static bool run_desk(struct logins *logins, uint64_t now_ms)
+{
+    struct desk_action action;
+    bool any = false;
+
+    while (desk_take(logins->desk, &action)) {
+        any = true;
+        switch (action.kind) {
+        case DESK_VERIFY:
+        case DESK_KEEP:
+            begin_errand(logins, &action, now_ms);
+            break;
+        case DESK_ASK_RADIUS:
+            radius_ask(logins->radius, action.job, action.question, now_ms);
+            break;
+        case DESK_ANSWER:
+            give_answer(logins, &action);
+            break;
+        case DESK_NOTHING:
+            break;
+        }
+    }
+    return any;
+}
+
+static bool run_radius(struct logins *logins, uint64_t now_ms)
+{
+    struct radius_action action;
+    bool any = false;
+
+    while (radius_take(logins->radius, &action)) {
+        any = true;
+        if (action.kind == RADIUS_SEND) {
+            int fd =
+                action.server < logins->line_count ? logins->lines[action.server].source.fd : -1;
+            if (fd >= 0) {
+                udp_client_send(fd, action.bytes);
+            }
+        } else if (action.kind == RADIUS_ANSWER) {
+            desk_radius_answered(logins->desk, action.job, action.answer, now_ms,
+                                 clock_date_ms() / 1000);
+        }
+    }
+    return any;
+}
+
+static void run_both(struct logins *logins, uint64_t now_ms)
+{
+    while (run_desk(logins, now_ms) || run_radius(logins, now_ms)) {
+    }
+}
+
+/* ---- servers ---- */
+
+static void line_ready(void *context, unsigned events)
+{
+    struct line *line = context;
+    struct logins *logins = line->logins;
+    size_t index = (size_t)(line - logins->lines);
+    struct radius_figures figures = radius_figures(logins->radius, index);
+    uint8_t room[RADIUS_BYTES_MAX];
+    uint64_t now_ms = clock_now_ms();
+    size_t length;
+
+    (void)events;
+    for (size_t i = 0; i < DATAGRAMS_A_TURN; i++) {
+        if (!udp_client_receive(line->source.fd, room, sizeof(room), &length)) {
+            break;
+        }
+        radius_receive(logins->radius, index, &figures.endpoint, (struct slice){room, length},
+                       now_ms);
+    }
+}
+
+static void close_lines(struct logins *logins)
+{
+    for (size_t i = 0; i < logins->line_count; i++) {
+        if (logins->lines[i].source.fd >= 0) {
+            loop_remove(&logins->daemon->loop, &logins->lines[i].source);
+            close(logins->lines[i].source.fd);
+        }
+    }
+    logins->line_count = 0;
+}
+
+/* A port that is this server's alone, and another one with each configuration. */
+static void open_line(struct logins *logins, const struct endpoint *server)
+{
+    struct line *line = &logins->lines[logins->line_count++];
+    char why[160];
+
+    line->logins = logins;
+    line->source = (struct loop_source){
+        .fd = udp_client_open(server, why, sizeof(why)), .ready = line_ready, .context = line};
+    if (line->source.fd >= 0 && !loop_add(&logins->daemon->loop, &line->source, LOOP_READ)) {
+        close(line->source.fd);
+        line->source.fd = -1;
+    }
+    if (line->source.fd < 0) {
+        log_line(logins->daemon->log, LOG_LEVEL_WARNING, "radius", "%s", why);
+    }
+}
+
+static void apply_servers(struct logins *logins)
+{
+    struct daemon *daemon = logins->daemon;
+    struct radius_server servers[RADIUS_SERVERS_MAX] = {0};
+    size_t count = daemon->config->radius_count;
+
+    close_lines(logins);
+    for (size_t i = 0; i < count; i++) {
+        const struct config_radius *said = &daemon->config->radius[i];
+        char why[256] = "";
+
+        servers[i].endpoint = (struct endpoint){.address = said->address, .port = said->port};
+        servers[i].unsigned_replies = said->unsigned_replies;
+        if (!files_read_secret(daemon->options.secrets_directory, said->secret.name,
+                               &servers[i].secret, why, sizeof(why))) {
+            log_line(daemon->log, LOG_LEVEL_WARNING, "radius", "%s", why);
+        }
+        open_line(logins, &servers[i].endpoint);
+    }
+    radius_set_servers(logins->radius, servers, count);
+}
+
+/* ---- users ---- */
+
+static bool same_name_twice(const struct users *written, const struct users *kept)
+{
+    for (size_t i = 0; i < written->count; i++) {
+        if (users_find(kept, written->list[i].name) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool read_users(struct logins *logins, char *why, size_t why_bytes)
+{
+    struct daemon *daemon = logins->daemon;
+    const char *file = daemon->config->users_file;
+    struct users written, kept;
+    char path[LOADER_PATH_BYTES];
+
+    users_init(&written, (const uint8_t[16]){0});
+    users_init(&kept, (const uint8_t[16]){0});
+    bool good = users_store_path(daemon->options.state_directory, "users", path, sizeof(path)) &&
+                users_store_read_file(path, false, &kept, why, why_bytes) &&
+                (file == NULL || users_store_read_file(file, true, &written, why, why_bytes));
+
+    if (good) {
+        logins->next = NULL;
+        logins->trouble[0] = '\0';
+        if (same_name_twice(&written, &kept)) {
+            snprintf(logins->trouble, sizeof(logins->trouble),
+                     "some users stand in %.200s and are kept by sekisho users too", file);
+            logins->next = "sekisho users check; those of the file count";
+        }
+        desk_set_users(logins->desk, &written, &kept);
+    }
+    users_fini(&written);
+    users_fini(&kept);
+    return good;
+}
+
+static void read_used(struct logins *logins)
+{
+    char why[256] = "there is no memory";
+    size_t length = 0;
+
+    if (logins->used_known) {
+        return;
+    }
+    char *text =
+        users_store_read_used(logins->daemon->options.state_directory, &length, why, sizeof(why));
+
+    logins->used_known =
+        text != NULL && desk_read_used(logins->desk, (struct slice){(const uint8_t *)text, length});
+    if (!logins->used_known) {
+        snprintf(logins->trouble, sizeof(logins->trouble), "%s", why);
+        logins->next = "until it can be read nobody is let in by a one-time password";
+    }
+    free(text);
+}
+
+bool logins_read_users(struct daemon *daemon, size_t *count, char *why, size_t why_bytes)
+{
+    struct logins *logins = daemon->logins;
+    bool good = read_users(logins, why, why_bytes);
+
+    if (!good) {
+        snprintf(logins->trouble, sizeof(logins->trouble), "%s", why);
+        logins->next = "sekisho users check; the users of before go on";
+        log_line(daemon->log, LOG_LEVEL_WARNING, "users", "%s", why);
+    }
+    read_used(logins);
+    *count = desk_figures(logins->desk).users;
+    desk_set_broken(logins->desk, (!good && *count == 0) || !logins->used_known);
+    return good;
+}
+
+/* ---- the daemon's side ---- */
+
+static struct logins *make(struct daemon *daemon)
+{
+    struct logins *logins = calloc(1, sizeof(*logins));
+
+    if (logins == NULL) {
+        return NULL;
+    }
+    logins->daemon = daemon;
+    logins->desk = desk_new(daemon->random);
+    logins->radius = radius_new(daemon->random, daemon->config->gateway);
+    if (logins->desk == NULL || logins->radius == NULL) {
+        logins_free(logins);
+        return NULL;
+    }
+    return logins;
+}
+
+void logins_apply(struct daemon *daemon, uint64_t now_ms)
+{
+    char why[USERS_STORE_WHY_BYTES];
+    size_t count;
+
+    if (daemon->logins == NULL) {
+        daemon->logins = make(daemon);
+    }
+    if (daemon->logins == NULL) {
+        log_line(daemon->log, LOG_LEVEL_WARNING, "users", "no memory for logins");
+        return;
+    }
+    (void)!logins_read_users(daemon, &count, why, sizeof(why));
+    apply_servers(daemon->logins);
+    run_both(daemon->logins, now_ms);
+}
+
+void logins_free(struct logins *logins)
+{
+    if (logins == NULL) {
+        return;
+    }
+    close_lines(logins);
+    if (logins->jobs != NULL) {
+        jobs_free(logins->jobs, drop_errand);
+    }
+    radius_free(logins->radius);
+    desk_free(logins->desk);
+    wipe(logins, sizeof(*logins));
+    free(logins);
+}
+
+void logins_turn(struct daemon *daemon, uint64_t now_ms)
+{
+    struct logins *logins = daemon->logins;
+
+    if (logins == NULL) {
+        return;
+    }
+    take_errands(logins, now_ms);
+    radius_time(logins->radius, now_ms);
+    run_both(logins, now_ms);
+}
+
+uint64_t logins_deadline_ms(const struct daemon *daemon)
+{
+    return daemon->logins == NULL ? NEVER_MS : radius_deadline_ms(daemon->logins->radius);
+}
+
+const char *logins_trouble(const struct daemon *daemon, const char **next)
+{
+    const struct logins *logins = daemon->logins;
+
+    if (logins == NULL) {
+        return NULL;
+    }
+    if (logins->disk_trouble[0] != '\0') {
+        *next =
+            "until it can be written nobody is let in by a one-time password: is the disk full?";
+        return logins->disk_trouble;
+    }
+    *next = logins->next;
+    return logins->trouble[0] == '\0' ? NULL : logins->trouble;
+}
+
+/* ---- for management ---- */
+
+bool logins_reload(void *context, size_t *count, char *why, size_t why_bytes)
+{
+    struct daemon *daemon = context;
+
+    if (daemon->logins == NULL) {
+        snprintf(why, why_bytes, "no memory for logins");
+        return false;
+    }
+    return logins_read_users(daemon, count, why, why_bytes);
+}
+
+static void add_server(struct management_logins *out, const struct radius_figures *f)
+{
+    out->servers[out->server_count++] = (struct management_radius){
+        .endpoint = f->endpoint,
+        .state = f->has_secret ? radius_health_name(f->health) : "no secret",
+        .unsigned_replies = f->unsigned_replies,
+        .requests = f->requests,
+        .retransmissions = f->retransmissions,
+        .accepts = f->accepts,
+        .rejects = f->rejects,
+        .challenges = f->challenges,
+        .given_up = f->given_up,
+        .late = f->late,
+        .forged = f->forged,
+        .not_signed = f->not_signed,
+        .malformed = f->malformed,
+        .last_ms = f->last_ms};
+}
+
+void logins_tell(void *context, struct management_logins *out)
+{
+    const struct daemon *daemon = context;
+    const struct logins *logins = daemon->logins;
+
+    *out = (struct management_logins){0};
+    if (logins == NULL) {
+        return;
+    }
+    struct desk_figures figures = desk_figures(logins->desk);
+
+    out->users = figures.users;
+    out->under_way = figures.under_way;
+    out->accepted = figures.accepted;
+    out->refused = figures.refused;
+    out->unavailable = figures.unavailable;
+    for (size_t i = 0; i < radius_server_count(logins->radius); i++) {
+        struct radius_figures f = radius_figures(logins->radius, i);
+
+        add_server(out, &f);
+    }
+}
+
+/* What a block says, or without one: RADIUS if there is any, then the users that are here. */
+static struct desk_rules rules_of(const struct daemon *daemon, const struct config_login *login)
+{
+    struct desk_rules rules = {.factor = DESK_FACTOR_NONE};
+
+    if (login == NULL || login->source_count == 0) {
+        if (login == NULL && daemon->config->radius_count > 0) {
+            rules.sources[rules.source_count++] = DESK_RADIUS;
+        }
+        rules.sources[rules.source_count++] = DESK_LOCAL;
+    }
+    for (size_t i = 0; login != NULL && i < login->source_count; i++) {
+        rules.sources[rules.source_count++] =
+            login->sources[i] == CONFIG_LOGIN_RADIUS ? DESK_RADIUS : DESK_LOCAL;
+    }
+    if (login != NULL) {
+        rules.factor = login->second_factor == CONFIG_FACTOR_ASKED      ? DESK_FACTOR_ASKED
+                       : login->second_factor == CONFIG_FACTOR_APPENDED ? DESK_FACTOR_APPENDED
+                                                                        : DESK_FACTOR_NONE;
+    }
+    return rules;
+}
+
+static struct tried *free_try(struct logins *logins)
+{
+    struct tried *oldest = &logins->tries[0];
+
+    for (size_t i = 1; i < TRIES_MAX; i++) {
+        oldest = logins->tries[i].number < oldest->number ? &logins->tries[i] : oldest;
+    }
+    return oldest;
+}
+
+bool logins_try(void *context, const struct management_try *order, uint64_t *number, char *why,
+                size_t why_bytes)
+{
+    struct daemon *daemon = context;
+    struct logins *logins = daemon->logins;
+    struct login_question question = {.kind = LOGIN_PASSWORD, .state = order->state};
+    uint64_t now_ms = clock_now_ms();
+
+    if (logins == NULL ||
+        !text_copy(question.user, sizeof(question.user), slice_of_text(order->user)) ||
+        !text_copy(question.service, sizeof(question.service), slice_of_text(order->service)) ||
+        !secret_set(&question.password, slice_of_text(order->password))) {
+        snprintf(why, why_bytes, "the name or the password is too long");
+        return false;
+    }
+    struct tried *tried = free_try(logins);
+    struct desk_rules rules = rules_of(daemon, NULL);
+
+    *tried = (struct tried){.number = ++logins->next_try};
+    *number = tried->number;
+    desk_ask(logins->desk, tried->number | TRY_JOB, &rules, &question, now_ms,
+             clock_date_ms() / 1000);
+    login_question_fini(&question);
+    run_both(logins, now_ms);
+    return true;
+}
+
+bool logins_tried(void *context, uint64_t number, struct login_answer *out)
+{
+    struct daemon *daemon = context;
+    struct tried *tried =
+        daemon->logins == NULL || number == 0 ? NULL : find_try(daemon->logins, number);
+
+    if (tried == NULL || !tried->answered) {
+        return false;
+    }
+    *out = tried->answer;
+    *tried = (struct tried){0};
+    return true;
+}
