@@ -50,9 +50,11 @@ static enum ikev2_failure_reason reason_of(enum ikev1_failure_reason reason)
         return IKEV2_FAIL_CERTIFICATE;
     case IKEV1_FAIL_SHARED_KEY_PERHAPS:
     case IKEV1_FAIL_AUTH_REFUSED:
+    case IKEV1_FAIL_LOGIN:
         return IKEV2_FAIL_AUTH_REFUSED;
     case IKEV1_FAIL_AUTH_METHOD:
     case IKEV1_FAIL_AGGRESSIVE:
+    case IKEV1_FAIL_LOGIN_UNASKED:
         return IKEV2_FAIL_AUTH_METHOD;
     case IKEV1_FAIL_SUITE_NOT_ALLOWED:
         return IKEV2_FAIL_SUITE_NOT_ALLOWED;
@@ -70,6 +72,7 @@ static enum ikev2_failure_reason reason_of(enum ikev1_failure_reason reason)
     case IKEV1_FAIL_SYNTAX:
         return IKEV2_FAIL_SYNTAX;
     case IKEV1_FAIL_PEER_ERROR:
+    case IKEV1_FAIL_SETTINGS:
         return IKEV2_FAIL_PEER_ERROR;
     case IKEV1_FAIL_PEER_DELETED:
         return IKEV2_FAIL_PEER_DELETED;
@@ -79,6 +82,7 @@ static enum ikev2_failure_reason reason_of(enum ikev1_failure_reason reason)
     case IKEV1_FAIL_ORDERED:
         return IKEV2_FAIL_ORDERED;
     case IKEV1_FAIL_HALF_OPEN_TIMEOUT:
+    case IKEV1_FAIL_LOGIN_TIMEOUT:
         return IKEV2_FAIL_HALF_OPEN_TIMEOUT;
     case IKEV1_FAIL_REPLACED:
         return IKEV2_FAIL_REPLACED;
@@ -276,6 +280,11 @@ static bool say_one(struct ike *ike, const struct ikev1_action *from, struct ike
     case IKEV1_ASK_PROOF:
         to->kind = IKEV2_ASK_PROOF;
         return say_proof(&from->proof, to);
+    case IKEV1_ASK_LOGIN:
+    case IKEV1_ASK_CREDENTIALS:
+    case IKEV1_ASK_SETTINGS:
+    case IKEV1_TELL_SETTINGS:
+        return false; /* no policy of a site leads to them */
     case IKEV1_TELL_SPI_ADDED:
         to->kind = IKEV2_TELL_SPI_ADDED;
         to->ike_spi = from->ike_spi;

@@ -540,7 +540,12 @@ static void take_action(struct ikev1_pair *pair, unsigned side, unsigned machine
     case IKEV1_ASK_SPI:
     case IKEV1_ASK_PEER:
     case IKEV1_ASK_PROOF:
+    case IKEV1_ASK_LOGIN:
+    case IKEV1_ASK_CREDENTIALS:
+    case IKEV1_ASK_SETTINGS:
         take_ask(s, machine, a);
+        return;
+    case IKEV1_TELL_SETTINGS:
         return;
     case IKEV1_TELL_SPI_ADDED:
     case IKEV1_TELL_SPI_REMOVED:

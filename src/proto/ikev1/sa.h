@@ -38,6 +38,128 @@
 #define IKEV1_CHILD_NAME_BYTES 64
 #define IKEV1_CANDIDATES_MAX 16 /* policies that one peer may turn out to have */
 
+/* ---- logins ---- */
+
+enum ikev1_login_kind {
+    IKEV1_LOGIN_GENERIC, /* name and password */
+    IKEV1_LOGIN_CHAP, /* RADIUS-CHAP: the password is not said */
+    IKEV1_LOGIN_OTP, /* name, password and the passcode of a card */
+};
+
+/* What a login consists of. NEXT_PIN and ANSWER are asked for alone. */
+enum ikev1_credential {
+    IKEV1_CREDENTIAL_USER = 0x01,
+    IKEV1_CREDENTIAL_PASSWORD = 0x02,
+    IKEV1_CREDENTIAL_PASSCODE = 0x04, /* of a token card */
+    IKEV1_CREDENTIAL_DOMAIN = 0x08,
+    IKEV1_CREDENTIAL_NEXT_PIN = 0x10, /* a new PIN that the user chooses */
+    IKEV1_CREDENTIAL_ANSWER = 0x20, /* to what the message says */
+};
+
+#define IKEV1_CHAP_CHALLENGE_BYTES 16
+#define IKEV1_CHAP_RESPONSE_BYTES 16
+#define IKEV1_CREDENTIAL_BYTES_MAX 256 /* of each; longer ones are refused */
+#define IKEV1_LOGIN_MESSAGE_BYTES_MAX 512
+
+/* Octets as the user typed them; none: not said. */
+struct ikev1_credentials {
+    struct slice user, password, passcode, domain, next_pin, answer;
+    /* CHAP, in the place of the password: the identifier, and MD5 over it, the password and the
+     * challenge (RFC 1994 4.1). */
+    bool chap;
+    uint8_t chap_identifier;
+    struct slice chap_response;
+};
+
+/* What is asked of a gateway about what a client said. Borrowed until the next event; the octets
+ * are wiped then. */
+struct ikev1_login_question {
+    uint32_t id;
+    enum ikev1_login_kind kind;
+    unsigned round; /* from 1 */
+    struct ikev1_credentials said;
+    struct slice challenge; /* CHAP */
+    const struct ikev1_policy *policy;
+    struct ike_identity peer_id; /* proven in phase 1: perhaps only the name of a group */
+    struct endpoint peer;
+};
+
+enum ikev1_login_verdict {
+    IKEV1_LOGIN_ACCEPTED,
+    IKEV1_LOGIN_REFUSED,
+    IKEV1_LOGIN_MORE, /* another round */
+};
+
+struct ikev1_login_answer {
+    enum ikev1_login_verdict verdict;
+    struct slice message; /* shown to the user; empty: none */
+    unsigned wanted; /* MORE: bits of enum ikev1_credential; 0: the same again. An ANSWER has a
+                        message */
+};
+
+/* What a gateway asks of us, a client. Borrowed until the next event. */
+struct ikev1_credentials_question {
+    uint32_t id;
+    unsigned round; /* from 1: later ones say that what was said before did not do, or not yet */
+    enum ikev1_login_kind kind;
+    unsigned wanted; /* bits of enum ikev1_credential */
+    struct slice challenge; /* CHAP */
+    uint8_t chap_identifier;
+    struct slice message; /* for the user: of a peer, not escaped */
+};
+
+/* ---- settings ---- */
+
+#define IKEV1_SETTINGS_SERVERS_MAX 8
+#define IKEV1_SETTINGS_NETWORKS_MAX 64
+#define IKEV1_SETTINGS_NAMES_BYTES 1024
+#define IKEV1_SETTINGS_BANNER_BYTES 1024
+
+struct ikev1_settings {
+    struct address ipv4, ipv6; /* of the client; no family: none */
+    struct address ipv4_netmask; /* no family: not said */
+    uint8_t ipv6_prefix_bits; /* 0: not said */
+    size_t dns_count, wins_count, dhcp_count; /* of either family */
+    struct address dns[IKEV1_SETTINGS_SERVERS_MAX];
+    struct address wins[IKEV1_SETTINGS_SERVERS_MAX];
+    struct address dhcp[IKEV1_SETTINGS_SERVERS_MAX];
+    uint32_t lifetime_s; /* of the address; 0: not said */
+    char version[64]; /* of the peer's program, escaped */
+    /* Of Cisco Unity. */
+    char domain[256]; /* the default domain; of a peer: escaped */
+    char split_dns[IKEV1_SETTINGS_NAMES_BYTES]; /* domains, with commas */
+    char banner[IKEV1_SETTINGS_BANNER_BYTES]; /* of a peer: escaped but for ends of lines */
+    size_t include_count; /* networks behind the gateway; none: everything goes there */
+    struct network include[IKEV1_SETTINGS_NETWORKS_MAX];
+    size_t exclude_count; /* networks that stay local */
+    struct network exclude[IKEV1_SETTINGS_NETWORKS_MAX];
+    size_t backup_count; /* other gateways */
+    struct address backup[IKEV1_SETTINGS_SERVERS_MAX];
+    bool save_password; /* the client may keep it */
+    uint16_t pfs_group; /* wanted in Quick Mode; 0: none said */
+};
+
+/* What a client asks for. */
+enum ikev1_setting {
+    IKEV1_SETTING_IPV4 = 0x0001,
+    IKEV1_SETTING_IPV6 = 0x0002,
+    IKEV1_SETTING_DNS = 0x0004,
+    IKEV1_SETTING_WINS = 0x0008,
+    IKEV1_SETTING_DOMAIN = 0x0010,
+    IKEV1_SETTING_SPLIT_DNS = 0x0020,
+    IKEV1_SETTING_INCLUDE = 0x0040,
+    IKEV1_SETTING_BANNER = 0x0080,
+};
+
+/* What is asked of a gateway: which settings this client gets. */
+struct ikev1_settings_question {
+    uint32_t id;
+    unsigned wanted; /* bits of enum ikev1_setting; pushed: all */
+    bool pushed; /* he did not ask */
+    struct address ipv4, ipv6; /* those that he would like to have; no family: any */
+    char version[64]; /* of his program, escaped */
+};
+
 /* ---- policy: owned by the gateway, unchanged and alive as long as any SA points to it ---- */
 
 enum ikev1_mode {
@@ -97,6 +219,22 @@ struct ikev1_certificates {
     enum ikev1_proof_by by;
 };
 
+/* A login beside the proof of phase 1 (draft-beaulieu-ike-xauth-02). */
+enum ikev1_login {
+    IKEV1_LOGIN_NONE,
+    IKEV1_LOGIN_ASK, /* we ask the peer for one, whoever began: we are the gateway */
+    IKEV1_LOGIN_ANSWER, /* the peer asks us: we are the client */
+};
+
+/* Settings that a gateway gives to a client (draft-dukes-ike-mode-cfg-02). */
+enum ikev1_settings_way {
+    IKEV1_SETTINGS_NONE, /* who asks is not answered, what is told is not taken */
+    IKEV1_SETTINGS_GIVE, /* gateway: the client asks (pull) */
+    IKEV1_SETTINGS_PUSH, /* gateway: the client is told unasked; who asks first is answered */
+    IKEV1_SETTINGS_ASK, /* client: we ask */
+    IKEV1_SETTINGS_TAKE, /* client: we are told */
+};
+
 struct ikev1_policy {
     const struct proposals *ike; /* of each: encryption, PRF (its hash is IKEv1's), key exchange */
     struct ike_identity local_id;
@@ -122,6 +260,15 @@ struct ikev1_policy {
     uint16_t fragment_bytes; /* of the IP packet, where the peer takes fragments of messages as
                                 Windows and Cisco do; 0: none are sent or taken */
     bool initiate; /* as responder: a phase 1 that ended may be begun anew by us */
+    enum ikev1_login login;
+    enum ikev1_login_kind login_kind; /* ASK: how */
+    bool login_once; /* ASK: who proved the same name by a certificate is not asked again when the
+                        ISAKMP SA is renewed by us (draft-beaulieu-ike-xauth-02 5.5); a key of many
+                        proves nobody, so there it means nothing */
+    bool hybrid; /* only the gateway proves itself in phase 1, by its certificate, and the client by
+                    the login alone: `certificates` has no `own` at the client and no `trust` at the
+                    gateway */
+    enum ikev1_settings_way settings;
     const struct ikev1_child_policy *children;
     uint32_t child_count;
 };
@@ -134,6 +281,8 @@ struct ikev1_responder_policy {
     bool rsa, ecdsa_256, ecdsa_384, ecdsa_521; /* some site has a certificate of that kind */
     bool dss; /* the same with DSA, only with SHA-1 */
     bool rsa_encryption, rsa_revised; /* some site proves itself so */
+    /* The same of those that ask for a login; these do not count above. */
+    bool login_shared_keys, login_rsa, login_hybrid;
     bool aggressive; /* some site may begin in Aggressive Mode */
     struct ike_identity local_id; /* said in Aggressive Mode to whom nobody knows */
     enum ikev1_natt natt;
@@ -152,9 +301,15 @@ enum ikev1_action_kind {
     IKEV1_ASK_SPI, /* spi: an inbound ESP or AH SPI: ikev1_sa_answer_spi() */
     IKEV1_ASK_PEER, /* responder: who may this be and what may he do: ikev1_sa_answer_peer() */
     IKEV1_ASK_PROOF, /* proof: a signature is to be made or verified: ikev1_sa_answer_proof() */
+    IKEV1_ASK_LOGIN, /* login: gateway: may he in who says this: ikev1_sa_answer_login() */
+    IKEV1_ASK_CREDENTIALS, /* credentials: client: what shall be said:
+                              ikev1_sa_answer_credentials() */
+    IKEV1_ASK_SETTINGS, /* settings: gateway: what this client gets: ikev1_sa_answer_settings() */
+    IKEV1_TELL_SETTINGS, /* settings_told: client: what the gateway gave. Children begin after it */
     IKEV1_TELL_SPI_ADDED, /* ike_spi: our cookie under which messages for this machine arrive */
     IKEV1_TELL_SPI_REMOVED,
-    IKEV1_TELL_ESTABLISHED, /* established: both sides are authenticated for the first time. Of a
+    IKEV1_TELL_ESTABLISHED, /* established: both sides are authenticated for the first time, where
+                               there is a login by that too. Of a
                                responder whose peer has a machine already: see ikev1_sa_absorb() */
     IKEV1_TELL_REKEYED, /* established: another ISAKMP SA is the current one */
     IKEV1_TELL_INITIAL_CONTACT, /* the same as `initial_contact` there, but said later */
@@ -287,6 +442,12 @@ enum ikev1_failure_reason {
     IKEV1_FAIL_EXPIRED, /* the ISAKMP SA ended, nobody replaced it, and no child is left */
     IKEV1_FAIL_ORDERED, /* we were told to close */
     IKEV1_FAIL_HALF_OPEN_TIMEOUT,
+    IKEV1_FAIL_LOGIN, /* gateway: the login is refused; client: ours is. detail: what the user was
+                         told, or why there was none */
+    IKEV1_FAIL_LOGIN_UNASKED, /* client: the gateway should ask for a login, and does not */
+    IKEV1_FAIL_LOGIN_TIMEOUT, /* it took too long, or too many rounds */
+    IKEV1_FAIL_SETTINGS, /* gateway: the client gets none; client: the gateway gives none, or no
+                            address */
     IKEV1_FAIL_REPLACED, /* by INITIAL-CONTACT or another SA with the same peer */
     IKEV1_FAIL_RESOURCES, /* memory, SPIs, a failing crypto library */
 };
@@ -322,6 +483,10 @@ struct ikev1_action {
             bool aggressive;
         } asked_peer;
         struct ikev1_proof_question proof;
+        struct ikev1_login_question login;
+        struct ikev1_credentials_question credentials;
+        struct ikev1_settings_question settings;
+        const struct ikev1_settings *settings_told; /* borrowed until the next event */
         uint64_t ike_spi;
         uint32_t esp_spi;
         struct {
@@ -333,8 +498,10 @@ struct ikev1_action {
             bool nat_local, nat_peer; /* who is behind a NAT */
             bool initiator;
             bool aggressive;
+            bool login; /* a login was asked for: `peer_id` may be the name of many */
             bool initial_contact; /* the peer has no other SA with us (RFC 2407 4.6.3.3): an older
-                                     machine of his is closed and not absorbed into */
+                                     machine of his is closed and not absorbed into. With a login,
+                                     of the same user */
         } established; /* ESTABLISHED and REKEYED */
         struct {
             struct endpoint local, peer; /* children go there too */
@@ -412,6 +579,19 @@ void ikev1_sa_answer_peer(struct ikev1_sa *sa, uint32_t id,
 void ikev1_sa_answer_proof(struct ikev1_sa *sa, uint32_t id,
                            const struct ikev1_proof_answer *answer, uint64_t now_ms,
                            struct ikev1_actions *actions);
+
+void ikev1_sa_answer_login(struct ikev1_sa *sa, uint32_t id,
+                           const struct ikev1_login_answer *answer, uint64_t now_ms,
+                           struct ikev1_actions *actions);
+/* `credentials` NULL: there are none, which ends it. What is wanted and not there is said empty. */
+void ikev1_sa_answer_credentials(struct ikev1_sa *sa, uint32_t id,
+                                 const struct ikev1_credentials *credentials, uint64_t now_ms,
+                                 struct ikev1_actions *actions);
+/* `settings` NULL: this client gets none, which ends it. The policy may be set anew after it, with
+ * children for the address that was given; before the peer has read the answer he asks for none. */
+void ikev1_sa_answer_settings(struct ikev1_sa *sa, uint32_t id,
+                              const struct ikev1_settings *settings, uint64_t now_ms,
+                              struct ikev1_actions *actions);
 
 /* `from` has just told ESTABLISHED, and its peer is `sa`'s: what it has (its ISAKMP SA, and
  * children if any) is `sa`'s from now on, and `from` is over without a word to the peer. Actions of
