@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "crypto/signature.h"
+#include "proto/ikev1/keys.h"
 
 #define DELIVERIES_MAX 10000
 #define NAT_ADDRESS 0xc6336401u /* 198.51.100.1 */
@@ -436,6 +437,59 @@ static void run_proof(struct pair1_side *s, const struct ikev1_proof_question *q
     ask->made_bytes = writer_written(&w).length;
 }
 
+static void copy_word(char out[PAIR1_WORD_BYTES], struct slice said)
+{
+    if (!text_copy(out, PAIR1_WORD_BYTES, said)) {
+        abort();
+    }
+}
+
+/* RFC 1994 4.1, of the password that this side knows. */
+static bool is_response(const struct pair1_side *s, const struct ikev1_login_question *q)
+{
+    const struct suite md5 = {.prf = PRF_HMAC_MD5};
+    const struct slice parts[] = {
+        {&q->said.chap_identifier, 1}, slice_of_text(s->words.password), q->challenge};
+    struct ikev1_hash_value hash;
+
+    return ikev1_hash(&md5, parts, ARRAY_LENGTH(parts), &hash) &&
+           slice_equal(ikev1_hash_slice(&hash), q->said.chap_response);
+}
+
+static void take_login(struct pair1_side *s, const struct ikev1_login_question *q,
+                       struct pair1_verdict *verdict)
+{
+    const struct ikev1_credentials *said = &q->said;
+
+    s->logins_asked++;
+    s->round = q->round;
+    s->heard_chap = said->chap;
+    copy_word(s->heard.user, said->user);
+    copy_word(s->heard.password, said->password);
+    copy_word(s->heard.passcode, said->passcode);
+    copy_word(s->heard.next_pin, said->next_pin);
+    copy_word(s->heard.answer, said->answer);
+    if (q->round <= s->verdict_count) {
+        *verdict = s->verdicts[q->round - 1];
+        return;
+    }
+    bool good =
+        strcmp(s->heard.user, s->words.user) == 0 &&
+        (said->chap ? is_response(s, q) : strcmp(s->heard.password, s->words.password) == 0) &&
+        (said->passcode.length == 0 || strcmp(s->heard.passcode, s->words.passcode) == 0);
+
+    verdict->verdict = good ? IKEV1_LOGIN_ACCEPTED : IKEV1_LOGIN_REFUSED;
+}
+
+static void take_credentials(struct pair1_side *s, const struct ikev1_credentials_question *q)
+{
+    s->credentials_asked++;
+    s->wanted = q->wanted;
+    s->kind = q->kind;
+    s->round = q->round;
+    copy_word(s->message, q->message);
+}
+
 static void take_ask(struct pair1_side *s, unsigned machine, const struct ikev1_action *a)
 {
     assert(s->ask_count < PAIR1_ASKS_MAX);
@@ -455,6 +509,22 @@ static void take_ask(struct pair1_side *s, unsigned machine, const struct ikev1_
     if (a->kind == IKEV1_ASK_PROOF) {
         ask->id = a->proof.id;
         run_proof(s, &a->proof, ask);
+        return;
+    }
+    if (a->kind == IKEV1_ASK_LOGIN) {
+        ask->id = a->login.id;
+        take_login(s, &a->login, &ask->verdict);
+        return;
+    }
+    if (a->kind == IKEV1_ASK_CREDENTIALS) {
+        ask->id = a->credentials.id;
+        take_credentials(s, &a->credentials);
+        return;
+    }
+    if (a->kind == IKEV1_ASK_SETTINGS) {
+        ask->id = a->settings.id;
+        s->settings_asked++;
+        s->settings_question = a->settings;
         return;
     }
     ask->id = a->key_exchange.id;
@@ -500,6 +570,7 @@ static void take_established(struct pair1_side *s, unsigned machine, const struc
     s->nat_peer = a->established.nat_peer;
     s->aggressive = a->established.aggressive;
     s->peer_id = a->established.peer_id;
+    s->login = a->established.login;
     if (a->kind == IKEV1_TELL_REKEYED) {
         s->rekeyed++;
         return;
@@ -527,6 +598,18 @@ static void transcribe(struct ikev1_pair *pair, unsigned side, const struct ikev
     text_addf(&all, "%u %s\n", side, line);
 }
 
+static bool has_word(struct slice bytes, const char *word)
+{
+    size_t length = strlen(word);
+
+    for (size_t i = 0; length > 0 && i + length <= bytes.length; i++) {
+        if (memcmp(bytes.data + i, word, length) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void take_action(struct ikev1_pair *pair, unsigned side, unsigned machine,
                         const struct ikev1_action *a)
 {
@@ -546,6 +629,8 @@ static void take_action(struct ikev1_pair *pair, unsigned side, unsigned machine
         take_ask(s, machine, a);
         return;
     case IKEV1_TELL_SETTINGS:
+        s->settings_told++;
+        s->told = *a->settings_told;
         return;
     case IKEV1_TELL_SPI_ADDED:
     case IKEV1_TELL_SPI_REMOVED:
@@ -588,6 +673,9 @@ static void take_action(struct ikev1_pair *pair, unsigned side, unsigned machine
         s->failure = a->failed.failure;
         return;
     case IKEV1_TRACE:
+        s->leaked |= has_word(a->trace.payloads, s->words.password) ||
+                     has_word(a->trace.payloads, s->words.passcode) ||
+                     has_word(a->trace.payloads, s->words.next_pin);
         if (a->trace.sent) {
             transcribe(pair, side, a);
         }
@@ -630,6 +718,37 @@ static void answer_proof(struct ikev1_pair *pair, struct ikev1_sa *sa, struct pa
     ikev1_sa_answer_proof(sa, ask->id, &ask->proof, pair->now_ms, pair->actions);
 }
 
+/* About logins and settings. */
+static void answer_person(struct ikev1_pair *pair, const struct pair1_side *s, struct ikev1_sa *sa,
+                          const struct pair1_ask *ask)
+{
+    struct ikev1_login_answer verdict = {
+        .verdict = ask->verdict.verdict,
+        .wanted = ask->verdict.wanted,
+        .message = slice_of_text(ask->verdict.message != NULL ? ask->verdict.message : ""),
+    };
+    struct ikev1_credentials say = {
+        .user = slice_of_text(s->words.user),
+        .password = slice_of_text(s->words.password),
+        .passcode = slice_of_text(s->words.passcode),
+        .next_pin = slice_of_text(s->words.next_pin),
+        .answer = slice_of_text(s->words.answer),
+    };
+
+    if (s->silent) {
+        return;
+    }
+    if (ask->kind == IKEV1_ASK_LOGIN) {
+        ikev1_sa_answer_login(sa, ask->id, &verdict, pair->now_ms, pair->actions);
+    } else if (ask->kind == IKEV1_ASK_CREDENTIALS) {
+        ikev1_sa_answer_credentials(sa, ask->id, s->no_words ? NULL : &say, pair->now_ms,
+                                    pair->actions);
+    } else {
+        ikev1_sa_answer_settings(sa, ask->id, s->no_settings ? NULL : &s->settings, pair->now_ms,
+                                 pair->actions);
+    }
+}
+
 static void answer(struct ikev1_pair *pair, unsigned side, size_t index, bool good)
 {
     struct pair1_side *s = &pair->side[side];
@@ -656,6 +775,9 @@ static void answer(struct ikev1_pair *pair, unsigned side, size_t index, bool go
                              pair->actions);
     } else if (ask.kind == IKEV1_ASK_PROOF) {
         answer_proof(pair, sa, &ask, good);
+    } else if (ask.kind == IKEV1_ASK_LOGIN || ask.kind == IKEV1_ASK_CREDENTIALS ||
+               ask.kind == IKEV1_ASK_SETTINGS) {
+        answer_person(pair, s, sa, &ask);
     } else {
         bool ok = good && key_exchange_step(ask.group, &s->random, ask.has_pair, &ask.pair,
                                             (struct slice){ask.peer_public, ask.peer_public_length},

@@ -34,6 +34,21 @@ struct pair1_child {
     struct selector local, remote;
 };
 
+#define PAIR1_WORD_BYTES 300
+
+/* What a client says, and what a gateway heard, as texts. */
+struct pair1_words {
+    char user[PAIR1_WORD_BYTES], password[PAIR1_WORD_BYTES], passcode[PAIR1_WORD_BYTES];
+    char next_pin[PAIR1_WORD_BYTES], answer[PAIR1_WORD_BYTES];
+};
+
+/* What a gateway says to one round of a login. */
+struct pair1_verdict {
+    enum ikev1_login_verdict verdict;
+    const char *message; /* NULL: none */
+    unsigned wanted;
+};
+
 struct pair1_ask {
     enum ikev1_action_kind kind;
     unsigned machine;
@@ -47,6 +62,7 @@ struct pair1_ask {
     size_t made_bytes;
     uint8_t made[1024];
     struct envelope envelope;
+    struct pair1_verdict verdict;
 };
 
 struct pair1_machine {
@@ -78,6 +94,15 @@ struct pair1_side {
                                 */
     bool no_spi; /* ASK_SPI is answered with 0 */
     bool holds_asks; /* questions wait for ikev1_pair_answer() */
+    /* A gateway that asks for logins: without verdicts, one for each round, who says these words
+     * may in. A client says them. */
+    struct pair1_words words;
+    const struct pair1_verdict *verdicts;
+    size_t verdict_count;
+    bool no_words; /* the client has none */
+    bool silent; /* questions about logins and settings are not answered */
+    struct ikev1_settings settings; /* given to a client */
+    bool no_settings;
 
     struct pair1_machine machines[PAIR1_MACHINES_MAX];
     unsigned site; /* the machine for the other side, when there is one */
@@ -97,6 +122,18 @@ struct pair1_side {
     struct endpoint moved_to;
     struct ikev1_failure failure; /* of the newest FAILED or CLOSED */
     struct ikev1_failure child_failure;
+    /* Logins and settings. */
+    unsigned logins_asked, credentials_asked, settings_asked, settings_told;
+    bool leaked; /* what a user said stood in what is shown to who watches */
+    bool login; /* of the newest ESTABLISHED or REKEYED */
+    struct pair1_words heard; /* of the newest ASK_LOGIN */
+    bool heard_chap;
+    unsigned round;
+    unsigned wanted; /* of the newest ASK_CREDENTIALS */
+    enum ikev1_login_kind kind;
+    char message[PAIR1_WORD_BYTES];
+    struct ikev1_settings_question settings_question;
+    struct ikev1_settings told;
     size_t ike_spi_count;
     uint64_t ike_spis[PAIR1_SPIS_MAX]; /* added and not removed, with the machine that has it */
     unsigned ike_spi_owner[PAIR1_SPIS_MAX];

@@ -43,16 +43,19 @@ static void send_1(struct ikev1_turn *t, struct ikev1_ike *ike)
     ikev1_phase1_out_offer(t, ike, &o, ike->handshake->choice.suite.key_exchange);
     ikev1_phase1_out_ke(ike, &o);
     ikev1_write_payload(&o.chain, IKEV1_ID, ike->handshake->own_id);
-    if (policy->certificates != NULL) {
+    if (policy->certificates != NULL && !(policy->hybrid && policy->login == IKEV1_LOGIN_ASK)) {
         ikev1_out_certificate_request(&o, policy);
     }
     ikev1_out_vendors(&o, policy->natt, NULL, policy->no_vendor_ids, policy->fragment_bytes != 0);
+    if (ikev1_policy_has_transactions(policy)) {
+        ikev1_out_login_vendors(&o);
+    }
     ikev1_phase1_send(t, ike, &o, false, 2);
 }
 
 static bool is_meant(const struct ikev1_policy *policy, const struct ikev1_handshake *h)
 {
-    return policy->aggressive && ikev1_method_of(policy) == h->choice.auth_method &&
+    return policy->aggressive && ikev1_method_fits(policy, h, false) &&
            ikev1_phase1_allows(policy->ike, &h->choice.suite) &&
            (policy->peer_id.type == 0 ||
             ike_identity_matches(&policy->peer_id, &h->peer_id, policy->strict_id_types));
@@ -100,11 +103,12 @@ static bool out_proof(struct ikev1_ike *ike, struct ikev1_outgoing *o,
 {
     struct ikev1_hash_value hash;
 
-    if (ikev1_signs(ike)) {
+    if (ikev1_we_sign(ike)) {
         ikev1_out_certificates(o, policy);
         ikev1_write_payload(&o->chain, IKEV1_SIG, ike->handshake->own_proof);
         return true;
     }
+    ikev1_out_no_certificate(ike, o);
     if (!ikev1_phase1_own_hash(ike, &hash)) {
         return false;
     }
@@ -120,11 +124,11 @@ static void send_2(struct ikev1_turn *t, struct ikev1_ike *ike)
     struct ikev1_outgoing o NOT_ZEROED;
     struct ikev1_sa_payload sa NOT_ZEROED;
 
-    if (ikev1_signs(ike) && h->own_proof.length == 0) {
+    if (ikev1_we_sign(ike) && h->own_proof.length == 0) {
         sign_2(t, ike);
         return;
     }
-    if (!ikev1_signs(ike) &&
+    if (!ikev1_we_sign(ike) &&
         (!choose_key(t, ike) || !ikev1_phase1_start_iv(ike) ||
          !ikev1_phase1_make_id(ike, h->candidate_count > 0 ? h->candidates[0] : &unnamed))) {
         ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "no keys could be made");
@@ -139,11 +143,14 @@ static void send_2(struct ikev1_turn *t, struct ikev1_ike *ike)
         ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "no proof could be made");
         return;
     }
-    if (ikev1_signs(ike)) {
+    if (ikev1_peer_signs(ike)) {
         ikev1_out_certificate_request(&o, h->candidates[0]);
     }
     ikev1_out_vendors(&o, responder->natt, &h->abilities, responder->no_vendor_ids,
                       responder->fragment_bytes != 0);
+    if (h->choice.logs_in != IKEV1_NOBODY) {
+        ikev1_out_login_vendors(&o);
+    }
     ikev1_out_natd(&o, ike, &h->choice.suite, h->abilities.natt, &h->local, &h->peer,
                    responder->force_encapsulation);
     ikev1_phase1_send(t, ike, &o, false, 3);
@@ -157,7 +164,7 @@ static void send_3(struct ikev1_turn *t, struct ikev1_ike *ike)
     uint8_t cookies[IKEV1_COOKIES_BYTES];
     const struct slice nothing = {NULL, 0};
 
-    if (ikev1_signs(ike) && h->own_proof.length == 0) {
+    if (ikev1_we_sign(ike) && h->own_proof.length == 0) {
         ikev1_ask_sign(t, ike, policy);
         return;
     }
@@ -229,7 +236,7 @@ static void receive_1(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_
         ikev1_encryption_receive(t, ike, m, 2);
         return;
     }
-    if (!ikev1_phase1_read_id(m, &h->peer_id, &id) || !ikev1_phase1_take_ke(t, ike, m) ||
+    if (!ikev1_phase1_read_any_id(ike, m, &h->peer_id, &id) || !ikev1_phase1_take_ke(t, ike, m) ||
         !ikev1_block_copy(id, &h->message)) {
         if (ike->handshake != NULL) {
             ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_SYNTAX, 0,
@@ -258,7 +265,7 @@ static void receive_2(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_
         return;
     }
     if (!ikev1_message_only(m, IKEV1_ID, &body) ||
-        !ikev1_message_only(m, ikev1_signs(ike) ? IKEV1_SIG : IKEV1_HASH, &body) ||
+        !ikev1_message_only(m, ikev1_peer_signs(ike) ? IKEV1_SIG : IKEV1_HASH, &body) ||
         !ikev1_block_copy(m->whole, &h->message)) {
         ikev1_phase1_doubt(t, ike, IKEV1_FAIL_SYNTAX, 0, "identity or proof is missing");
         return;
@@ -286,7 +293,7 @@ static void check_2(struct ikev1_turn *t, struct ikev1_ike *ike)
         ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "no keys could be made");
         return;
     }
-    if (ikev1_signs(ike)) {
+    if (ikev1_peer_signs(ike)) {
         if (!ikev1_phase1_read_id(&m, &h->peer_id, &id) ||
             !ikev1_ask_verify(t, ike, &m, id, policy)) {
             ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_SYNTAX, 0,
@@ -294,7 +301,8 @@ static void check_2(struct ikev1_turn *t, struct ikev1_ike *ike)
         }
         return;
     }
-    if (!ikev1_phase1_read_id(&m, &h->peer_id, &id) || !ikev1_message_only(&m, IKEV1_HASH, &hash) ||
+    if (!ikev1_phase1_read_any_id(ike, &m, &h->peer_id, &id) ||
+        !ikev1_message_only(&m, IKEV1_HASH, &hash) ||
         !ikev1_phase1_proves(ike, &ike->keys, id, hash)) {
         ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_SHARED_KEY, 0, "");
         return;
@@ -307,6 +315,7 @@ static void check_2(struct ikev1_turn *t, struct ikev1_ike *ike)
         ikev1_phase1_fail(t, ike, &failure);
         return;
     }
+    h->verified = true;
     send_3(t, ike);
 }
 
@@ -388,7 +397,7 @@ void ikev1_aggressive_receive(struct ikev1_turn *t, struct ikev1_ike *ike, struc
         receive_2(t, ike, m);
         return;
     case 3:
-        if (ikev1_signs(ike)) {
+        if (ikev1_peer_signs(ike)) {
             receive_signed_3(t, ike, m);
         } else {
             receive_3(t, ike, m);

@@ -286,6 +286,9 @@ static void receive_notify(struct ikev1_turn *t, struct ikev1_ike *ike,
 {
     struct ikev1_quick *q;
 
+    if (ike->phase == IKEV1_IKE_LOGIN && n->type != IKEV1_R_U_THERE) {
+        return; /* who is not through says nothing about anything */
+    }
     switch (n->type) {
     case IKEV1_R_U_THERE:
         receive_r_u_there(t, ike, n);
@@ -323,16 +326,22 @@ static bool is_refusal(const struct ikev1_sa *sa, const struct ikev1_ike *ike)
     return sa->children == NULL && (ike->initiator ? ike->aggressive && open : !open);
 }
 
-static void delete_ike(struct ikev1_turn *t, struct slice cookies)
+/* Who is not through deletes nothing but his own. */
+static void delete_ike(struct ikev1_turn *t, const struct ikev1_ike *in_login, struct slice cookies)
 {
     struct ikev1_sa *sa = t->sa;
     struct ikev1_ike *ike = sa->ikes;
 
-    while (ike != NULL && (ike->spi_i != get_u64(cookies.data) ||
-                           ike->spi_r != get_u64(cookies.data + 8) || !ikev1_ike_is_usable(ike))) {
+    while (ike != NULL &&
+           (ike->spi_i != get_u64(cookies.data) || ike->spi_r != get_u64(cookies.data + 8) ||
+            ike->phase == IKEV1_IKE_HANDSHAKE)) {
         ike = ike->next;
     }
-    if (ike == NULL) {
+    if (ike == NULL || (in_login != NULL && ike != in_login)) {
+        return;
+    }
+    if (ike->phase == IKEV1_IKE_LOGIN) {
+        ikev1_login_deleted(t, ike);
         return;
     }
     bool current = ike == sa->current;
@@ -358,7 +367,8 @@ static void delete_children(struct ikev1_turn *t, const struct ikev1_delete_payl
     }
 }
 
-static void receive_delete(struct ikev1_turn *t, struct slice body)
+static void receive_delete(struct ikev1_turn *t, const struct ikev1_ike *in_login,
+                           struct slice body)
 {
     struct ikev1_delete_payload d;
 
@@ -366,12 +376,12 @@ static void receive_delete(struct ikev1_turn *t, struct slice body)
         return;
     }
     if (d.protocol == IKEV1_PROTO_ISAKMP && d.spi_bytes == IKEV1_COOKIES_BYTES) {
-        for (size_t i = 0; i < d.count && t->sa->state == IKEV1_STATE_UP; i++) {
-            delete_ike(t,
+        for (size_t i = 0; i < d.count && t->sa->state != IKEV1_STATE_OVER; i++) {
+            delete_ike(t, in_login,
                        (struct slice){d.spis.data + IKEV1_COOKIES_BYTES * i, IKEV1_COOKIES_BYTES});
         }
     } else if ((d.protocol == IKEV1_PROTO_ESP || d.protocol == IKEV1_PROTO_AH) &&
-               d.spi_bytes == 4) {
+               d.spi_bytes == 4 && in_login == NULL) {
         delete_children(t, &d);
     }
 }
@@ -384,6 +394,7 @@ void ikev1_informational_receive(struct ikev1_turn *t, struct ikev1_ike *ike,
     struct ikev1_notify_payload n;
     struct ikev1_iv iv;
     uint64_t spi_i = ike->spi_i;
+    bool in_login = ike->phase == IKEV1_IKE_LOGIN;
 
     struct ikev1_quick *q = ikev1_quick_find(sa, ike, m->header.message_id);
     bool seen = ikev1_ike_has_seen(ike, m->header.message_id);
@@ -408,7 +419,7 @@ void ikev1_informational_receive(struct ikev1_turn *t, struct ikev1_ike *ike,
     if (ikev1_ike_knows_all(ike)) {
         ikev1_heard(t, ike, m);
     }
-    for (size_t i = 1; i < m->count && sa->state == IKEV1_STATE_UP; i++) {
+    for (size_t i = 1; i < m->count && sa->state != IKEV1_STATE_OVER; i++) {
         /* A Delete may be about the very ISAKMP SA in which it came. */
         struct ikev1_ike *still = sa->ikes;
 
@@ -419,7 +430,7 @@ void ikev1_informational_receive(struct ikev1_turn *t, struct ikev1_ike *ike,
             ikev1_read_notify(m->list[i].body, &n)) {
             receive_notify(t, ike, &n);
         } else if (m->list[i].type == IKEV1_DELETE) {
-            receive_delete(t, m->list[i].body);
+            receive_delete(t, in_login ? ike : NULL, m->list[i].body);
         }
     }
 }

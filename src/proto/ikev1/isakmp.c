@@ -16,7 +16,7 @@ uint64_t ikev1_ike_own_spi(const struct ikev1_ike *ike)
 
 bool ikev1_ike_is_usable(const struct ikev1_ike *ike)
 {
-    return ike->phase != IKEV1_IKE_HANDSHAKE;
+    return ike->phase == IKEV1_IKE_LIVE || ike->phase == IKEV1_IKE_REPLACED;
 }
 
 struct ikev1_ike *ikev1_ike_new(struct ikev1_turn *t, bool initiator, bool aggressive,
@@ -85,6 +85,7 @@ void ikev1_ike_forget(struct ikev1_turn *t, struct ikev1_ike *ike)
         }
     }
     ikev1_handshake_end(t, ike);
+    ikev1_transactions_end(t, ike);
     while (*link != ike) {
         link = &(*link)->next;
     }

@@ -19,6 +19,9 @@
  *     quick.c          Quick Mode: its life; quick_messages.c what is said, quick_initiator.c and
  *                      quick_responder.c what is heard
  *     traffic.c        identities as selectors
+ *     transaction.c    Transaction exchanges: whose answer is whose, and what is sent again
+ *     xauth.c          logins, and the methods of phase 1 that announce them
+ *     settings.c       what a gateway gives to a client
  *     child.c          the life of a child
  *     informational.c  notifies, Delete, R-U-THERE
  *     failure.c        what is said when something goes wrong
@@ -69,6 +72,14 @@
 #define IKEV1_RETRIES_MAX 8
 #define IKEV1_SAID_PHASE1_S 86400 /* lifetimes where we have no limit */
 #define IKEV1_SAID_PHASE2_S 28800
+#define IKEV1_LOGIN_MS 120000 /* for all rounds of a login: somebody types */
+#define IKEV1_LOGIN_UNASKED_MS 30000 /* until the first question */
+#define IKEV1_LOGIN_RENEWED_MS                                                                     \
+    5000 /* the same where the user has logged in before: not everybody asks again */
+#define IKEV1_LOGIN_END_MS 5000 /* how long the ACK to a refusal is waited for */
+#define IKEV1_LOGIN_ROUNDS_MAX 8
+#define IKEV1_SETTINGS_MS 30000
+#define IKEV1_TRANSACTIONS_MAX 8 /* at once, with those that only answer what comes again */
 #define IKEV1_IDLE_MS                                                                              \
     120000 /* without an ISAKMP SA and without a way to one, children whose peer is                \
               silent for so long are over; at least, else four times liveness */
@@ -161,15 +172,24 @@ void ikev1_out_fill_hash(struct ikev1_outgoing *o, const struct ikev1_hash_value
 
 /* ---- suites.c, phase2.c ---- */
 
+enum ikev1_who {
+    IKEV1_NOBODY,
+    IKEV1_INITIATOR,
+    IKEV1_RESPONDER,
+};
+
 struct ikev1_phase1_choice {
     struct suite suite;
-    uint16_t auth_method;
+    uint16_t auth_method; /* of RFC 2409 or RFC 4754: without what says that a login follows */
+    enum ikev1_who logs_in;
+    bool hybrid; /* who logs in proves nothing in phase 1 */
     uint64_t life_seconds, life_kilobytes; /* as the transform says; 0 nothing */
     uint8_t proposal_number;
     struct ikev1_wire_transform transform;
 };
 
-/* Only those of `group`, or of any with 0. False: nothing in the policy is for IKEv1. */
+/* `method` is what is said on the wire. Only those of `group`, or of any with 0. False: nothing in
+ * the policy is for IKEv1. */
 MUST_USE bool ikev1_phase1_offer(const struct proposals *policy, uint16_t method, uint16_t group,
                                  uint64_t lifetime_ms, struct ikev1_sa_payload *out);
 /* The strongest that both allow: IKEv1 proves not what was offered, so the order of the peer, which
@@ -300,6 +320,7 @@ struct ikev1_reply {
 
 enum ikev1_ike_phase {
     IKEV1_IKE_HANDSHAKE,
+    IKEV1_IKE_LOGIN, /* phase 1 is over, and a login must follow before anything else */
     IKEV1_IKE_LIVE,
     IKEV1_IKE_REPLACED, /* another one is current; the peer may still use it */
 };
@@ -311,6 +332,7 @@ struct ikev1_handshake {
     uint32_t ask_key_exchange, ask_peer; /* open questions; 0 none */
     struct endpoint local, peer; /* where the peer's last message came in and from */
     uint8_t digest[32]; /* of the message that is being worked on */
+    bool certificate_asked; /* the peer sent a CERTREQ */
     bool has_pair;
     struct key_pair pair;
     struct secret shared;
@@ -377,6 +399,7 @@ struct ikev1_ike {
     uint16_t fragment_id; /* of the newest message that was sent in fragments */
     struct ikev1_fragments fragments;
     uint32_t begun_serial; /* children up to this one were there when it was established */
+    struct ikev1_transactions *transactions; /* NULL where neither a login nor settings are */
     uint16_t seen_count, seen_next;
     uint32_t seen[IKEV1_SEEN_MAX];
 };
@@ -489,6 +512,9 @@ void ikev1_phase1_take_natd(struct ikev1_turn *t, struct ikev1_ike *ike,
 void ikev1_phase1_float(struct ikev1_ike *ike);
 /* It is the current one from now on, and its predecessor on its way out. */
 void ikev1_become_current(struct ikev1_turn *t, struct ikev1_ike *ike, bool initial_contact);
+/* The same of one that was negotiated, with the login behind it if there is one: what follows for
+ * children that a peer who began anew does not have, and what Aggressive Mode could not say. */
+void ikev1_phase1_through(struct ikev1_turn *t, struct ikev1_ike *ike, bool initial_contact);
 /* Both are authenticated. */
 void ikev1_phase1_done(struct ikev1_turn *t, struct ikev1_ike *ike,
                        const struct ikev1_policy *policy);
@@ -516,6 +542,9 @@ void ikev1_phase1_answer_proof(struct ikev1_turn *t, struct ikev1_ike *ike,
 /* Of those that are possible the one whose peer is called so, or may be called anything; NULL. */
 const struct ikev1_policy *ikev1_choose_signer(const struct ikev1_handshake *h);
 void ikev1_out_certificates(struct ikev1_outgoing *o, const struct ikev1_policy *policy);
+/* Who only logs in and is asked for a certificate has none, which is said
+ * (draft-ietf-ipsec-isakmp-hybrid-auth-05 4.2). */
+void ikev1_out_no_certificate(const struct ikev1_ike *ike, struct ikev1_outgoing *o);
 /* `policy` NULL: of whomever. */
 void ikev1_out_certificate_request(struct ikev1_outgoing *o, const struct ikev1_policy *policy);
 
@@ -536,6 +565,10 @@ void ikev1_sealed_end(struct ikev1_sa *sa, struct ikev1_sealed *sealed);
 
 /* All questions of phase 1 are answered: on with it. */
 void ikev1_phase1_go_on(struct ikev1_turn *t, struct ikev1_ike *ike);
+
+/* We, or the peer, sign, and do not only log in later. */
+MUST_USE bool ikev1_we_sign(const struct ikev1_ike *ike);
+MUST_USE bool ikev1_peer_signs(const struct ikev1_ike *ike);
 
 void ikev1_main_send_first(struct ikev1_turn *t, struct ikev1_ike *ike);
 void ikev1_main_receive(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_message *m);
@@ -691,6 +724,145 @@ struct ikev1_quick *ikev1_quick_by_spi(const struct ikev1_sa *sa, uint32_t spi_i
 void ikev1_quick_proven(struct ikev1_turn *t, uint32_t spi_in);
 void ikev1_quick_time(struct ikev1_turn *t, struct ikev1_quick *q);
 uint64_t ikev1_quick_deadline_ms(const struct ikev1_quick *q);
+
+/* ---- Transaction exchanges ---- */
+
+enum ikev1_transaction_step {
+    IKEV1_TRANSACTION_ASKING, /* of the peer: what we answer is being asked for */
+    IKEV1_TRANSACTION_SENT, /* of ours: waits for the answer */
+    IKEV1_TRANSACTION_DONE, /* of the peer: answers only what comes again */
+};
+
+enum ikev1_transaction_about {
+    IKEV1_ABOUT_LOGIN, /* REQUEST for name and password */
+    IKEV1_ABOUT_STATUS, /* SET: what came of it */
+    IKEV1_ABOUT_SETTINGS,
+};
+
+struct ikev1_transaction {
+    struct ikev1_transaction *next;
+    uint32_t message_id;
+    bool own; /* we began it */
+    uint8_t type; /* of the first message: REQUEST or SET */
+    uint16_t identifier;
+    enum ikev1_transaction_step step;
+    enum ikev1_transaction_about about;
+    struct ikev1_iv iv;
+    struct ikev1_reply reply;
+    struct retransmit retransmit;
+    uint8_t digest[32]; /* of the peer's message that is being answered */
+    uint64_t end_ms; /* ASKING: given up; DONE: forgotten; NEVER_MS */
+    uint32_t ask; /* an open question; 0 none */
+    /* Of the peer's REQUEST for settings: the attributes that he wants, in his order. */
+    size_t attribute_count;
+    uint16_t attributes[IKEV1_CFG_ATTRIBUTES_MAX];
+};
+
+/* Of one ISAKMP SA: a block, made when phase 1 is over and the policy has a login or settings. */
+struct ikev1_transactions {
+    struct ikev1_transaction *list;
+    size_t count;
+    bool unity; /* the peer has Cisco's attributes */
+    /* The login. */
+    enum ikev1_login login; /* NONE: there is none */
+    bool renewed; /* the same user has logged in in another ISAKMP SA of this machine */
+    bool known; /* ... and his certificate says that it is he */
+    bool initial_contact; /* what the peer said in phase 1 */
+    bool refusing; /* gateway: FAIL was sent, and the rest is to end */
+    unsigned round;
+    uint16_t identifier; /* of all messages of the login */
+    enum ikev1_login_kind kind;
+    unsigned wanted; /* what is asked for in this round: bits of enum ikev1_credential */
+    bool has_type; /* client: the question had an XAUTH_TYPE, and so has the answer */
+    uint16_t type;
+    uint8_t challenge[IKEV1_CHAP_CHALLENGE_BYTES]; /* gateway */
+    struct slice asked_challenge; /* client: a block */
+    uint8_t chap_identifier; /* client */
+    uint32_t ask; /* gateway: whether he may in; 0 no open question */
+    uint64_t login_ms; /* until when the next thing must have come; NEVER_MS */
+    uint64_t login_end_ms; /* of the whole login */
+    struct ikev1_failure refusal; /* what is told when it has ended */
+    /* Settings. */
+    bool settings_open; /* nothing of ours is begun before they are here, or given */
+    uint32_t ask_settings; /* gateway: what is pushed; 0 no open question */
+    uint64_t settings_ms; /* given up; NEVER_MS */
+};
+
+/* ---- transaction.c ---- */
+
+/* After phase 1: memory where it is needed. False: there is none. */
+MUST_USE bool ikev1_transactions_prepare(struct ikev1_turn *t, struct ikev1_ike *ike,
+                                         const struct ikev1_policy *policy);
+void ikev1_transactions_end(struct ikev1_turn *t, struct ikev1_ike *ike);
+/* A message of ours that is sent until it is answered. False: no memory. */
+MUST_USE bool ikev1_transaction_begin(struct ikev1_turn *t, struct ikev1_ike *ike,
+                                      enum ikev1_transaction_about about,
+                                      struct ikev1_cfg_payload *cfg);
+/* REPLY or ACK, by what the peer sent; type and identifier are set here. */
+void ikev1_transaction_answer(struct ikev1_turn *t, struct ikev1_ike *ike,
+                              struct ikev1_transaction *transaction, struct ikev1_cfg_payload *cfg);
+void ikev1_transaction_drop(struct ikev1_turn *t, struct ikev1_ike *ike,
+                            struct ikev1_transaction *transaction);
+/* Ours about that, which is still open; NULL. */
+struct ikev1_transaction *ikev1_transaction_own(const struct ikev1_ike *ike,
+                                                enum ikev1_transaction_about about);
+void ikev1_transaction_receive(struct ikev1_turn *t, struct ikev1_ike *ike,
+                               struct ikev1_message *m);
+void ikev1_transactions_time(struct ikev1_turn *t, struct ikev1_ike *ike);
+uint64_t ikev1_transactions_deadline_ms(const struct ikev1_ike *ike);
+/* One more attribute; what does not fit is left out. */
+void ikev1_cfg_add(struct ikev1_cfg_payload *cfg, uint16_t type, struct slice value);
+void ikev1_cfg_add_short(struct ikev1_cfg_payload *cfg, uint16_t type, uint16_t number);
+/* What a user said becomes zeros, for whoever watches. */
+void ikev1_blank_credentials(uint8_t first, uint8_t *chain, size_t length);
+
+/* ---- xauth.c ---- */
+
+/* What is offered in phase 1 under this policy. 0: there is no number for it. */
+uint16_t ikev1_method_said(const struct ikev1_policy *policy, bool initiator);
+/* What was chosen is a method of this policy. */
+MUST_USE bool ikev1_method_fits(const struct ikev1_policy *policy,
+                                const struct ikev1_handshake *handshake, bool initiator);
+/* auth_method, logs_in and hybrid, of a number on the wire. */
+void ikev1_method_read(uint16_t number, struct ikev1_phase1_choice *out);
+/* Some site has that method, with a login. */
+MUST_USE bool ikev1_login_is_possible(const struct ikev1_responder_policy *policy,
+                                      const struct ikev1_phase1_choice *choice);
+/* The vendor IDs without which nobody asks. */
+void ikev1_out_login_vendors(struct ikev1_outgoing *o);
+MUST_USE bool ikev1_policy_has_transactions(const struct ikev1_policy *policy);
+/* Who only logs in need not say who he is (draft-ietf-ipsec-isakmp-hybrid-auth-05 4.2). */
+MUST_USE bool ikev1_phase1_read_any_id(const struct ikev1_ike *ike, const struct ikev1_message *m,
+                                       struct ike_identity *id, struct slice *body);
+
+void ikev1_login_begin(struct ikev1_turn *t, struct ikev1_ike *ike);
+/* The peer's REQUEST or SET about it. */
+void ikev1_login_asked(struct ikev1_turn *t, struct ikev1_ike *ike,
+                       struct ikev1_transaction *transaction, const struct ikev1_cfg_payload *cfg);
+/* What came to ours. */
+void ikev1_login_answered(struct ikev1_turn *t, struct ikev1_ike *ike,
+                          enum ikev1_transaction_about about, const struct ikev1_cfg_payload *cfg);
+void ikev1_login_time(struct ikev1_turn *t, struct ikev1_ike *ike);
+/* Ours stayed unanswered. */
+void ikev1_login_unanswered(struct ikev1_turn *t, struct ikev1_ike *ike,
+                            enum ikev1_transaction_about about);
+/* The peer deleted the ISAKMP SA before it was through. */
+void ikev1_login_deleted(struct ikev1_turn *t, struct ikev1_ike *ike);
+MUST_USE bool ikev1_cfg_is_about_login(const struct ikev1_cfg_payload *cfg);
+
+/* ---- settings.c ---- */
+
+/* When the ISAKMP SA is established. */
+void ikev1_settings_begin(struct ikev1_turn *t, struct ikev1_ike *ike);
+/* Another machine has the ISAKMP SA now: its open question is asked again. */
+void ikev1_settings_again(struct ikev1_turn *t, struct ikev1_ike *ike);
+void ikev1_settings_asked(struct ikev1_turn *t, struct ikev1_ike *ike,
+                          struct ikev1_transaction *transaction,
+                          const struct ikev1_cfg_payload *cfg);
+void ikev1_settings_answered(struct ikev1_turn *t, struct ikev1_ike *ike,
+                             const struct ikev1_cfg_payload *cfg);
+void ikev1_settings_failed(struct ikev1_turn *t, const char *detail);
+MUST_USE bool ikev1_settings_are_open(const struct ikev1_sa *sa);
 
 /* ---- traffic.c ---- */
 

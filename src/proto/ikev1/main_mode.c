@@ -26,6 +26,9 @@ void ikev1_main_send_first(struct ikev1_turn *t, struct ikev1_ike *ike)
     ikev1_phase1_out_offer(t, ike, &o, 0);
     ikev1_out_vendors(&o, t->sa->policy->natt, NULL, t->sa->policy->no_vendor_ids,
                       t->sa->policy->fragment_bytes != 0);
+    if (ikev1_policy_has_transactions(t->sa->policy)) {
+        ikev1_out_login_vendors(&o);
+    }
     ikev1_phase1_send(t, ike, &o, false, 2);
 }
 
@@ -40,6 +43,9 @@ static void send_2(struct ikev1_turn *t, struct ikev1_ike *ike)
     ikev1_out_sa(&o, &sa);
     ikev1_out_vendors(&o, policy->natt, &ike->handshake->abilities, policy->no_vendor_ids,
                       policy->fragment_bytes != 0);
+    if (ike->handshake->choice.logs_in != IKEV1_NOBODY) {
+        ikev1_out_login_vendors(&o);
+    }
     ikev1_phase1_send(t, ike, &o, false, 3);
 }
 
@@ -51,7 +57,7 @@ static void send_ke(struct ikev1_turn *t, struct ikev1_ike *ike, bool force, uin
 
     ikev1_out_begin(&o, ike, IKEV1_MAIN, 0);
     ikev1_phase1_out_ke(ike, &o);
-    if (!ike->initiator && ikev1_signs(ike)) {
+    if (!ike->initiator && ikev1_peer_signs(ike)) {
         ikev1_out_certificate_request(&o, NULL);
     }
     ikev1_out_natd(&o, ike, &h->choice.suite, h->abilities.natt, &h->local, &h->peer, force);
@@ -74,7 +80,7 @@ static bool out_proof(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_
 {
     struct ikev1_handshake *h = ike->handshake;
     struct ikev1_hash_value hash;
-    bool signs = ikev1_signs(ike);
+    bool signs = ikev1_we_sign(ike);
 
     if (!signs && (!ikev1_phase1_make_id(ike, policy) || !ikev1_phase1_own_hash(ike, &hash))) {
         ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "no proof could be made");
@@ -88,9 +94,10 @@ static bool out_proof(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_
         ikev1_out_certificates(o, policy);
         ikev1_write_payload(&o->chain, IKEV1_SIG, h->own_proof);
     } else {
+        ikev1_out_no_certificate(ike, o);
         ikev1_write_payload(&o->chain, IKEV1_HASH, ikev1_hash_slice(&hash));
     }
-    if (signs && ike->initiator) {
+    if (ikev1_peer_signs(ike) && ike->initiator) {
         ikev1_out_certificate_request(o, policy);
     }
     if (policy->initial_contact && t->sa->state != IKEV1_STATE_UP) {
@@ -110,7 +117,7 @@ static void send_5(struct ikev1_turn *t, struct ikev1_ike *ike)
         ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "no keys could be made");
         return;
     }
-    if (ikev1_signs(ike) && h->own_proof.length == 0) {
+    if (ikev1_we_sign(ike) && h->own_proof.length == 0) {
         ikev1_ask_sign(t, ike, policy);
         return;
     }
@@ -134,6 +141,22 @@ static void send_6(struct ikev1_turn *t, struct ikev1_ike *ike, const struct ike
     }
 }
 
+/* Whether it is signed right is asked; who only logs in later has the keys, which is no proof of
+ * who he is. */
+static bool check_5(struct ikev1_turn *t, struct ikev1_ike *ike, const struct ikev1_message *m,
+                    struct slice id)
+{
+    struct ikev1_handshake *h = ike->handshake;
+    struct slice hash;
+
+    if (ikev1_peer_signs(ike)) {
+        return ikev1_ask_verify(t, ike, m, id, h->policy);
+    }
+    h->verified =
+        ikev1_message_only(m, IKEV1_HASH, &hash) && ikev1_phase1_proves(ike, &ike->keys, id, hash);
+    return h->verified;
+}
+
 /* Message 5 is signed: who may that be, is it right, and then our own. */
 static void go_on_6(struct ikev1_turn *t, struct ikev1_ike *ike)
 {
@@ -145,13 +168,17 @@ static void go_on_6(struct ikev1_turn *t, struct ikev1_ike *ike)
     if (!h->verified) {
         h->policy = ikev1_choose_signer(h);
         if (!ikev1_read_header(&r, &m.header) || !ikev1_message_read(&m, read_rest(&r)) ||
-            !ikev1_phase1_read_id(&m, &h->peer_id, &id) ||
-            !ikev1_ask_verify(t, ike, &m, id, h->policy)) {
-            ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_SYNTAX, 0, "identity or signature is missing");
+            !ikev1_phase1_read_any_id(ike, &m, &h->peer_id, &id) || !check_5(t, ike, &m, id)) {
+            ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_SYNTAX, 0, "identity or proof is missing");
+            return;
         }
-    } else if (h->policy == NULL) {
+    }
+    if (!h->verified) {
+        return;
+    }
+    if (h->policy == NULL) {
         ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_PEER_UNKNOWN, 0, "");
-    } else if (h->own_proof.length == 0) {
+    } else if (ikev1_we_sign(ike) && h->own_proof.length == 0) {
         ikev1_ask_sign(t, ike, h->policy);
     } else {
         send_6(t, ike, h->policy);
@@ -267,7 +294,7 @@ static bool read_proof(struct ikev1_turn *t, const struct ikev1_ike *ike,
     if (ikev1_encrypts(ike)) { /* he said it before, sealed */
         id = ikev1_encryption_peer_id(ike);
         out->id = ike->handshake->peer_id;
-    } else if (!ikev1_phase1_read_id(&out->message, &out->id, &id)) {
+    } else if (!ikev1_phase1_read_any_id(ike, &out->message, &out->id, &id)) {
         return false;
     }
     return ikev1_message_only(&out->message, IKEV1_HASH, &hash) &&
@@ -301,6 +328,7 @@ static const struct ikev1_policy *find_candidate(struct ikev1_turn *t, struct ik
         const struct ikev1_policy *policy = h->candidates[i];
         struct ikev1_keys keys = {0};
         bool proven = (policy->certificates == NULL || ikev1_encrypts(ike)) &&
+                      ikev1_method_fits(policy, h, ike->initiator) &&
                       ikev1_phase1_keys(ike, &policy->shared_key, &keys) &&
                       read_proof(t, ike, &keys, m, proof);
 
@@ -400,7 +428,7 @@ static void receive_signed_5(struct ikev1_turn *t, struct ikev1_ike *ike, struct
         iv = h->iv;
     }
     if (!ikev1_open(t, &ike->keys, &iv, &clear) ||
-        !ikev1_phase1_read_id(&clear, &h->peer_id, &id) || !keep_message(h, &clear)) {
+        !ikev1_phase1_read_any_id(ike, &clear, &h->peer_id, &id) || !keep_message(h, &clear)) {
         ikev1_phase1_doubt(t, ike, IKEV1_FAIL_SYNTAX, IKEV1_PAYLOAD_MALFORMED,
                            "message 5 cannot be read");
         return;
@@ -484,7 +512,7 @@ static void receive_6(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_
     struct proof proof NOT_ZEROED;
     struct ikev1_failure failure;
 
-    if (ikev1_signs(ike)) {
+    if (ikev1_peer_signs(ike)) {
         receive_signed_6(t, ike, m);
         return;
     }

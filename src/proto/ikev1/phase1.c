@@ -335,8 +335,8 @@ void ikev1_phase1_out_offer(struct ikev1_turn *t, struct ikev1_ike *ike, struct 
     uint8_t bytes[4096] NOT_ZEROED;
     struct writer w = writer_over(bytes, sizeof(bytes));
 
-    if (!ikev1_phase1_offer(policy->ike, ikev1_method_of(policy), group, policy->ike_lifetime_ms,
-                            &sa)) {
+    if (!ikev1_phase1_offer(policy->ike, ikev1_method_said(policy, true), group,
+                            policy->ike_lifetime_ms, &sa)) {
         writer_fail(&o->w);
         return;
     }
@@ -423,7 +423,8 @@ bool ikev1_phase1_take_answer(struct ikev1_turn *t, struct ikev1_ike *ike,
     struct slice body;
 
     if (!ikev1_message_only(m, IKEV1_SA, &body) || !ikev1_read_sa(body, &sa) ||
-        !ikev1_phase1_verify(&sa, policy->ike, ikev1_method_of(policy), group, &h->choice)) {
+        !ikev1_phase1_verify(&sa, policy->ike, ikev1_method_said(policy, true), group,
+                             &h->choice)) {
         ikev1_phase1_doubt(t, ike, IKEV1_FAIL_SYNTAX, 0,
                            "the answer is not one of the proposals that were made");
         return false;
@@ -442,6 +443,7 @@ bool ikev1_phase1_take_ke(struct ikev1_turn *t, struct ikev1_ike *ike,
     const struct algorithm *group =
         algorithm_find(TRANSFORM_KEY_EXCHANGE, h->choice.suite.key_exchange);
     struct slice body;
+    struct slice request;
 
     if (!ikev1_message_only(m, IKEV1_KE, &body) || group == NULL ||
         body.length != group->public_bytes ||
@@ -450,6 +452,7 @@ bool ikev1_phase1_take_ke(struct ikev1_turn *t, struct ikev1_ike *ike,
                            "the key exchange or the nonce is missing or has a wrong length");
         return false;
     }
+    h->certificate_asked = ikev1_message_find(m, IKEV1_CERTREQ, 0, &request);
     ikev1_block_drop(t->sa, &h->peer_public);
     if (!ikev1_block_copy(body, &h->peer_public)) {
         ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "no memory");
@@ -475,11 +478,16 @@ bool ikev1_phase1_make_id(struct ikev1_ike *ike, const struct ikev1_policy *poli
 {
     struct ikev1_handshake *h = ike->handshake;
     struct ike_identity id = policy->local_id;
+    static const uint8_t nobody[4]; /* type, protocol, port */
     uint8_t bytes[IKE_IDENTITY_BYTES_MAX + 8];
     struct writer w = writer_over(bytes, sizeof(bytes));
 
     if (h->own_id.length > 0) {
         return true; /* Aggressive Mode has said it before it signs */
+    }
+    if (id.type == 0 && policy->hybrid && policy->login == IKEV1_LOGIN_ANSWER) {
+        /* draft-ietf-ipsec-isakmp-hybrid-auth-05 4.2: who only logs in says no name here. */
+        return ikev1_block_copy((struct slice){nobody, sizeof(nobody)}, &h->own_id);
     }
     if (id.type == 0) {
         const struct address *own = &h->local.address;
@@ -645,6 +653,8 @@ static void tell_established(struct ikev1_turn *t, const struct ikev1_ike *ike, 
     action->established.nat_peer = ike->nat_peer;
     action->established.initiator = ike->initiator;
     action->established.aggressive = ike->aggressive;
+    action->established.login =
+        ike->transactions != NULL && ike->transactions->login != IKEV1_LOGIN_NONE;
     action->established.initial_contact = initial_contact;
 }
 
@@ -680,6 +690,22 @@ void ikev1_become_current(struct ikev1_turn *t, struct ikev1_ike *ike, bool init
     }
 }
 
+void ikev1_phase1_through(struct ikev1_turn *t, struct ikev1_ike *ike, bool initial_contact)
+{
+    struct ikev1_sa *sa = t->sa;
+    bool again = sa->state == IKEV1_STATE_UP;
+
+    ike->begun_serial = sa->next_serial;
+    ikev1_become_current(t, ike, initial_contact);
+    if (again && initial_contact) {
+        ikev1_children_renew(t, ike);
+    }
+    /* Message 2 of Aggressive Mode could not say it: nothing was protected. */
+    if (!again && !ike->initiator && ike->aggressive && sa->policy->initial_contact) {
+        ikev1_send_initial_contact(t, ike);
+    }
+}
+
 void ikev1_phase1_done(struct ikev1_turn *t, struct ikev1_ike *ike,
                        const struct ikev1_policy *policy)
 {
@@ -687,10 +713,13 @@ void ikev1_phase1_done(struct ikev1_turn *t, struct ikev1_ike *ike,
     struct ikev1_handshake *h = ike->handshake;
     uint64_t lifetime_ms = ikev1_lifetime_of(policy->ike_lifetime_ms, h->choice.life_seconds);
     bool initial_contact = h->initial_contact;
-    bool again = sa->state == IKEV1_STATE_UP;
     bool moved = sa->state == IKEV1_STATE_UP &&
                  (!endpoint_equal(&sa->local, &h->local) || !endpoint_equal(&sa->peer, &h->peer));
 
+    if (!ikev1_transactions_prepare(t, ike, policy)) {
+        ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "no memory");
+        return;
+    }
     sa->policy = policy;
     sa->responder = NULL;
     sa->local = h->local;
@@ -704,18 +733,15 @@ void ikev1_phase1_done(struct ikev1_turn *t, struct ikev1_ike *ike,
     ike->expire_ms = ikev1_after(t->now_ms, lifetime_ms);
     retransmit_stop(&ike->retransmit);
     ikev1_handshake_end(t, ike);
-    ike->begun_serial = sa->next_serial;
-    ikev1_become_current(t, ike, initial_contact);
-    if (again && initial_contact) {
-        ikev1_children_renew(t, ike);
-    }
-    /* Message 2 of Aggressive Mode could not say it: nothing was protected. */
-    if (!again && !ike->initiator && ike->aggressive && policy->initial_contact) {
-        ikev1_send_initial_contact(t, ike);
-    }
     if (moved) {
         ikev1_tell_moved(t);
     }
+    if (policy->login != IKEV1_LOGIN_NONE) {
+        ikev1_login_begin(t, ike);
+        return;
+    }
+    ikev1_phase1_through(t, ike, initial_contact);
+    ikev1_settings_begin(t, ike);
 }
 
 /* ---- time ---- */

@@ -60,7 +60,7 @@ static void receive_informational(struct ikev1_turn *t, struct ikev1_ike *ike,
 
     if (!encrypted) {
         ikev1_informational_clear(t, ike, m);
-    } else if (ikev1_ike_is_usable(ike)) {
+    } else if (ikev1_ike_is_usable(ike) || ike->phase == IKEV1_IKE_LOGIN) {
         ikev1_informational_receive(t, ike, m);
     } else {
         ikev1_informational_early(t, ike, m);
@@ -87,6 +87,16 @@ static void receive_whole(struct ikev1_turn *t, struct ikev1_ike *ike, struct ik
             ikev1_quick_receive(t, ike, m);
         } else {
             ikev1_aggressive_remind(t, ike, m);
+        }
+        return;
+    case IKEV1_TRANSACTION:
+        if ((m->header.flags & IKEV1_FLAG_ENCRYPTED) == 0 || m->header.message_id == 0) {
+            return;
+        }
+        if (ike->phase == IKEV1_IKE_HANDSHAKE) {
+            ikev1_aggressive_remind(t, ike, m);
+        } else if (ike->transactions != NULL) {
+            ikev1_transaction_receive(t, ike, m);
         }
         return;
     default:

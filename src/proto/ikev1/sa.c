@@ -93,6 +93,11 @@ void ikev1_over_with_delete(struct ikev1_turn *t, const struct ikev1_failure *fa
 {
     struct ikev1_sa *sa = t->sa;
 
+    for (struct ikev1_ike *ike = sa->ikes; ike != NULL; ike = ike->next) {
+        if (ike->phase == IKEV1_IKE_LOGIN) {
+            ikev1_send_delete_ike(t, ike);
+        }
+    }
     if (sa->state == IKEV1_STATE_UP && sa->current != NULL) {
         for (const struct ikev1_child *c = sa->children; c != NULL; c = c->next) {
             if (c->phase != IKEV1_CHILD_GRACE) {
@@ -319,6 +324,7 @@ void ikev1_sa_absorb(struct ikev1_sa *sa, struct ikev1_sa *from, uint64_t now_ms
     sa->peer = from->peer;
     sa->peer_id = from->peer_id;
     ikev1_become_current(&t, ike, false);
+    ikev1_settings_again(&t, ike);
     if (moved) {
         ikev1_tell_moved(&t);
     }
@@ -505,7 +511,7 @@ static const char *state_name(const struct ikev1_sa *sa)
     case IKEV1_STATE_NEW:
         return "new";
     case IKEV1_STATE_CONNECTING:
-        return "connecting";
+        return sa->ikes != NULL && sa->ikes->phase == IKEV1_IKE_LOGIN ? "login" : "connecting";
     case IKEV1_STATE_UP:
         if (ikev1_is_beginning(sa)) {
             return "rekeying";
@@ -550,6 +556,11 @@ void ikev1_sa_get_info(const struct ikev1_sa *sa, struct ikev1_sa_info *out)
         if (i->initiator && i->handshake != NULL) {
             out->open_exchange = i->aggressive ? IKEV1_AGGRESSIVE : IKEV1_MAIN;
             out->retransmissions = i->retransmit.again;
+        }
+    }
+    for (const struct ikev1_ike *i = sa->ikes; i != NULL; i = i->next) {
+        if (i->phase == IKEV1_IKE_LOGIN) {
+            out->open_exchange = IKEV1_TRANSACTION;
         }
     }
     for (const struct ikev1_quick *q = sa->quicks; q != NULL; q = q->next) {

@@ -64,8 +64,8 @@ enum ikev1_credential {
 /* Octets as the user typed them; none: not said. */
 struct ikev1_credentials {
     struct slice user, password, passcode, domain, next_pin, answer;
-    /* CHAP, in the place of the password: the identifier, and MD5 over it, the password and the
-     * challenge (RFC 1994 4.1). */
+    /* At a gateway with CHAP, in the place of the password: the identifier, and MD5 over it, the
+     * password and the challenge (RFC 1994 4.1). A client makes it of the password. */
     bool chap;
     uint8_t chap_identifier;
     struct slice chap_response;
@@ -103,8 +103,7 @@ struct ikev1_credentials_question {
     unsigned round; /* from 1: later ones say that what was said before did not do, or not yet */
     enum ikev1_login_kind kind;
     unsigned wanted; /* bits of enum ikev1_credential */
-    struct slice challenge; /* CHAP */
-    uint8_t chap_identifier;
+    struct slice challenge; /* CHAP: the password is answered all the same, and not said */
     struct slice message; /* for the user: of a peer, not escaped */
 };
 
@@ -118,7 +117,6 @@ struct ikev1_credentials_question {
 struct ikev1_settings {
     struct address ipv4, ipv6; /* of the client; no family: none */
     struct address ipv4_netmask; /* no family: not said */
-    uint8_t ipv6_prefix_bits; /* 0: not said */
     size_t dns_count, wins_count, dhcp_count; /* of either family */
     struct address dns[IKEV1_SETTINGS_SERVERS_MAX];
     struct address wins[IKEV1_SETTINGS_SERVERS_MAX];
@@ -133,8 +131,6 @@ struct ikev1_settings {
     struct network include[IKEV1_SETTINGS_NETWORKS_MAX];
     size_t exclude_count; /* networks that stay local */
     struct network exclude[IKEV1_SETTINGS_NETWORKS_MAX];
-    size_t backup_count; /* other gateways */
-    struct address backup[IKEV1_SETTINGS_SERVERS_MAX];
     bool save_password; /* the client may keep it */
     uint16_t pfs_group; /* wanted in Quick Mode; 0: none said */
 };
@@ -269,6 +265,7 @@ struct ikev1_policy {
                     the login alone: `certificates` has no `own` at the client and no `trust` at the
                     gateway */
     enum ikev1_settings_way settings;
+    struct address wish_ipv4, wish_ipv6; /* ASK: those that we had before; no family: any */
     const struct ikev1_child_policy *children;
     uint32_t child_count;
 };
@@ -305,7 +302,10 @@ enum ikev1_action_kind {
     IKEV1_ASK_CREDENTIALS, /* credentials: client: what shall be said:
                               ikev1_sa_answer_credentials() */
     IKEV1_ASK_SETTINGS, /* settings: gateway: what this client gets: ikev1_sa_answer_settings() */
-    IKEV1_TELL_SETTINGS, /* settings_told: client: what the gateway gave. Children begin after it */
+    IKEV1_TELL_SETTINGS, /* settings_told: client: what the gateway gave, after ESTABLISHED and
+                            perhaps again. Children of the policy that start by themselves begin in
+                            the same event: who needs the address for them sets another policy now,
+                            and starts them */
     IKEV1_TELL_SPI_ADDED, /* ike_spi: our cookie under which messages for this machine arrive */
     IKEV1_TELL_SPI_REMOVED,
     IKEV1_TELL_ESTABLISHED, /* established: both sides are authenticated for the first time, where

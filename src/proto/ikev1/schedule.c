@@ -99,7 +99,7 @@ bool ikev1_may_begin(const struct ikev1_sa *sa)
 bool ikev1_is_beginning(const struct ikev1_sa *sa)
 {
     for (const struct ikev1_ike *ike = sa->ikes; ike != NULL; ike = ike->next) {
-        if (ike->initiator && ike->phase == IKEV1_IKE_HANDSHAKE) {
+        if (ike->initiator && !ikev1_ike_is_usable(ike)) {
             return true;
         }
     }
@@ -167,7 +167,7 @@ static bool is_in_use(const struct ikev1_sa *sa, const struct ikev1_ike *ike)
  */
 static uint64_t end_of(const struct ikev1_sa *sa, const struct ikev1_ike *ike)
 {
-    if (ike->phase == IKEV1_IKE_HANDSHAKE) {
+    if (!ikev1_ike_is_usable(ike)) {
         return NEVER_MS;
     }
     return is_in_use(sa, ike) ? ike->expire_ms : ikev1_earlier(ike->expire_ms, ike->drop_ms);
@@ -223,8 +223,9 @@ static struct ikev1_child *next_to_rekey(const struct ikev1_sa *sa)
 
 static bool quick_may_begin(const struct ikev1_sa *sa)
 {
-    return sa->current != NULL && own_quicks(sa) < IKEV1_OWN_QUICKS_MAX &&
-           sa->quick_count < IKEV1_QUICKS_MAX && sa->child_count < IKEV1_CHILDREN_MAX;
+    return sa->current != NULL && !ikev1_settings_are_open(sa) &&
+           own_quicks(sa) < IKEV1_OWN_QUICKS_MAX && sa->quick_count < IKEV1_QUICKS_MAX &&
+           sa->child_count < IKEV1_CHILDREN_MAX;
 }
 
 static void begin_quicks(struct ikev1_turn *t)
@@ -305,6 +306,10 @@ static bool step(struct ikev1_turn *t)
     for (struct ikev1_ike *ike = sa->ikes; ike != NULL; ike = ike->next) {
         if (ike->handshake != NULL && ikev1_phase1_deadline_ms(ike) <= t->now_ms) {
             ikev1_phase1_time(t, ike);
+            return true;
+        }
+        if (ikev1_transactions_deadline_ms(ike) <= t->now_ms) {
+            ikev1_transactions_time(t, ike);
             return true;
         }
         if (ike->liveness.deadline_ms <= t->now_ms) {
@@ -399,6 +404,7 @@ uint64_t ikev1_sa_deadline_ms(const struct ikev1_sa *sa)
     }
     for (const struct ikev1_ike *ike = sa->ikes; ike != NULL; ike = ike->next) {
         due = ikev1_earlier(due, ikev1_phase1_deadline_ms(ike));
+        due = ikev1_earlier(due, ikev1_transactions_deadline_ms(ike));
         due = ikev1_earlier(due, ike->liveness.deadline_ms);
         due = ikev1_earlier(due, end_of(sa, ike));
         due = ikev1_earlier(due, ike->fragments.end_ms);

@@ -42,6 +42,9 @@ uint16_t ikev1_method_of(const struct ikev1_policy *policy)
     if (policy->certificates == NULL) {
         return IKEV1_AUTH_SHARED_KEY;
     }
+    if (policy->certificates->own == NULL) {
+        return IKEV1_AUTH_RSA_SIGNATURE; /* hybrid: the other side's */
+    }
     if (policy->certificates->by != IKEV1_PROOF_SIGNATURE) {
         return credential_kind(policy->certificates->own) != KEY_RSA ? 0
                : policy->certificates->by == IKEV1_PROOF_ENCRYPTION  ? IKEV1_AUTH_RSA_ENCRYPTION
@@ -152,8 +155,7 @@ const struct ikev1_policy *ikev1_choose_signer(const struct ikev1_handshake *h)
     for (size_t i = 0; i < h->candidate_count; i++) {
         const struct ikev1_policy *p = h->candidates[i];
 
-        if (ikev1_method_of(p) != h->choice.auth_method ||
-            !ikev1_phase1_allows(p->ike, &h->choice.suite)) {
+        if (!ikev1_method_fits(p, h, false) || !ikev1_phase1_allows(p->ike, &h->choice.suite)) {
             continue;
         }
         if (p->peer_id.type != 0 &&
@@ -242,6 +244,17 @@ void ikev1_out_certificates(struct ikev1_outgoing *o, const struct ikev1_policy 
         if (i > 0 && certificate_is_self_issued(certificate)) {
             continue;
         }
+        ikev1_begin_payload(&o->chain, IKEV1_CERT);
+        ikev1_write_cert(&o->w, &cert);
+        ikev1_end_payload(&o->chain);
+    }
+}
+
+void ikev1_out_no_certificate(const struct ikev1_ike *ike, struct ikev1_outgoing *o)
+{
+    const struct ikev1_cert_payload cert = {.encoding = IKEV1_CERT_X509_SIGNATURE};
+
+    if (ike->handshake->choice.hybrid && ike->handshake->certificate_asked) {
         ikev1_begin_payload(&o->chain, IKEV1_CERT);
         ikev1_write_cert(&o->w, &cert);
         ikev1_end_payload(&o->chain);

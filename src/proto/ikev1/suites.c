@@ -262,7 +262,7 @@ static bool read_phase1(const struct ikev1_wire_transform *t, struct ikev1_phase
         return false;
     }
     out->suite.key_exchange = t->group;
-    out->auth_method = t->auth_method;
+    ikev1_method_read(t->auth_method, out);
     out->life_seconds = t->life_seconds;
     out->life_kilobytes = t->life_kilobytes;
     out->transform = *t;
@@ -295,9 +295,13 @@ static bool any_allows(const struct proposals *const *policies, size_t count,
     return false;
 }
 
-static bool has_method(const struct ikev1_responder_policy *policy, uint16_t method)
+static bool has_method(const struct ikev1_responder_policy *policy,
+                       const struct ikev1_phase1_choice *choice)
 {
-    switch (method) {
+    if (choice->logs_in != IKEV1_NOBODY) {
+        return ikev1_login_is_possible(policy, choice);
+    }
+    switch (choice->auth_method) {
     case IKEV1_AUTH_SHARED_KEY:
         return policy->shared_keys;
     case IKEV1_AUTH_DSS_SIGNATURE:
@@ -323,11 +327,25 @@ bool ikev1_phase1_has_method(const struct ikev1_sa_payload *offer,
                              const struct ikev1_responder_policy *policy)
 {
     for (size_t i = 0; i < offer->transform_count; i++) {
-        if (has_method(policy, offer->transforms[i].auth_method)) {
+        struct ikev1_phase1_choice choice = {0};
+
+        ikev1_method_read(offer->transforms[i].auth_method, &choice);
+        if (has_method(policy, &choice)) {
             return true;
         }
     }
     return false;
+}
+
+/* Who can log in shall: a client offers the same without, for gateways that ask nobody. */
+static bool is_preferred(const struct ikev1_phase1_choice *a, const struct ikev1_phase1_choice *b)
+{
+    bool login = a->logs_in != IKEV1_NOBODY;
+
+    if (login != (b->logs_in != IKEV1_NOBODY)) {
+        return login;
+    }
+    return ikev1_suite_is_better(&a->suite, &b->suite);
 }
 
 bool ikev1_phase1_choose(const struct ikev1_sa_payload *offer,
@@ -343,9 +361,9 @@ bool ikev1_phase1_choose(const struct ikev1_sa_payload *offer,
             struct ikev1_phase1_choice choice;
 
             if (read_phase1(&offer->transforms[p->first + k], &choice) &&
-                has_method(policy, choice.auth_method) &&
+                has_method(policy, &choice) &&
                 any_allows(policy->ike, policy->ike_count, &choice.suite) &&
-                (!found || ikev1_suite_is_better(&choice.suite, &out->suite))) {
+                (!found || is_preferred(&choice, out))) {
                 choice.proposal_number = p->number;
                 *out = choice;
                 found = true;
@@ -374,7 +392,7 @@ bool ikev1_phase1_verify(const struct ikev1_sa_payload *sa, const struct proposa
 {
     return sa->proposal_count == 1 && sa->transform_count == 1 &&
            sa->proposals[0].protocol == IKEV1_PROTO_ISAKMP &&
-           read_phase1(&sa->transforms[0], out) && out->auth_method == method &&
+           read_phase1(&sa->transforms[0], out) && sa->transforms[0].auth_method == method &&
            ikev1_phase1_allows(policy, &out->suite) &&
            (group == 0 || out->suite.key_exchange == group);
 }
