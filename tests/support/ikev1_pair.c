@@ -870,6 +870,16 @@ struct ikev1_sa *ikev1_pair_sa(struct ikev1_pair *pair, unsigned side)
     return s->site == NO_MACHINE ? NULL : s->machines[s->site].sa;
 }
 
+struct ikev1_sa *ikev1_pair_machine(struct ikev1_pair *pair, unsigned side)
+{
+    unsigned i = 0;
+
+    while (i < PAIR1_MACHINES_MAX && pair->side[side].machines[i].sa == NULL) {
+        i++;
+    }
+    return i == PAIR1_MACHINES_MAX ? NULL : pair->side[side].machines[i].sa;
+}
+
 size_t ikev1_pair_machines(const struct ikev1_pair *pair, unsigned side)
 {
     size_t count = 0;

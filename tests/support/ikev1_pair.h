@@ -180,6 +180,8 @@ void ikev1_pair_add_child(struct ikev1_pair *pair, unsigned n);
 
 /* The machine for the other side; NULL when there is none. */
 struct ikev1_sa *ikev1_pair_sa(struct ikev1_pair *pair, unsigned side);
+/* The first that there is, established or not. */
+struct ikev1_sa *ikev1_pair_machine(struct ikev1_pair *pair, unsigned side);
 size_t ikev1_pair_machines(const struct ikev1_pair *pair, unsigned side);
 void ikev1_pair_start(struct ikev1_pair *pair, unsigned side);
 /* One of the questions that wait; `good` false: with a refusal. */

@@ -73,12 +73,12 @@
 #define IKEV1_SAID_PHASE1_S 86400 /* lifetimes where we have no limit */
 #define IKEV1_SAID_PHASE2_S 28800
 #define IKEV1_LOGIN_MS 120000 /* for all rounds of a login: somebody types */
-#define IKEV1_LOGIN_UNASKED_MS 30000 /* until the first question */
+#define IKEV1_LOGIN_UNASKED_MS 60000 /* until the first question */
 #define IKEV1_LOGIN_RENEWED_MS                                                                     \
     5000 /* the same where the user has logged in before: not everybody asks again */
 #define IKEV1_LOGIN_END_MS 5000 /* how long the ACK to a refusal is waited for */
 #define IKEV1_LOGIN_ROUNDS_MAX 8
-#define IKEV1_SETTINGS_MS 30000
+#define IKEV1_SETTINGS_MS 60000
 #define IKEV1_TRANSACTIONS_MAX 8 /* at once, with those that only answer what comes again */
 #define IKEV1_IDLE_MS                                                                              \
     120000 /* without an ISAKMP SA and without a way to one, children whose peer is                \

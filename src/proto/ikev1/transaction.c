@@ -408,6 +408,11 @@ void ikev1_transactions_time(struct ikev1_turn *t, struct ikev1_ike *ike)
         ikev1_settings_failed(t, "the settings did not come in time");
         return;
     }
+    if (ike->phase == IKEV1_IKE_LOGIN &&
+        retransmit_time(&ike->retransmit, t->now_ms, t->sa->random) == RETRANSMIT_SEND) {
+        ikev1_resend(t, &ike->reply, &t->sa->local, &t->sa->peer);
+        return;
+    }
     for (struct ikev1_transaction *i = all->list; i != NULL; i = i->next) {
         if (deadline_of_one(i) <= t->now_ms) {
             time_of_one(t, ike, i);
@@ -424,6 +429,10 @@ uint64_t ikev1_transactions_deadline_ms(const struct ikev1_ike *ike)
         return NEVER_MS;
     }
     uint64_t due = ikev1_earlier(all->login_ms, all->settings_ms);
+
+    if (ike->phase == IKEV1_IKE_LOGIN) {
+        due = ikev1_earlier(due, ike->retransmit.deadline_ms);
+    }
 
     for (const struct ikev1_transaction *i = all->list; i != NULL; i = i->next) {
         due = ikev1_earlier(due, deadline_of_one(i));

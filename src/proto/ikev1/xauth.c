@@ -140,6 +140,7 @@ static void through(struct ikev1_turn *t, struct ikev1_ike *ike)
 {
     struct ikev1_transactions *all = ike->transactions;
 
+    retransmit_stop(&ike->retransmit);
     all->login_ms = NEVER_MS;
     all->login_end_ms = NEVER_MS;
     all->ask = 0;
@@ -301,6 +302,12 @@ void ikev1_login_begin(struct ikev1_turn *t, struct ikev1_ike *ike)
     if (all->login == IKEV1_LOGIN_ANSWER) {
         all->login_ms =
             ikev1_after(t->now_ms, all->renewed ? IKEV1_LOGIN_RENEWED_MS : IKEV1_LOGIN_UNASKED_MS);
+        if (ike->initiator && ike->aggressive) {
+            /* Nothing but the question says that message 3 has come. */
+            retransmit_start(&ike->retransmit, policy->retransmit_first_ms,
+                             policy->retransmit_max_ms, policy->retransmit_tries, t->now_ms,
+                             t->sa->random);
+        }
         return;
     }
     all->identifier = (uint16_t)random_below(t->sa->random, UINT16_MAX) + 1;
@@ -544,6 +551,7 @@ static void take_request(struct ikev1_turn *t, struct ikev1_ike *ike,
     struct ikev1_transactions *all = ike->transactions;
 
     forget_questions(t, ike, transaction);
+    retransmit_stop(&ike->retransmit);
     all->round++;
     if (all->round > IKEV1_LOGIN_ROUNDS_MAX) {
         decline(t, ike, transaction, "the gateway asks again and again");
@@ -575,6 +583,7 @@ static void take_status(struct ikev1_turn *t, struct ikev1_ike *ike,
     struct ikev1_failure failure;
 
     forget_questions(t, ike, transaction);
+    retransmit_stop(&ike->retransmit);
     ikev1_transaction_answer(t, ike, transaction, &nothing);
     if (status != NULL && status->number == STATUS_OK) {
         /* Without a question before it: whoever proved himself is known already (5.5). */

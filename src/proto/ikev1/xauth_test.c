@@ -344,8 +344,8 @@ static void pretend(struct ikev1_pair *p)
     sa->ikes->transactions->login_ms = NEVER_MS;
 }
 
-/* What side 0 sent in an event that the pair does not know of. */
-static void inject_first(struct ikev1_pair *p)
+/* What a side sent in an event that the pair does not know of. */
+static void inject_first(struct ikev1_pair *p, unsigned to)
 {
     uint8_t bytes[2048];
     size_t i = 0;
@@ -359,7 +359,7 @@ static void inject_first(struct ikev1_pair *p)
     CHECK(sent.send.bytes.length <= sizeof(bytes));
     memcpy(bytes, sent.send.bytes.data, sent.send.bytes.length);
     p->actions->count = 0;
-    ikev1_pair_inject(p, 1, &sent.send.peer, &sent.send.local,
+    ikev1_pair_inject(p, to, &sent.send.peer, &sent.send.local,
                       (struct slice){bytes, sent.send.bytes.length});
 }
 
@@ -397,8 +397,466 @@ TEST(settings_before_the_login_get_no_answer)
     pretend(p);
     t = ikev1_turn_begin(ikev1_pair_sa(p, 0), p->now_ms, p->actions);
     ikev1_settings_begin(&t, ikev1_pair_sa(p, 0)->ikes);
-    inject_first(p);
+    inject_first(p, 1);
     CHECK_EQUAL(p->side[1].settings_asked, 0);
     CHECK_EQUAL(p->side[1].sends, sends);
+    ikev1_pair_free(p);
+}
+
+/* ---- forgeries: by somebody who has the keys of the ISAKMP SA, or has not ---- */
+
+struct forgery {
+    unsigned to;
+    uint32_t message_id; /* 0: a new one */
+    bool in_exchange; /* ... that is open at the receiver, under its IV */
+    bool bad_hash;
+    bool twice; /* two ATTR payloads */
+};
+
+static void out_cfg(struct ikev1_outgoing *o, const struct ikev1_cfg_payload *cfg)
+{
+    ikev1_begin_payload(&o->chain, IKEV1_ATTRIBUTES);
+    ikev1_write_cfg(&o->w, cfg);
+    ikev1_end_payload(&o->chain);
+}
+
+static void forge(struct ikev1_pair *p, const struct forgery *f,
+                  const struct ikev1_cfg_payload *cfg)
+{
+    static struct ikev1_outgoing o;
+    struct ikev1_sa *sa = ikev1_pair_machine(p, 1 - f->to);
+    struct ikev1_turn t = ikev1_turn_begin(sa, p->now_ms, p->actions);
+    struct ikev1_ike *ike = sa->ikes;
+    uint32_t id = f->message_id != 0 ? f->message_id : ikev1_fresh_message_id(sa);
+    struct ikev1_hash_value hash;
+    struct ikev1_iv iv;
+
+    CHECK(ikev1_iv_of_phase2(&ike->keys.suite, &ike->iv, id, &iv));
+    if (f->in_exchange) {
+        const struct ikev1_transaction *open =
+            ikev1_pair_machine(p, f->to)->ikes->transactions->list;
+
+        id = open->message_id;
+        iv = open->iv;
+    }
+    ikev1_out_begin(&o, ike, IKEV1_TRANSACTION, id);
+    ikev1_out_hash_room(&o, ike);
+    out_cfg(&o, cfg);
+    if (f->twice) {
+        out_cfg(&o, cfg);
+    }
+    CHECK(ikev1_hash_1(&ike->keys, id, ikev1_out_behind_hash(&o), &hash));
+    hash.octets[3] ^= f->bad_hash ? 1 : 0;
+    ikev1_out_fill_hash(&o, &hash);
+    CHECK(ikev1_send(&t, &o, &ike->keys, &iv, &sa->local, &sa->peer, NULL, NULL));
+    inject_first(p, f->to);
+}
+
+static struct ikev1_cfg_payload status(uint8_t type, uint16_t identifier, uint16_t value)
+{
+    struct ikev1_cfg_payload cfg = {.type = type, .identifier = identifier};
+
+    ikev1_cfg_add_short(&cfg, IKEV1_XAUTH_STATUS, value);
+    return cfg;
+}
+
+static struct ikev1_cfg_payload name_and_password(uint8_t type, uint16_t identifier)
+{
+    struct ikev1_cfg_payload cfg = {.type = type, .identifier = identifier};
+
+    ikev1_cfg_add(&cfg, IKEV1_XAUTH_USER_NAME, SLICE_TEXT("carol"));
+    ikev1_cfg_add(&cfg, IKEV1_XAUTH_USER_PASSWORD, SLICE_TEXT("a long password"));
+    return cfg;
+}
+
+/* The gateway has asked, and the client does not answer by himself. */
+static struct ikev1_pair *asked_pair(uint64_t seed)
+{
+    struct ikev1_pair *p = login_pair(seed, false);
+
+    p->side[0].silent = true;
+    ikev1_pair_start(p, 0);
+    CHECK(ikev1_pair_run(p));
+    CHECK_EQUAL(p->side[0].credentials_asked, 1);
+    return p;
+}
+
+static uint16_t identifier_of(struct ikev1_pair *p)
+{
+    return ikev1_pair_machine(p, 1)->ikes->transactions->identifier;
+}
+
+TEST(a_client_cannot_say_himself_that_he_is_in)
+{
+    const struct forgery set = {.to = 1};
+    const struct forgery reply = {.to = 1, .in_exchange = true};
+    struct ikev1_pair *p = asked_pair(30);
+    struct ikev1_cfg_payload cfg = status(IKEV1_CFG_SET, identifier_of(p), 1);
+    unsigned sends = p->side[1].sends;
+
+    forge(p, &set, &cfg);
+    CHECK_EQUAL(p->side[1].sends, sends);
+    CHECK_EQUAL(p->side[1].established, 0);
+    cfg = status(IKEV1_CFG_REPLY, identifier_of(p), 1);
+    forge(p, &reply, &cfg);
+    CHECK_EQUAL(p->side[1].logins_asked, 0);
+    CHECK(ikev1_pair_run(p));
+    CHECK_EQUAL(p->side[1].established, 0);
+    CHECK_EQUAL(p->side[1].failure.reason, IKEV1_FAIL_LOGIN);
+    CHECK_EQUAL(p->side[0].failure.reason, IKEV1_FAIL_LOGIN);
+    ikev1_pair_free(p);
+}
+
+/* Another type, another identifier, two payloads, a wrong HASH, an unknown exchange: not a word;
+ * and then the right one is taken all the same. */
+TEST(only_the_answer_to_the_question_counts)
+{
+    const struct forgery in = {.to = 1, .in_exchange = true};
+    const struct forgery bad_hash = {.to = 1, .in_exchange = true, .bad_hash = true};
+    const struct forgery twice = {.to = 1, .in_exchange = true, .twice = true};
+    const struct forgery elsewhere = {.to = 1};
+    struct ikev1_pair *p = asked_pair(31);
+    uint16_t identifier = identifier_of(p);
+    unsigned sends = p->side[1].sends;
+    struct ikev1_cfg_payload cfg = name_and_password(IKEV1_CFG_REPLY, (uint16_t)(identifier + 1));
+
+    forge(p, &in, &cfg);
+    for (uint8_t type = 0; type < 9; type++) {
+        if (type != IKEV1_CFG_REPLY) {
+            cfg = name_and_password(type, identifier);
+            forge(p, &in, &cfg);
+            forge(p, &elsewhere, &cfg);
+        }
+    }
+    cfg = name_and_password(IKEV1_CFG_REPLY, identifier);
+    forge(p, &bad_hash, &cfg);
+    forge(p, &twice, &cfg);
+    forge(p, &elsewhere, &cfg);
+    CHECK_EQUAL(p->side[1].logins_asked, 0);
+    CHECK_EQUAL(p->side[1].sends, sends);
+    forge(p, &in, &cfg);
+    CHECK_EQUAL(p->side[1].logins_asked, 1);
+    CHECK_EQUAL(p->side[1].established, 1);
+    ikev1_pair_free(p);
+}
+
+TEST(words_that_are_too_long_are_refused)
+{
+    const struct forgery in = {.to = 1, .in_exchange = true};
+    static uint8_t octets[IKEV1_CREDENTIAL_BYTES_MAX + 1];
+    struct ikev1_pair *p = asked_pair(32);
+    struct ikev1_cfg_payload cfg = {.type = IKEV1_CFG_REPLY, .identifier = identifier_of(p)};
+
+    ikev1_cfg_add(&cfg, IKEV1_XAUTH_USER_NAME, SLICE_TEXT("carol"));
+    ikev1_cfg_add(&cfg, IKEV1_XAUTH_USER_PASSWORD, SLICE_OF(octets));
+    forge(p, &in, &cfg);
+    CHECK_EQUAL(p->side[1].logins_asked, 0);
+    CHECK(ikev1_pair_run(p));
+    CHECK_EQUAL(p->side[1].failure.reason, IKEV1_FAIL_LOGIN);
+    ikev1_pair_free(p);
+}
+
+/* What was not asked for is not heard: a client cannot choose what is judged. */
+TEST(only_what_was_asked_for_is_heard)
+{
+    const struct forgery in = {.to = 1, .in_exchange = true};
+    struct ikev1_pair *p = asked_pair(33);
+    struct ikev1_cfg_payload cfg = name_and_password(IKEV1_CFG_REPLY, identifier_of(p));
+
+    ikev1_cfg_add(&cfg, IKEV1_XAUTH_PASSCODE, SLICE_TEXT("000000"));
+    ikev1_cfg_add(&cfg, IKEV1_XAUTH_NEXT_PIN, SLICE_TEXT("0000"));
+    ikev1_cfg_add(&cfg, 0x7fff, SLICE_TEXT("whatever"));
+    forge(p, &in, &cfg);
+    CHECK_TEXT(p->side[1].heard.user, "carol");
+    CHECK_TEXT(p->side[1].heard.passcode, "");
+    CHECK_TEXT(p->side[1].heard.next_pin, "");
+    CHECK_EQUAL(p->side[1].established, 1);
+    ikev1_pair_free(p);
+}
+
+TEST(a_question_that_nobody_can_answer_is_declined)
+{
+    static const uint16_t types[] = {IKEV1_XAUTH_OTP, IKEV1_XAUTH_S_KEY, 4711};
+
+    for (size_t i = 0; i < ARRAY_LENGTH(types); i++) {
+        const struct forgery ask = {.to = 0};
+        struct ikev1_pair *p = asked_pair(40 + i);
+        struct ikev1_cfg_payload cfg = {.type = IKEV1_CFG_REQUEST, .identifier = identifier_of(p)};
+
+        ikev1_cfg_add_short(&cfg, IKEV1_XAUTH_TYPE, types[i]);
+        ikev1_cfg_add(&cfg, IKEV1_XAUTH_USER_NAME, (struct slice){NULL, 0});
+        forge(p, &ask, &cfg);
+        CHECK_EQUAL(p->side[0].failure.reason, IKEV1_FAIL_LOGIN);
+        CHECK_EQUAL(p->side[0].credentials_asked, 1);
+        ikev1_pair_free(p);
+    }
+}
+
+/* A new question takes the place of one that is not answered yet. */
+TEST(a_client_answers_the_newest_question)
+{
+    const struct forgery ask = {.to = 0};
+    struct ikev1_pair *p = asked_pair(45);
+    struct ikev1_cfg_payload cfg = {.type = IKEV1_CFG_REQUEST, .identifier = 77};
+
+    p->side[0].silent = false;
+    ikev1_cfg_add(&cfg, IKEV1_XAUTH_MESSAGE, SLICE_TEXT("a new PIN"));
+    ikev1_cfg_add(&cfg, IKEV1_XAUTH_NEXT_PIN, (struct slice){NULL, 0});
+    forge(p, &ask, &cfg);
+    CHECK_EQUAL(p->side[0].credentials_asked, 2);
+    CHECK_EQUAL(p->side[0].wanted, IKEV1_CREDENTIAL_NEXT_PIN);
+    CHECK_EQUAL(p->side[0].failed, 0);
+    CHECK_EQUAL(ikev1_pair_sa(p, 0)->ikes->transactions->count, 1);
+    ikev1_pair_free(p);
+}
+
+/* Some gateways have all their rounds under one message ID, with one chain of IVs. */
+TEST(rounds_under_one_message_id_are_answered)
+{
+    const struct forgery first = {.to = 0, .message_id = 0x1234};
+    const struct forgery next = {.to = 0, .in_exchange = true};
+    struct ikev1_pair *p = login_pair(46, false);
+    struct ikev1_cfg_payload cfg = {.type = IKEV1_CFG_REQUEST, .identifier = 5};
+
+    ikev1_pair_start(p, 0);
+    deliver(p, 6);
+    ikev1_pair_drop(p, 0);
+    ikev1_cfg_add(&cfg, IKEV1_XAUTH_USER_NAME, (struct slice){NULL, 0});
+    ikev1_cfg_add(&cfg, IKEV1_XAUTH_USER_PASSWORD, (struct slice){NULL, 0});
+    for (unsigned i = 0; i < 3; i++) {
+        forge(p, i == 0 ? &first : &next, &cfg);
+        CHECK_EQUAL(p->side[0].credentials_asked, i + 1);
+        CHECK_EQUAL(ikev1_pair_sa(p, 0)->ikes->transactions->count, 1);
+    }
+    cfg = status(IKEV1_CFG_SET, 5, 1);
+    forge(p, &next, &cfg);
+    CHECK_EQUAL(p->side[0].established, 1);
+    ikev1_pair_free(p);
+}
+
+TEST(what_is_repeated_is_answered_with_the_same_and_asks_nobody)
+{
+    struct ikev1_pair *p = login_pair(47, false);
+    uint8_t question[512];
+    uint8_t answer[512];
+    size_t lengths[2];
+
+    ikev1_pair_start(p, 0);
+    deliver(p, 6);
+    lengths[0] = p->queue[0].length;
+    memcpy(question, p->queue[0].bytes, lengths[0]);
+    deliver(p, 1);
+    lengths[1] = p->queue[0].length;
+    memcpy(answer, p->queue[0].bytes, lengths[1]);
+    struct pair1_datagram to_gateway = p->queue[0];
+
+    ikev1_pair_inject(p, 0, &to_gateway.peer, &to_gateway.local,
+                      (struct slice){question, lengths[0]});
+    CHECK_EQUAL(p->queue_count, 1); /* not at once again */
+    p->now_ms += IKEV1_AGAIN_MS;
+    ikev1_pair_inject(p, 0, &to_gateway.peer, &to_gateway.local,
+                      (struct slice){question, lengths[0]});
+    CHECK_EQUAL(p->queue_count, 2);
+    CHECK_EQUAL(p->queue[1].length, lengths[1]);
+    CHECK_BYTES(p->queue[1].bytes, answer, lengths[1]);
+    CHECK_EQUAL(p->side[0].credentials_asked, 1);
+    CHECK(ikev1_pair_run(p));
+    CHECK(both_up(p));
+    CHECK_EQUAL(p->side[1].logins_asked, 1);
+    unsigned sends = p->side[1].sends;
+
+    p->now_ms += 1000;
+    ikev1_pair_inject(p, 1, &to_gateway.local, &to_gateway.peer,
+                      (struct slice){answer, lengths[1]});
+    CHECK_EQUAL(p->side[1].sends, sends);
+    CHECK_EQUAL(p->side[1].logins_asked, 1);
+    /* Long after all was forgotten as well. */
+    ikev1_pair_advance(p, 2 * IKEV1_LINGER_MS);
+    ikev1_pair_inject(p, 0, &to_gateway.peer, &to_gateway.local,
+                      (struct slice){question, lengths[0]});
+    ikev1_pair_inject(p, 1, &to_gateway.local, &to_gateway.peer,
+                      (struct slice){answer, lengths[1]});
+    CHECK_EQUAL(p->side[0].credentials_asked, 1);
+    CHECK_EQUAL(p->side[1].logins_asked, 1);
+    CHECK_EQUAL(p->side[1].sends, sends);
+    ikev1_pair_free(p);
+}
+
+TEST(a_changed_octet_anywhere_is_no_message)
+{
+    struct ikev1_pair *p = login_pair(48, false);
+    uint8_t copy[512];
+
+    ikev1_pair_start(p, 0);
+    deliver(p, 6);
+    for (unsigned round = 0; round < 4; round++) {
+        struct pair1_datagram d = p->queue[0];
+        unsigned sends = p->side[0].sends + p->side[1].sends;
+
+        CHECK(d.length <= sizeof(copy));
+        for (size_t i = 0; i < d.length; i++) {
+            memcpy(copy, d.bytes, d.length);
+            copy[i] ^= 0x40;
+            ikev1_pair_inject(p, d.to, &d.local, &d.peer, (struct slice){copy, d.length});
+        }
+        for (size_t length = 0; length < d.length; length++) {
+            ikev1_pair_inject(p, d.to, &d.local, &d.peer, (struct slice){d.bytes, length});
+        }
+        CHECK_EQUAL(p->side[0].sends + p->side[1].sends, sends);
+        deliver(p, 1);
+    }
+    CHECK(ikev1_pair_run(p));
+    CHECK(both_up(p) && ikev1_pair_agrees(p));
+    ikev1_pair_free(p);
+}
+
+/* ---- bad weather ---- */
+
+static bool passes_some(void *context, struct ikev1_pair *pair, const struct pair1_datagram *d)
+{
+    struct seeded_random *random = context;
+    struct random_source source = seeded_random_source(random);
+
+    (void)pair;
+    (void)d;
+    return random_below(&source, 10) >= 3;
+}
+
+TEST(a_login_comes_through_three_losses_of_ten)
+{
+    unsigned up = 0;
+
+    for (uint64_t seed = 0; seed < 60; seed++) {
+        struct ikev1_pair *p = login_pair(1000 + seed, seed % 2 == 1);
+        struct seeded_random weather;
+
+        seeded_random_init(&weather, 7000 + seed);
+        p->passes = passes_some;
+        p->context = &weather;
+        p->side[0].policy.settings = seed % 3 == 0   ? IKEV1_SETTINGS_ASK
+                                     : seed % 3 == 1 ? IKEV1_SETTINGS_TAKE
+                                                     : IKEV1_SETTINGS_NONE;
+        p->side[1].policy.settings = seed % 3 == 0   ? IKEV1_SETTINGS_GIVE
+                                     : seed % 3 == 1 ? IKEV1_SETTINGS_PUSH
+                                                     : IKEV1_SETTINGS_NONE;
+        p->side[1].settings.ipv4 = address_ipv4(0x0a090107u);
+        ikev1_pair_start(p, 0);
+        ikev1_pair_advance(p, 300000);
+        up += p->side[0].established == 1 && ikev1_pair_outbound(p, 0, "net") != NULL ? 1 : 0;
+        /* One has an ISAKMP SA and the other has not: that ends too. */
+        p->passes = NULL;
+        if (ikev1_pair_sa(p, 0) != NULL) {
+            ikev1_pair_close(p, 0);
+        }
+        if (ikev1_pair_sa(p, 1) != NULL) {
+            ikev1_pair_close(p, 1);
+        }
+        ikev1_pair_advance(p, 300000);
+        CHECK(ikev1_pair_is_empty(p, 0) && ikev1_pair_is_empty(p, 1));
+        ikev1_pair_free(p);
+    }
+    CHECK(up >= 57);
+}
+
+/* ---- another ISAKMP SA ---- */
+
+TEST(whoever_renews_the_isakmp_sa_the_gateway_asks_again)
+{
+    for (unsigned from = 0; from < 2; from++) {
+        struct ikev1_pair *p = login_pair(50 + from, false);
+
+        p->side[1].policy.login_once = true; /* a key of many proves nobody */
+        ikev1_pair_start(p, 0);
+        CHECK(ikev1_pair_run(p));
+        CHECK(both_up(p));
+        p->transcript[0] = '\0';
+        ikev1_pair_rekey(p, from);
+        CHECK(ikev1_pair_run(p));
+        CHECK(strstr(p->transcript, ASKED SAID VERDICT) != NULL);
+        CHECK_EQUAL(p->side[1].logins_asked, 2);
+        CHECK_EQUAL(p->side[0].rekeyed, 1);
+        CHECK_EQUAL(p->side[1].rekeyed, 1);
+        CHECK(ikev1_pair_agrees(p) && ikev1_pair_packet(p, 0, "net"));
+        ikev1_pair_advance(p, 300000);
+        CHECK(ikev1_pair_packet(p, 0, "net") && ikev1_pair_packet(p, 1, "net"));
+        CHECK_EQUAL(p->side[0].closed + p->side[1].closed, 0);
+        ikev1_pair_free(p);
+    }
+}
+
+/* draft-beaulieu-ike-xauth-02 6: all that the user had goes. */
+TEST(who_fails_when_the_isakmp_sa_is_renewed_loses_all)
+{
+    struct ikev1_pair *p = login_pair(52, false);
+
+    ikev1_pair_start(p, 0);
+    CHECK(ikev1_pair_run(p));
+    set_word(p->side[0].words.password, "forgotten");
+    ikev1_pair_rekey(p, 1);
+    CHECK(ikev1_pair_run(p));
+    CHECK_EQUAL(p->side[1].failure.reason, IKEV1_FAIL_LOGIN);
+    CHECK_EQUAL(p->side[1].closed, 1);
+    ikev1_pair_advance(p, 10000);
+    CHECK(ikev1_pair_is_empty(p, 0) && ikev1_pair_is_empty(p, 1));
+    ikev1_pair_free(p);
+}
+
+static bool passes_no_question(void *context, struct ikev1_pair *pair,
+                               const struct pair1_datagram *d)
+{
+    struct reader r = reader_over((struct slice){d->bytes, d->length});
+    struct ikev1_header h;
+
+    (void)context;
+    (void)pair;
+    return !ikev1_read_header(&r, &h) || h.exchange != IKEV1_TRANSACTION;
+}
+
+/* A gateway that knows him from before may keep silent: there are such. */
+TEST(a_client_that_renews_is_not_asked_everywhere)
+{
+    struct ikev1_pair *p = login_pair(53, false);
+
+    ikev1_pair_start(p, 0);
+    CHECK(ikev1_pair_run(p));
+    p->passes = passes_no_question;
+    ikev1_pair_rekey(p, 0);
+    ikev1_pair_advance(p, IKEV1_LOGIN_RENEWED_MS - 1000);
+    CHECK_EQUAL(p->side[0].rekeyed, 0);
+    ikev1_pair_advance(p, 2000);
+    CHECK_EQUAL(p->side[0].rekeyed, 1);
+    CHECK_EQUAL(p->side[0].credentials_asked, 1);
+    ikev1_pair_free(p);
+}
+
+/* Who asks again later, in the same ISAKMP SA, gets his answer (6), and may say no. */
+TEST(a_gateway_may_ask_at_any_time)
+{
+    for (uint16_t good = 0; good < 2; good++) {
+        const struct forgery ask = {.to = 0};
+        struct ikev1_pair *p = login_pair(54 + good, false);
+        struct ikev1_cfg_payload cfg = {.type = IKEV1_CFG_REQUEST, .identifier = 9};
+
+        ikev1_pair_start(p, 0);
+        CHECK(ikev1_pair_run(p));
+        ikev1_cfg_add(&cfg, IKEV1_XAUTH_USER_PASSWORD, (struct slice){NULL, 0});
+        forge(p, &ask, &cfg);
+        CHECK_EQUAL(p->side[0].credentials_asked, 2);
+        cfg = status(IKEV1_CFG_SET, 9, good);
+        forge(p, &ask, &cfg);
+        CHECK_EQUAL(p->side[0].closed, good == 0 ? 1 : 0);
+        CHECK_EQUAL(p->side[0].established, 1);
+        ikev1_pair_free(p);
+    }
+}
+
+TEST(a_gateway_that_deletes_it_in_the_middle_is_believed)
+{
+    struct ikev1_pair *p = asked_pair(56);
+
+    ikev1_sa_close(ikev1_pair_machine(p, 1), IKEV1_FAIL_ORDERED, p->now_ms, p->actions);
+    inject_first(p, 0);
+    CHECK_EQUAL(p->side[0].failure.reason, IKEV1_FAIL_LOGIN);
+    CHECK(ikev1_pair_is_empty(p, 0));
     ikev1_pair_free(p);
 }
