@@ -828,6 +828,18 @@ static enum reason reason_of_old(const struct ike *ike)
     if (ike->old->failed == IKEV1_FAIL_SHARED_KEY_PERHAPS) {
         return REASON_SHARED_KEY_PERHAPS;
     }
+    if (ike->old->failed == IKEV1_FAIL_LOGIN) {
+        return REASON_LOGIN;
+    }
+    if (ike->old->failed == IKEV1_FAIL_LOGIN_UNASKED) {
+        return REASON_LOGIN_UNASKED;
+    }
+    if (ike->old->failed == IKEV1_FAIL_LOGIN_TIMEOUT) {
+        return REASON_LOGIN_TIMEOUT;
+    }
+    if (ike->old->failed == IKEV1_FAIL_SETTINGS) {
+        return REASON_SETTINGS;
+    }
     return ike->old->failed == IKEV1_FAIL_AGGRESSIVE ? REASON_AGGRESSIVE : REASON_NONE;
 }
 

@@ -861,6 +861,70 @@ static const struct reason_entry entries[REASON_COUNT] = {
             .steps = {"Run: sekisho users check",
                       "Run: sekisho status; its problems say which file.",
                       "Make room on the disk of the state directory."},
+    [REASON_LOGIN] =
+        {
+            .reason = REASON_LOGIN,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A030",
+            .sentence = "the login was refused: {detail|name or password is wrong}",
+            .explanation =
+                "The gateway and the client know each other. Then the gateway asked for a name and "
+                "a password (XAUTH), and what was said does not do: {detail|it gave no reason}.",
+            .causes = {"Name or password is mistyped, or the password has expired.",
+                       "The account is locked, or may not use this service.",
+                       "A card's passcode is out of step with the server."},
+            .steps = {"Try name and password where they are known to work.",
+                      "Look into the log of the gateway, or of its RADIUS server."},
+        },
+    [REASON_LOGIN_UNASKED] =
+        {
+            .reason = REASON_LOGIN_UNASKED,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A031",
+            .sentence = "the gateway asks for no name and password",
+            .explanation =
+                "Both sides agreed that a login follows (XAUTH), and the gateway did not ask for "
+                "one. Nothing was said to it.",
+            .causes = {"Its user database or RADIUS server is not set up, or does not answer.",
+                       "A packet filter lets long messages not through."},
+            .steps = {"Look into the log of the gateway: it should have asked.",
+                      "If it wants no login, leave it out here as well."},
+        },
+    [REASON_LOGIN_TIMEOUT] =
+        {
+            .reason = REASON_LOGIN_TIMEOUT,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A032",
+            .sentence = "the login took too long: {detail|there was no answer}",
+            .explanation = "A login (XAUTH) has two minutes and eight rounds. Then it is over, so "
+                           "that nobody holds a place with it.",
+            .causes = {"Nobody typed name and password.",
+                       "The RADIUS server or the user database of the gateway does not answer.",
+                       "The user was asked again and again, and never gave what was wanted."},
+            .steps = {"Try again.", "Look into the log of the gateway, or of its RADIUS server."},
+        },
+    [REASON_SETTINGS] =
+        {
+            .reason = REASON_SETTINGS,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A033",
+            .sentence = "the client gets no address: {detail|there is none}",
+            .explanation =
+                "The login is through. Then the client needs an address in the network behind the "
+                "gateway (mode-config), and there is none for it.",
+            .causes = {"All addresses of the pool are leased.",
+                       "The gateway has no pool for this client, or pushes addresses where this "
+                       "side asks for one, or the other way round."},
+            .steps = {"Make the pool larger, or wait until leases end.",
+                      "Look into the log of the gateway."},
         },
     [REASON_PPK_MISSING] =
         {

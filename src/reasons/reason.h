@@ -65,6 +65,10 @@ enum reason {
     REASON_RADIUS_UNSIGNED, /* detail */
     REASON_RADIUS_REPLY, /* detail */
     REASON_USERS, /* they cannot be read, or used codes not written; detail */
+    REASON_LOGIN, /* IKEv1: name and password are refused; detail: what the user was told */
+    REASON_LOGIN_UNASKED, /* IKEv1, client: the gateway asks for none */
+    REASON_LOGIN_TIMEOUT, /* IKEv1; detail */
+    REASON_SETTINGS, /* IKEv1: a client gets no address; detail */
     REASON_PPK_MISSING, /* the peer uses none; ours: its name */
     REASON_PPK_UNKNOWN, /* ours, theirs: names */
     REASON_PPK_DIFFERS, /* ours */
