@@ -28,11 +28,11 @@
 #define ARENA_BYTES_MAX ((size_t)1 << 30)
 #define MANUALS_MAX 10000
 #define POLICIES_MAX 1000
-#define SCHEMA_WORDS_MAX 128
+#define SCHEMA_WORDS_MAX 160
 
 /* Which words may stand here. */
-enum schema_scope { SCOPE_GATEWAY, SCOPE_SITE, SCOPE_MANUAL };
-#define SCHEMA_SCOPES 3
+enum schema_scope { SCOPE_GATEWAY, SCOPE_SITE, SCOPE_MANUAL, SCOPE_ACCESS };
+#define SCHEMA_SCOPES 4
 
 struct word {
     struct slice text;
@@ -194,6 +194,12 @@ struct reading {
     struct config_place version_said, exchange_said; /* of IKE */
     bool legacy_aggressive;
     unsigned legacy_methods; /* as in struct allowed */
+    struct config_access access; /* of the open remote-access block */
+    struct config_caller caller; /* of the open site */
+    struct config_place via_said;
+    struct config_fixed *fixed;
+    size_t fixed_capacity;
+    struct range pool[CONFIG_POOL_RANGES_MAX];
 
     size_t comparisons;
 };
@@ -214,6 +220,24 @@ void take_set(struct reading *r, const struct statement *s);
 /* site_words.c */
 void site_begin(struct reading *r, const struct statement *s);
 void site_end(struct reading *r);
+/* access_words.c */
+void access_begin(struct reading *r, const struct statement *s);
+void access_end(struct reading *r);
+/* gateway_words.c: one more of a list. */
+MUST_USE bool note_network(struct reading *r, const struct network *network,
+                           const struct config_place *place, struct said_networks *into);
+/* caller_words.c: at the end of a site. */
+void caller_settle(struct reading *r);
+/* What is built is a site: of a site's block, or the one of a remote-access block. */
+static inline bool builds_site(const struct reading *r)
+{
+    return r->scope == SCOPE_SITE || r->scope == SCOPE_ACCESS;
+}
+/* Begins and ends what both of those blocks are. */
+void site_begin_as(struct reading *r, const struct statement *s, enum schema_scope scope,
+                   const char *kind);
+void site_settle(struct reading *r);
+void site_keep(struct reading *r);
 /* manual_words.c */
 void manual_begin(struct reading *r, const struct statement *s);
 void manual_end(struct reading *r);
