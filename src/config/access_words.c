@@ -194,6 +194,7 @@ void access_end(struct reading *r)
     check_present(r);
     check_proof(r);
     check_version(r);
+    login_check(r, &r->access.login, &r->site.place);
     settle_aggressive(r);
     if (ranges != NULL) {
         memcpy(ranges, r->pool, r->access.range_count * sizeof(*ranges));
@@ -644,16 +645,22 @@ void write_save_password(const struct schema_word *w, const struct shown *shown)
 
 void take_access_login(struct reading *r, const struct statement *s)
 {
-    static const char *const sources[] = {"local", NULL};
-
-    (void)take_one_of(r, s, sources, "write: login local");
+    login_take(r, s, &r->access.login);
 }
 
 void write_access_login(const struct schema_word *w, const struct shown *shown)
 {
-    if (shown->mode != SHOW_SAID) {
-        shown_line(shown, w->word, "local");
-    }
+    login_write(w, shown, &shown->site->access->login);
+}
+
+void take_second_factor(struct reading *r, const struct statement *s)
+{
+    login_take_factor(r, s, &r->access.login);
+}
+
+void write_second_factor(const struct schema_word *w, const struct shown *shown)
+{
+    login_write_factor(w, shown, &shown->site->access->login);
 }
 
 /* ---- limits ---- */

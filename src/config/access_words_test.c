@@ -10,7 +10,7 @@
 
 #define STAFF(more)                                                                                \
     GATEWAY "remote-access staff {\n  via xauth\n  key @grp\n  addresses 10.9.6.0/24\n" more "\n}" \
-                                                                                             "\n"
+            "\n"
 
 TEST(a_block_is_a_site_for_anybody_with_the_pool_behind_it)
 {
@@ -82,9 +82,11 @@ TEST(what_is_shown_is_read_again_as_the_same)
 {
     check_read_again(STAFF(""));
     check_read_again(STAFF("group-name \"a group\"; legacy aggressive 3des sha1 modp1024"));
-    check_read_again(STAFF("dns 10.1.0.53 a.example; wins 10.1.0.2; banner \"x \\\"y\\\"\"; "
-                           "max-sessions off; idle-timeout 5m; settings pushed; traffic "
-                           "everything; address \"a b\" 10.9.6.7; save-password on"));
+    check_read_again(STAFF(
+        "dns 10.1.0.53 a.example; wins 10.1.0.2; banner \"x \\\"y\\\"\"; "
+        "max-sessions off; idle-timeout 5m; settings pushed; traffic "
+        "everything; second-factor totp appended; address \"a b\" 10.9.6.7; save-password on"));
+    check_read_again("radius 10.1.0.20 @radius\n" STAFF("login radius then local"));
     check_read_again(GATEWAY SITE("a", "10.2.0.0/16", "ike v1; login bob @bob; address ask"));
     check_read_again(GATEWAY SITE("a", "10.2.0.0/16",
                                   "ike v1 aggressive; legacy aggressive; group-name staff; login "
@@ -145,6 +147,10 @@ static const struct {
      "with hybrid the gateway has a certificate"},
     {"remote-access x { via xauth; key @a; trust x.pem; addresses 10.9.0.0/24 }",
      "remote-access x has a group key, and no certificates are looked at"},
+    {"remote-access x { via xauth; key @a; addresses 10.9.0.0/24; login radius }",
+     "logins are asked of RADIUS here, and no server is said"},
+    {"remote-access x { via xauth; key @a; addresses 10.9.0.0/24; login ldap }",
+     "here stands who is asked: local or radius"},
     {"remote-access x { via xauth; key @a; addresses 10.9.0.0/24; traffic some }",
      "'some' is nothing that traffic can be"},
     {"remote-access x { via xauth; key @a; addresses 10.9.0.0/24; traffic everything except "

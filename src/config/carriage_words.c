@@ -331,9 +331,8 @@ static void settle_transport(struct reading *r)
 void carriage_settle(struct reading *r)
 {
     const struct config_carriage *c = carriage_of(r);
-    bool esp = builds_site(r)
-                   ? said_at(r, "esp").line != 0 || said_at(r, "ah").line == 0
-                   : r->sas.esp[0].place.line != 0 || r->sas.esp[1].place.line != 0;
+    bool esp = builds_site(r) ? said_at(r, "esp").line != 0 || said_at(r, "ah").line == 0
+                              : r->sas.esp[0].place.line != 0 || r->sas.esp[1].place.line != 0;
     bool tfc = c->tfc_bytes != 0 || c->tfc_dummy_ms != 0;
 
     assert(r->scope != SCOPE_GATEWAY);

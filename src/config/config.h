@@ -153,60 +153,6 @@ enum config_proof {
     CONFIG_PROOF_REVISED, /* 5.3 */
 };
 
-/* ---- people: remote-access NAME, and a site that is such a person itself ---- */
-
-#define CONFIG_USER_BYTES 128
-#define CONFIG_RESOLVERS_MAX 4
-#define CONFIG_POOL_RANGES_MAX 16
-#define CONFIG_POOL_ADDRESSES_MAX (UINT32_C(1) << 24)
-#define CONFIG_FIXED_MAX 65536
-#define CONFIG_BANNER_BYTES 255
-
-/* What of a person's traffic comes through the tunnel. */
-enum config_traffic { CONFIG_TRAFFIC_LAN, CONFIG_TRAFFIC_EVERYTHING };
-/* One more login of a user who has as many sessions as he may. */
-enum config_when_full { CONFIG_FULL_OLDEST_GOES, CONFIG_FULL_REFUSE };
-/* Who begins with the settings (mode-config): the person asks, or they are pushed. */
-enum config_settings { CONFIG_SETTINGS_ASKED, CONFIG_SETTINGS_PUSHED };
-
-struct config_fixed {
-    const char *user;
-    struct address address;
-};
-
-/* What a block remote-access has beside the words of a site: its site is what the sessions of all
- * people are like. */
-struct config_access {
-    bool hybrid; /* we prove ourselves by a certificate, people by their password alone */
-    const char *group; /* NULL: whatever they say */
-    const struct range *ranges; /* of addresses to give; in order */
-    size_t range_count;
-    const struct config_fixed *fixed; /* in the order of the users' names */
-    size_t fixed_count;
-    struct address dns[CONFIG_RESOLVERS_MAX];
-    size_t dns_count;
-    struct address wins[CONFIG_RESOLVERS_MAX];
-    size_t wins_count;
-    const char *domain; /* NULL: none */
-    const char *banner; /* NULL: none */
-    bool save_password;
-    enum config_traffic traffic;
-    enum config_settings settings;
-    enum config_when_full when_full;
-    uint32_t max_sessions; /* of one user; 0: any number */
-    uint64_t idle_ms; /* NEVER_MS: off */
-};
-
-/* A site whose peer asks who we are: we log in there. */
-struct config_caller {
-    const char *user; /* NULL: it asks nothing */
-    struct config_secret_name password;
-    bool hybrid; /* the peer proves itself by a certificate, and we by the password alone */
-    const char *group; /* NULL: `say` holds */
-    bool asks_address; /* it gives us an address, and says what is behind it */
-    bool takes_push; /* and begins with that itself */
-};
-
 struct config_site {
     struct config_place place;
     const char *name;
@@ -380,6 +326,61 @@ struct config_login {
     uint8_t sources[CONFIG_LOGIN_SOURCES]; /* enum config_login_source */
     uint8_t source_count; /* 0: not said, which is "local" */
     uint8_t second_factor; /* enum config_second_factor; ASKED and APPENDED are TOTP or HOTP */
+};
+
+/* ---- people: remote-access NAME, and a site that is such a person itself ---- */
+
+#define CONFIG_USER_BYTES 128
+#define CONFIG_RESOLVERS_MAX 4
+#define CONFIG_POOL_RANGES_MAX 16
+#define CONFIG_POOL_ADDRESSES_MAX (UINT32_C(1) << 24)
+#define CONFIG_FIXED_MAX 65536
+#define CONFIG_BANNER_BYTES 255
+
+/* What of a person's traffic comes through the tunnel. */
+enum config_traffic { CONFIG_TRAFFIC_LAN, CONFIG_TRAFFIC_EVERYTHING };
+/* One more login of a user who has as many sessions as he may. */
+enum config_when_full { CONFIG_FULL_OLDEST_GOES, CONFIG_FULL_REFUSE };
+/* Who begins with the settings (mode-config): the person asks, or they are pushed. */
+enum config_settings { CONFIG_SETTINGS_ASKED, CONFIG_SETTINGS_PUSHED };
+
+struct config_fixed {
+    const char *user;
+    struct address address;
+};
+
+/* What a block remote-access has beside the words of a site: its site is what the sessions of all
+ * people are like. */
+struct config_access {
+    bool hybrid; /* we prove ourselves by a certificate, people by their password alone */
+    struct config_login login;
+    const char *group; /* NULL: whatever they say */
+    const struct range *ranges; /* of addresses to give; in order */
+    size_t range_count;
+    const struct config_fixed *fixed; /* in the order of the users' names */
+    size_t fixed_count;
+    struct address dns[CONFIG_RESOLVERS_MAX];
+    size_t dns_count;
+    struct address wins[CONFIG_RESOLVERS_MAX];
+    size_t wins_count;
+    const char *domain; /* NULL: none */
+    const char *banner; /* NULL: none */
+    bool save_password;
+    enum config_traffic traffic;
+    enum config_settings settings;
+    enum config_when_full when_full;
+    uint32_t max_sessions; /* of one user; 0: any number */
+    uint64_t idle_ms; /* NEVER_MS: off */
+};
+
+/* A site whose peer asks who we are: we log in there. */
+struct config_caller {
+    const char *user; /* NULL: it asks nothing */
+    struct config_secret_name password;
+    bool hybrid; /* the peer proves itself by a certificate, and we by the password alone */
+    const char *group; /* NULL: `say` holds */
+    bool asks_address; /* it gives us an address, and says what is behind it */
+    bool takes_push; /* and begins with that itself */
 };
 
 struct config {

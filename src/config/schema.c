@@ -1578,11 +1578,25 @@ static const struct schema_word schema[] = {
      .most = MANY,
      .take = take_access_login,
      .write = write_access_login,
-     .arguments = "local",
+     .arguments = "local | radius [then local | radius]",
      .standard = "local",
      .example = "login local",
      .meaning = "Who is asked whether name and password are right. 'local': the users of this "
-                "gateway (sekisho users)."},
+                "gateway (sekisho users); 'radius': the servers of the lines radius. The second is "
+                "asked only where the first cannot tell."},
+    {.word = "second-factor",
+     .scope = SCOPE_ACCESS,
+     .effect = EFFECT_NOW,
+     .least = 1,
+     .most = 2,
+     .take = take_second_factor,
+     .write = write_second_factor,
+     .arguments = "off | totp [appended]",
+     .standard = "off",
+     .example = "second-factor totp",
+     .meaning = "A one-time password (TOTP or HOTP) beside the password of a user of this gateway: "
+                "it is asked for by itself, or typed behind the password, for clients that ask "
+                "once."},
     {.word = "settings",
      .scope = SCOPE_ACCESS,
      .effect = EFFECT_NEGOTIATE,
@@ -1642,7 +1656,6 @@ static const struct {
     {SCOPE_SITE, "device", "all sites share the device of the gateway"},
     {SCOPE_SITE, "cipher", "ciphers stand in the proposals: esp aes256gcm16"},
     {SCOPE_SITE, "second-key", NULL},
-    {SCOPE_ACCESS, "second-factor", NULL},
     {SCOPE_ACCESS, "access-list", NULL},
 };
 
