@@ -930,6 +930,13 @@ void ike_obey(struct ike *ike, uint64_t now_ms)
             return;
         }
     }
+    if (is_ordered(ike, IKE_ORDER_PERSON)) {
+        while (people_obey(ike, now_ms)) {
+            if (!settle(ike, now_ms)) {
+                return;
+            }
+        }
+    }
     if (is_ordered(ike, IKE_ORDER_START_CHILD) && ike->terms != NULL && ike->established) {
         if (!start_children(ike, now_ms)) {
             return;

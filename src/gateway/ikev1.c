@@ -99,6 +99,7 @@ bool ikev1_terms_fill(struct terms *terms, const struct site *site)
     policy->fragment_bytes = c->fragmentation ? c->fragment_bytes : 0;
     policy->children = t->children;
     policy->child_count = from->child_count;
+    people_fill_terms(site, policy);
     return secret_copy(&policy->shared_key, &from->shared_key);
 }
 
@@ -113,7 +114,9 @@ void ikev1_terms_free(struct terms *terms)
 
 static void add_method(struct responder_terms *t, const struct site *site)
 {
-    if (site->config->key.name != NULL) {
+    if (people_is_block(site)) {
+        people_fill_responder(site, &t->old);
+    } else if (site->config->key.name != NULL) {
         t->old.shared_keys = true;
     } else if (site->certificates != NULL) {
         enum key_kind kind = credential_kind(site->certificates->own);
@@ -410,6 +413,18 @@ static struct site *site_of_terms(struct gateway *g, const struct terms *terms)
     return NULL;
 }
 
+struct site *ikev1_block_of(const struct ike *ike, const struct ikev1_policy *policy)
+{
+    struct site *site = NULL;
+
+    for (size_t i = 0; site == NULL && i < ike->old->candidate_count; i++) {
+        if (&ikev1_terms(ike->old->candidates[i])->policy == policy) {
+            site = site_of_terms(ike->gateway, ike->old->candidates[i]);
+        }
+    }
+    return site != NULL && people_is_block(site) ? site : NULL;
+}
+
 static struct ike *older_of(const struct site *site, const struct ike *than,
                             const struct ike_identity *peer)
 {
@@ -440,6 +455,9 @@ bool ikev1_established(struct ike *ike, const struct ikev2_action *action)
             terms_release(ike->terms);
             ike->terms = terms_hold(terms);
         }
+    }
+    if (site != NULL && people_is_block(site)) {
+        site = people_admit(ike, site);
     }
     if (site == NULL) {
         /* Its configuration is gone. */

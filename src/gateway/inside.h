@@ -23,6 +23,11 @@
  *     dial.c        one try after the other to reach a site's peer
  *     duplicates.c  two IKE SAs with one peer
  *     mobility.c    addresses that change under a tunnel
+ *     people.c      who logs in, and what he is told
+ *     leases.c      which address somebody gets
+ *     rations.c     how often somebody may try a password
+ *     sessions.c    what somebody has who is in
+ *     callers.c     what a gateway for people gives us
  *     path.c        how large a packet the path carries, asked with packets
  *     persona.c     what follows from whom a peer looks like
  *     resilience.c  coming back, and proving again
@@ -90,6 +95,7 @@ enum timer_kind {
     TIMER_PATH,
     TIMER_LINGER,
     TIMER_CARRIER,
+    TIMER_SESSION,
 };
 
 struct timer {
@@ -112,6 +118,8 @@ enum question_kind {
     QUESTION_KEY_EXCHANGE,
     QUESTION_PROOF,
     QUESTION_TCP,
+    QUESTION_LOGIN, /* of somebody who wants in */
+    QUESTION_PASSWORD, /* ours, where we are a client */
 };
 
 struct question {
@@ -221,6 +229,7 @@ enum ike_order {
     IKE_ORDER_REDIRECT = 2048, /* the peer goes to another gateway */
     IKE_ORDER_HURRY = 512, /* the peer is there: what is open is asked again at once */
     IKE_ORDER_ABSORB = 1024, /* IKEv1: an older one takes over what it has */
+    IKE_ORDER_PERSON = 4096, /* something of a login or of settings is to be answered */
     IKE_ORDER_ANSWER_PEER = 32, /* the site's secret is there, or will not come */
 };
 
@@ -397,6 +406,7 @@ struct site {
     bool try_in_full : 1; /* the same address again, without a ticket */
     bool try_old : 1; /* `ike either`: this round is IKEv1's */
     bool version_failed : 1; /* what was called in this round came to nothing */
+    bool is_session : 1; /* somebody's who is in: see sessions.c */
 
     /* For people. */
     struct trouble *trouble;
@@ -428,6 +438,7 @@ struct attempts;
 struct negotiations;
 struct drops;
 struct manual;
+struct people;
 
 /* Why sites are looked for by an address. */
 enum look {
@@ -501,6 +512,7 @@ struct gateway {
     unsigned looks;
     unsigned strangers_unlogged;
 
+    struct people *people; /* NULL: there were none yet */
     struct attempts *attempts;
     struct negotiations *negotiations;
     struct drops *drops;
@@ -539,6 +551,63 @@ void populate_fill_child(const struct site *site, struct ikev2_child_policy *chi
 bool populate_waits(const struct site *site);
 /* The next packet for which a child is to be begun; false when there is no other. */
 MUST_USE bool populate_take(struct site *site, struct ikev2_packet *packet, size_t *part);
+
+/* ---- people.c ---- */
+struct person;
+struct session;
+void people_fini(struct gateway *g);
+/* The site is what people get who connect, and its configuration is a new one. */
+void people_configured(struct site *block);
+void people_forget_block(struct site *block);
+MUST_USE bool people_is_block(const struct site *site);
+size_t people_block_count(const struct gateway *g);
+/* Of a block or of a session; NULL: of neither. */
+const struct config_access *people_access(const struct site *site);
+void people_fill_terms(const struct site *site, struct ikev1_policy *policy);
+void people_fill_responder(const struct site *block, struct ikev1_responder_policy *old);
+/* What the machine asks or tells: noted, and done by people_obey(). */
+void people_asked_login(struct ike *ike, const struct ikev1_login_question *q);
+void people_asked_credentials(struct ike *ike, const struct ikev1_credentials_question *q);
+void people_asked_settings(struct ike *ike, const struct ikev1_settings_question *q);
+void people_told_settings(struct ike *ike, const struct ikev1_settings *settings);
+/* The next of that. True: the machine was told something, and has actions. */
+MUST_USE bool people_obey(struct ike *ike, uint64_t now_ms);
+/* The machine gets the present terms of its site. */
+void people_renew(struct ike *ike);
+void people_forget(struct person *person);
+/* Who logs in; "" when nobody does. */
+const char *people_user(const struct ike *ike);
+/* Established, with a login: whose site it is of; NULL: nobody's, it is to be closed. */
+MUST_USE struct site *people_admit(struct ike *ike, struct site *block);
+
+/* ---- sessions.c ---- */
+void session_free(struct session *s);
+/* Nothing is left of it: it ends. */
+void session_think(struct site *site, uint64_t now_ms);
+void session_time(struct timer *timer, uint64_t now_ms);
+const char *session_end_words(enum session_end why);
+struct session *session_named(const struct gateway *g, const char *name);
+/* The same, and its site. */
+const struct site *session_site(const struct gateway *g, const char *name);
+/* What they take from the configuration is that of the present one. */
+void sessions_configured(struct gateway *g);
+void sessions_renew(struct site *block, void (*tell_machines)(struct site *site));
+void sessions_close(struct site *block, enum session_end why);
+/* False: there is no user and no session of that name. */
+MUST_USE bool sessions_down(struct gateway *g, const char *name);
+void sessions_free_all(struct gateway *g);
+/* Room for all of them: sessions_parts(). */
+size_t sessions_policies(const struct gateway *g, struct policy *out);
+size_t sessions_parts(const struct gateway *g);
+
+/* ---- callers.c ---- */
+MUST_USE bool caller_asks(const struct config_site *config);
+/* From what was given; no part: nothing was yet. */
+MUST_USE bool caller_make_selectors(const struct site *site, struct selectors *out);
+void caller_password(struct ike *ike, uint32_t question, const struct secret *secret,
+                     const char *why, uint64_t now_ms);
+/* All that was given to the site is taken back. */
+void caller_forget(struct site *site);
 
 /* ---- gateway.c ---- */
 void gateway_settle(struct gateway *g, uint64_t now_ms);
@@ -579,6 +648,9 @@ void questions_ask_secret_again(struct site *site, uint64_t now_ms);
 void apply_free(struct gateway *g);
 MUST_USE bool site_is_enabled(const struct site *site);
 struct site *apply_find(const struct gateway *g, const char *name);
+/* A site of somebody who is in, with a number and no networks yet; NULL: no memory. */
+MUST_USE struct site *apply_add_session(struct gateway *g, const struct config_site *config);
+void apply_remove_session(struct site *site);
 
 /* ---- policies.c ---- */
 MUST_USE bool policies_make_selectors(const struct config *config, const struct config_site *site,
@@ -586,6 +658,8 @@ MUST_USE bool policies_make_selectors(const struct config *config, const struct 
 void policies_free_selectors(struct selectors *s);
 const struct selector *policies_local(const struct selectors *s, size_t part);
 const struct selector *policies_remote(const struct selectors *s, size_t part);
+/* As many as its selectors have parts; `room` for the peers of transport mode. */
+size_t policies_of_site(const struct site *site, struct selector *room, struct policy *out);
 /* The id of the policy of a part of a site, and the part of an id. */
 uint32_t policies_id(const struct site *site, size_t part);
 size_t policies_part(uint32_t id);
@@ -808,6 +882,8 @@ void ikev1_ask_peer(struct ike *ike, uint64_t now_ms);
 void ikev1_answer_peer(struct ike *ike, uint64_t now_ms);
 void ikev1_secret_answered(struct site *site);
 void ikev1_configured(struct gateway *g);
+/* The remote-access block whose terms these are; NULL. */
+struct site *ikev1_block_of(const struct ike *ike, const struct ikev1_policy *policy);
 /* It is known which site is meant. False: this IKE SA is not to be told of. */
 MUST_USE bool ikev1_established(struct ike *ike, const struct ikev2_action *action);
 /* Whose it is to become; NULL: nobody's any more. */
@@ -1200,6 +1276,10 @@ void trace_forget_site(struct site *site);
 void trace_fini(struct gateway *g);
 
 /* ---- status.c ---- */
+/* In bytes, in packets, out bytes, out packets, added to what is there. */
+/* By its number in status: of a session too; NULL when there is none (any more). */
+const struct site *status_site_of(const struct gateway *g, size_t index);
+void status_sum_traffic(const struct site *site, uint64_t sum[4]);
 MUST_USE bool status_is_legacy(const struct suite *s);
 size_t status_copy_selectors(const struct selector *from, size_t count,
                              struct selector to[STATUS_SELECTORS_MAX]);

@@ -7,8 +7,9 @@
 
 #include "base/text.h"
 
-#define NETWORK_WITH_ENDS_BITS 31 /* RFC 3021: of these and narrower ones all addresses are hosts  \
-                                   */
+#define NETWORK_WITH_ENDS_BITS                                                                     \
+    31 /* RFC 3021: of these and narrower ones all addresses are hosts                             \
+        */
 
 /* An address that somebody has or had. */
 struct lease {

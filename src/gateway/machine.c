@@ -281,10 +281,17 @@ static bool say_one(struct ike *ike, const struct ikev1_action *from, struct ike
         to->kind = IKEV2_ASK_PROOF;
         return say_proof(&from->proof, to);
     case IKEV1_ASK_LOGIN:
+        people_asked_login(ike, &from->login);
+        return false;
     case IKEV1_ASK_CREDENTIALS:
+        people_asked_credentials(ike, &from->credentials);
+        return false;
     case IKEV1_ASK_SETTINGS:
+        people_asked_settings(ike, &from->settings);
+        return false;
     case IKEV1_TELL_SETTINGS:
-        return false; /* no policy of a site leads to them */
+        people_told_settings(ike, from->settings_told);
+        return false;
     case IKEV1_TELL_SPI_ADDED:
         to->kind = IKEV2_TELL_SPI_ADDED;
         to->ike_spi = from->ike_spi;
@@ -416,6 +423,7 @@ void machine_free(struct ike *ike)
     } else if (ike->old != NULL) {
         ikev1_sa_free(ike->old->sa);
         ikev1_forget_candidates(ike);
+        people_forget(ike->old->person);
         free(ike->old);
     }
     ike->machine = NULL;
@@ -514,6 +522,27 @@ void machine_answer_proof(struct ike *ike, uint32_t id, struct ikev2_proof *proo
         certificate_verdict_words(&proof->verdict, &detail);
     }
     ikev1_sa_answer_proof(ike->old->sa, id, &answer, now_ms, fresh_old(ike));
+    say(ike, ike->gateway->old_actions);
+}
+
+void machine_answer_login(struct ike *ike, uint32_t id, const struct ikev1_login_answer *answer,
+                          uint64_t now_ms)
+{
+    ikev1_sa_answer_login(ike->old->sa, id, answer, now_ms, fresh_old(ike));
+    say(ike, ike->gateway->old_actions);
+}
+
+void machine_answer_credentials(struct ike *ike, uint32_t id,
+                                const struct ikev1_credentials *credentials, uint64_t now_ms)
+{
+    ikev1_sa_answer_credentials(ike->old->sa, id, credentials, now_ms, fresh_old(ike));
+    say(ike, ike->gateway->old_actions);
+}
+
+void machine_answer_settings(struct ike *ike, uint32_t id, const struct ikev1_settings *settings,
+                             uint64_t now_ms)
+{
+    ikev1_sa_answer_settings(ike->old->sa, id, settings, now_ms, fresh_old(ike));
     say(ike, ike->gateway->old_actions);
 }
 

@@ -20,6 +20,7 @@ struct old_machine {
     const struct ikev1_policy *proven; /* of those that were possible, when it is established */
     bool initial_contact; /* the peer has no other SA with us */
     struct site *absorb_into; /* whose older one is to take over what this one has */
+    struct person *person; /* who logs in, or we; NULL: nobody */
     struct terms **candidates; /* of a responder until then; held */
     size_t candidate_count;
 };
@@ -41,6 +42,13 @@ void machine_answer_key_exchange(struct ike *ike, uint32_t id, bool ok, struct k
                                  struct secret *shared, uint64_t now_ms);
 void machine_answer_spi(struct ike *ike, uint32_t id, uint32_t spi, uint64_t now_ms);
 void machine_answer_proof(struct ike *ike, uint32_t id, struct ikev2_proof *proof, uint64_t now_ms);
+/* Of IKEv1 alone. */
+void machine_answer_login(struct ike *ike, uint32_t id, const struct ikev1_login_answer *answer,
+                          uint64_t now_ms);
+void machine_answer_credentials(struct ike *ike, uint32_t id,
+                                const struct ikev1_credentials *credentials, uint64_t now_ms);
+void machine_answer_settings(struct ike *ike, uint32_t id, const struct ikev1_settings *settings,
+                             uint64_t now_ms);
 void machine_answer_peer(struct ike *ike, uint32_t id, const struct ikev2_policy *policy,
                          uint64_t now_ms);
 /* Of IKEv2 alone: the PPKs of the names that were asked for. */

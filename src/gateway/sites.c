@@ -276,6 +276,10 @@ void site_think(struct site *site, uint64_t now_ms)
     struct ike *ike = current_ike(site);
     bool waits_for_child = false;
 
+    if (site->is_session && site->ikes == NULL) {
+        session_think(site, now_ms);
+        return;
+    }
     if (site->child_lost && site->used == NULL && ike != NULL && site->trouble == NULL) {
         site_trouble(site, REASON_CHILD_GONE, &ike->peer, "", now_ms);
     }
@@ -453,7 +457,8 @@ void site_ike_ended(struct ike *ike, const struct ikev2_failure *failure, uint64
 /* Which part of the site it was to carry. */
 static size_t part_named(const struct ike *ike, const char *child)
 {
-    size_t part = ike->terms == NULL ? 0 : ike->terms->policy.child_count - 1;
+    size_t count = ike->terms == NULL ? 0 : ike->terms->policy.child_count;
+    size_t part = count > 0 ? count - 1 : 0;
 
     while (part > 0 && strcmp(ike->terms->children[part].name, child) != 0) {
         part--;
@@ -654,6 +659,7 @@ void site_certificates_answered(struct site *site, struct credential *own, struc
 void site_close_all(struct site *site, enum ikev2_failure_reason why)
 {
     dial_cancel(site);
+    caller_forget(site);
     for (struct ike *ike = site->ikes; ike != NULL; ike = ike->next_of_site) {
         ike_order_close(ike, why);
     }
@@ -825,20 +831,20 @@ static enum reason reason_of_old(const struct ike *ike)
     if (ike->old->failed == IKEV1_FAIL_SHARED_KEY_PERHAPS && encryption_is_wanted(ike)) {
         return REASON_ENCRYPTION;
     }
-    if (ike->old->failed == IKEV1_FAIL_SHARED_KEY_PERHAPS) {
-        return REASON_SHARED_KEY_PERHAPS;
-    }
     if (ike->old->failed == IKEV1_FAIL_LOGIN) {
-        return REASON_LOGIN;
+        return ike->initiator ? REASON_OUR_LOGIN_REFUSED : REASON_LOGIN_REFUSED;
     }
     if (ike->old->failed == IKEV1_FAIL_LOGIN_UNASKED) {
         return REASON_LOGIN_UNASKED;
     }
+    if (ike->old->failed == IKEV1_FAIL_SETTINGS) {
+        return REASON_NO_SETTINGS;
+    }
     if (ike->old->failed == IKEV1_FAIL_LOGIN_TIMEOUT) {
         return REASON_LOGIN_TIMEOUT;
     }
-    if (ike->old->failed == IKEV1_FAIL_SETTINGS) {
-        return REASON_SETTINGS;
+    if (ike->old->failed == IKEV1_FAIL_SHARED_KEY_PERHAPS) {
+        return REASON_SHARED_KEY_PERHAPS;
     }
     return ike->old->failed == IKEV1_FAIL_AGGRESSIVE ? REASON_AGGRESSIVE : REASON_NONE;
 }

@@ -180,7 +180,7 @@ void status_sentence(const struct site *site, enum reason reason, char *out, siz
 
 /* ---- the gateway ---- */
 
-static void add_traffic(const struct site *site, uint64_t sum[4])
+void status_sum_traffic(const struct site *site, uint64_t sum[4])
 {
     sum[0] += site->in_bytes;
     sum[1] += site->in_packets;
@@ -213,7 +213,7 @@ void gateway_get_status(const struct gateway *g, uint64_t now_ms, struct status_
         .configured_ms = g->configured_ms,
         .now_ms = now_ms,
         .config_hash = g->config == NULL ? 0 : g->config->hash,
-        .site_count = g->site_count + g->manual_count,
+        .site_count = g->site_count + g->manual_count - people_block_count(g),
         .ike_sas = g->ike_count,
         .half_open = g->half_open_count,
         .children = g->child_count,
@@ -237,8 +237,10 @@ void gateway_get_status(const struct gateway *g, uint64_t now_ms, struct status_
         .route_count = routes_count(g),
     };
     for (size_t i = 0; i < g->site_count; i++) {
-        out->states[status_state_of(g->sites[i])]++;
-        add_traffic(g->sites[i], sum);
+        /* People are counted by themselves, and of their block there is nothing that could be up.
+         */
+        out->states[status_state_of(g->sites[i])] += !people_is_block(g->sites[i]);
+        status_sum_traffic(g->sites[i], sum);
     }
     for (size_t i = 0; i < g->manual_count; i++) {
         out->states[manual_state(g->manuals[i])]++;
@@ -458,6 +460,7 @@ static void fill_site(const struct site *site, uint64_t now_ms, struct status_si
         .next_try_ms = waits ? site->next_try_ms : NEVER_MS,
         .peer = site->last_peer,
         .legacy = site->config->uses_legacy,
+        .people = people_is_block(site),
         .has_ike = ike != NULL,
         .ike_count = site->ike_count,
         .in_bytes = site->in_bytes,
@@ -503,6 +506,22 @@ static const struct manual *manual_at(const struct gateway *g, size_t index)
                : NULL;
 }
 
+/* Behind the sites and the manual blocks come the numbers of people's, which are not in order. */
+#define FIRST_PERSON ((size_t)1 << 30)
+
+const struct site *status_site_of(const struct gateway *g, size_t index)
+{
+    const struct site *site = NULL;
+
+    if (index < g->site_count) {
+        return g->sites[index];
+    }
+    if (index >= FIRST_PERSON && index - FIRST_PERSON < g->number_capacity) {
+        site = g->by_number[index - FIRST_PERSON];
+    }
+    return site != NULL && site->is_session ? site : NULL;
+}
+
 bool gateway_site_at(const struct gateway *g, size_t index, uint64_t now_ms,
                      struct status_site *out)
 {
@@ -510,10 +529,12 @@ bool gateway_site_at(const struct gateway *g, size_t index, uint64_t now_ms,
         manual_status(manual_at(g, index), out);
         return true;
     }
-    if (index >= g->site_count) {
+    const struct site *site = status_site_of(g, index);
+
+    if (site == NULL) {
         return false;
     }
-    fill_site(g->sites[index], now_ms, out);
+    fill_site(site, now_ms, out);
     return true;
 }
 
@@ -528,9 +549,12 @@ bool gateway_site_index(const struct gateway *g, const char *name, size_t *index
         }
     }
     if (site == NULL) {
+        site = session_site(g, name);
+    }
+    if (site == NULL) {
         return false;
     }
-    *index = site->index;
+    *index = site->is_session ? FIRST_PERSON + site->number - 1 : site->index;
     return true;
 }
 
@@ -580,7 +604,7 @@ static bool is_narrowed(const struct site *site, size_t part, const struct ikev2
 bool gateway_child_at(const struct gateway *g, size_t index, size_t number,
                       struct status_child *out)
 {
-    const struct site *site = index < g->site_count ? g->sites[index] : NULL;
+    const struct site *site = status_site_of(g, index);
     const struct child *child = site == NULL ? NULL : child_numbered(site, number);
     struct ikev2_child_info info;
 

@@ -28,6 +28,57 @@ enum status_state {
 };
 const char *status_state_name(enum status_state state); /* up, connecting, down, waiting */
 
+/* ---- people ---- */
+
+#define STATUS_DNS_MAX 8
+#define STATUS_DOMAIN_BYTES 256
+#define STATUS_BANNER_BYTES 256
+#define STATUS_USER_BYTES 136
+
+/* Somebody who is in; the oldest first. */
+struct status_session {
+    const char *name; /* alice, alice#2: of commands; borrowed until the next event */
+    const char *user;
+    const char *group; /* "" */
+    const char *block; /* of the remote-access block */
+    const char *source; /* who knew him; "" */
+    struct address address; /* no family: he did not ask for one yet */
+    struct endpoint outer;
+    uint64_t since_ms;
+    uint64_t until_ms, idle_ms; /* NEVER_MS */
+    bool up; /* he has keys for traffic */
+    const char *persona; /* whom his client looks like; "" */
+    uint64_t in_bytes, in_packets, out_bytes, out_packets; /* in: from him */
+    uint64_t last_in_ms, last_out_ms; /* 0: never */
+};
+size_t gateway_session_count(const struct gateway *gateway);
+/* All of them, in order. */
+void gateway_each_session(const struct gateway *gateway,
+                          void (*visit)(void *context, const struct status_session *session),
+                          void *context);
+
+struct status_pool {
+    const char *name; /* of the remote-access block; borrowed until the next configuration */
+    uint64_t total; /* addresses that can be given */
+    size_t held, remembered; /* by people who are in; for people who left */
+    size_t fixed; /* that are of one user alone */
+    size_t sessions;
+    uint64_t accepted, refused; /* logins */
+};
+/* False behind the last. */
+MUST_USE bool gateway_pool_at(const struct gateway *gateway, size_t index, struct status_pool *out);
+
+/* What a gateway gave to a site of ours that is its client; false: nothing. */
+struct status_given {
+    struct address address;
+    struct address dns[STATUS_DNS_MAX];
+    size_t dns_count;
+    char domain[STATUS_DOMAIN_BYTES];
+    char banner[STATUS_BANNER_BYTES];
+};
+MUST_USE bool gateway_given(const struct gateway *gateway, const char *site,
+                            struct status_given *out);
+
 /* ---- the gateway ---- */
 
 struct status_gateway {
@@ -132,6 +183,7 @@ struct status_site {
     const char *name; /* borrowed until the next configuration */
     enum status_state state;
     bool manual; /* its keys were made by hand: there is no IKE SA */
+    bool people; /* a remote-access block: see gateway_pool_at() and gateway_each_session() */
     uint64_t since_ms; /* in this state */
     enum reason reason; /* REASON_NONE when it is up and well */
     const char *code; /* "" with REASON_NONE */

@@ -543,6 +543,71 @@ static const struct reason_entry entries[REASON_COUNT] = {
                       "Look into the log of the peer: it may say 'invalid HASH payload' or "
                       "'decryption failed'."},
         },
+    [REASON_LOGIN_REFUSED] =
+        {
+            .reason = REASON_LOGIN_REFUSED,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A034",
+            .sentence = "a login was refused: {detail|the name or the password is wrong}",
+            .explanation =
+                "Somebody proved the key or certificate of the group and then gave a name with a "
+                "password that is not right: {detail|it is not known more}. After some wrong tries "
+                "an address and a user have to wait, longer each time.",
+            .causes = {"The password was mistyped, or is an old one.",
+                       "The user is not known here, is disabled, or has to give a one-time code.",
+                       "Somebody is guessing passwords."},
+            .steps = {"Run: sekisho users list", "Set another password: sekisho users passwd USER"},
+        },
+    [REASON_LOGIN_UNAVAILABLE] =
+        {
+            .reason = REASON_LOGIN_UNAVAILABLE,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A035",
+            .sentence = "logins cannot be checked: {detail|nobody answers}",
+            .explanation = "Nobody who knows passwords could tell whether one is right: "
+                           "{detail|nobody answers}. People who are in stay.",
+            .causes = {"The RADIUS server does not answer, or has another secret.",
+                       "The file of users cannot be read."},
+            .steps =
+                {"Look at the line login of remote-access {site|NAME} and at the lines radius.",
+                 "Run: sekisho users list"},
+        },
+    [REASON_OUR_LOGIN_REFUSED] =
+        {
+            .reason = REASON_OUR_LOGIN_REFUSED,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A036",
+            .sentence = "the peer refuses our name or our password",
+            .explanation = "The key of the group was right. Then the peer asked for a name and a "
+                           "password, and did not take ours: {detail|it did not say why}.",
+            .causes = {"The password is another one, or ran out.",
+                       "The user is locked, perhaps because of wrong passwords before.",
+                       "The user has as many sessions as he may.",
+                       "A one-time code is wanted, which nobody can type here."},
+            .steps = {"Set the password anew: sekisho secret set NAME, of the line login of site "
+                      "{site|NAME}.",
+                      "Ask who runs the peer what its log says about this user."},
+        },
+    [REASON_LOGIN_UNASKED] =
+        {
+            .reason = REASON_LOGIN_UNASKED,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A037",
+            .sentence = "the peer asks for no login, and this site has one",
+            .explanation = "Site {site|NAME} has a line login, so the peer must ask who we are "
+                           "(XAUTH), and it does not.",
+            .causes = {"The peer is a gateway for other gateways, not for people.",
+                       "The group or the address leads to another configuration of the peer."},
+            .steps = {"Take the line login out of site {site|NAME}, or turn on XAUTH at the peer."},
+        },
     [REASON_AUTH_REFUSED] =
         {
             .reason = REASON_AUTH_REFUSED,
@@ -861,46 +926,13 @@ static const struct reason_entry entries[REASON_COUNT] = {
             .steps = {"Run: sekisho users check",
                       "Run: sekisho status; its problems say which file.",
                       "Make room on the disk of the state directory."},
-    [REASON_LOGIN] =
-        {
-            .reason = REASON_LOGIN,
-            .group = REASON_GROUP_IDENTITY,
-            .check = REASON_CHECK_IDENTITY,
-            .trouble = true,
-            .code = "SEK-A030",
-            .sentence = "the login was refused: {detail|name or password is wrong}",
-            .explanation =
-                "The gateway and the client know each other. Then the gateway asked for a name and "
-                "a password (XAUTH), and what was said does not do: {detail|it gave no reason}.",
-            .causes = {"Name or password is mistyped, or the password has expired.",
-                       "The account is locked, or may not use this service.",
-                       "A card's passcode is out of step with the server."},
-            .steps = {"Try name and password where they are known to work.",
-                      "Look into the log of the gateway, or of its RADIUS server."},
-        },
-    [REASON_LOGIN_UNASKED] =
-        {
-            .reason = REASON_LOGIN_UNASKED,
-            .group = REASON_GROUP_IDENTITY,
-            .check = REASON_CHECK_IDENTITY,
-            .trouble = true,
-            .code = "SEK-A031",
-            .sentence = "the gateway asks for no name and password",
-            .explanation =
-                "Both sides agreed that a login follows (XAUTH), and the gateway did not ask for "
-                "one. Nothing was said to it.",
-            .causes = {"Its user database or RADIUS server is not set up, or does not answer.",
-                       "A packet filter lets long messages not through."},
-            .steps = {"Look into the log of the gateway: it should have asked.",
-                      "If it wants no login, leave it out here as well."},
-        },
     [REASON_LOGIN_TIMEOUT] =
         {
             .reason = REASON_LOGIN_TIMEOUT,
             .group = REASON_GROUP_IDENTITY,
             .check = REASON_CHECK_IDENTITY,
             .trouble = true,
-            .code = "SEK-A032",
+            .code = "SEK-A030",
             .sentence = "the login took too long: {detail|there was no answer}",
             .explanation = "A login (XAUTH) has two minutes and eight rounds. Then it is over, so "
                            "that nobody holds a place with it.",
@@ -908,23 +940,6 @@ static const struct reason_entry entries[REASON_COUNT] = {
                        "The RADIUS server or the user database of the gateway does not answer.",
                        "The user was asked again and again, and never gave what was wanted."},
             .steps = {"Try again.", "Look into the log of the gateway, or of its RADIUS server."},
-        },
-    [REASON_SETTINGS] =
-        {
-            .reason = REASON_SETTINGS,
-            .group = REASON_GROUP_IDENTITY,
-            .check = REASON_CHECK_IDENTITY,
-            .trouble = true,
-            .code = "SEK-A033",
-            .sentence = "the client gets no address: {detail|there is none}",
-            .explanation =
-                "The login is through. Then the client needs an address in the network behind the "
-                "gateway (mode-config), and there is none for it.",
-            .causes = {"All addresses of the pool are leased.",
-                       "The gateway has no pool for this client, or pushes addresses where this "
-                       "side asks for one, or the other way round."},
-            .steps = {"Make the pool larger, or wait until leases end.",
-                      "Look into the log of the gateway."},
         },
     [REASON_PPK_MISSING] =
         {
@@ -1075,6 +1090,71 @@ static const struct reason_entry entries[REASON_COUNT] = {
             .causes = {"The peer is set up for tunnel mode.",
                        "The peer does no transport mode through a NAT."},
             .steps = {"Set up transport mode at the peer.", "Or say mode tunnel for this site."},
+        },
+    [REASON_POOL_EMPTY] =
+        {
+            .reason = REASON_POOL_EMPTY,
+            .group = REASON_GROUP_NETWORKS,
+            .check = REASON_CHECK_NETWORKS,
+            .trouble = true,
+            .code = "SEK-N006",
+            .sentence = "no address is left for {detail|somebody who logged in}",
+            .explanation = "The login was right, but all addresses of remote-access {site|NAME} "
+                           "are in use.",
+            .causes = {"More people are in than there are addresses.",
+                       "Sessions of people who are gone have not ended yet."},
+            .steps = {"Run: sekisho pools",
+                      "Add addresses: the line addresses of remote-access {site|NAME}. Sessions "
+                      "stay.",
+                      "Let forgotten sessions end: idle-timeout 8h"},
+        },
+    [REASON_ADDRESS_HELD] =
+        {
+            .reason = REASON_ADDRESS_HELD,
+            .group = REASON_GROUP_NETWORKS,
+            .check = REASON_CHECK_NETWORKS,
+            .trouble = true,
+            .code = "SEK-N007",
+            .sentence = "{detail|somebody} cannot have the address that is his",
+            .explanation = "The configuration or the RADIUS server says which address this user "
+                           "gets, and it is in use, or not among the addresses of remote-access "
+                           "{site|NAME}.",
+            .causes = {"Another session of the same user has it.",
+                       "The RADIUS server gives an address that is not in the pool, to which no "
+                       "route leads."},
+            .steps = {"Run: sekisho pools",
+                      "Add the address to the line addresses of remote-access {site|NAME}."},
+        },
+    [REASON_NO_SETTINGS] =
+        {
+            .reason = REASON_NO_SETTINGS,
+            .group = REASON_GROUP_NETWORKS,
+            .check = REASON_CHECK_NETWORKS,
+            .trouble = true,
+            .code = "SEK-N008",
+            .sentence = "no address was given: {detail|the peer gives none}",
+            .explanation = "Who logs in is given an address (mode-config) before traffic can be "
+                           "agreed on. {detail|The peer gave none.}",
+            .causes = {"The pool of the gateway is empty.",
+                       "The gateway pushes settings, and the client asks, or the reverse."},
+            .steps = {"If we are the client, try: address take",
+                      "If we are the gateway, run: sekisho pools"},
+        },
+    [REASON_SESSIONS_FULL] =
+        {
+            .reason = REASON_SESSIONS_FULL,
+            .group = REASON_GROUP_NETWORKS,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-N009",
+            .sentence = "{detail|a user} has as many sessions as a user may",
+            .explanation = "The login was right, but the user is in already, and remote-access "
+                           "{site|NAME} says max-sessions with refuse.",
+            .causes = {"The user has another device that is connected.",
+                       "The line of the user broke, and his old session has not ended yet."},
+            .steps = {"End the old session: sekisho down USER",
+                      "Let a new one take its place: max-sessions 1 oldest-goes",
+                      "Allow more: max-sessions 2"},
         },
 
     /* ---- data ---- */

@@ -65,10 +65,11 @@ enum reason {
     REASON_RADIUS_UNSIGNED, /* detail */
     REASON_RADIUS_REPLY, /* detail */
     REASON_USERS, /* they cannot be read, or used codes not written; detail */
-    REASON_LOGIN, /* IKEv1: name and password are refused; detail: what the user was told */
-    REASON_LOGIN_UNASKED, /* IKEv1, client: the gateway asks for none */
     REASON_LOGIN_TIMEOUT, /* IKEv1; detail */
-    REASON_SETTINGS, /* IKEv1: a client gets no address; detail */
+    REASON_LOGIN_REFUSED, /* of somebody who wanted in: detail */
+    REASON_LOGIN_UNAVAILABLE, /* nobody could tell: detail */
+    REASON_OUR_LOGIN_REFUSED, /* the peer refused our name and password: detail */
+    REASON_LOGIN_UNASKED, /* the peer should ask us for a login, and does not */
     REASON_PPK_MISSING, /* the peer uses none; ours: its name */
     REASON_PPK_UNKNOWN, /* ours, theirs: names */
     REASON_PPK_DIFFERS, /* ours */
@@ -79,6 +80,10 @@ enum reason {
     REASON_OVERLAP, /* detail: the other site */
     REASON_NARROWED, /* ours: wanted, theirs: what was left */
     REASON_TRANSPORT_REFUSED, /* transport mode is a must here */
+    REASON_POOL_EMPTY, /* detail: who wanted an address */
+    REASON_ADDRESS_HELD, /* detail: whose address is somebody else's, or outside of the pool */
+    REASON_NO_SETTINGS, /* the peer gives us no address, or we him none: detail */
+    REASON_SESSIONS_FULL, /* detail: the user */
 
     REASON_ONE_WAY,
     REASON_REPLAY,

@@ -412,9 +412,13 @@ static void remove_pair(struct daemon *daemon, const struct gateway_route *route
     }
 }
 
-static void add_network(struct daemon *daemon, const struct network *network)
+static void add_network(struct daemon *daemon, const struct gateway_route *route)
 {
-    const struct address *source = apply_own_address(daemon, (enum family)network->address.family);
+    const struct network *network = &route->network;
+    const struct address *source =
+        address_is_unset(&route->local)
+            ? apply_own_address(daemon, (enum family)network->address.family)
+            : &route->local;
     struct network parts[2];
     size_t count = split_network(network, parts);
     char why[256];
@@ -448,7 +452,7 @@ static void add_route(struct daemon *daemon, const struct gateway_route *route)
     if (route->transport) {
         add_pair(daemon, route);
     } else {
-        add_network(daemon, &route->network);
+        add_network(daemon, route);
     }
 }
 
@@ -458,6 +462,34 @@ static void remove_route(struct daemon *daemon, const struct gateway_route *rout
         remove_pair(daemon, route);
     } else {
         remove_network(daemon, &route->network);
+    }
+}
+
+/* ---- people ---- */
+
+/* While nobody is there who knows passwords. */
+static void refuse_login(struct daemon *daemon, struct gateway_action *action, uint64_t now_ms)
+{
+    const struct login_answer answer =
+        login_answer_of(LOGIN_UNAVAILABLE, LOGIN_REASON_STORE, "local");
+
+    login_question_fini(action->login.question);
+    free(action->login.question);
+    gateway_login_done(daemon->gateway, action->login.job, &answer, now_ms);
+}
+
+/* Given to us by a gateway of which we are a client, for our device. */
+static void set_address(struct daemon *daemon, const struct address *address, bool add)
+{
+    uint8_t bits = (uint8_t)(8 * address_bytes((enum family)address->family));
+    int device = daemon->tun.interface_index;
+    char why[256];
+    bool done =
+        add ? netlink_address_add(&daemon->netlink, device, address, bits, why, sizeof(why))
+            : netlink_address_remove(&daemon->netlink, device, address, bits, why, sizeof(why));
+
+    if (!done) {
+        log_line(daemon->log, LOG_LEVEL_WARNING, "device", "%s", why);
     }
 }
 
@@ -504,6 +536,16 @@ static void run_action(struct daemon *daemon, struct gateway_action *action, uin
         break; /* the gateway has said it in the log */
     case GATEWAY_FIND_SOURCE:
         find_source(daemon, action, now_ms);
+        break;
+    case GATEWAY_LOGIN:
+        refuse_login(daemon, action, now_ms);
+        break;
+    case GATEWAY_SESSION:
+        free(action->session);
+        break;
+    case GATEWAY_ADDRESS_ADD:
+    case GATEWAY_ADDRESS_REMOVE:
+        set_address(daemon, &action->address, action->kind == GATEWAY_ADDRESS_ADD);
         break;
     }
 }

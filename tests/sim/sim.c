@@ -380,8 +380,12 @@ static bool is_question(enum gateway_action_kind kind)
     case GATEWAY_READ_CERTIFICATES:
     case GATEWAY_FIND_SOURCE:
     case GATEWAY_TCP_OPEN:
+    case GATEWAY_LOGIN:
         return true;
     case GATEWAY_SEND:
+    case GATEWAY_SESSION:
+    case GATEWAY_ADDRESS_ADD:
+    case GATEWAY_ADDRESS_REMOVE:
     case GATEWAY_ROUTE_ADD:
     case GATEWAY_ROUTE_REMOVE:
     case GATEWAY_SITE_CHANGED:
@@ -459,6 +463,10 @@ static void take_actions(struct simulation *sim, uint8_t index)
         case GATEWAY_TCP_RELEASE:
             connections_release(sim, index, &action);
             break;
+        case GATEWAY_LOGIN: /* no site of it is for people */
+        case GATEWAY_SESSION:
+        case GATEWAY_ADDRESS_ADD:
+        case GATEWAY_ADDRESS_REMOVE:
         case GATEWAY_SITE_CHANGED:
         case GATEWAY_TCP_KEEP:
             break;
