@@ -13,6 +13,7 @@ static void fill(const struct session *s, struct status_session *out)
     uint64_t sum[4] = {0};
 
     *out = (struct status_session){
+        .number = s->number,
         .name = s->name,
         .user = s->user,
         .group = s->group,
@@ -43,16 +44,19 @@ static void fill(const struct session *s, struct status_session *out)
     }
 }
 
-void gateway_each_session(const struct gateway *g,
+void gateway_each_session(const struct gateway *g, uint64_t after, size_t most,
                           void (*visit)(void *context, const struct status_session *session),
                           void *context)
 {
-    for (const struct session *s = g->people == NULL ? NULL : g->people->first; s != NULL;
-         s = s->next) {
+    for (const struct session *s = g->people == NULL ? NULL : g->people->first;
+         s != NULL && most > 0; s = s->next) {
         struct status_session status;
 
-        fill(s, &status);
-        visit(context, &status);
+        if (s->number > after) {
+            fill(s, &status);
+            visit(context, &status);
+            most--;
+        }
     }
 }
 

@@ -214,6 +214,7 @@ void gateway_get_status(const struct gateway *g, uint64_t now_ms, struct status_
         .now_ms = now_ms,
         .config_hash = g->config == NULL ? 0 : g->config->hash,
         .site_count = g->site_count + g->manual_count - people_block_count(g),
+        .sessions = gateway_session_count(g),
         .ike_sas = g->ike_count,
         .half_open = g->half_open_count,
         .children = g->child_count,

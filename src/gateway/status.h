@@ -37,6 +37,7 @@ const char *status_state_name(enum status_state state); /* up, connecting, down,
 
 /* Somebody who is in; the oldest first. */
 struct status_session {
+    uint64_t number; /* grows */
     const char *name; /* alice, alice#2: of commands; borrowed until the next event */
     const char *user;
     const char *group; /* "" */
@@ -52,8 +53,8 @@ struct status_session {
     uint64_t last_in_ms, last_out_ms; /* 0: never */
 };
 size_t gateway_session_count(const struct gateway *gateway);
-/* All of them, in order. */
-void gateway_each_session(const struct gateway *gateway,
+/* Those with a number greater than `after`, so many at most, in order. */
+void gateway_each_session(const struct gateway *gateway, uint64_t after, size_t most,
                           void (*visit)(void *context, const struct status_session *session),
                           void *context);
 
@@ -87,6 +88,7 @@ struct status_gateway {
     uint64_t config_hash;
     size_t site_count;
     size_t states[STATUS_STATE_COUNT];
+    size_t sessions; /* of people */
     size_t ike_sas, half_open, children;
     size_t queued; /* sites that wait for their turn to be connected */
     bool cookies; /* strangers are asked for cookies now */

@@ -36,6 +36,13 @@ json_t *reply_answer(enum reply_exit exit_code, json_t *answer);
 json_t *reply_no_such_site(const struct question *question, const char *name);
 
 json_t *answer_status(const struct question *question);
+/* people.c */
+json_t *answer_sessions(const struct question *question);
+json_t *answer_pools(const struct question *question);
+json_t *people_sessions(const struct question *question); /* the first page */
+json_t *people_pools(const struct question *question);
+json_t *people_given(const struct question *question, const char *site);
+
 json_t *answer_sas(const struct question *question);
 json_t *answer_drops(const struct question *question);
 json_t *answer_explain(const struct question *question);

@@ -13,11 +13,23 @@ struct answerer {
 };
 
 static const struct answerer answerers[] = {
-    {"status", answer_status},   {"explain", answer_explain}, {"up", answer_order},
-    {"down", answer_order},      {"restart", answer_order},   {"apply", answer_apply},
-    {"check", answer_check},     {"sas", answer_sas},         {"drops", answer_drops},
-    {"log", answer_log},         {"trace", answer_trace},     {"show", answer_show},
-    {"version", answer_version}, {"capture", answer_capture}, {"certificates", answer_certificates},
+    {"status", answer_status},
+    {"explain", answer_explain},
+    {"up", answer_order},
+    {"down", answer_order},
+    {"restart", answer_order},
+    {"apply", answer_apply},
+    {"check", answer_check},
+    {"sas", answer_sas},
+    {"drops", answer_drops},
+    {"log", answer_log},
+    {"trace", answer_trace},
+    {"show", answer_show},
+    {"pools", answer_pools},
+    {"sessions", answer_sessions},
+    {"version", answer_version},
+    {"capture", answer_capture},
+    {"certificates", answer_certificates},
     {"users", answer_users},
 };
 

@@ -49,6 +49,11 @@ struct command {
     const char *password, *login_state; /* of a question to the daemon */
 };
 
+/* people.c: what status says of people, and what was given to us. */
+void show_people(const json_t *answer);
+void show_given(const json_t *site);
+int verb_pools(const struct command *command);
+
 struct verb {
     const char *name;
     const char *arguments; /* as help shows them */
