@@ -260,6 +260,9 @@ void people_asked_credentials(struct ike *ike, const struct ikev1_credentials_qu
         person->wants_credentials = true;
         person->credentials_id = q->id;
         person->wanted = q->wanted;
+        if (q->round == 1) {
+            person->said = 0;
+        }
         ike_order(ike, IKE_ORDER_PERSON);
     }
 }

@@ -319,7 +319,7 @@ static void resolve(struct gateway_pair_node *n, const struct gateway_action *ac
 static bool same_route(const struct gateway_route *a, const struct gateway_route *b)
 {
     return network_equal(&a->network, &b->network) && a->transport == b->transport &&
-           address_equal(&a->local, &b->local) && a->protocol == b->protocol &&
+           (!a->transport || address_equal(&a->local, &b->local)) && a->protocol == b->protocol &&
            a->port_first == b->port_first && a->port_last == b->port_last &&
            a->local_port_first == b->local_port_first && a->local_port_last == b->local_port_last;
 }

@@ -1,0 +1,394 @@
+/* Two whole gateways, of which one is for people and the other one of them. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "tests/support/gateway_pair.h"
+#include "tests/support/test.h"
+
+#define CLIENT 0
+#define SERVER 1
+
+static struct gateway_pair pair;
+
+/* The gateway of people, with more lines in its block. */
+static void write_server(const char *more)
+{
+    snprintf(pair.nodes[SERVER].config, GATEWAY_PAIR_TEXT_BYTES,
+             "gateway vpn.example.jp\nlan 10.2.0.0/16\nremote-access staff {\n  via xauth\n  key "
+             "@grp\n  addresses 10.9.6.0/29\n%s\n}\n",
+             more);
+}
+
+#define LOGIN(name, user, more)                                                                    \
+    "site " name " {\n  peer 203.0.113.2\n  key @grp\n  ike v1\n  login " user                     \
+    " @password\n  address ask\n" more "\n}\n"
+
+static void write_client(const char *sites)
+{
+    snprintf(pair.nodes[CLIENT].config, GATEWAY_PAIR_TEXT_BYTES,
+             "gateway laptop.example.jp\nlan 10.1.0.0/16\n%s", sites);
+}
+
+static void start(uint64_t seed, const char *block, const char *sites)
+{
+    gateway_pair_open(&pair, seed);
+    write_server(block);
+    write_client(sites);
+    pair.nodes[CLIENT].password = "right";
+    gateway_pair_start(&pair, SERVER);
+    gateway_pair_start(&pair, CLIENT);
+}
+
+struct seen {
+    size_t count;
+    char names[8][64];
+    struct address addresses[8];
+    struct status_session list[8];
+};
+
+static void look(void *context, const struct status_session *s)
+{
+    struct seen *seen = context;
+
+    CHECK(seen->count < 8);
+    seen->list[seen->count] = *s;
+    seen->addresses[seen->count] = s->address;
+    CHECK(text_copy(seen->names[seen->count], 64, slice_of_text(s->name)));
+    seen->count++;
+}
+
+static struct seen sessions(void)
+{
+    struct seen seen = {0};
+
+    gateway_each_session(pair.nodes[SERVER].gateway, 0, SIZE_MAX, look, &seen);
+    CHECK_EQUAL(gateway_session_count(pair.nodes[SERVER].gateway), seen.count);
+    return seen;
+}
+
+static struct status_pool pool(void)
+{
+    struct status_pool pool;
+
+    CHECK(gateway_pool_at(pair.nodes[SERVER].gateway, 0, &pool));
+    return pool;
+}
+
+static struct status_given given(const char *site)
+{
+    struct status_given given = {0};
+
+    CHECK(gateway_given(pair.nodes[CLIENT].gateway, site, &given));
+    return given;
+}
+
+/* From somebody with this address to the network of the gateway, and back. */
+static bool passes(const struct address *inner)
+{
+    struct gateway_pair_clear there = {.from = *inner,
+                                       .to = address_ipv4(0x0a020001),
+                                       .protocol = 17,
+                                       .from_port = 1000,
+                                       .to_port = 2000};
+    struct gateway_pair_clear back = {
+        .from = there.to, .to = there.from, .protocol = 17, .from_port = 2000, .to_port = 1000};
+
+    return gateway_pair_passes_clear(&pair, CLIENT, &there) &&
+           gateway_pair_passes_clear(&pair, SERVER, &back);
+}
+
+static struct status_site site_named(unsigned node, const char *name)
+{
+    struct status_site site = {0};
+    size_t index;
+
+    CHECK(gateway_site_index(pair.nodes[node].gateway, name, &index));
+    CHECK(gateway_site_at(pair.nodes[node].gateway, index, pair.now_ms, &site));
+    return site;
+}
+
+static void check_told(unsigned node, const char *name, const char *code)
+{
+    struct status_site site = site_named(node, name);
+
+    if (strcmp(site.code, code) != 0) {
+        fail_msg("%s: %s %s", name, site.code, site.sentence);
+    }
+}
+
+static void finish(void)
+{
+    CHECK(gateway_pair_doors_add_up(&pair, 0) && gateway_pair_doors_add_up(&pair, 1));
+    gateway_pair_close(&pair);
+}
+
+TEST(who_logs_in_has_an_address_and_reaches_the_network)
+{
+    start(901, "  dns 10.2.0.53 corp.example.jp\n  banner \"Welcome\"", LOGIN("hq", "alice", ""));
+    gateway_pair_run(&pair, 5000);
+    struct seen seen = sessions();
+
+    CHECK_EQUAL(seen.count, 1);
+    CHECK_TEXT(seen.names[0], "alice");
+    CHECK_EQUAL(get_u32(seen.addresses[0].bytes), 0x0a090601);
+    CHECK(seen.list[0].up);
+    CHECK_EQUAL(pair.nodes[SERVER].logins, 1);
+    CHECK_EQUAL(pair.nodes[CLIENT].address_count, 1);
+    CHECK(address_equal(&pair.nodes[CLIENT].given, &seen.addresses[0]));
+    CHECK(gateway_pair_has_route(&pair, CLIENT, "10.2.0.0/16"));
+    CHECK(gateway_pair_has_route(&pair, SERVER, "10.9.6.0/29"));
+    CHECK(passes(&seen.addresses[0]));
+    CHECK_EQUAL(site_named(CLIENT, "hq").state, STATUS_UP);
+    CHECK_EQUAL(site_named(SERVER, "alice").state, STATUS_UP);
+    CHECK_TEXT(given("hq").domain, "corp.example.jp");
+    CHECK_TEXT(given("hq").banner, "Welcome");
+    CHECK_EQUAL(given("hq").dns_count, 1);
+    CHECK_EQUAL(pair.nodes[SERVER].sessions_began, 1);
+    CHECK_TEXT(pair.nodes[SERVER].last_session.user, "alice");
+    /* Nobody has another's address. */
+    struct address other = address_ipv4(0x0a090602);
+
+    CHECK(!passes(&other));
+    CHECK_EQUAL(pool().held, 1);
+    finish();
+}
+
+TEST(a_wrong_password_lets_nobody_in_and_both_sides_say_so)
+{
+    gateway_pair_open(&pair, 902);
+    write_server("");
+    write_client(LOGIN("hq", "alice", ""));
+    pair.nodes[CLIENT].password = "wrong";
+    gateway_pair_start(&pair, SERVER);
+    gateway_pair_start(&pair, CLIENT);
+    gateway_pair_run(&pair, 3000);
+    CHECK_EQUAL(sessions().count, 0);
+    CHECK(pool().refused > 0 && pool().accepted == 0 && pool().held == 0);
+    CHECK_EQUAL(pair.nodes[CLIENT].address_count, 0);
+    check_told(CLIENT, "hq", "SEK-A036");
+    /* Guessing is slow: ten minutes of tries ask few times. */
+    gateway_pair_run(&pair, 600000);
+    CHECK(pair.nodes[SERVER].logins < 20);
+    CHECK_EQUAL(pair.nodes[SERVER].sessions_began, 0);
+    finish();
+}
+
+TEST(two_people_have_two_addresses_and_do_not_disturb_each_other)
+{
+    start(903, "", LOGIN("one", "alice", "") LOGIN("two", "bob", ""));
+    gateway_pair_run(&pair, 8000);
+    struct seen seen = sessions();
+
+    CHECK_EQUAL(seen.count, 2);
+    CHECK(!address_equal(&seen.addresses[0], &seen.addresses[1]));
+    CHECK(passes(&seen.addresses[0]) && passes(&seen.addresses[1]));
+    CHECK_EQUAL(pool().held, 2);
+    char why[128];
+
+    CHECK(gateway_down(pair.nodes[SERVER].gateway, "alice", pair.now_ms, why, sizeof(why)));
+    CHECK(passes(&seen.addresses[1]) || passes(&seen.addresses[0]));
+    CHECK(!gateway_down(pair.nodes[SERVER].gateway, "eve", pair.now_ms, why, sizeof(why)));
+    finish();
+}
+
+TEST(an_empty_pool_is_told_and_the_next_who_leaves_makes_room)
+{
+    start(904, "",
+          LOGIN("a", "a", "") LOGIN("b", "b", "") LOGIN("c", "c", "") LOGIN("d", "d", "")
+              LOGIN("e", "e", "") LOGIN("f", "f", "") LOGIN("g", "g", ""));
+    gateway_pair_run(&pair, 20000);
+    CHECK_EQUAL(pool().held, 6);
+    check_told(SERVER, "staff", "SEK-N006");
+    char why[128];
+    char name[64];
+
+    memcpy(name, sessions().names[0], sizeof(name));
+    CHECK(gateway_down(pair.nodes[CLIENT].gateway, name, pair.now_ms, why, sizeof(why)));
+    gateway_pair_run(&pair, 70000);
+    CHECK_EQUAL(pool().held, 6);
+    for (size_t i = 0; i < 6; i++) {
+        CHECK(strcmp(sessions().names[i], name) != 0);
+    }
+    finish();
+}
+
+TEST(who_comes_back_has_the_same_address)
+{
+    char why[128];
+
+    start(905, "", LOGIN("one", "alice", "") LOGIN("two", "bob", ""));
+    gateway_pair_run(&pair, 8000);
+    struct address alice = given("one").address;
+
+    CHECK(gateway_down(pair.nodes[CLIENT].gateway, "one", pair.now_ms, why, sizeof(why)));
+    gateway_pair_run(&pair, 2000);
+    CHECK_EQUAL(sessions().count, 1);
+    CHECK_EQUAL(pair.nodes[SERVER].sessions_ended, 1);
+    CHECK_EQUAL(pair.nodes[CLIENT].address_count, 1);
+    CHECK(gateway_up(pair.nodes[CLIENT].gateway, "one", pair.now_ms, why, sizeof(why)));
+    gateway_pair_run(&pair, 5000);
+    struct address again = given("one").address;
+
+    CHECK(address_equal(&alice, &again));
+    CHECK(passes(&again));
+    finish();
+}
+
+TEST(a_client_that_was_killed_comes_in_again_at_once_with_its_address)
+{
+    start(906, "", LOGIN("hq", "alice", ""));
+    gateway_pair_run(&pair, 5000);
+    struct address before = given("hq").address;
+
+    gateway_pair_crash(&pair, CLIENT);
+    gateway_pair_run(&pair, 1000);
+    pair.nodes[CLIENT].address_count = 0;
+    pair.nodes[CLIENT].route_count = 0;
+    gateway_pair_start(&pair, CLIENT);
+    gateway_pair_run(&pair, 10000);
+    struct address after = given("hq").address;
+
+    CHECK(address_equal(&before, &after));
+    CHECK_EQUAL(sessions().count, 1);
+    CHECK(passes(&after));
+    gateway_pair_run(&pair, 60000);
+    CHECK(passes(&after));
+    finish();
+}
+
+TEST(a_second_place_takes_the_session_and_its_address_along)
+{
+    /* Two sites of one user: the later one is a client of his elsewhere. */
+    start(907, "", LOGIN("one", "alice", ""));
+    gateway_pair_run(&pair, 5000);
+    struct address before = given("one").address;
+
+    pair.nodes[CLIENT].nat_outer = address_ipv4(0xc6336407);
+    pair.nodes[CLIENT].nat_base = 40000;
+    gateway_pair_crash(&pair, CLIENT);
+    pair.nodes[CLIENT].address_count = 0;
+    pair.nodes[CLIENT].route_count = 0;
+    gateway_pair_start(&pair, CLIENT);
+    gateway_pair_run(&pair, 20000);
+    struct address after = given("one").address;
+    struct seen seen = sessions();
+
+    CHECK_EQUAL(seen.count, 1);
+    CHECK_EQUAL(get_u32(seen.list[0].outer.address.bytes), 0xc6336407);
+    CHECK(address_equal(&before, &after));
+    CHECK(passes(&after));
+    finish();
+}
+
+TEST(who_is_logged_out_by_order_is_out)
+{
+    char why[128];
+
+    start(908, "", LOGIN("hq", "alice", "\n  start wait"));
+    CHECK(gateway_up(pair.nodes[CLIENT].gateway, "hq", pair.now_ms, why, sizeof(why)));
+    gateway_pair_run(&pair, 5000);
+    CHECK_EQUAL(sessions().count, 1);
+    CHECK(gateway_down(pair.nodes[CLIENT].gateway, "hq", pair.now_ms, why, sizeof(why)));
+    gateway_pair_run(&pair, 1000);
+    CHECK_EQUAL(sessions().count, 0);
+    CHECK_EQUAL(pool().held, 0);
+    CHECK_EQUAL(pair.nodes[CLIENT].address_count, 0);
+    CHECK(!gateway_pair_has_route(&pair, CLIENT, "10.2.0.0/16"));
+    finish();
+}
+
+TEST(who_sends_nothing_for_long_is_out)
+{
+    start(909, "  idle-timeout 2m", LOGIN("hq", "alice", "\n  dpd off"));
+    gateway_pair_run(&pair, 5000);
+    struct address a = given("hq").address;
+
+    for (int i = 0; i < 5; i++) {
+        gateway_pair_run(&pair, 60000);
+        CHECK(passes(&a));
+    }
+    CHECK_EQUAL(pair.nodes[SERVER].sessions_ended, 0);
+    gateway_pair_run(&pair, 130000);
+    CHECK(pair.nodes[SERVER].sessions_ended >= 1);
+    CHECK_EQUAL(pair.nodes[SERVER].last_session.began ? SESSION_END_IDLE
+                                                      : pair.nodes[SERVER].last_session.end,
+                SESSION_END_IDLE);
+    finish();
+}
+
+TEST(a_new_configuration_takes_nothing_from_who_is_in)
+{
+    start(910, "", LOGIN("hq", "alice", ""));
+    gateway_pair_run(&pair, 5000);
+    struct address a = given("hq").address;
+
+    write_server("  addresses 10.9.8.0/24\n  banner x");
+    gateway_pair_reload(&pair, SERVER);
+    gateway_pair_reload(&pair, CLIENT);
+    gateway_pair_run(&pair, 2000);
+    CHECK(passes(&a));
+    CHECK_EQUAL(pair.nodes[SERVER].sessions_ended, 0);
+    CHECK_EQUAL(pool().total, 6 + 254);
+    /* What was agreed is another thing now: people log in again. */
+    write_server("  addresses 10.9.8.0/24\n  banner x\n  group-name staff");
+    gateway_pair_reload(&pair, SERVER);
+    gateway_pair_run(&pair, 500);
+    CHECK_EQUAL(sessions().count, 0);
+    CHECK_EQUAL(pair.nodes[SERVER].sessions_ended, 1);
+    CHECK_EQUAL(pool().held, 0);
+    finish();
+}
+
+TEST(keys_of_both_phases_are_renewed_and_the_session_stays)
+{
+    start(911, "  lifetime ike 10m child 4m", LOGIN("hq", "alice", "\n  lifetime ike 8m child 3m"));
+    gateway_pair_run(&pair, 5000);
+    struct address a = given("hq").address;
+    unsigned lost = 0;
+
+    for (int minute = 0; minute < 40; minute++) {
+        lost += !passes(&a);
+        gateway_pair_run(&pair, 60000);
+    }
+    CHECK_EQUAL(lost, 0);
+    CHECK_EQUAL(sessions().count, 1);
+    CHECK_EQUAL(pair.nodes[SERVER].sessions_began, 1);
+    CHECK_EQUAL(pair.nodes[CLIENT].address_count, 1);
+    finish();
+}
+
+TEST(settings_may_be_pushed)
+{
+    start(912, "  settings pushed",
+          "site hq {\n  peer 203.0.113.2\n  key @grp\n  ike v1\n  login "
+          "alice @password\n  address take\n}\n");
+    gateway_pair_run(&pair, 5000);
+    struct address a = given("hq").address;
+
+    CHECK(passes(&a));
+    finish();
+}
+
+TEST(with_refuse_the_second_place_of_a_user_is_refused)
+{
+    start(913, "  max-sessions 1 refuse", LOGIN("one", "alice", ""));
+    gateway_pair_run(&pair, 5000);
+    struct address before = given("one").address;
+
+    pair.nodes[CLIENT].nat_outer = address_ipv4(0xc6336407);
+    pair.nodes[CLIENT].nat_base = 40000;
+    gateway_pair_crash(&pair, CLIENT);
+    pair.nodes[CLIENT].address_count = 0;
+    pair.nodes[CLIENT].route_count = 0;
+    gateway_pair_start(&pair, CLIENT);
+    gateway_pair_run(&pair, 5000);
+    check_told(SERVER, "staff", "SEK-N009");
+    check_told(CLIENT, "one", "SEK-A036");
+    struct seen seen = sessions();
+
+    CHECK_EQUAL(seen.count, 1);
+    CHECK(address_equal(&before, &seen.addresses[0]));
+    finish();
+}
