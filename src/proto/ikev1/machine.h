@@ -866,6 +866,10 @@ MUST_USE bool ikev1_settings_are_open(const struct ikev1_sa *sa);
 
 /* ---- traffic.c ---- */
 
+/* IDci is the peer's, IDcr ours; without both it is about the two ends (RFC 2409 5.5). Keeps their
+ * bodies. False: no addresses. */
+MUST_USE bool ikev1_traffic_read_ids(struct ikev1_turn *t, struct ikev1_quick *q,
+                                     const struct ikev1_message *m);
 /* Which child policy has what the peer proposes: its identities, or the two hosts where there are
  * none. False: none has; *mode: because of the mode alone. */
 MUST_USE bool ikev1_traffic_match(struct ikev1_turn *t, struct ikev1_quick *q,

@@ -91,6 +91,16 @@ static void ask(struct ikev1_turn *t, struct ikev1_quick *q)
     }
 }
 
+/* In transport mode through a NAT what the peer called himself is nothing that we could say. */
+static void wish_traffic(struct ikev1_quick *q, const struct ikev1_child *old,
+                         const struct selector *local, const struct selector *remote)
+{
+    bool as_we_see = old != NULL && old->transport_mode;
+
+    q->offered_local = as_we_see ? old->local : old != NULL ? old->offered_local : *local;
+    q->offered_remote = as_we_see ? old->remote : old != NULL ? old->offered_remote : *remote;
+}
+
 void ikev1_quick_begin(struct ikev1_turn *t, const struct ikev1_child_policy *policy,
                        const struct selector *local, const struct selector *remote,
                        struct ikev1_child *old, uint8_t retries)
@@ -108,8 +118,7 @@ void ikev1_quick_begin(struct ikev1_turn *t, const struct ikev1_child_policy *po
     q->policy = policy;
     q->retries = retries;
     q->old_spi_in = old != NULL ? old->spi_in : 0;
-    q->offered_local = old != NULL ? old->offered_local : *local;
-    q->offered_remote = old != NULL ? old->offered_remote : *remote;
+    wish_traffic(q, old, local, remote);
     wish_carriage(t, q, old);
     if (has_ah(policy) && (ike->nat_local || ike->nat_peer)) {
         ikev1_quick_fail_for(t, q, IKEV1_FAIL_CHILD_AH_NAT, 0, "");

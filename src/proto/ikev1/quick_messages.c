@@ -38,8 +38,8 @@ void ikev1_quick_read_originals(struct ikev1_turn *t, struct ikev1_quick *q,
     }
     /* The drafts have the sender's own address alone. */
     if (!ikev1_message_find(m, type, 1, &body) || !ikev1_read_nat_oa(body, &of_r)) {
-        of_r = of_i;
-        of_i = (struct address){0};
+        of_r = q->initiator ? of_i : (struct address){0};
+        of_i = q->initiator ? (struct address){0} : of_i;
     }
     const struct address *local = q->initiator ? &of_i : &of_r;
     const struct address *peer = q->initiator ? &of_r : &of_i;

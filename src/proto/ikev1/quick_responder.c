@@ -18,28 +18,6 @@ void ikev1_quick_refuse(struct ikev1_turn *t, struct ikev1_quick *q,
     ikev1_quick_fail(t, q, failure);
 }
 
-/* IDci is the peer's, IDcr ours; without both it is about the two ends (RFC 2409 5.5). */
-static bool read_ids(struct ikev1_turn *t, struct ikev1_quick *q, const struct ikev1_message *m)
-{
-    struct ikev1_id_payload id;
-    struct slice body_i;
-    struct slice body_r;
-
-    if (!ikev1_message_find(m, IKEV1_ID, 0, &body_i)) {
-        const struct selector any = {.port_last = UINT16_MAX};
-
-        q->offered_local = any;
-        q->offered_remote = any;
-        q->offered_local.addresses = (struct range){t->sa->local.address, t->sa->local.address};
-        q->offered_remote.addresses = (struct range){t->sa->peer.address, t->sa->peer.address};
-        return true;
-    }
-    return ikev1_message_find(m, IKEV1_ID, 1, &body_r) && ikev1_read_id(body_i, &id) &&
-           ikev1_id_selector(&id, &q->offered_remote) && ikev1_read_id(body_r, &id) &&
-           ikev1_id_selector(&id, &q->offered_local) && ikev1_block_copy(body_i, &q->id_i) &&
-           ikev1_block_copy(body_r, &q->id_r);
-}
-
 /* What is chosen goes back as it was offered, when the questions are answered. */
 static bool keep_choice(struct ikev1_quick *q)
 {
@@ -77,7 +55,7 @@ static void take_request(struct ikev1_turn *t, struct ikev1_quick *q, struct ike
     if (offer.proposal_count > 0 && offer.proposals[0].spi.length == 4) {
         q->choice.spi = get_u32(offer.proposals[0].spi.data);
     }
-    if (!read_ids(t, q, m)) {
+    if (!ikev1_traffic_read_ids(t, q, m)) {
         ikev1_failure_set(&failure, IKEV1_FAIL_CHILD_SELECTORS, IKEV1_QUICK,
                           IKEV1_INVALID_ID_INFORMATION, "identities that are no networks");
         ikev1_quick_refuse(t, q, &failure);

@@ -203,8 +203,9 @@ static bool is_being_rekeyed(const struct ikev1_sa *sa, const struct ikev1_child
 {
     for (const struct ikev1_quick *q = sa->quicks; q != NULL; q = q->next) {
         if (q->initiator && q->step != IKEV1_QUICK_DONE && q->policy == child->policy &&
-            selector_equal(&q->offered_local, &child->offered_local) &&
-            selector_equal(&q->offered_remote, &child->offered_remote)) {
+            (q->old_spi_in == child->spi_in ||
+             (selector_equal(&q->offered_local, &child->offered_local) &&
+              selector_equal(&q->offered_remote, &child->offered_remote)))) {
             return true;
         }
     }

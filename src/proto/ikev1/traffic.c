@@ -22,6 +22,49 @@ bool ikev1_traffic_ids(struct ikev1_quick *q)
            ikev1_id_of_selector(&q->offered_remote, &q->id_r);
 }
 
+/* Windows before Vista says its name where a NAT makes its address worthless; it means itself. */
+static bool read_peers_id(const struct ikev1_turn *t, const struct ikev1_quick *q,
+                          struct slice body, struct selector *out)
+{
+    struct ikev1_id_payload id;
+
+    if (!ikev1_read_id(body, &id)) {
+        return false;
+    }
+    if (id.type != IKEV1_ID_FQDN || !q->ike->nat_peer) {
+        return ikev1_id_selector(&id, out);
+    }
+    *out = (struct selector){
+        .addresses = {t->sa->peer.address, t->sa->peer.address},
+        .protocol = id.protocol,
+        .port_first = id.port,
+        .port_last = id.port == 0 ? UINT16_MAX : id.port,
+    };
+    return true;
+}
+
+bool ikev1_traffic_read_ids(struct ikev1_turn *t, struct ikev1_quick *q,
+                            const struct ikev1_message *m)
+{
+    struct ikev1_id_payload id;
+    struct slice body_i;
+    struct slice body_r;
+
+    if (!ikev1_message_find(m, IKEV1_ID, 0, &body_i)) {
+        const struct selector any = {.port_last = UINT16_MAX};
+
+        q->offered_local = any;
+        q->offered_remote = any;
+        q->offered_local.addresses = (struct range){t->sa->local.address, t->sa->local.address};
+        q->offered_remote.addresses = (struct range){t->sa->peer.address, t->sa->peer.address};
+        return true;
+    }
+    return ikev1_message_find(m, IKEV1_ID, 1, &body_r) &&
+           read_peers_id(t, q, body_i, &q->offered_remote) && ikev1_read_id(body_r, &id) &&
+           ikev1_id_selector(&id, &q->offered_local) && ikev1_block_copy(body_i, &q->id_i) &&
+           ikev1_block_copy(body_r, &q->id_r);
+}
+
 static struct selector of_host(const struct address *host, const struct selector *like)
 {
     struct selector s = *like;
