@@ -225,6 +225,7 @@ connections {{
     reauth_time = {reauth}
     childless = {childless}
     over_time = {over}
+    keyingtries = {tries}
     rand_time = 0s
     {ppk}
     unique = {unique}
@@ -282,7 +283,7 @@ class Strongswan:
             "local_id": local, "remote_id": remote, "key": KEY, "mode": "tunnel", "start": "none",
             "dpd_action": "none", "extra": "", "mobike": "no", "protocol": "esp",
             "version": "2", "aggressive": "no", "reauth": "0s", "childless": "allow", "over": "60s", "more": "", "connection": "peer",
-            "ppk": "", "secrets": "",
+            "ppk": "", "tries": "1", "secrets": "",
             "routes": "yes", "local_auth": "auth = psk", "remote_auth": "auth = psk", **given}
         self.children = {"net": {"local_ts": local_ts, "remote_ts": remote_ts}}
         self.process = None
