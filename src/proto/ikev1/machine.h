@@ -24,6 +24,7 @@
  *     settings.c       what a gateway gives to a client
  *     child.c          the life of a child
  *     informational.c  notifies, Delete, R-U-THERE
+ *     new_group.c      New Group Mode
  *     failure.c        what is said when something goes wrong
  *
  * A `struct ikev1_turn` is one event: every function that may act gets it.
@@ -400,6 +401,8 @@ struct ikev1_ike {
     struct ikev1_fragments fragments;
     uint32_t begun_serial; /* children up to this one were there when it was established */
     struct ikev1_transactions *transactions; /* NULL where neither a login nor settings are */
+    uint32_t new_group_id; /* the last group that was refused */
+    uint64_t new_group_ms;
     uint16_t seen_count, seen_next;
     uint32_t seen[IKEV1_SEEN_MAX];
 };
@@ -902,6 +905,10 @@ void ikev1_send_connected(struct ikev1_turn *t, struct ikev1_quick *q);
 void ikev1_send_clear_notify(struct ikev1_turn *t, struct ikev1_ike *ike, uint16_t type);
 void ikev1_liveness_begin(struct ikev1_turn *t, struct ikev1_ike *ike);
 void ikev1_liveness_time(struct ikev1_turn *t, struct ikev1_ike *ike);
+
+/* ---- new_group.c ---- */
+
+void ikev1_new_group_receive(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_message *m);
 
 /* ---- the machine ---- */
 

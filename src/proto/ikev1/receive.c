@@ -99,6 +99,12 @@ static void receive_whole(struct ikev1_turn *t, struct ikev1_ike *ike, struct ik
             ikev1_transaction_receive(t, ike, m);
         }
         return;
+    case IKEV1_NEW_GROUP:
+        if ((m->header.flags & IKEV1_FLAG_ENCRYPTED) != 0 && m->header.message_id != 0 &&
+            ikev1_ike_is_usable(ike)) {
+            ikev1_new_group_receive(t, ike, m);
+        }
+        return;
     default:
         return;
     }
