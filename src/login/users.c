@@ -515,7 +515,7 @@ static struct slice find_line(const struct users *users, uint32_t number)
 /* A verifier, the word behind totp and hotp, and whatever is as long as a secret. */
 static bool is_secret(struct slice word, bool behind_otp)
 {
-    return behind_otp || word.data[0] == '$' || word.length > 24;
+    return behind_otp || memchr(word.data, '$', word.length) != NULL || word.length > 24;
 }
 
 #define EXCERPT_BYTES 160
