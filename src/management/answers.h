@@ -57,6 +57,7 @@ json_t *answer_capture(const struct question *question);
 json_t *answer_users(const struct question *question);
 /* users.c: what `status` says of RADIUS servers. */
 json_t *radius_json(const struct management *management);
+json_t *accounts_json(const struct management *management);
 json_t *answer_version(const struct question *question);
 
 #endif

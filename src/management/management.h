@@ -72,6 +72,8 @@ struct management_radius {
 struct management_logins {
     size_t users, under_way;
     uint64_t accepted, refused, unavailable;
+    size_t accounts_waiting; /* that no accounting server took yet */
+    uint64_t accounts_lost;
     struct management_radius servers[CONFIG_RADIUS_MAX];
     size_t server_count;
 };

@@ -496,6 +496,7 @@ static void add_whole(const struct question *question, json_t *answer)
     json_object_set_new(answer, "offload", offload_of(question->management));
     json_object_set_new(answer, "tcp", tcp_of(question->management));
     json_object_set_new(answer, "radius", radius_json(question->management));
+    json_object_set_new(answer, "accounts", accounts_json(question->management));
     json_object_set_new(answer, "problems", problems_of(question));
 }
 

@@ -49,6 +49,17 @@ json_t *radius_json(const struct management *management)
     return list;
 }
 
+json_t *accounts_json(const struct management *management)
+{
+    struct management_logins logins = {0};
+
+    if (management->logins != NULL) {
+        management->logins(management->context, &logins);
+    }
+    return json_pack("{s:I, s:I}", "waiting", (json_int_t)logins.accounts_waiting, "lost",
+                     (json_int_t)logins.accounts_lost);
+}
+
 static json_t *reload(const struct question *question)
 {
     const struct management *management = question->management;

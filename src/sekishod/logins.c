@@ -33,9 +33,19 @@ struct errand {
     char why[256];
 };
 
+struct side;
+
 struct line {
-    struct logins *logins;
+    struct side *side;
     struct loop_source source; /* fd -1: it could not be opened */
+};
+
+/* Servers that are asked, or those that are told. */
+struct side {
+    struct logins *logins;
+    struct radius_client *client;
+    struct line lines[RADIUS_SERVERS_MAX];
+    size_t line_count;
 };
 
 struct tried {
@@ -47,10 +57,10 @@ struct tried {
 struct logins {
     struct daemon *daemon;
     struct login_desk *desk;
-    struct radius_client *radius;
+    struct side asked, told;
+    uint64_t boot; /* in the names of sessions: another one each time */
+    bool told_on;
     struct jobs *jobs; /* NULL: nobody logged in yet */
-    struct line lines[RADIUS_SERVERS_MAX];
-    size_t line_count;
     bool used_known; /* what of one-time passwords was used */
     uint64_t next_try;
     struct tried tries[TRIES_MAX];
@@ -204,7 +214,7 @@ static bool run_desk(struct logins *logins, uint64_t now_ms)
             begin_errand(logins, &action, now_ms);
             break;
         case DESK_ASK_RADIUS:
-            radius_ask(logins->radius, action.job, action.question, now_ms);
+            radius_ask(logins->asked.client, action.job, action.question, now_ms);
             break;
         case DESK_ANSWER:
             give_answer(logins, &action);
@@ -216,21 +226,21 @@ static bool run_desk(struct logins *logins, uint64_t now_ms)
     return any;
 }
 
-static bool run_radius(struct logins *logins, uint64_t now_ms)
+static bool run_side(struct side *side, uint64_t now_ms)
 {
     struct radius_action action;
     bool any = false;
 
-    while (radius_take(logins->radius, &action)) {
+    while (radius_take(side->client, &action)) {
         any = true;
         if (action.kind == RADIUS_SEND) {
-            int fd =
-                action.server < logins->line_count ? logins->lines[action.server].source.fd : -1;
+            int fd = action.server < side->line_count ? side->lines[action.server].source.fd : -1;
+
             if (fd >= 0) {
                 udp_client_send(fd, action.bytes);
             }
         } else if (action.kind == RADIUS_ANSWER) {
-            desk_radius_answered(logins->desk, action.job, action.answer, now_ms,
+            desk_radius_answered(side->logins->desk, action.job, action.answer, now_ms,
                                  clock_date_ms() / 1000);
         }
     }
@@ -239,8 +249,9 @@ static bool run_radius(struct logins *logins, uint64_t now_ms)
 
 static void run_both(struct logins *logins, uint64_t now_ms)
 {
-    while (run_desk(logins, now_ms) || run_radius(logins, now_ms)) {
+    while (run_desk(logins, now_ms) || run_side(&logins->asked, now_ms)) {
     }
+    (void)run_side(&logins->told, now_ms);
 }
 
 /* ---- servers ---- */
@@ -248,9 +259,9 @@ static void run_both(struct logins *logins, uint64_t now_ms)
 static void line_ready(void *context, unsigned events)
 {
     struct line *line = context;
-    struct logins *logins = line->logins;
-    size_t index = (size_t)(line - logins->lines);
-    struct radius_figures figures = radius_figures(logins->radius, index);
+    struct side *side = line->side;
+    size_t index = (size_t)(line - side->lines);
+    struct radius_figures figures = radius_figures(side->client, index);
     uint8_t room[RADIUS_BYTES_MAX];
     uint64_t now_ms = clock_now_ms();
     size_t length;
@@ -260,60 +271,75 @@ static void line_ready(void *context, unsigned events)
         if (!udp_client_receive(line->source.fd, room, sizeof(room), &length)) {
             break;
         }
-        radius_receive(logins->radius, index, &figures.endpoint, (struct slice){room, length},
+        radius_receive(side->client, index, &figures.endpoint, (struct slice){room, length},
                        now_ms);
     }
 }
 
-static void close_lines(struct logins *logins)
+static void close_lines(struct side *side)
 {
-    for (size_t i = 0; i < logins->line_count; i++) {
-        if (logins->lines[i].source.fd >= 0) {
-            loop_remove(&logins->daemon->loop, &logins->lines[i].source);
-            close(logins->lines[i].source.fd);
+    for (size_t i = 0; i < side->line_count; i++) {
+        if (side->lines[i].source.fd >= 0) {
+            loop_remove(&side->logins->daemon->loop, &side->lines[i].source);
+            close(side->lines[i].source.fd);
         }
     }
-    logins->line_count = 0;
+    side->line_count = 0;
 }
 
 /* A port that is this server's alone, and another one with each configuration. */
-static void open_line(struct logins *logins, const struct endpoint *server)
+static void open_line(struct side *side, const struct endpoint *server)
 {
-    struct line *line = &logins->lines[logins->line_count++];
-    char why[160];
+    struct daemon *daemon = side->logins->daemon;
+    struct line *line = &side->lines[side->line_count++];
+    char why[160] = "there is no memory";
 
-    line->logins = logins;
+    line->side = side;
     line->source = (struct loop_source){
         .fd = udp_client_open(server, why, sizeof(why)), .ready = line_ready, .context = line};
-    if (line->source.fd >= 0 && !loop_add(&logins->daemon->loop, &line->source, LOOP_READ)) {
+    if (line->source.fd >= 0 && !loop_add(&daemon->loop, &line->source, LOOP_READ)) {
         close(line->source.fd);
         line->source.fd = -1;
     }
     if (line->source.fd < 0) {
-        log_line(logins->daemon->log, LOG_LEVEL_WARNING, "radius", "%s", why);
+        log_line(daemon->log, LOG_LEVEL_WARNING, "radius", "%s", why);
     }
+}
+
+static void add_server(struct side *side, struct radius_server *servers, size_t *count,
+                       const struct config_radius *said, uint16_t port)
+{
+    struct daemon *daemon = side->logins->daemon;
+    struct radius_server *server = &servers[(*count)++];
+    char why[256] = "";
+
+    server->endpoint = (struct endpoint){.address = said->address, .port = port};
+    server->unsigned_replies = said->unsigned_replies;
+    if (!files_read_secret(daemon->options.secrets_directory, said->secret.name, &server->secret,
+                           why, sizeof(why))) {
+        log_line(daemon->log, LOG_LEVEL_WARNING, "radius", "%s", why);
+    }
+    open_line(side, &server->endpoint);
 }
 
 static void apply_servers(struct logins *logins)
 {
-    struct daemon *daemon = logins->daemon;
-    struct radius_server servers[RADIUS_SERVERS_MAX] = {0};
-    size_t count = daemon->config->radius_count;
+    const struct config *config = logins->daemon->config;
+    struct radius_server asked[RADIUS_SERVERS_MAX] = {0}, told[RADIUS_SERVERS_MAX] = {0};
+    size_t asked_count = 0, told_count = 0;
 
-    close_lines(logins);
-    for (size_t i = 0; i < count; i++) {
-        const struct config_radius *said = &daemon->config->radius[i];
-        char why[256] = "";
+    close_lines(&logins->asked);
+    close_lines(&logins->told);
+    for (size_t i = 0; i < config->radius_count; i++) {
+        const struct config_radius *said = &config->radius[i];
 
-        servers[i].endpoint = (struct endpoint){.address = said->address, .port = said->port};
-        servers[i].unsigned_replies = said->unsigned_replies;
-        if (!files_read_secret(daemon->options.secrets_directory, said->secret.name,
-                               &servers[i].secret, why, sizeof(why))) {
-            log_line(daemon->log, LOG_LEVEL_WARNING, "radius", "%s", why);
+        add_server(&logins->asked, asked, &asked_count, said, said->port);
+        if (said->accounting_port != 0) {
+            add_server(&logins->told, told, &told_count, said, said->accounting_port);
         }
-        open_line(logins, &servers[i].endpoint);
     }
-    radius_set_servers(logins->radius, servers, count);
+    radius_set_servers(logins->asked.client, asked, asked_count);
+    radius_set_servers(logins->told.client, told, told_count);
 }
 
 /* ---- users ---- */
@@ -403,12 +429,34 @@ static struct logins *make(struct daemon *daemon)
     }
     logins->daemon = daemon;
     logins->desk = desk_new(daemon->random);
-    logins->radius = radius_new(daemon->random, daemon->config->gateway);
-    if (logins->desk == NULL || logins->radius == NULL) {
+    logins->boot = random_u64(&daemon->random);
+    logins->asked.logins = logins->told.logins = logins;
+    logins->asked.client = radius_new(daemon->random, daemon->config->gateway);
+    logins->told.client = radius_new(daemon->random, daemon->config->gateway);
+    if (logins->desk == NULL || logins->asked.client == NULL || logins->told.client == NULL) {
         logins_free(logins);
         return NULL;
     }
     return logins;
+}
+
+static void name_session(const struct logins *logins, uint64_t number, char out[])
+{
+    struct text name = text_over(out, RADIUS_SESSION_BYTES);
+
+    text_addf(&name, "%016llx-%llu", (unsigned long long)logins->boot, (unsigned long long)number);
+}
+
+/* Once: sessions of a process before this one ended without a word (RFC 2866 5.1). */
+static void tell_beginning(struct logins *logins, uint64_t now_ms)
+{
+    struct radius_account account = {.kind = RADIUS_ACCOUNT_ON, .at_ms = now_ms};
+
+    if (!logins->told_on && radius_server_count(logins->told.client) > 0) {
+        logins->told_on = true;
+        name_session(logins, 0, account.session);
+        radius_account(logins->told.client, &account, now_ms);
+    }
 }
 
 void logins_apply(struct daemon *daemon, uint64_t now_ms)
@@ -425,6 +473,7 @@ void logins_apply(struct daemon *daemon, uint64_t now_ms)
     }
     (void)!logins_read_users(daemon, &count, why, sizeof(why));
     apply_servers(daemon->logins);
+    tell_beginning(daemon->logins, now_ms);
     run_both(daemon->logins, now_ms);
 }
 
@@ -433,11 +482,13 @@ void logins_free(struct logins *logins)
     if (logins == NULL) {
         return;
     }
-    close_lines(logins);
+    close_lines(&logins->asked);
+    close_lines(&logins->told);
     if (logins->jobs != NULL) {
         jobs_free(logins->jobs, drop_errand);
     }
-    radius_free(logins->radius);
+    radius_free(logins->asked.client);
+    radius_free(logins->told.client);
     desk_free(logins->desk);
     wipe(logins, sizeof(*logins));
     free(logins);
@@ -451,13 +502,20 @@ void logins_turn(struct daemon *daemon, uint64_t now_ms)
         return;
     }
     take_errands(logins, now_ms);
-    radius_time(logins->radius, now_ms);
+    radius_time(logins->asked.client, now_ms);
+    radius_time(logins->told.client, now_ms);
     run_both(logins, now_ms);
 }
 
 uint64_t logins_deadline_ms(const struct daemon *daemon)
 {
-    return daemon->logins == NULL ? NEVER_MS : radius_deadline_ms(daemon->logins->radius);
+    if (daemon->logins == NULL) {
+        return NEVER_MS;
+    }
+    uint64_t asked_ms = radius_deadline_ms(daemon->logins->asked.client);
+    uint64_t told_ms = radius_deadline_ms(daemon->logins->told.client);
+
+    return asked_ms < told_ms ? asked_ms : told_ms;
 }
 
 const char *logins_trouble(const struct daemon *daemon, const char **next)
@@ -489,7 +547,7 @@ bool logins_reload(void *context, size_t *count, char *why, size_t why_bytes)
     return logins_read_users(daemon, count, why, why_bytes);
 }
 
-static void add_server(struct management_logins *out, const struct radius_figures *f)
+static void tell_server(struct management_logins *out, const struct radius_figures *f)
 {
     out->servers[out->server_count++] = (struct management_radius){
         .endpoint = f->endpoint,
@@ -524,10 +582,12 @@ void logins_tell(void *context, struct management_logins *out)
     out->accepted = figures.accepted;
     out->refused = figures.refused;
     out->unavailable = figures.unavailable;
-    for (size_t i = 0; i < radius_server_count(logins->radius); i++) {
-        struct radius_figures f = radius_figures(logins->radius, i);
+    out->accounts_waiting = radius_accounts_waiting(logins->told.client);
+    out->accounts_lost = radius_accounts_lost(logins->told.client);
+    for (size_t i = 0; i < radius_server_count(logins->asked.client); i++) {
+        struct radius_figures f = radius_figures(logins->asked.client, i);
 
-        add_server(out, &f);
+        tell_server(out, &f);
     }
 }
 

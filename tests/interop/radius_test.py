@@ -54,6 +54,9 @@ modules {{
   files {{
     usersfile = {d}/users
   }}
+  detail {{
+    filename = {d}/detail
+  }}
 }}
 clients good {{
   client gate {{
@@ -109,6 +112,20 @@ server {name} {{
 }}
 """
 
+ACCOUNTS = """
+server accounts {
+  listen {
+    type = acct
+    ipaddr = 10.1.0.20
+    port = 1813
+    clients = good
+  }
+  accounting {
+    detail
+  }
+}
+"""
+
 SIGN = """update reply {
       &Message-Authenticator := 0x00
     }"""
@@ -142,13 +159,13 @@ def free_radius(lab, host):
     for name, port, clients, signature in (("signed", SIGNED, "good", SIGN), ("unsigned", UNSIGNED, "good", "ok"),
                                            ("other", OTHER, "bad", "ok")):
         text += SERVER.format(name=name, port=port, clients=clients, signature=signature)
-    (folder / "radiusd.conf").write_text(text)
+    (folder / "radiusd.conf").write_text(text + ACCOUNTS)
     (folder / "users").write_text(USERS)
     (folder / "dictionary").write_text("$INCLUDE /usr/share/freeradius/dictionary\n")
     process = host.start("freeradius", "-f", "-l", "stdout", "-d", folder, out="freeradius.log")
     log = lambda: process.output_path.read_text(errors="replace")
     lab.check("FreeRADIUS is there", wait_for(lambda: "Ready to process" in log(), 20), log()[-600:])
-    return log
+    return folder / "detail"
 
 
 def gate(lab, host, name, servers, more=""):
@@ -269,13 +286,18 @@ def main():
             lab.link(host, "lan", server, f"lan{number}")
             host.address("lan", f"10.1.0.{number}/24")
             server.ip("link", "set", f"lan{number}", "master", "lan")
-        free_radius(lab, server)
+        detail = free_radius(lab, server)
         gates = [gate(lab, hosts[1], "one", [f"10.1.0.20 @radius"]),
                  gate(lab, hosts[2], "two", [f"10.1.0.20 @radius port {OTHER}", "10.1.0.20 @radius"]),
                  gate(lab, hosts[3], "three", [f"10.1.0.20 @radius port {UNSIGNED}"])]
         for made in gates:
             made.start()
         servers_hold(lab.check, gates)
+        told = detail.read_text() if detail.exists() else ""
+        lab.check("the accounting server hears of each beginning, once", all(
+            len(re.findall(rf'Acct-Status-Type = Accounting-On(?:(?!\n\n).)*NAS-Identifier = "{name}.example.jp"', told, re.S)) == 1
+            for name in ("one", "two", "three")) and "waiting" in str(gates[0].status()["accounts"])
+            and gates[0].status()["accounts"]["waiting"] == 0, told)
         for made in gates:
             lab.check("a clean end", made.stop() == 0, made.log()[-300:])
         local = gate(lab, hosts[1], "local", [])

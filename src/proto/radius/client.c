@@ -17,6 +17,9 @@ struct request {
     struct request *next;
     uint64_t job;
     struct login_question question; /* for the next server, which has another secret */
+    struct radius_account *account; /* instead of a question; NULL: a login */
+    unsigned rounds; /* of all servers, in vain */
+    bool pauses; /* until `next_ms`, asking nobody */
     uint8_t tried; /* servers, as bits */
     uint8_t server;
     uint8_t id;
@@ -53,6 +56,8 @@ struct radius_client {
     uint8_t set; /* counts the sets of servers */
     struct request *requests;
     struct finished *first, *last, *given;
+    size_t account_count;
+    uint64_t accounts_lost;
 };
 
 struct radius_client *radius_new(struct random_source random, const char *identifier)
@@ -72,6 +77,7 @@ struct radius_client *radius_new(struct random_source random, const char *identi
 static void request_free(struct request *request)
 {
     login_question_fini(&request->question);
+    free(request->account);
     wipe(request, sizeof(*request));
     free(request);
 }
@@ -156,7 +162,10 @@ static void leave_server(struct radius_client *client, struct request *request)
 
 static void remove_request(struct radius_client *client, struct request *gone)
 {
-    leave_server(client, gone);
+    if (!gone->pauses) {
+        leave_server(client, gone);
+    }
+    client->account_count -= gone->account != NULL;
     for (struct request **at = &client->requests; *at != NULL; at = &(*at)->next) {
         if (*at == gone) {
             *at = gone->next;
@@ -209,6 +218,61 @@ static void write_password(const struct server *server, const struct request *re
     radius_write_attribute(w, RADIUS_CHAP_PASSWORD, (struct slice){value, 17});
     radius_write_attribute(w, RADIUS_CHAP_CHALLENGE,
                            (struct slice){q->chap_challenge, q->chap_challenge_length});
+}
+
+static void write_octets(struct writer *w, uint8_t low, uint8_t high, uint64_t count)
+{
+    radius_write_number(w, low, (uint32_t)count);
+    radius_write_number(w, high, (uint32_t)(count >> 32));
+}
+
+static void write_figures(const struct radius_account *a, struct writer *w)
+{
+    radius_write_number(w, RADIUS_ACCT_SESSION_TIME, (uint32_t)(a->session_ms / 1000));
+    write_octets(w, RADIUS_ACCT_INPUT_OCTETS, RADIUS_ACCT_INPUT_GIGAWORDS, a->in_bytes);
+    write_octets(w, RADIUS_ACCT_OUTPUT_OCTETS, RADIUS_ACCT_OUTPUT_GIGAWORDS, a->out_bytes);
+    radius_write_number(w, RADIUS_ACCT_INPUT_PACKETS, (uint32_t)a->in_packets);
+    radius_write_number(w, RADIUS_ACCT_OUTPUT_PACKETS, (uint32_t)a->out_packets);
+    radius_write_number(w, RADIUS_ACCT_TERMINATE_CAUSE, a->cause);
+}
+
+/* RFC 2866 3: signed like a reply, under an authenticator of zeros. */
+static bool write_account(struct radius_client *client, struct request *request, uint64_t now_ms)
+{
+    static const uint8_t zeros[RADIUS_AUTHENTICATOR_BYTES];
+    const struct server *server = &client->servers[request->server];
+    const struct radius_account *a = request->account;
+    struct writer w = writer_over(request->bytes, sizeof(request->bytes));
+    char caller[ADDRESS_TEXT_BYTES];
+
+    radius_write_begin(&w, RADIUS_ACCOUNTING_REQUEST, request->id, zeros);
+    radius_write_number(&w, RADIUS_ACCT_STATUS_TYPE, a->kind);
+    radius_write_attribute(&w, RADIUS_ACCT_SESSION_ID, slice_of_text(a->session));
+    radius_write_attribute(&w, RADIUS_USER_NAME, slice_of_text(a->user));
+    radius_write_number(&w, RADIUS_NAS_PORT_TYPE, PORT_TYPE_VIRTUAL);
+    radius_write_attribute(&w, RADIUS_NAS_IDENTIFIER, slice_of_text(client->identifier));
+    radius_write_attribute(&w, RADIUS_NAS_PORT_ID, slice_of_text(a->service));
+    if (a->caller.address.family != FAMILY_NONE) {
+        radius_write_attribute(&w, RADIUS_CALLING_STATION_ID,
+                               slice_of_text(address_format(&a->caller.address, caller)));
+    }
+    if (a->address.family == FAMILY_IPV4) {
+        radius_write_attribute(&w, RADIUS_FRAMED_IP_ADDRESS, (struct slice){a->address.bytes, 4});
+    }
+    radius_write_number(&w, RADIUS_ACCT_DELAY_TIME, (uint32_t)((now_ms - a->at_ms) / 1000));
+    write_slice(&w, (struct slice){a->class_bytes, a->class_length});
+    if (a->kind == RADIUS_ACCOUNT_STOP) {
+        write_figures(a, &w);
+    }
+    radius_write_end(&w);
+    if (!writer_ok(&w)) {
+        return false;
+    }
+    request->length = w.length;
+    radius_response_authenticator(secret_slice(&server->said.secret), writer_written(&w), zeros,
+                                  request->authenticator);
+    memcpy(request->bytes + 4, request->authenticator, RADIUS_AUTHENTICATOR_BYTES);
+    return true;
 }
 
 /* Message-Authenticator stands first, so that nothing that others choose stands before it. */
@@ -283,7 +347,8 @@ static bool ask_server(struct radius_client *client, struct request *request, si
     if (!take_id(client, request)) {
         return false;
     }
-    if (!write_request(client, request)) {
+    if (request->account != NULL ? !write_account(client, request, now_ms)
+                                 : !write_request(client, request)) {
         leave_server(client, request);
         return false;
     }
@@ -365,12 +430,67 @@ void radius_ask(struct radius_client *client, uint64_t job, const struct login_q
                                                                 : LOGIN_REASON_BUSY);
 }
 
+/* ---- accounts ---- */
+
+/* Nobody took it: later again, from the first server on. */
+static void pause_account(struct radius_client *client, struct request *request, uint64_t now_ms)
+{
+    request->pauses = true;
+    request->tried = 0;
+    request->next_ms = now_ms + RADIUS_ACCOUNT_PAUSE_MS;
+    if (++request->rounds == RADIUS_ACCOUNT_ROUNDS) {
+        client->accounts_lost++;
+        remove_request(client, request);
+    }
+}
+
+static void tell_account(struct radius_client *client, struct request *request, uint64_t now_ms)
+{
+    request->pauses = false;
+    if (!ask_next(client, request, now_ms)) {
+        pause_account(client, request, now_ms);
+    }
+}
+
+void radius_account(struct radius_client *client, const struct radius_account *account,
+                    uint64_t now_ms)
+{
+    struct request *request = calloc(1, sizeof(*request));
+    struct radius_account *copy = malloc(sizeof(*copy));
+
+    if (client->count == 0 || client->account_count == RADIUS_ACCOUNTS_MAX || request == NULL ||
+        copy == NULL) {
+        client->accounts_lost += client->count > 0;
+        free(request);
+        free(copy);
+        return;
+    }
+    *copy = *account;
+    request->account = copy;
+    request->next = client->requests;
+    client->requests = request;
+    client->account_count++;
+    tell_account(client, request, now_ms);
+}
+
+size_t radius_accounts_waiting(const struct radius_client *client)
+{
+    return client->account_count;
+}
+
+uint64_t radius_accounts_lost(const struct radius_client *client)
+{
+    return client->accounts_lost;
+}
+
 /* ---- replies ---- */
 
-static bool is_reply(uint8_t code)
+static bool is_reply_to(const struct request *request, uint8_t code)
 {
-    return code == RADIUS_ACCESS_ACCEPT || code == RADIUS_ACCESS_REJECT ||
-           code == RADIUS_ACCESS_CHALLENGE;
+    return request->account != NULL
+               ? code == RADIUS_ACCOUNTING_RESPONSE
+               : code == RADIUS_ACCESS_ACCEPT || code == RADIUS_ACCESS_REJECT ||
+                     code == RADIUS_ACCESS_CHALLENGE;
 }
 
 /* What a server answered. */
@@ -427,7 +547,7 @@ void radius_receive(struct radius_client *client, size_t index, const struct end
         server->figures.forged++;
         return;
     }
-    if (!radius_read(&r, &reply) || !is_reply(reply.code)) {
+    if (!radius_read(&r, &reply)) {
         server->figures.malformed++;
         return;
     }
@@ -435,6 +555,10 @@ void radius_receive(struct radius_client *client, size_t index, const struct end
 
     if (request == NULL) {
         server->figures.late++;
+        return;
+    }
+    if (!is_reply_to(request, reply.code)) {
+        server->figures.malformed++;
         return;
     }
     switch (radius_judge_reply(secret_slice(&server->said.secret),
@@ -445,7 +569,8 @@ void radius_receive(struct radius_client *client, size_t index, const struct end
         request->saw_forged = true;
         return;
     case RADIUS_UNSIGNED:
-        if (!server->said.unsigned_replies) {
+        /* An answer to an account lets nobody in, and is never signed otherwise (RFC 2866). */
+        if (!server->said.unsigned_replies && request->account == NULL) {
             server->figures.not_signed++;
             request->saw_unsigned = true;
             return;
@@ -457,7 +582,12 @@ void radius_receive(struct radius_client *client, size_t index, const struct end
     server->figures.health = RADIUS_ALIVE;
     server->figures.last_ms = (uint32_t)(now_ms - request->asked_ms);
     server->dead_until_ms = 0;
-    take_reply(client, request, &reply);
+    if (request->account != NULL) {
+        server->figures.accepts++;
+        remove_request(client, request);
+    } else {
+        take_reply(client, request, &reply);
+    }
 }
 
 /* ---- time ---- */
@@ -477,6 +607,10 @@ static void give_up(struct radius_client *client, struct request *request, uint6
     server->figures.health = RADIUS_SILENT;
     server->dead_until_ms = now_ms + RADIUS_DEAD_MS;
     leave_server(client, request);
+    if (request->account != NULL) {
+        tell_account(client, request, now_ms);
+        return;
+    }
     if (!request->one_server && ask_next(client, request, now_ms)) {
         return;
     }
@@ -494,7 +628,9 @@ void radius_time(struct radius_client *client, uint64_t now_ms)
         if (request->next_ms > now_ms) {
             continue;
         }
-        if (request->sent < request->tries) {
+        if (request->pauses) {
+            tell_account(client, request, now_ms);
+        } else if (request->sent < request->tries) {
             send_again(client, request, now_ms);
         } else {
             give_up(client, request, now_ms);
@@ -542,14 +678,31 @@ bool radius_take(struct radius_client *client, struct radius_action *action)
 
 /* ---- servers ---- */
 
+/* Logins are answered; accounts are told to the new servers. */
+static void end_requests(struct radius_client *client)
+{
+    for (struct request *request = client->requests, *next; request != NULL; request = next) {
+        next = request->next;
+        if (request->account == NULL) {
+            finish_unavailable(client, request->job, LOGIN_REASON_RADIUS_SILENT);
+            remove_request(client, request);
+            continue;
+        }
+        if (!request->pauses) {
+            leave_server(client, request);
+        }
+        request->pauses = true;
+        request->to_send = false;
+        request->tried = 0;
+        request->next_ms = 0;
+    }
+}
+
 void radius_set_servers(struct radius_client *client, struct radius_server *servers, size_t count)
 {
     struct server *before = calloc(RADIUS_SERVERS_MAX, sizeof(*before));
 
-    while (client->requests != NULL) {
-        finish_unavailable(client, client->requests->job, LOGIN_REASON_RADIUS_SILENT);
-        remove_request(client, client->requests);
-    }
+    end_requests(client);
     if (before != NULL) {
         memcpy(before, client->servers, sizeof(client->servers));
     }

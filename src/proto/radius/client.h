@@ -40,6 +40,42 @@ struct radius_figures {
     size_t under_way;
 };
 
+/* RFC 2866: what becomes of somebody's session. */
+enum radius_account_kind {
+    RADIUS_ACCOUNT_START = 1,
+    RADIUS_ACCOUNT_STOP = 2,
+    RADIUS_ACCOUNT_ON = 7, /* we began anew: whatever session of ours was there is over */
+};
+enum radius_cause { /* RFC 2866 5.10 */
+                    RADIUS_CAUSE_USER_REQUEST = 1,
+                    RADIUS_CAUSE_IDLE_TIMEOUT = 4,
+                    RADIUS_CAUSE_SESSION_TIMEOUT = 5,
+                    RADIUS_CAUSE_ADMIN_RESET = 6,
+                    RADIUS_CAUSE_NAS_REQUEST = 10,
+};
+
+#define RADIUS_SESSION_BYTES 48
+
+struct radius_account {
+    enum radius_account_kind kind;
+    char session[RADIUS_SESSION_BYTES]; /* Acct-Session-Id: unlike all others, over restarts too */
+    char user[LOGIN_USER_BYTES];
+    char service[LOGIN_SERVICE_BYTES];
+    struct endpoint caller;
+    struct address address;
+    uint64_t at_ms; /* when it happened */
+    uint64_t session_ms;
+    uint64_t in_bytes, in_packets, out_bytes, out_packets; /* in: from him */
+    enum radius_cause cause; /* STOP */
+    uint8_t class_length;
+    uint8_t class_bytes[LOGIN_CLASS_BYTES_MAX]; /* as an answer had it */
+};
+
+/* What nobody took is told again so often, so long after it; then it is lost, and counted. */
+#define RADIUS_ACCOUNTS_MAX 1000
+#define RADIUS_ACCOUNT_ROUNDS 60
+#define RADIUS_ACCOUNT_PAUSE_MS UINT64_C(30000)
+
 enum radius_action_kind { RADIUS_NOTHING, RADIUS_SEND, RADIUS_ANSWER };
 
 struct radius_action {
@@ -61,6 +97,13 @@ void radius_free(struct radius_client *client);
 void radius_set_servers(struct radius_client *client, struct radius_server *servers, size_t count);
 void radius_ask(struct radius_client *client, uint64_t job, const struct login_question *question,
                 uint64_t now_ms);
+/* For a client whose servers are accounting servers: what is told is taken by one of them, sooner
+ * or later. */
+void radius_account(struct radius_client *client, const struct radius_account *account,
+                    uint64_t now_ms);
+/* What is not taken yet, and what never was. */
+size_t radius_accounts_waiting(const struct radius_client *client);
+uint64_t radius_accounts_lost(const struct radius_client *client);
 /* A datagram that came to the port of this server. */
 void radius_receive(struct radius_client *client, size_t server, const struct endpoint *from,
                     struct slice bytes, uint64_t now_ms);

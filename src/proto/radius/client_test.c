@@ -643,3 +643,133 @@ TEST(new_servers_end_what_is_under_way_and_keep_what_was_counted)
     CHECK(b.answer.verdict == LOGIN_ACCEPTED);
     end(&b);
 }
+
+/* ---- accounts ---- */
+
+static struct radius_account account_of(enum radius_account_kind kind, uint64_t at_ms)
+{
+    struct radius_account a = {.kind = kind,
+                               .session = "0123456789abcdef-7",
+                               .user = "alice",
+                               .service = "staff",
+                               .caller = {.address = address_ipv4(0xc0000201), .port = 4500},
+                               .address = address_ipv4(0x0a090007),
+                               .at_ms = at_ms,
+                               .session_ms = 61000,
+                               .in_bytes = (UINT64_C(5) << 32) + 7,
+                               .in_packets = 11,
+                               .cause = RADIUS_CAUSE_USER_REQUEST,
+                               .class_length = 5,
+                               .class_bytes = "\x19\x05one"};
+
+    return a;
+}
+
+static struct slice account_attribute(struct bed *b, uint8_t type)
+{
+    struct reader r = reader_over((struct slice){b->sent[0], b->length[0]});
+    struct radius_packet p;
+    struct radius_attribute a;
+
+    CHECK(radius_read(&r, &p) && p.code == RADIUS_ACCOUNTING_REQUEST);
+    struct reader attributes = reader_over(p.attributes);
+
+    while (radius_read_attribute(&attributes, &a)) {
+        if (a.type == type) {
+            return a.value;
+        }
+    }
+    return (struct slice){NULL, 0};
+}
+
+static uint32_t account_number(struct bed *b, uint8_t type)
+{
+    struct slice value = account_attribute(b, type);
+
+    CHECK_EQUAL(value.length, 4);
+    return get_u32(value.data);
+}
+
+TEST(an_account_says_what_became_of_a_session_and_is_signed)
+{
+    struct radius_account a = account_of(RADIUS_ACCOUNT_STOP, NOW - 3000);
+    static const uint8_t zeros[16];
+    uint8_t expected[16];
+    struct bed b;
+
+    begin(&b, 1);
+    radius_account(b.client, &a, b.now_ms);
+    run(&b);
+    CHECK_EQUAL(account_number(&b, RADIUS_ACCT_STATUS_TYPE), 2);
+    CHECK(slice_equal_text(account_attribute(&b, RADIUS_ACCT_SESSION_ID), "0123456789abcdef-7"));
+    CHECK(slice_equal_text(account_attribute(&b, RADIUS_USER_NAME), "alice"));
+    CHECK(slice_equal_text(account_attribute(&b, RADIUS_CLASS), "one"));
+    CHECK_EQUAL(account_number(&b, RADIUS_FRAMED_IP_ADDRESS), 0x0a090007);
+    CHECK_EQUAL(account_number(&b, RADIUS_ACCT_DELAY_TIME), 3);
+    CHECK_EQUAL(account_number(&b, RADIUS_ACCT_SESSION_TIME), 61);
+    CHECK_EQUAL(account_number(&b, RADIUS_ACCT_INPUT_OCTETS), 7);
+    CHECK_EQUAL(account_number(&b, RADIUS_ACCT_INPUT_GIGAWORDS), 5);
+    CHECK_EQUAL(account_number(&b, RADIUS_ACCT_INPUT_PACKETS), 11);
+    CHECK_EQUAL(account_number(&b, RADIUS_ACCT_TERMINATE_CAUSE), 1);
+    /* RFC 2866 3: MD5 over the packet with zeros in the authenticator's place, and the secret. */
+    radius_response_authenticator(SLICE_TEXT(SECRET), (struct slice){b.sent[0], b.length[0]}, zeros,
+                                  expected);
+    CHECK_BYTES(b.sent[0] + 4, expected, 16);
+    CHECK_EQUAL(radius_accounts_waiting(b.client), 1);
+    answer(&b, 0, RADIUS_ACCOUNTING_RESPONSE, WRONG_SECRET);
+    answer(&b, 0, RADIUS_ACCESS_ACCEPT, SIGNED);
+    CHECK_EQUAL(radius_accounts_waiting(b.client), 1);
+    answer(&b, 0, RADIUS_ACCOUNTING_RESPONSE, NOT_SIGNED);
+    CHECK_EQUAL(radius_accounts_waiting(b.client), 0);
+    CHECK_EQUAL(b.answers, 0);
+    CHECK(radius_deadline_ms(b.client) == NEVER_MS);
+    end(&b);
+}
+
+TEST(an_account_waits_for_a_server_and_for_new_ones_and_is_lost_at_last)
+{
+    struct radius_account a = account_of(RADIUS_ACCOUNT_START, NOW);
+    struct bed b;
+
+    begin(&b, 2);
+    radius_account(b.client, &a, b.now_ms);
+    run(&b);
+    CHECK_EQUAL(account_attribute(&b, RADIUS_ACCT_SESSION_TIME).length, 0);
+    for (int i = 0; i < 200; i++) {
+        pass(&b, 1000);
+    }
+    CHECK(b.sent_count[0] > 4 && b.sent_count[1] > 4);
+    CHECK_EQUAL(radius_accounts_waiting(b.client), 1);
+    CHECK(account_number(&b, RADIUS_ACCT_DELAY_TIME) > 100);
+    give_servers(&b, 1, false);
+    unsigned before = b.sent_count[0];
+
+    pass(&b, 0);
+    CHECK_EQUAL(b.sent_count[0], before + 1);
+    answer(&b, 0, RADIUS_ACCOUNTING_RESPONSE, NOT_SIGNED);
+    CHECK_EQUAL(radius_accounts_waiting(b.client), 0);
+    radius_account(b.client, &a, b.now_ms);
+    for (int i = 0; i < 3 * RADIUS_ACCOUNT_ROUNDS; i++) {
+        pass(&b, RADIUS_ACCOUNT_PAUSE_MS);
+    }
+    CHECK_EQUAL(radius_accounts_waiting(b.client), 0);
+    CHECK_EQUAL(radius_accounts_lost(b.client), 1);
+    end(&b);
+}
+
+TEST(only_so_many_accounts_wait)
+{
+    struct radius_account a = account_of(RADIUS_ACCOUNT_START, NOW);
+    struct bed b;
+
+    begin(&b, 1);
+    for (int i = 0; i <= RADIUS_ACCOUNTS_MAX; i++) {
+        radius_account(b.client, &a, b.now_ms);
+    }
+    CHECK_EQUAL(radius_accounts_waiting(b.client), RADIUS_ACCOUNTS_MAX);
+    CHECK_EQUAL(radius_accounts_lost(b.client), 1);
+    run(&b);
+    pass(&b, 60000);
+    pass(&b, 60000);
+    end(&b);
+}
