@@ -221,9 +221,8 @@ static bool agrees(const struct config *old_config, const struct config_site *a,
            a->identity_any == b->identity_any && a->strict_identity == b->strict_identity &&
            same_peers(a, b) && same_text(a->key.name, b->key.name) && same_certificates(a, b) &&
            a->version == b->version && a->aggressive == b->aggressive && a->proof == b->proof &&
-           people_agree(a, b) &&
-           ppk_same(a->ppk, b->ppk) && a->unauthenticated == b->unauthenticated &&
-           terms_same_proposals(a->ike, b->ike) &&
+           people_agree(a, b) && ppk_same(a->ppk, b->ppk) &&
+           a->unauthenticated == b->unauthenticated && terms_same_proposals(a->ike, b->ike) &&
            (a->post_quantum == CONFIG_POST_QUANTUM_REQUIRED) ==
                (b->post_quantum == CONFIG_POST_QUANTUM_REQUIRED) &&
            a->protection == b->protection &&

@@ -296,9 +296,10 @@ static const struct reason_entry entries[REASON_COUNT] = {
             .sentence = "the peer does not speak IKEv2",
             .explanation = "{peer|The peer} answered that it does not know major version 2 of IKE.",
             .causes = {"The peer is configured for IKEv1.", "The peer is too old for IKEv2."},
-            .steps = {"Switch the peer to IKEv2.",
-                      "If it cannot: write 'ike v1' in site {site|NAME}. What it accepts is found by: "
-                      "sekisho check --site {site|NAME} --probe"},
+            .steps =
+                {"Switch the peer to IKEv2.",
+                 "If it cannot: write 'ike v1' in site {site|NAME}. What it accepts is found by: "
+                 "sekisho check --site {site|NAME} --probe"},
         },
     [REASON_GROUP_LOOP] =
         {
@@ -903,9 +904,10 @@ static const struct reason_entry entries[REASON_COUNT] = {
                 "The answer is authentic, but an attribute in it has a wrong form, names a "
                 "group that can be none, or a service that is not this one. To pass it "
                 "over would let somebody in who may less.",
-            .causes = {"Filter-Id is no name of a group: letters, digits, '.', '_' and '-'.",
-                       "Service-Type is not Framed, Outbound or Authenticate-Only.",
-                       "An address or a number has a wrong length."},
+            .causes =
+                {"Filter-Id is no name of a group: letters, digits, dots, underscores and hyphens.",
+                 "Service-Type is not Framed, Outbound or Authenticate-Only.",
+                 "An address or a number has a wrong length."},
             .steps = {"Look into the server's log what it sent for this user.",
                       "Try it: sekisho users try USER"},
         },
@@ -926,6 +928,7 @@ static const struct reason_entry entries[REASON_COUNT] = {
             .steps = {"Run: sekisho users check",
                       "Run: sekisho status; its problems say which file.",
                       "Make room on the disk of the state directory."},
+        },
     [REASON_LOGIN_TIMEOUT] =
         {
             .reason = REASON_LOGIN_TIMEOUT,

@@ -522,7 +522,7 @@ struct ikev1_action {
 };
 
 /* What one event can lead to at most: see ikev1_act(). */
-#define IKEV1_ACTIONS_MAX 768
+#define IKEV1_ACTIONS_MAX 832
 
 struct ikev1_actions {
     size_t count;

@@ -211,7 +211,7 @@ static void start_clock(struct ikev1_turn *t, struct ikev1_transaction *transact
 bool ikev1_transaction_begin(struct ikev1_turn *t, struct ikev1_ike *ike,
                              enum ikev1_transaction_about about, struct ikev1_cfg_payload *cfg)
 {
-    struct ikev1_transaction *transaction = add(t, ike, ikev1_fresh_message_id(t->sa));
+    struct ikev1_transaction *transaction = add(t, ike, ikev1_fresh_message_id(t->sa, ike));
 
     if (transaction == NULL) {
         return false;

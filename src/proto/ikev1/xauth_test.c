@@ -427,7 +427,7 @@ static void forge(struct ikev1_pair *p, const struct forgery *f,
     struct ikev1_sa *sa = ikev1_pair_machine(p, 1 - f->to);
     struct ikev1_turn t = ikev1_turn_begin(sa, p->now_ms, p->actions);
     struct ikev1_ike *ike = sa->ikes;
-    uint32_t id = f->message_id != 0 ? f->message_id : ikev1_fresh_message_id(sa);
+    uint32_t id = f->message_id != 0 ? f->message_id : ikev1_fresh_message_id(sa, ike);
     struct ikev1_hash_value hash;
     struct ikev1_iv iv;
 

@@ -407,7 +407,7 @@ struct ikev2_action {
 };
 
 /* What one event can lead to at most: see ikev2_act(). */
-#define IKEV2_ACTIONS_MAX 768
+#define IKEV2_ACTIONS_MAX 832
 
 struct ikev2_actions {
     size_t count;
