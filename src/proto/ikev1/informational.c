@@ -355,14 +355,26 @@ static void delete_ike(struct ikev1_turn *t, const struct ikev1_ike *in_login, s
     }
 }
 
+/* A Delete may overtake message 2 with the SPI that it is about. */
+static void remember_deleted(struct ikev1_sa *sa, uint32_t spi)
+{
+    for (struct ikev1_quick *q = sa->quicks; q != NULL; q = q->next) {
+        if (q->initiator && q->step != IKEV1_QUICK_DONE) {
+            q->deleted_spi = spi;
+        }
+    }
+}
+
 static void delete_children(struct ikev1_turn *t, const struct ikev1_delete_payload *d)
 {
     for (size_t i = 0; i < d->count; i++) {
-        struct ikev1_child *child =
-            ikev1_child_by_spi_out(t->sa, d->protocol, get_u32(d->spis.data + 4 * i));
+        uint32_t spi = get_u32(d->spis.data + 4 * i);
+        struct ikev1_child *child = ikev1_child_by_spi_out(t->sa, d->protocol, spi);
 
         if (child != NULL) {
             ikev1_child_end(t, child);
+        } else {
+            remember_deleted(t->sa, spi);
         }
     }
 }

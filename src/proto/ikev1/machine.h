@@ -681,6 +681,8 @@ struct ikev1_quick {
     uint32_t around_spi_in; /* the same of AH around it */
     uint16_t cpi_in;
     uint32_t child_spi_in; /* of the child that it made; 0 none */
+    uint32_t
+        deleted_spi; /* initiator: the peer's, of a Delete about a child that is not there; 0 */
     uint16_t group; /* of PFS; 0 none */
     uint8_t group_tries; /* groups that the peer refused before this one */
     bool has_pair;

@@ -90,19 +90,39 @@ static void out_originals(struct ikev1_turn *t, const struct ikev1_quick *q,
     }
 }
 
-/* RFC 3173 4.1: IPComp's own number needs to be unlike others of one peer only, and SPIs are. */
-static uint16_t cpi_of(uint32_t spi_in)
+static bool cpi_is_taken(const struct ikev1_sa *sa, uint16_t cpi)
 {
-    const uint32_t range = IPCOMP_CPI_NEGOTIATED_LAST - IPCOMP_CPI_NEGOTIATED_FIRST + 1;
-
-    return (uint16_t)(IPCOMP_CPI_NEGOTIATED_FIRST + spi_in % range);
+    for (const struct ikev1_child *c = sa->children; c != NULL; c = c->next) {
+        if (c->cpi_in == cpi) {
+            return true;
+        }
+    }
+    for (const struct ikev1_quick *q = sa->quicks; q != NULL; q = q->next) {
+        if (q->cpi_in == cpi && q->spi_in != 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
-static struct ikev1_spis own_spis(struct ikev1_quick *q)
+/* RFC 3173 4.1: in the negotiated range, and no two alike for one peer. SPIs are unlike each other
+ * already, and many fewer are in use than there are. */
+static uint16_t choose_cpi(const struct ikev1_sa *sa, uint32_t spi_in)
+{
+    const uint32_t range = IPCOMP_CPI_NEGOTIATED_LAST - IPCOMP_CPI_NEGOTIATED_FIRST + 1;
+    uint32_t offset = spi_in % range;
+
+    while (cpi_is_taken(sa, (uint16_t)(IPCOMP_CPI_NEGOTIATED_FIRST + offset))) {
+        offset = (offset + 1) % range;
+    }
+    return (uint16_t)(IPCOMP_CPI_NEGOTIATED_FIRST + offset);
+}
+
+static struct ikev1_spis own_spis(const struct ikev1_sa *sa, struct ikev1_quick *q)
 {
     struct ikev1_spis spis;
 
-    q->cpi_in = cpi_of(q->spi_in);
+    q->cpi_in = choose_cpi(sa, q->spi_in);
     put_u32(spis.main, q->spi_in);
     put_u32(spis.around, q->around_spi_in);
     put_u16(spis.compression, q->cpi_in);
@@ -133,7 +153,7 @@ void ikev1_quick_send_1(struct ikev1_turn *t, struct ikev1_quick *q)
     struct ikev1_outgoing o NOT_ZEROED;
     struct ikev1_sa_payload sa NOT_ZEROED;
     struct ikev1_hash_value hash;
-    struct ikev1_spis spis = own_spis(q);
+    struct ikev1_spis spis = own_spis(t->sa, q);
 
     if (!ikev1_phase2_offer(q->policy, q->group, &q->carriage, &spis, &sa)) {
         ikev1_quick_fail_for(t, q, IKEV1_FAIL_CHILD_NO_PROPOSAL, 0,
@@ -184,11 +204,15 @@ static bool make_keys(struct ikev1_turn *t, const struct ikev1_quick *q,
              make_key(t, q, &c->around.suite, PROTOCOL_AH, c->around.spi, &out->around_out)));
 }
 
+/* So little data is not worth new keys, whoever says so. */
+#define LEAST_KILOBYTES 1024
+
 static uint32_t least_kilobytes(uint32_t ours, uint64_t said)
 {
     if (said == 0 || said > UINT32_MAX) {
         return ours;
     }
+    said = said < LEAST_KILOBYTES ? LEAST_KILOBYTES : said;
     return ours == 0 || said < ours ? (uint32_t)said : ours;
 }
 
@@ -280,7 +304,7 @@ void ikev1_quick_send_2(struct ikev1_turn *t, struct ikev1_quick *q)
     struct ikev1_outgoing o NOT_ZEROED;
     struct ikev1_sa_payload sa NOT_ZEROED;
     struct ikev1_hash_value hash;
-    struct ikev1_spis spis = own_spis(q);
+    struct ikev1_spis spis = own_spis(t->sa, q);
 
     ikev1_phase2_answer(&q->choice, &spis, &sa);
     ikev1_out_begin(&o, q->ike, IKEV1_QUICK, q->message_id);
@@ -302,6 +326,11 @@ void ikev1_quick_send_3(struct ikev1_turn *t, struct ikev1_quick *q)
     struct ikev1_outgoing o NOT_ZEROED;
     struct ikev1_hash_value hash;
 
+    if (q->deleted_spi != 0 && q->deleted_spi == q->choice.spi) {
+        ikev1_quick_fail_for(t, q, IKEV1_FAIL_CHILD_REFUSED, 0,
+                             "the peer deleted the child while it was made");
+        return;
+    }
     ikev1_out_begin(&o, q->ike, IKEV1_QUICK, q->message_id);
     ikev1_out_hash_room(&o, q->ike);
     if (!ikev1_hash_3(&q->ike->keys, q->message_id, ikev1_nonce_slice(&q->nonce_i),

@@ -13,8 +13,9 @@ void ikev1_quick_refuse(struct ikev1_turn *t, struct ikev1_quick *q,
     bool has_spi = q->choice.spi != 0;
 
     put_u32(spi, q->choice.spi);
-    ikev1_send_notify(t, q->ike, PROTOCOL_ESP, failure->notify,
-                      has_spi ? SLICE_OF(spi) : (struct slice){NULL, 0}, (struct slice){NULL, 0});
+    ikev1_send_notify(t, q->ike, q->choice.protocol == PROTOCOL_AH ? PROTOCOL_AH : PROTOCOL_ESP,
+                      failure->notify, has_spi ? SLICE_OF(spi) : (struct slice){NULL, 0},
+                      (struct slice){NULL, 0});
     ikev1_quick_fail(t, q, failure);
 }
 
@@ -54,6 +55,7 @@ static void take_request(struct ikev1_turn *t, struct ikev1_quick *q, struct ike
     /* So that a refusal says what it is about. */
     if (offer.proposal_count > 0 && offer.proposals[0].spi.length == 4) {
         q->choice.spi = get_u32(offer.proposals[0].spi.data);
+        q->choice.protocol = offer.proposals[0].protocol;
     }
     if (!ikev1_traffic_read_ids(t, q, m)) {
         ikev1_failure_set(&failure, IKEV1_FAIL_CHILD_SELECTORS, IKEV1_QUICK,

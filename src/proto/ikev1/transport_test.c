@@ -114,6 +114,24 @@ TEST(a_name_behind_a_nat_means_whoever_says_it)
     bench_free(b);
 }
 
+/* RFC 2409 5.5: without identities it is about the two ends. */
+TEST(no_identities_mean_the_addresses_of_both)
+{
+    struct bench *b = bench_new(IKEV1_NATT_RFC);
+    const struct address outside = address_ipv4(OUTSIDE);
+    const struct address server = address_ipv4(SERVER);
+
+    CHECK(ikev1_traffic_read_ids(&b->t, &b->q, &b->m));
+    CHECK(address_equal(&b->q.offered_remote.addresses.first, &outside));
+    CHECK(address_equal(&b->q.offered_remote.addresses.last, &outside));
+    CHECK(address_equal(&b->q.offered_local.addresses.first, &server));
+    CHECK(b->q.offered_local.protocol == 0 && b->q.offered_local.port_last == UINT16_MAX);
+    /* One alone is nothing. */
+    put(b, IKEV1_ID, SLICE_OF(id_server));
+    CHECK(!ikev1_traffic_read_ids(&b->t, &b->q, &b->m));
+    bench_free(b);
+}
+
 /* ---- what clients offer ---- */
 
 struct part {
