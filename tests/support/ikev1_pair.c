@@ -1057,6 +1057,11 @@ void ikev1_pair_advance(struct ikev1_pair *pair, uint64_t ms)
     pair->now_ms = end_ms > pair->now_ms ? end_ms : pair->now_ms;
 }
 
+void ikev1_pair_settle(struct ikev1_pair *pair, unsigned side)
+{
+    settle(pair, side, pair->side[side].site);
+}
+
 /* ---- orders ---- */
 
 void ikev1_pair_close(struct ikev1_pair *pair, unsigned side)

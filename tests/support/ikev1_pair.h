@@ -199,6 +199,9 @@ void ikev1_pair_advance(struct ikev1_pair *pair, uint64_t ms);
 /* Time passes and nothing is delivered: what became due meanwhile is due now. */
 void ikev1_pair_jump(struct ikev1_pair *pair, uint64_t ms);
 
+/* An event of that machine is over that the test made itself, with pair->actions. */
+void ikev1_pair_settle(struct ikev1_pair *pair, unsigned side);
+
 /* Orders to the machine for the other side. */
 void ikev1_pair_close(struct ikev1_pair *pair, unsigned side);
 void ikev1_pair_rekey(struct ikev1_pair *pair, unsigned side);

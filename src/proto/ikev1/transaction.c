@@ -305,6 +305,16 @@ static void take_question(struct ikev1_turn *t, struct ikev1_ike *ike,
     }
 }
 
+/* While somebody types, a NAT may forget him, and have him somewhere else then. */
+static void heard(struct ikev1_turn *t, const struct ikev1_ike *ike, const struct ikev1_message *m)
+{
+    if (ike->phase == IKEV1_IKE_LOGIN && t->sa->state == IKEV1_STATE_CONNECTING && ike->nat_peer) {
+        t->sa->local = m->local;
+        t->sa->peer = m->peer;
+    }
+    ikev1_heard(t, ike, m);
+}
+
 void ikev1_transaction_receive(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_message *m)
 {
     struct ikev1_cfg_payload cfg NOT_ZEROED;
@@ -338,7 +348,7 @@ void ikev1_transaction_receive(struct ikev1_turn *t, struct ikev1_ike *ike, stru
         return;
     }
     if (ikev1_ike_knows_all(ike)) {
-        ikev1_heard(t, ike, m);
+        heard(t, ike, m);
     }
     if (own) {
         take_answer(t, ike, transaction, &cfg);

@@ -860,3 +860,87 @@ TEST(a_gateway_that_deletes_it_in_the_middle_is_believed)
     CHECK(ikev1_pair_is_empty(p, 0));
     ikev1_pair_free(p);
 }
+
+/* The NAT forgets him while he types; the gateway's words go where he is now. */
+TEST(who_logs_in_through_a_nat_may_have_another_port_then)
+{
+    struct ikev1_pair *p = login_pair(60, true);
+    struct ikev1_credentials say = {.user = SLICE_TEXT("carol"),
+                                    .password = SLICE_TEXT("a long password")};
+
+    p->nat = true;
+    p->side[0].silent = true;
+    ikev1_pair_start(p, 0);
+    CHECK(ikev1_pair_run(p));
+    CHECK_EQUAL(p->side[0].credentials_asked, 1);
+    struct ikev1_sa *sa = ikev1_pair_sa(p, 0);
+
+    p->nat_port_shift = 7;
+    ikev1_sa_answer_credentials(sa, sa->ikes->transactions->list->ask, &say, p->now_ms, p->actions);
+    p->side[0].silent = false;
+    ikev1_pair_settle(p, 0);
+    CHECK(ikev1_pair_run(p));
+    CHECK(both_up(p));
+    CHECK(ikev1_pair_agrees(p) && ikev1_pair_packet(p, 0, "net"));
+    ikev1_pair_free(p);
+}
+
+/* Both renew at the same moment: one of the two ISAKMP SAs stays, and nothing is lost. */
+TEST(both_sides_may_renew_at_the_same_time)
+{
+    struct ikev1_pair *p = login_pair(61, false);
+
+    ikev1_pair_start(p, 0);
+    CHECK(ikev1_pair_run(p));
+    ikev1_pair_rekey(p, 0);
+    ikev1_pair_rekey(p, 1);
+    CHECK(ikev1_pair_run(p));
+    ikev1_pair_advance(p, 600000);
+    CHECK_EQUAL(p->side[1].logins_asked, 3);
+    CHECK_EQUAL(p->side[0].closed + p->side[1].closed, 0);
+    CHECK(ikev1_pair_sa(p, 0)->current != NULL && ikev1_pair_sa(p, 1)->current != NULL);
+    CHECK(ikev1_pair_agrees(p) && ikev1_pair_packet(p, 0, "net") && ikev1_pair_packet(p, 1, "net"));
+    ikev1_pair_free(p);
+}
+
+/* Informational messages of who is not through: he may ask whether we live, and delete his own; no
+ * more. */
+TEST(who_is_not_through_may_delete_only_what_is_his)
+{
+    struct ikev1_pair *p = login_pair(62, false);
+    struct ikev1_sa *sa;
+    struct ikev1_turn t;
+
+    ikev1_pair_start(p, 0);
+    CHECK(ikev1_pair_run(p));
+    CHECK(both_up(p));
+    /* The gateway renews; its new ISAKMP SA waits for the login. */
+    p->side[0].silent = true;
+    ikev1_pair_rekey(p, 1);
+    CHECK(ikev1_pair_run(p));
+    CHECK_EQUAL(ikev1_pair_machines(p, 0), 2);
+    CHECK(ikev1_pair_sa(p, 1)->ikes->phase == IKEV1_IKE_LOGIN);
+    /* What its peer has under these keys speaks for the child of the old one. */
+    sa = ikev1_pair_sa(p, 0);
+    for (unsigned i = 0; i < PAIR1_MACHINES_MAX; i++) {
+        struct ikev1_sa *other = p->side[0].machines[i].sa;
+
+        sa = other != NULL && other->ikes->phase == IKEV1_IKE_LOGIN ? other : sa;
+    }
+    uint32_t spi = ikev1_pair_sa(p, 0)->children->spi_in;
+
+    t = ikev1_turn_begin(sa, p->now_ms, p->actions);
+    sa->current = sa->ikes;
+    ikev1_send_delete_child(&t, IKEV1_PROTO_ESP, spi);
+    sa->current = NULL;
+    inject_first(p, 1);
+    CHECK_EQUAL(ikev1_pair_live_children(p, 1), 1);
+    /* His own he may. */
+    t = ikev1_turn_begin(sa, p->now_ms, p->actions);
+    ikev1_send_delete_ike(&t, sa->ikes);
+    inject_first(p, 1);
+    CHECK(ikev1_pair_sa(p, 1) != NULL && ikev1_pair_sa(p, 1)->ikes->phase == IKEV1_IKE_LIVE);
+    CHECK_EQUAL(ikev1_pair_live_children(p, 1), 1);
+    CHECK_EQUAL(p->side[1].closed, 0);
+    ikev1_pair_free(p);
+}
