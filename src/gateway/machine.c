@@ -212,6 +212,7 @@ static bool say_proof(const struct ikev1_proof_question *from, struct ikev2_acti
         proof->credential = credential_hold(c->own);
     } else {
         proof->said = from->said;
+        proof->any_order = true;
         proof->signature = ikev2_proof_keep(proof, from->signature);
         for (size_t i = 0; i < from->certificate_count; i++) {
             proof->certificates[proof->certificate_count++] =

@@ -351,6 +351,14 @@ static bool is_proven(const struct pair1_side *s, const struct ikev1_proof_quest
     for (size_t i = 0; i < q->certificate_count; i++) {
         list[count] = certificate_read(q->certificates[i]);
         borrowed[count] = list[count];
+        if (list[count] != NULL && !certificate_is_authority(list[count])) {
+            struct certificate *own = list[count]; /* in whatever order they come */
+
+            list[count] = list[0];
+            list[0] = own;
+            borrowed[count] = list[count];
+            borrowed[0] = own;
+        }
         count += list[count] != NULL ? 1 : 0;
     }
     bool right = count > 0 && certificate_key(list[0]) != NULL &&

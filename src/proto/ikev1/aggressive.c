@@ -297,7 +297,7 @@ static void check_2(struct ikev1_turn *t, struct ikev1_ike *ike)
         if (!ikev1_phase1_read_id(&m, &h->peer_id, &id) ||
             !ikev1_ask_verify(t, ike, &m, id, policy)) {
             ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_SYNTAX, 0,
-                                  "identity or signature is malformed");
+                                  ikev1_unusable(ike, "identity or signature is malformed"));
         }
         return;
     }
@@ -340,7 +340,8 @@ static void receive_signed_3(struct ikev1_turn *t, struct ikev1_ike *ike, struct
 
     if (((m->header.flags & IKEV1_FLAG_ENCRYPTED) != 0 && !ikev1_open(t, &ike->keys, &iv, m)) ||
         !ikev1_ask_verify(t, ike, m, h->message, h->candidates[0])) {
-        ikev1_phase1_doubt(t, ike, IKEV1_FAIL_SYNTAX, 0, "message 3 cannot be read");
+        ikev1_phase1_doubt(t, ike, IKEV1_FAIL_SYNTAX, 0,
+                           ikev1_unusable(ike, "message 3 cannot be read"));
         return;
     }
     ikev1_trace(t, false, false, &m->header, m->chain);

@@ -227,9 +227,13 @@ static void ask_seal(struct ikev1_turn *t, struct ikev1_ike *ike, const struct i
                      const struct ikev1_policy *policy)
 {
     struct ikev1_handshake *h = ike->handshake;
-    struct ikev1_cert_payload cert;
-    struct slice body;
+    struct ikev1_received_certificates received = {.count = 0};
+    const char *wrong = m == NULL ? NULL : ikev1_read_certificates(m, &received);
 
+    if (wrong != NULL) {
+        ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_SYNTAX, 0, wrong);
+        return;
+    }
     if (!ikev1_phase1_make_id(ike, policy)) {
         ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "no identity could be made");
         return;
@@ -244,14 +248,8 @@ static void ask_seal(struct ikev1_turn *t, struct ikev1_ike *ike, const struct i
     if (!is_revised(ike)) {
         add_part(question, h->own_id, 0, 0);
     }
-    for (size_t i = 0; m != NULL && ikev1_message_find(m, IKEV1_CERT, i, &body) &&
-                       question->certificate_count < CERTIFICATES_MAX;
-         i++) {
-        if (ikev1_read_cert(body, &cert) && (cert.encoding == IKEV1_CERT_X509_SIGNATURE ||
-                                             cert.encoding == IKEV1_CERT_X509_KEY_EXCHANGE)) {
-            question->certificates[question->certificate_count++] = cert.data;
-        }
-    }
+    question->certificate_count = received.count;
+    memcpy(question->certificates, received.list, received.count * sizeof(received.list[0]));
 }
 
 static void refused(struct ikev1_turn *t, struct ikev1_ike *ike,

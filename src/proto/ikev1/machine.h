@@ -13,6 +13,7 @@
  *     natt.c           vendor IDs, and which way through a NAT
  *     phase1.c         what Main Mode and Aggressive Mode share
  *     signatures.c     proof by certificate and signature in both
+ *     certificates.c   those that a peer sends
  *     encryption.c     proof by RSA encryption in both
  *     main_mode.c      Main Mode
  *     aggressive.c     Aggressive Mode
@@ -347,6 +348,7 @@ struct ikev1_handshake {
     bool ask_sign; /* to sign, else to verify */
     bool verified; /* the peer's is right */
     struct slice own_proof; /* a block: our signature */
+    const char *unusable; /* why his certificates cannot be used; NULL: they can */
     struct ikev1_sealed *sealed; /* a block: RSA encryption; NULL: nothing of it yet */
     const struct ikev1_policy *policy; /* whose it is; NULL: not known yet, or nobody's */
     struct ikev1_phase1_choice choice;
@@ -540,6 +542,8 @@ void ikev1_ask_sign(struct ikev1_turn *t, struct ikev1_ike *ike, const struct ik
 MUST_USE bool ikev1_ask_verify(struct ikev1_turn *t, struct ikev1_ike *ike,
                                const struct ikev1_message *m, struct slice id,
                                const struct ikev1_policy *policy);
+/* Why: because of his certificates, or `otherwise`. */
+const char *ikev1_unusable(const struct ikev1_ike *ike, const char *otherwise);
 void ikev1_phase1_answer_proof(struct ikev1_turn *t, struct ikev1_ike *ike,
                                const struct ikev1_proof_answer *answer);
 /* Of those that are possible the one whose peer is called so, or may be called anything; NULL. */
@@ -550,6 +554,17 @@ void ikev1_out_certificates(struct ikev1_outgoing *o, const struct ikev1_policy 
 void ikev1_out_no_certificate(const struct ikev1_ike *ike, struct ikev1_outgoing *o);
 /* `policy` NULL: of whomever. */
 void ikev1_out_certificate_request(struct ikev1_outgoing *o, const struct ikev1_policy *policy);
+
+/* ---- certificates.c ---- */
+
+struct ikev1_received_certificates {
+    size_t count;
+    struct slice list[CERTIFICATES_MAX]; /* DER, borrowed from the message; in no order */
+};
+
+/* NULL: fine, and there may be none; else what is wrong. */
+MUST_USE const char *ikev1_read_certificates(const struct ikev1_message *m,
+                                             struct ikev1_received_certificates *out);
 
 /* ---- encryption.c ---- */
 

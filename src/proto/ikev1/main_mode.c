@@ -169,7 +169,8 @@ static void go_on_6(struct ikev1_turn *t, struct ikev1_ike *ike)
         h->policy = ikev1_choose_signer(h);
         if (!ikev1_read_header(&r, &m.header) || !ikev1_message_read(&m, read_rest(&r)) ||
             !ikev1_phase1_read_any_id(ike, &m, &h->peer_id, &id) || !check_5(t, ike, &m, id)) {
-            ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_SYNTAX, 0, "identity or proof is missing");
+            ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_SYNTAX, 0,
+                                  ikev1_unusable(ike, "identity or proof is missing"));
             return;
         }
     }
@@ -496,7 +497,8 @@ static void receive_signed_6(struct ikev1_turn *t, struct ikev1_ike *ike, struct
     if (!ikev1_open(t, &ike->keys, &iv, &clear) ||
         !ikev1_phase1_read_id(&clear, &h->peer_id, &id) ||
         !ikev1_ask_verify(t, ike, &clear, id, t->sa->policy)) {
-        ikev1_phase1_doubt(t, ike, IKEV1_FAIL_SYNTAX, 0, "message 6 cannot be read");
+        ikev1_phase1_doubt(t, ike, IKEV1_FAIL_SYNTAX, 0,
+                           ikev1_unusable(ike, "message 6 cannot be read"));
         return;
     }
     take_message(t, ike, m, &clear, &iv);

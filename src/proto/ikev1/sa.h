@@ -358,7 +358,9 @@ struct ikev1_proof_question {
     struct ike_identity said; /* the ID payload */
     struct slice signature;
     size_t certificate_count;
-    struct slice certificates[CERTIFICATES_MAX]; /* DER; the first is the peer's own */
+    struct slice certificates[CERTIFICATES_MAX]; /* DER; in no order, and the peer's own is among
+                                                    them (RFC 4945 3.3.8), or there are none
+                                                    and it is known */
 };
 
 struct ikev1_proof_answer {

@@ -122,12 +122,12 @@ void ikev1_ask_sign(struct ikev1_turn *t, struct ikev1_ike *ike, const struct ik
 bool ikev1_ask_verify(struct ikev1_turn *t, struct ikev1_ike *ike, const struct ikev1_message *m,
                       struct slice id, const struct ikev1_policy *policy)
 {
+    struct ikev1_received_certificates received;
     struct ikev1_hash_value hash;
-    struct ikev1_cert_payload cert;
     struct slice signature;
-    struct slice body;
 
-    if (!ikev1_message_only(m, IKEV1_SIG, &signature) ||
+    ike->handshake->unusable = ikev1_read_certificates(m, &received);
+    if (ike->handshake->unusable != NULL || !ikev1_message_only(m, IKEV1_SIG, &signature) ||
         !hash_of(ike, !ike->initiator, id, &hash)) {
         return false;
     }
@@ -138,14 +138,14 @@ bool ikev1_ask_verify(struct ikev1_turn *t, struct ikev1_ike *ike, const struct 
     }
     question->said = ike->handshake->peer_id;
     question->signature = signature;
-    for (size_t i = 0; ikev1_message_find(m, IKEV1_CERT, i, &body) &&
-                       question->certificate_count < CERTIFICATES_MAX;
-         i++) {
-        if (ikev1_read_cert(body, &cert) && cert.encoding == IKEV1_CERT_X509_SIGNATURE) {
-            question->certificates[question->certificate_count++] = cert.data;
-        }
-    }
+    question->certificate_count = received.count;
+    memcpy(question->certificates, received.list, received.count * sizeof(received.list[0]));
     return true;
+}
+
+const char *ikev1_unusable(const struct ikev1_ike *ike, const char *otherwise)
+{
+    return ike->handshake->unusable != NULL ? ike->handshake->unusable : otherwise;
 }
 
 const struct ikev1_policy *ikev1_choose_signer(const struct ikev1_handshake *h)

@@ -213,14 +213,8 @@ static void refuse(struct ikev2_proof *proof, enum certificate_problem problem)
 }
 
 /* RFC 7670: the key itself is believed, and stands for the identity that its site expects. */
-static void verify_raw_key(struct ikev2_proof *proof)
+static void verify_key(struct ikev2_proof *proof, const struct public_key *key)
 {
-    struct public_key *key = public_key_read(proof->certificates[0]);
-
-    if (key == NULL) {
-        refuse(proof, CERTIFICATE_MALFORMED);
-        return;
-    }
     if (signature_is_right(proof, key)) {
         if (proof->trust == NULL || !trust_has_key(proof->trust, key)) {
             refuse(proof, CERTIFICATE_UNKNOWN_AUTHORITY);
@@ -232,6 +226,17 @@ static void verify_raw_key(struct ikev2_proof *proof)
             refuse(proof, CERTIFICATE_WRONG_NAME);
         }
     }
+}
+
+static void verify_raw_key(struct ikev2_proof *proof)
+{
+    struct public_key *key = public_key_read(proof->certificates[0]);
+
+    if (key == NULL) {
+        refuse(proof, CERTIFICATE_MALFORMED);
+        return;
+    }
+    verify_key(proof, key);
     public_key_free(key);
 }
 
@@ -304,11 +309,63 @@ static void verify_path(struct ikev2_proof *proof, const struct certificate *con
     }
 }
 
+/* He sent none: of those that the site has itself the one with his name, or the one key (RFC 4945
+ * 3.3.6: who is not asked for a certificate sends none). */
+static void verify_known(struct ikev2_proof *proof, int64_t now_s)
+{
+    const struct certificate *certificate = NULL;
+    const struct public_key *key;
+
+    for (size_t i = 0; i < trust_count(proof->trust); i++) {
+        const struct certificate *one = trust_at(proof->trust, i);
+
+        if (!certificate_is_authority(one) && has_identity(one, &proof->said)) {
+            verify_path(proof, &one, 1, now_s);
+            return;
+        }
+    }
+    key = trust_pinned(proof->trust, &certificate);
+    if (key == NULL) {
+        refuse(proof, CERTIFICATE_NONE);
+    } else if (certificate != NULL) {
+        verify_path(proof, &certificate, 1, now_s);
+    } else {
+        verify_key(proof, key);
+    }
+}
+
+/* RFC 4945 3.3.8: the first need not be the peer's own. The one with his name is, else the first
+ * that is no authority. */
+static void put_own_first(const struct ikev2_proof *proof, struct certificate **list, size_t count)
+{
+    size_t own = 0;
+    unsigned best = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        unsigned fits = certificate_is_authority(list[i])     ? 0
+                        : has_identity(list[i], &proof->said) ? 2
+                                                              : 1;
+
+        if (fits > best) {
+            best = fits;
+            own = i;
+        }
+    }
+    struct certificate *first = list[own];
+
+    list[own] = list[0];
+    list[0] = first;
+}
+
 static void verify(struct ikev2_proof *proof, int64_t now_s)
 {
     struct certificate *list[CERTIFICATES_MAX];
     size_t count = 0;
 
+    if (proof->certificate_count == 0 && proof->any_order && proof->trust != NULL) {
+        verify_known(proof, now_s);
+        return;
+    }
     if (proof->certificate_count == 0) {
         refuse(proof, CERTIFICATE_NONE);
         return;
@@ -322,7 +379,7 @@ static void verify(struct ikev2_proof *proof, int64_t now_s)
 
         if (certificate != NULL) {
             list[count++] = certificate;
-        } else if (i == 0) {
+        } else if (i == 0 && !proof->any_order) {
             break; /* one that only might help is passed over when it is malformed */
         }
     }
@@ -331,6 +388,9 @@ static void verify(struct ikev2_proof *proof, int64_t now_s)
     } else {
         const struct certificate *borrowed[CERTIFICATES_MAX];
 
+        if (proof->any_order) {
+            put_own_first(proof, list, count);
+        }
         for (size_t i = 0; i < count; i++) {
             borrowed[i] = list[i];
         }

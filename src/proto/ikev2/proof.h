@@ -77,6 +77,7 @@ struct ikev2_proof {
     size_t response_count; /* of OCSP, that came with them (RFC 4806) */
     struct slice responses[TRUST_RESPONSES_MAX];
     bool raw_key; /* the first is a SubjectPublicKeyInfo (RFC 7670) */
+    bool any_order; /* IKEv1: the peer's own may be any of them, or none, and then it is known */
     struct revocation_store *store; /* of who runs it; NULL: nothing is fetched */
     bool was_asked; /* what could be fetched was: what is not known now stays unknown */
 
