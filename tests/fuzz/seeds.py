@@ -609,6 +609,21 @@ def compressed():
     put("deflate", "plain", bytes([8]) + words)
 
 
+def element(tag, data):
+    """In DER."""
+    length = len(data)
+    octets = length.to_bytes((length.bit_length() + 7) // 8 or 1, "big")
+    return bytes([tag]) + (octets if length < 128 else bytes([128 + len(octets)]) + octets) + data
+
+
+def signed_data(certificates, lists):
+    """PKCS#7 that signs nothing."""
+    oid = bytes.fromhex("06092a864886f70d0107")
+    body = bytes.fromhex("0201013100") + element(0x30, oid + b"\1") + element(0xa0, certificates)
+    body += (element(0xa1, lists) if lists else b"") + bytes.fromhex("3100")
+    return element(0x30, oid + b"\2" + element(0xa0, element(0x30, body)))
+
+
 def certificates():
     def read(name):
         return (HERE.parent / "vectors" / "x509" / name).read_bytes()
@@ -640,6 +655,9 @@ def certificates():
     put("ike_cert", "response", b"\2" + root + auth + bytes([cert]) + payload(cert, ocsp, read("good.ocsp")) + both)
     put("ike_cert", "raw", b"\0" + root + auth + bytes([cert]) + payload(0, raw, read("leaf.spki")))
     put("ike_cert", "url", b"\0" + root + auth + bytes([cert]) + payload(0, 12, bytes(20) + b"http://a/b"))
+    wrapped = signed_data(read("middle.der") + read("leaf.der"), read("none.crl"))
+    put("ike_cert", "wrapped", b"\40" + root + bytes([0]) + struct.pack(">H", len(read("leaf.sig"))) + read("leaf.sig") + bytes([0]) + wrapped)
+    put("ike_cert", "none", b"\40" + root + bytes([0, 0, 64]) + read("leaf.sig") + bytes([0]) + signed_data(b"", b""))
     put("ike_cert", "old", b"\1" + root + bytes([1, 0, 64]) + read("leaf.sig") + bytes([cert]) + both)
 
 
