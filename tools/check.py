@@ -56,9 +56,11 @@ GIVES_WAY = ["sh", "-c", "{ echo 10 >/proc/self/autogroup; } 2>/dev/null; exec n
 SHARES = {"flood_test": ALL, "offload_test": ALL, "payload_test": ALL, "workers_test": ALL,
           "strongswan_modes_test": GUEST,
           "ipsec_matrix_test": GUEST, "ipsec_path_test": GUEST, "kernel_test": GUEST, "kernels_test": GUEST,
-          "libreswan_test": GUEST, "ikev1_libreswan_test": GUEST}
+          "libreswan_test": GUEST, "ikev1_libreswan_test": GUEST,
+          "ikev1_kernel_test": GUEST}
 # What takes longest begins first, so that no other waits for it at the end.
-LONGEST = ["kernel_test", "resilience_test", "strongswan_test", "native_test", "sites_test",
+LONGEST = ["ikev1_kernel_test", "ikev1_test", "kernel_test", "resilience_test", "strongswan_test", "native_test",
+           "sites_test",
            "certificates_test", "capture_test", "modes_test", "ipsec_matrix_test", "mobility_test", "personas_test"]
 
 
