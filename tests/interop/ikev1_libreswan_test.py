@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """IKEv1 with Libreswan and the ESP and AH of its kernel, in a guest. Each way to agree is a site of ours and a connection of pluto's,
 with addresses of their own, once for each role: all of them are there at the same time, in one daemon and one pluto."""
+import shlex
 import shutil
 import sys
 import time
@@ -19,6 +20,7 @@ SITE = """site {name} {{
   say      ga.example
   {key}
   start    {start}
+  verify-rekey off
   {more}
 }}
 """
@@ -29,7 +31,6 @@ CONN = """conn {name}
   leftid=@{identity}
   rightid=@ga.example
   auto=add
-  initial-contact=yes
   leftupdown=/bin/true
   {more}
 """
@@ -49,10 +50,11 @@ class Way(NamedTuple):
 
 WAYS = [
     Way("AES-256, SHA2-256, MODP-2048, PFS",
-        "ike v1 aes256-sha256-modp2048; esp aes256-sha256-modp2048; pfs on",
+        "ike v1 aes256-sha256-modp2048; esp aes256-sha256-modp2048; pfs on; lifetime ike 20s child 20s",
         "ike=aes256-sha2_256;modp2048\n  esp=aes256-sha2_256;modp2048\n  pfs=yes"),
     Way("AES-128, SHA2-512, P-256, AES-GCM, no PFS", "ike v1 aes128-sha512-ecp256; esp aes256gcm16; pfs off",
-        "ike=aes128-sha2_512;dh19\n  esp=aes_gcm256\n  pfs=no"),
+        "ike=aes128-sha2_512;dh19\n  esp=aes_gcm256\n  pfs=no\n  initial-contact=yes\n  dpddelay=3\n  dpdtimeout=10\n"
+        "  dpdaction=restart"),
     Way("3DES, SHA-1, MODP-1536, PFS", "ike v1 3des-sha1-modp1536; esp 3des-sha1-modp1536; legacy 3des sha1 modp1536",
         "ike=3des-sha1;modp1536\n  esp=3des-sha1;modp1536"),
     Way("Aggressive Mode, shared key, P-521, Camellia",
@@ -64,7 +66,7 @@ WAYS = [
     Way("AH", "ike v1; ah sha256", "phase2=ah\n  ah=sha2_256"),
     Way("ESP in transport mode", "ike v1; esp aes256-sha256", "esp=aes256-sha2_256", TRANSPORT),
     Way("AH in transport mode", "ike v1; ah sha512; pfs off", "phase2=ah\n  ah=sha2_512\n  pfs=no", TRANSPORT),
-    Way("behind a NAT", "ike v1", "", nat=True),
+    Way("behind a NAT", "ike v1", "ikelifetime=1m\n  salifetime=1m\n  rekeymargin=45s\n  rekeyfuzz=0%", nat=True),
     Way("behind a NAT, the drafts alone, RSA certificates", "ike v1", f"{CERTIFICATES}\n  nat-ikev1-method=drafts",
         certificates=True, nat=True),
 ]
@@ -188,6 +190,131 @@ def all_ways(rig):
         lab.check(f"{turn.name}: traffic begun there", name in back)
 
 
+def reboots(rig):
+    """Either side forgets everything. Libreswan says INITIAL-CONTACT, or our silence and a question bring the tunnel back; we begin
+    anew with the traffic, or Libreswan's question of liveness stays without an answer."""
+    lab, ours = rig.lab, rig.ours
+    dpd = [of(rig, "SHA2-512, P-256", role) for role in (True, False)]
+    turns = [*dpd, of(rig, "drafts alone", True)]
+
+    def again(name):
+        good = rig.answered([(t.site, rig.a, t.there) for t in turns], 60)
+        for t in turns:
+            lab.check(f"{t.name}: {name}: traffic again", t.site in good, ours.explain(t.site) + grep(rig.peer.log(), t.site))
+        left = [t.name for t in turns if t.site in good and not wait_for(lambda t=t: len(ours.site(t.site)["children"]) == 1, 10)]
+        lab.check(f"{name}: one SA is left of each", not left, left)
+
+    rig.peer.kill()
+    rig.peer.start()
+    rig.begin(dpd[1:])
+    again("Libreswan is killed and comes back")
+    ours.kill()
+    ours.start()
+    again("we are killed and come back")
+
+
+def of(rig, way, initiator):
+    return next(t for t in rig.turns if way in t.way.name and t.initiator == initiator)
+
+
+class Echo:
+    """Numbered datagrams, 100 a second, through a tunnel to the guest and back."""
+
+    def __init__(self, rig, turn):
+        self.rig, self.turn = rig, turn
+        self.stop = rig.lab.folder / f"echo-{turn.site}.stop"
+
+    def __enter__(self):
+        self.stop.unlink(missing_ok=True)
+        self.rig.guest.sh(f"setsid /usr/bin/python3 -c {shlex.quote(ANSWERS)} {self.turn.there} >/dev/null 2>&1 </dev/null &")
+        self.process = self.rig.a.start("python3", "-c", ASKS, self.turn.there, self.stop)
+        wait_for(lambda: "begun" in self.process.output_path.read_text(), 30)
+        return self
+
+    def __exit__(self, *unused):
+        self.stop.write_text("")
+        self.process.wait(20)
+        self.told = self.process.output_path.read_text().splitlines()[-1]
+        self.sent, self.lost = (int(word) for word in self.told.split()[::2])
+
+
+ANSWERS = """
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, 33, 1 << 22)  # SO_RCVBUFFORCE
+s.bind((sys.argv[1], 9))
+while True:
+    data, who = s.recvfrom(100)
+    s.sendto(data, who)
+"""
+ASKS = """
+import os, socket, sys, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+s.connect((sys.argv[1], 9))
+s.settimeout(0.001)
+def take():
+    try:
+        while True:
+            seen.add(s.recv(100))
+    except OSError:
+        pass
+seen = set()
+while not seen:
+    s.send(b"first")
+    time.sleep(0.1)
+    take()
+print("begun", flush=True)
+began, sent = time.monotonic(), 0
+seen = set()
+while not os.path.exists(sys.argv[2]):
+    while sent < (time.monotonic() - began) * 100:
+        s.send(b"%d" % sent)
+        sent += 1
+    take()
+end = time.monotonic() + 5
+while len(seen - {b"first"}) < sent and time.monotonic() < end:
+    take()
+print(f"{sent} sent, {sent - len(seen - {b'first'})} lost")
+"""
+
+
+def rekeys(rig):
+    """Both phases are renewed under traffic, by us and, through a NAT, by Libreswan, whose lifetimes are short; a child by order too."""
+    lab, ours = rig.lab, rig.ours
+    by_us, by_them = of(rig, "AES-256, SHA2-256", True), of(rig, "behind a NAT", False)
+
+    def changes(was, seconds=45):
+        """Whether each (turn, part) of `was` is another one than then."""
+        return bool(wait_for(lambda: all(state_of(ours, turn.site)[part] not in (before, None) for (turn, part), before in was.items()),
+                             seconds, 0.1))
+
+    def state(*wanted):
+        return {(turn, part): state_of(ours, turn.site)[part] for turn, part in wanted}
+
+    with Echo(rig, by_us) as native, Echo(rig, by_them) as through:
+        for turn in (by_us, by_them):
+            turn.was = state((turn, IKE), (turn, CHILD))
+        for turn, whose in ((by_us, "we renew"), (by_them, "Libreswan renews")):
+            lab.check(f"{turn.name}: {whose} both phases", changes(turn.was), grep(rig.peer.log(), turn.site))
+        was = state((by_us, CHILD))
+        ours.command("restart", by_us.site, "--rekey", check=False)
+        lab.check("we renew a child by order", changes(was))
+        was = state((by_us, CHILD))
+        rig.peer.sh(f"whack --initiate --name {by_us.site} --asynchronous", check=False)
+        lab.check("Libreswan renews a child by order", changes(was))
+    for turn, echo in ((by_us, native), (by_them, through)):
+        lab.check(f"{turn.name}: nothing is lost", echo.lost == 0 and echo.sent > 300, echo.told)
+
+
+IKE, CHILD = 0, 1
+
+
+def state_of(gateway, name):
+    site = gateway.site(name)
+    return site.get("ike", {}).get("spi_i"), sorted(c["spi_in"] for c in site.get("children", [])) or None
+
+
 def grep(log, name):
     return "\n".join([line for line in log.splitlines() if f'"{name}"' in line][-12:])
 
@@ -197,6 +324,8 @@ def main():
         rig = Rig(lab, sys.argv[1] if len(sys.argv) > 1 else "")
         rig.start()
         all_ways(rig)
+        rekeys(rig)
+        reboots(rig)
 
 
 if __name__ == "__main__":
