@@ -143,11 +143,12 @@ struct ikev1_pair *ikev1_pair_new(uint64_t seed)
     if (pair == NULL) {
         abort();
     }
-    pair->actions = calloc(1, sizeof(*pair->actions));
-    pair->other_actions = calloc(1, sizeof(*pair->other_actions));
+    pair->actions = malloc(sizeof(*pair->actions)); /* large, and each is filled when it is made */
+    pair->other_actions = malloc(sizeof(*pair->other_actions));
     if (pair->actions == NULL || pair->other_actions == NULL) {
         abort();
     }
+    pair->actions->count = pair->other_actions->count = 0;
     pair->now_ms = 1000000;
     set_side(pair, 0, seed);
     set_side(pair, 1, seed);
@@ -568,6 +569,18 @@ static void take_spi(struct pair1_side *s, unsigned machine, uint64_t spi, bool 
     s->ike_spi_owner[s->ike_spi_count++] = machine;
 }
 
+static void refresh_initial_contact(struct pair1_side *s)
+{
+    struct ikev1_sa_info info = {.established = false};
+
+    if (s->site != NO_MACHINE) {
+        ikev1_sa_get_info(s->machines[s->site].sa, &info);
+    }
+    if (s->says_initial_contact) {
+        s->policy.initial_contact = !info.established;
+    }
+}
+
 static void take_established(struct pair1_side *s, unsigned machine, const struct ikev1_action *a)
 {
     struct pair1_machine *m = &s->machines[machine];
@@ -584,6 +597,7 @@ static void take_established(struct pair1_side *s, unsigned machine, const struc
         return;
     }
     s->established++;
+    m->up = ++s->moments;
     m->initial_contact = a->established.initial_contact;
     s->initial_contact += m->initial_contact ? 1 : 0;
     if (s->site == NO_MACHINE) {
@@ -591,6 +605,7 @@ static void take_established(struct pair1_side *s, unsigned machine, const struc
     } else if (s->site != machine) {
         m->absorb = true;
     }
+    refresh_initial_contact(s);
 }
 
 /* The line of who made a message: side, and what RFC 2409 would write. */
@@ -673,6 +688,7 @@ static void take_action(struct ikev1_pair *pair, unsigned side, unsigned machine
     case IKEV1_TELL_FAILED:
     case IKEV1_TELL_CLOSED:
         s->machines[machine].over = true;
+        refresh_initial_contact(s);
         if (a->failed.failure.reason == IKEV1_FAIL_NONE) {
             s->absorbed++;
             return;
@@ -698,18 +714,6 @@ static void take_actions(struct ikev1_pair *pair, unsigned side, unsigned machin
         take_action(pair, side, machine, &actions->list[i]);
     }
     actions->count = 0;
-}
-
-static void refresh_initial_contact(struct pair1_side *s)
-{
-    struct ikev1_sa_info info = {.established = false};
-
-    if (s->site != NO_MACHINE) {
-        ikev1_sa_get_info(s->machines[s->site].sa, &info);
-    }
-    if (s->says_initial_contact) {
-        s->policy.initial_contact = !info.established;
-    }
 }
 
 static void answer_proof(struct ikev1_pair *pair, struct ikev1_sa *sa, struct pair1_ask *ask,
@@ -816,7 +820,8 @@ static bool absorb_one(struct ikev1_pair *pair, unsigned side)
 
         if (site == NO_MACHINE) {
             s->site = i;
-        } else if (m->initial_contact) {
+        } else if (m->initial_contact && s->machines[site].up != 0 &&
+                   s->machines[site].up < m->begun) {
             ikev1_sa_close(s->machines[site].sa, IKEV1_FAIL_REPLACED, pair->now_ms, pair->actions);
             take_actions(pair, side, site, pair->actions);
             s->site = i;
@@ -912,6 +917,7 @@ void ikev1_pair_start(struct ikev1_pair *pair, unsigned side)
     }
     refresh_initial_contact(s);
     s->site = place;
+    s->machines[place].begun = ++s->moments;
     ikev1_sa_start(s->machines[place].sa, pair->now_ms, pair->actions);
     settle(pair, side, place);
 }
@@ -944,6 +950,7 @@ static unsigned new_responder(struct ikev1_pair *pair, unsigned side, const stru
     }
     s->responders++;
     s->machines[place] = (struct pair1_machine){
+        .begun = ++s->moments,
         .sa = ikev1_sa_new_responder(&s->responder, local, peer, &s->random),
         .peer = *peer,
         .cookie_i = h->cookie_i,
@@ -1030,7 +1037,7 @@ void ikev1_pair_jump(struct ikev1_pair *pair, uint64_t ms)
     time_of_side(pair, 1);
 }
 
-static uint64_t next_deadline_ms(const struct ikev1_pair *pair)
+uint64_t ikev1_pair_deadline_ms(const struct ikev1_pair *pair)
 {
     uint64_t next_ms = NEVER_MS;
 
@@ -1051,7 +1058,7 @@ void ikev1_pair_advance(struct ikev1_pair *pair, uint64_t ms)
 
     (void)!ikev1_pair_run(pair);
     for (;;) {
-        uint64_t next_ms = next_deadline_ms(pair);
+        uint64_t next_ms = ikev1_pair_deadline_ms(pair);
 
         if (next_ms > end_ms) {
             break;

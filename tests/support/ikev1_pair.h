@@ -72,6 +72,7 @@ struct pair1_machine {
     bool over;
     bool absorb; /* it told ESTABLISHED, and there is another one already */
     bool initial_contact;
+    unsigned begun, up; /* when, counted by the side; up 0: it is not */
 };
 
 struct pair1_side {
@@ -115,6 +116,7 @@ struct pair1_side {
     unsigned established, rekeyed, failed, closed, absorbed, child_failed, initial_contact, moved;
     unsigned sends, responders;
     unsigned opened; /* ciphertexts of RSA encryption: private operations */
+    unsigned moments; /* in which a machine began or came up */
     struct suite suite; /* of the newest ESTABLISHED or REKEYED */
     const struct ikev1_policy *chosen;
     bool nat_local, nat_peer, aggressive;
@@ -196,6 +198,7 @@ void ikev1_pair_inject(struct ikev1_pair *pair, unsigned to, const struct endpoi
 MUST_USE bool ikev1_pair_run(struct ikev1_pair *pair);
 /* Time passes from deadline to deadline, everything is delivered in between. */
 void ikev1_pair_advance(struct ikev1_pair *pair, uint64_t ms);
+uint64_t ikev1_pair_deadline_ms(const struct ikev1_pair *pair); /* the next of any machine */
 /* Time passes and nothing is delivered: what became due meanwhile is due now. */
 void ikev1_pair_jump(struct ikev1_pair *pair, uint64_t ms);
 
