@@ -190,7 +190,9 @@ bool credential_write_pkcs12(const struct credential *credential, const char *ti
 
 struct credential *credential_hold(struct credential *credential)
 {
-    __atomic_add_fetch(&credential->holders, 1, __ATOMIC_RELAXED);
+    if (credential != NULL) {
+        __atomic_add_fetch(&credential->holders, 1, __ATOMIC_RELAXED);
+    }
     return credential;
 }
 

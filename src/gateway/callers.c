@@ -102,6 +102,11 @@ bool caller_asks(const struct config_site *config)
     return config->caller != NULL && config->caller->asks_address;
 }
 
+bool caller_believes(const struct config_site *config)
+{
+    return config->caller != NULL && config->caller->hybrid;
+}
+
 bool caller_make_selectors(const struct site *site, struct selectors *out)
 {
     const struct given *given = given_of(site);

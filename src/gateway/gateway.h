@@ -196,7 +196,8 @@ void gateway_resolved(struct gateway *gateway, uint64_t question, const struct a
                       size_t count, const char *why, uint64_t now_ms);
 void gateway_secret(struct gateway *gateway, uint64_t question, const struct secret *secret,
                     const char *why, uint64_t now_ms);
-/* Both or none; they stay the caller's, and are counted. `why` a sentence. */
+/* Both or none, or for a site that logs in with hybrid `trust` alone; they stay the caller's, and
+ * are counted. `why` a sentence. */
 void gateway_certificates(struct gateway *gateway, uint64_t question, struct credential *own,
                           struct trust *trust, const char *why, uint64_t now_ms);
 /* The answer stays the caller's. */

@@ -100,6 +100,14 @@ bool ikev1_terms_fill(struct terms *terms, const struct site *site)
     policy->children = t->children;
     policy->child_count = from->child_count;
     people_fill_terms(site, policy);
+    if (policy->hybrid) {
+        /* Only the gateway proves itself so. */
+        if (policy->login == IKEV1_LOGIN_ASK) {
+            t->certificates.trust = NULL;
+        } else {
+            t->certificates.own = NULL;
+        }
+    }
     return secret_copy(&policy->shared_key, &from->shared_key);
 }
 
@@ -118,7 +126,7 @@ static void add_method(struct responder_terms *t, const struct site *site)
         people_fill_responder(site, &t->old);
     } else if (site->config->key.name != NULL) {
         t->old.shared_keys = true;
-    } else if (site->certificates != NULL) {
+    } else if (site->certificates != NULL && site->certificates->own != NULL) {
         enum key_kind kind = credential_kind(site->certificates->own);
 
         if (encryption_add_method(t, site)) {

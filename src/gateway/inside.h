@@ -602,6 +602,8 @@ size_t sessions_parts(const struct gateway *g);
 
 /* ---- callers.c ---- */
 MUST_USE bool caller_asks(const struct config_site *config);
+/* The peer proves itself by a certificate, and we by no certificate (hybrid). */
+MUST_USE bool caller_believes(const struct config_site *config);
 /* From what was given; no part: nothing was yet. */
 MUST_USE bool caller_make_selectors(const struct site *site, struct selectors *out);
 void caller_password(struct ike *ike, uint32_t question, const struct secret *secret,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "crypto/certificate_testbed.h"
 #include "tests/support/gateway_pair.h"
 #include "tests/support/test.h"
 
@@ -390,5 +391,166 @@ TEST(with_refuse_the_second_place_of_a_user_is_refused)
 
     CHECK_EQUAL(seen.count, 1);
     CHECK(address_equal(&before, &seen.addresses[0]));
+    finish();
+}
+
+/* The gateway's certificate, and what both sides believe. */
+static struct certificate *give_certificates(enum key_kind kind)
+{
+    struct testbed_order order = testbed_gateway;
+    struct private_key *root_key = private_key_make(KEY_RSA, 2048);
+    struct private_key *key = private_key_make(kind, 2048);
+    struct certificate *root = testbed_issue(&testbed_root, root_key, NULL, NULL);
+
+    order.names = "DNS:vpn.example.jp";
+    order.serial = 7;
+    struct certificate *certificate = testbed_issue(&order, key, root, root_key);
+
+    pair.nodes[SERVER].own = testbed_credential(key, &certificate, 1);
+    pair.nodes[SERVER].trust = testbed_trust(root);
+    pair.nodes[CLIENT].trust = testbed_trust(root);
+    pair.nodes[SERVER].now_s = pair.nodes[CLIENT].now_s = TESTBED_NOW_S;
+    certificate_free(certificate);
+    private_key_free(root_key);
+    private_key_free(key);
+    return root;
+}
+
+static void take_certificates(struct certificate *root)
+{
+    credential_free(pair.nodes[SERVER].own);
+    credential_free(pair.nodes[CLIENT].own);
+    trust_free(pair.nodes[SERVER].trust);
+    trust_free(pair.nodes[CLIENT].trust);
+    certificate_free(root);
+}
+
+TEST(with_hybrid_only_the_gateway_has_a_certificate)
+{
+    gateway_pair_open(&pair, 914);
+    struct certificate *root = give_certificates(KEY_RSA);
+
+    snprintf(pair.nodes[SERVER].config, GATEWAY_PAIR_TEXT_BYTES,
+             "gateway vpn.example.jp\nlan 10.2.0.0/16\nremote-access staff {\n  via xauth hybrid\n"
+             "  addresses 10.9.6.0/29\n}\n");
+    write_client("site hq {\n  peer 203.0.113.2\n  identity vpn.example.jp\n  ike v1\n  login "
+                 "alice @password hybrid\n  address ask\n}\n");
+    pair.nodes[CLIENT].password = "right";
+    gateway_pair_start(&pair, SERVER);
+    gateway_pair_start(&pair, CLIENT);
+    gateway_pair_run(&pair, 5000);
+    struct address a = given("hq").address;
+
+    CHECK(passes(&a));
+    /* Another name than that in the certificate is not believed, and hears no password. */
+    unsigned logins = pair.nodes[SERVER].logins;
+
+    write_client("site hq {\n  peer 203.0.113.2\n  identity other.example.jp\n  ike v1\n  login "
+                 "alice @password hybrid\n  address ask\n}\n");
+    gateway_pair_crash(&pair, CLIENT);
+    pair.nodes[CLIENT].address_count = 0;
+    pair.nodes[CLIENT].route_count = 0;
+    gateway_pair_start(&pair, CLIENT);
+    gateway_pair_run(&pair, 20000);
+    CHECK(site_named(CLIENT, "hq").state != STATUS_UP);
+    CHECK_EQUAL(pair.nodes[CLIENT].address_count, 0);
+    CHECK_EQUAL(pair.nodes[SERVER].logins, logins);
+    finish();
+    take_certificates(root);
+}
+
+TEST(an_address_that_login_names_is_given_or_nobody_is_let_in)
+{
+    start(915, "  address alice 10.9.6.5", LOGIN("hq", "alice", ""));
+    gateway_pair_run(&pair, 5000);
+    struct address a = given("hq").address;
+
+    CHECK_EQUAL(get_u32(a.bytes), 0x0a090605);
+    CHECK(passes(&a));
+    finish();
+}
+
+/* A question behind the password, as of a one-time code: a client that has none says nothing. */
+static void ask_more(struct gateway_pair_node *node, const struct login_question *question,
+                     struct login_answer *answer)
+{
+    (void)node;
+    (void)question;
+    *answer = login_answer_of(LOGIN_CHALLENGED, LOGIN_REASON_NONE, "the test");
+    CHECK(text_copy(answer->message, sizeof(answer->message), SLICE_TEXT("Code")));
+}
+
+TEST(who_is_asked_for_what_nobody_wrote_down_is_refused)
+{
+    gateway_pair_open(&pair, 916);
+    write_server("");
+    write_client(LOGIN("hq", "alice", ""));
+    pair.nodes[CLIENT].password = "right";
+    pair.nodes[SERVER].login = ask_more;
+    gateway_pair_start(&pair, SERVER);
+    gateway_pair_start(&pair, CLIENT);
+    gateway_pair_run(&pair, 3000);
+    CHECK_EQUAL(sessions().count, 0);
+    check_told(CLIENT, "hq", "SEK-A036");
+    finish();
+}
+
+/* What the login says of a user: an address outside of the pool. */
+static void say_outside(struct gateway_pair_node *node, const struct login_question *question,
+                        struct login_answer *answer)
+{
+    (void)node;
+    *answer = login_answer_of(LOGIN_ACCEPTED, LOGIN_REASON_NONE, "radius");
+    CHECK(text_copy(answer->user, sizeof(answer->user), slice_of_text(question->user)));
+    answer->address = address_ipv4(0xc0a80101);
+}
+
+TEST(an_address_outside_of_the_pool_is_given_to_nobody)
+{
+    gateway_pair_open(&pair, 917);
+    write_server("");
+    write_client(LOGIN("hq", "alice", ""));
+    pair.nodes[CLIENT].password = "right";
+    pair.nodes[SERVER].login = say_outside;
+    gateway_pair_start(&pair, SERVER);
+    gateway_pair_start(&pair, CLIENT);
+    gateway_pair_run(&pair, 3000);
+    check_told(SERVER, "staff", "SEK-N007");
+    check_told(CLIENT, "hq", "SEK-N008");
+    CHECK_EQUAL(pool().held, 0);
+    CHECK_EQUAL(pair.nodes[SERVER].sessions_began, 0);
+    finish();
+}
+
+/* The server says for how long. */
+static void say_short(struct gateway_pair_node *node, const struct login_question *question,
+                      struct login_answer *answer)
+{
+    (void)node;
+    *answer = login_answer_of(LOGIN_ACCEPTED, LOGIN_REASON_NONE, "radius");
+    CHECK(text_copy(answer->user, sizeof(answer->user), slice_of_text(question->user)));
+    answer->session_timeout_s = 60;
+    answer->class_length = 3;
+    memcpy(answer->class_bytes, "abc", 3);
+}
+
+TEST(a_session_ends_when_its_time_is_over)
+{
+    gateway_pair_open(&pair, 918);
+    write_server("");
+    write_client(LOGIN("hq", "alice", "\n  start wait"));
+    pair.nodes[CLIENT].password = "right";
+    pair.nodes[SERVER].login = say_short;
+    gateway_pair_start(&pair, SERVER);
+    gateway_pair_start(&pair, CLIENT);
+    char why[128];
+
+    CHECK(gateway_up(pair.nodes[CLIENT].gateway, "hq", pair.now_ms, why, sizeof(why)));
+    gateway_pair_run(&pair, 30000);
+    CHECK_EQUAL(sessions().count, 1);
+    gateway_pair_run(&pair, 31000);
+    CHECK_EQUAL(pair.nodes[SERVER].sessions_ended, 1);
+    CHECK_EQUAL(pair.nodes[SERVER].last_session.end, SESSION_END_TIME);
+    CHECK_EQUAL(pair.nodes[SERVER].last_session.class_length, 3);
     finish();
 }

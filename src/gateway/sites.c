@@ -629,7 +629,10 @@ void site_certificates_answered(struct site *site, struct credential *own, struc
     site->secret_asked = false;
     site->secret_stale = false;
     certificates_release(site->certificates);
-    site->certificates = own == NULL ? NULL : certificates_new(site->config, own, trust);
+    /* With hybrid authentication a client has none of its own. */
+    site->certificates = own == NULL && (trust == NULL || !caller_believes(site->config))
+                             ? NULL
+                             : certificates_new(site->config, own, trust);
     site->secret_known = site->certificates != NULL;
     site_renew_terms(site);
     if (!site->secret_known) {

@@ -122,6 +122,7 @@ struct certificates_reading {
     char *uri;
     struct secret pin;
     struct trust *trust;
+    bool believes; /* only: with hybrid authentication a client has no certificate */
     char path[LOADER_PATH_BYTES]; /* of the certificate */
     bool dss; /* signatures of IKEv1 with DSA are allowed */
     bool encrypts; /* RSA encryption of IKEv1 */
@@ -177,6 +178,11 @@ static bool begin(struct certificates_reading *reading, const char *secrets_dire
                    strstr(site->legacy, "dss") != NULL;
     reading->encrypts = site->proof != CONFIG_PROOF_SIGNATURE;
     reading->is_shown = site->proof == CONFIG_PROOF_REVISED && site->start == START_WAIT;
+    if (site->caller != NULL && site->caller->hybrid) {
+        reading->believes = true;
+        reading->trust = load_trust(secrets_directory, site, why, why_bytes);
+        return reading->trust != NULL;
+    }
     snprintf(why, why_bytes, "a path is too long");
     if (!place(secrets_directory, folder, named ? site->certificate : gateway, named ? "" : ".pem",
                reading->path) ||
@@ -245,6 +251,11 @@ static bool fits_encryption(const struct certificates_reading *reading,
 bool certificates_end(struct certificates_reading *reading, struct credential **own,
                       struct trust **trust, char *why, size_t why_bytes)
 {
+    if (reading->believes) {
+        *own = NULL;
+        *trust = trust_hold(reading->trust);
+        return true;
+    }
     *own = reading->uri != NULL
                ? token_credential(reading->uri, &reading->pin, &reading->bag, why, why_bytes)
                : credential_hold(reading->own);

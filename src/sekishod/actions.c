@@ -341,6 +341,7 @@ static void read_certificates(struct daemon *daemon, const struct gateway_action
     }
     if (reading == NULL || !certificates_end(reading, &own, &trust, why, sizeof(why))) {
         own = NULL;
+        trust = NULL;
     }
     gateway_certificates(daemon->gateway, action->certificates.question, own, trust, why, now_ms);
     actions_certificates_were_read(daemon, now_ms);
