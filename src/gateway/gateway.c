@@ -116,7 +116,8 @@ static bool settle_once(struct gateway *g, uint64_t now_ms)
 
 void gateway_settle(struct gateway *g, uint64_t now_ms)
 {
-    size_t rounds = SETTLE_ROUNDS_MAX + 64 * (g->site_count + g->ike_count);
+    size_t rounds =
+        SETTLE_ROUNDS_MAX + 64 * (g->site_count + g->ike_count + gateway_session_count(g));
 
     do {
         while (settle_once(g, now_ms)) {
