@@ -151,15 +151,15 @@ void write_radius(const struct schema_word *w, const struct shown *shown)
 
 static bool take_source(struct reading *r, const struct word *word, struct config_login *into)
 {
-    for (uint8_t source = 0; source < CONFIG_LOGIN_SOURCES; source++) {
+    for (unsigned source = 0; source < CONFIG_LOGIN_SOURCES; source++) {
         if (!is_word(word, source_names[source])) {
             continue;
         }
-        if (memchr(into->sources, source, into->source_count) != NULL) {
+        if (memchr(into->sources, (int)source, into->source_count) != NULL) {
             COMPLAIN(r, word->place, NULL, "'%s' is asked once", source_names[source]);
             return false;
         }
-        into->sources[into->source_count++] = source;
+        into->sources[into->source_count++] = (uint8_t)source;
         return true;
     }
     COMPLAIN(r, word->place, "such as: login radius then local",

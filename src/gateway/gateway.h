@@ -253,6 +253,9 @@ MUST_USE bool gateway_up(struct gateway *gateway, const char *site, uint64_t now
                          size_t why_bytes);
 MUST_USE bool gateway_down(struct gateway *gateway, const char *site, uint64_t now_ms, char *why,
                            size_t why_bytes);
+/* Logs a user out, with all sessions of his; false: he was not in. A site of that name is nothing
+ * to it. */
+MUST_USE bool gateway_log_out(struct gateway *gateway, const char *user, uint64_t now_ms);
 MUST_USE bool gateway_restart(struct gateway *gateway, const char *site, uint64_t now_ms, char *why,
                               size_t why_bytes);
 /* For tests and `sekisho` debugging verbs: rekey now. */

@@ -100,6 +100,17 @@ bool gateway_down(struct gateway *g, const char *name, uint64_t now_ms, char *wh
     return true;
 }
 
+bool gateway_log_out(struct gateway *g, const char *user, uint64_t now_ms)
+{
+    g->now_ms = now_ms;
+    if (!sessions_down(g, user)) {
+        return false;
+    }
+    log_line(g->log, LOG_LEVEL_NOTICE, user, "is logged out by order");
+    gateway_settle(g, now_ms);
+    return true;
+}
+
 bool gateway_restart(struct gateway *g, const char *name, uint64_t now_ms, char *why,
                      size_t why_bytes)
 {

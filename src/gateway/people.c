@@ -12,6 +12,7 @@
 
 #include "base/text.h"
 #include "config/lexer.h"
+#include "gateway/login_reason.h"
 
 #define DELETE 0x7f
 #define PERSON_REFUSED "The name or the password is wrong."
@@ -435,8 +436,14 @@ static void refuse(struct ike *ike, struct block *block, uint64_t now_ms)
     struct person *person = ike->old->person;
 
     if (person->answer.verdict == LOGIN_UNAVAILABLE) {
-        site_trouble(block->site, REASON_LOGIN_UNAVAILABLE, &ike->peer,
-                     login_reason_text(person->answer.reason), now_ms);
+        enum reason reason = login_reason_of(person->answer.reason);
+
+        if (reason == REASON_NONE) {
+            site_trouble(block->site, REASON_LOGIN_UNAVAILABLE, &ike->peer,
+                         login_reason_text(person->answer.reason), now_ms);
+        } else {
+            site_trouble(block->site, reason, &ike->peer, person->answer.source, now_ms);
+        }
         answer_login(ike, IKEV1_LOGIN_REFUSED, PERSON_UNAVAILABLE, now_ms);
         return;
     }

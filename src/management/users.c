@@ -180,6 +180,13 @@ json_t *answer_users(const struct question *question)
     if (strcmp(order, "try") == 0 && question->word_count == 2) {
         return begin_try(question);
     }
+    if (strcmp(order, "kick") == 0 && question->word_count == 2) {
+        bool was_in =
+            gateway_log_out(question->management->gateway, question->words[1], question->now_ms);
+
+        return reply_answer(
+            REPLY_OK, json_pack("{s:s, s:b}", "user", question->words[1], "was_in", (int)was_in));
+    }
     if (strcmp(order, "tried") == 0) {
         return fetch_try(question);
     }

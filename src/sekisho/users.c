@@ -159,6 +159,8 @@ static int store_put_user(struct store *store, const struct user *old, const str
     return exit_code;
 }
 
+static json_t *log_out(const struct command *command, const char *name, int *exit_code);
+
 static int done(const struct command *command, const char *name, const char *words)
 {
     bool told = tell_daemon(command);
@@ -173,6 +175,19 @@ static int done(const struct command *command, const char *name, const char *wor
         printf("%s %s.\n", name, words);
     }
     return EXIT_OK;
+}
+
+/* Who may not log in any more does not stay in either. */
+static int done_with(const struct command *command, const char *name, const char *words)
+{
+    struct command quiet = {.socket_path = command->socket_path};
+    int exit_code = done(command, name, words);
+    int told = EXIT_OK;
+
+    if (command->socket_path != NULL && access(command->socket_path, F_OK) == 0) {
+        json_decref(log_out(&quiet, name, &told));
+    }
+    return exit_code;
 }
 
 /* NULL: that was told. */
@@ -356,7 +371,8 @@ static int users_remove(struct store *store, const char *name)
         return exit_code;
     }
     exit_code = store_put(store, user, (struct slice){NULL, 0});
-    return exit_code == EXIT_OK ? done(store->command, name, "is no user any more") : exit_code;
+    return exit_code == EXIT_OK ? done_with(store->command, name, "is no user any more")
+                                : exit_code;
 }
 
 static int users_passwd(struct store *store, const char *name)
@@ -397,7 +413,7 @@ static int users_set_disabled(struct store *store, const char *name, bool disabl
     exit_code = store_put_user(store, old, &user);
     wipe(&user, sizeof(user));
     return exit_code != EXIT_OK ? exit_code
-           : disabled           ? done(store->command, name, "is disabled")
+           : disabled           ? done_with(store->command, name, "is disabled")
                                 : done(store->command, name, "may log in again");
 }
 
@@ -754,6 +770,79 @@ static int users_try(const struct command *command)
     }
 }
 
+/* ---- who is in ---- */
+
+static void print_session(const json_t *session)
+{
+    char since[32], in[32], out[32];
+    const char *group = text_of(session, "group");
+
+    printf("%-20s %-12s %-16s %-24s %8s %10s %10s\n", text_of(session, "name"),
+           group[0] == '\0' ? "-" : group,
+           text_of(session, "address")[0] == '\0' ? "-" : text_of(session, "address"),
+           text_of(session, "outer"), show_duration(number_of(session, "since_s"), since),
+           show_bytes(number_of(session, "in_bytes"), in),
+           show_bytes(number_of(session, "out_bytes"), out));
+}
+
+static int users_sessions(const struct command *command)
+{
+    struct command order = {
+        .socket_path = command->socket_path, .verb = "sessions", .json = command->json};
+    int exit_code = EXIT_OK;
+    json_t *reply = daemon_ask_pages(&order, "sessions", &exit_code);
+    const json_t *answer = json_object_get(reply, "answer");
+    size_t index;
+    json_t *session;
+
+    if (reply == NULL) {
+        return exit_code;
+    }
+    if (command->json) {
+        print_json(answer);
+    } else {
+        printf("%-20s %-12s %-16s %-24s %8s %10s %10s\n", "SESSION", "GROUP", "ADDRESS", "FROM",
+               "SINCE", "IN", "OUT");
+        json_array_foreach(json_object_get(answer, "sessions"), index, session)
+        {
+            print_session(session);
+        }
+    }
+    json_decref(reply);
+    return exit_code;
+}
+
+/* The daemon's answer; NULL when nobody was asked. */
+static json_t *log_out(const struct command *command, const char *name, int *exit_code)
+{
+    struct command order = {.socket_path = command->socket_path,
+                            .verb = "users",
+                            .words = {"kick", name},
+                            .word_count = 2,
+                            .json = command->json};
+
+    return daemon_ask(&order, -1, exit_code);
+}
+
+static int users_kick(const struct command *command)
+{
+    const char *name = command->words[1];
+    int exit_code = EXIT_OK;
+    json_t *reply = log_out(command, name, &exit_code);
+    const json_t *answer = json_object_get(reply, "answer");
+
+    if (reply == NULL) {
+        return exit_code;
+    }
+    if (command->json) {
+        print_json(answer);
+    } else {
+        printf("%s %s.\n", name, is_true(answer, "was_in") ? "is logged out" : "was not logged in");
+    }
+    json_decref(reply);
+    return exit_code;
+}
+
 void show_radius(const json_t *answer)
 {
     size_t index;
@@ -806,6 +895,12 @@ int verb_users(const struct command *command)
     }
     if (strcmp(order, "try") == 0 && command->word_count == 2) {
         return users_try(command);
+    }
+    if (strcmp(order, "sessions") == 0 && command->word_count == 1) {
+        return users_sessions(command);
+    }
+    if (strcmp(order, "kick") == 0 && command->word_count == 2) {
+        return users_kick(command);
     }
     for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++) {
         if (strcmp(order, orders[i].order) != 0 || command->word_count < orders[i].words ||

@@ -27,8 +27,8 @@ static const struct verb verbs[] = {
     {"ca", "init|issue|renew|revoke|list|export|crl|install [NAME...] [-o FILE] [--due]",
      "a certificate authority of your own: sekisho help ca", 1, 8, verb_ca},
     {"users",
-     "add|remove|passwd|otp|disable|enable|groups|try NAME | list|check|hash [--group G,...] "
-     "[--address A]",
+     "add|remove|passwd|otp|disable|enable|groups|try|kick NAME | list|sessions|check|hash "
+     "[--group G,...] [--address A]",
      "who may log in: passwords, one-time passwords, groups, addresses", 1, 8, verb_users},
     {"export-peer", "SITE --for PRODUCT [--with-secret] [-o FILE]",
      "the other side's configuration of a site, for its product", 1, 1, verb_export_peer},

@@ -468,15 +468,17 @@ static void remove_route(struct daemon *daemon, const struct gateway_route *rout
 
 /* ---- people ---- */
 
-/* While nobody is there who knows passwords. */
-static void refuse_login(struct daemon *daemon, struct gateway_action *action, uint64_t now_ms)
+static void ask_login(struct daemon *daemon, struct gateway_action *action, uint64_t now_ms)
 {
-    const struct login_answer answer =
-        login_answer_of(LOGIN_UNAVAILABLE, LOGIN_REASON_STORE, "local");
-
+    logins_ask(daemon, action->login.job, action->login.question, now_ms);
     login_question_fini(action->login.question);
     free(action->login.question);
-    gateway_login_done(daemon->gateway, action->login.job, &answer, now_ms);
+}
+
+static void tell_session(struct daemon *daemon, struct gateway_action *action, uint64_t now_ms)
+{
+    logins_session(daemon, action->session, now_ms);
+    free(action->session);
 }
 
 /* Given to us by a gateway of which we are a client, for our device. */
@@ -539,10 +541,10 @@ static void run_action(struct daemon *daemon, struct gateway_action *action, uin
         find_source(daemon, action, now_ms);
         break;
     case GATEWAY_LOGIN:
-        refuse_login(daemon, action, now_ms);
+        ask_login(daemon, action, now_ms);
         break;
     case GATEWAY_SESSION:
-        free(action->session);
+        tell_session(daemon, action, now_ms);
         break;
     case GATEWAY_ADDRESS_ADD:
     case GATEWAY_ADDRESS_REMOVE:

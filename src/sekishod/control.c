@@ -381,12 +381,12 @@ static bool run_turn(struct daemon *daemon)
     if (gateway_deadline_ms(daemon->gateway) <= now_ms) {
         gateway_time(daemon->gateway, now_ms);
     }
+    logins_turn(daemon, now_ms);
     actions_run(daemon, now_ms);
     more = capture_run(daemon) || more;
     supers_watch(daemon);
     watch_expiry(daemon, now_ms);
     lists_turn(daemon, now_ms);
-    logins_turn(daemon, now_ms);
     own_status_turn(daemon, now_ms);
     tcp_watch(daemon, now_ms);
     if (daemon->guard_is_stale) {

@@ -185,7 +185,7 @@ static struct tried *find_try(struct logins *logins, uint64_t number)
     return NULL;
 }
 
-static void give_answer(struct logins *logins, const struct desk_action *action)
+static void give_answer(struct logins *logins, const struct desk_action *action, uint64_t now_ms)
 {
     struct tried *tried =
         (action->job & TRY_JOB) != 0 ? find_try(logins, action->job & ~TRY_JOB) : NULL;
@@ -194,6 +194,8 @@ static void give_answer(struct logins *logins, const struct desk_action *action)
     if (tried != NULL) {
         tried->answer = *action->answer;
         tried->answered = true;
+    } else if ((action->job & TRY_JOB) == 0) {
+        gateway_login_done(logins->daemon->gateway, action->job, action->answer, now_ms);
     }
     wipe(action->answer, sizeof(*action->answer));
     free(action->answer);
@@ -217,7 +219,7 @@ static bool run_desk(struct logins *logins, uint64_t now_ms)
             radius_ask(logins->asked.client, action.job, action.question, now_ms);
             break;
         case DESK_ANSWER:
-            give_answer(logins, &action);
+            give_answer(logins, &action, now_ms);
             break;
         case DESK_NOTHING:
             break;
@@ -614,6 +616,78 @@ static struct desk_rules rules_of(const struct daemon *daemon, const struct conf
     return rules;
 }
 
+/* The block that is meant; NULL: there is none of that name. */
+static const struct config_login *login_of(const struct daemon *daemon, const char *service)
+{
+    const struct config_site *site = config_find_site(daemon->config, service);
+
+    return site == NULL || site->access == NULL ? NULL : &site->access->login;
+}
+
+void logins_ask(struct daemon *daemon, uint64_t job, const struct login_question *question,
+                uint64_t now_ms)
+{
+    const struct config_login *login = login_of(daemon, question->service);
+    struct logins *logins = daemon->logins;
+    struct desk_rules rules = rules_of(daemon, login);
+
+    if (logins == NULL || login == NULL) {
+        struct login_answer answer =
+            login_answer_of(LOGIN_UNAVAILABLE, LOGIN_REASON_STORE, "local");
+
+        gateway_login_done(daemon->gateway, job, &answer, now_ms);
+        return;
+    }
+    desk_ask(logins->desk, job, &rules, question, now_ms, clock_date_ms() / 1000);
+    run_both(logins, now_ms);
+}
+
+static enum radius_cause cause_of(enum session_end end)
+{
+    switch (end) {
+    case SESSION_END_PEER:
+        return RADIUS_CAUSE_USER_REQUEST;
+    case SESSION_END_ORDER:
+    case SESSION_END_CONFIGURATION:
+        return RADIUS_CAUSE_ADMIN_RESET;
+    case SESSION_END_IDLE:
+        return RADIUS_CAUSE_IDLE_TIMEOUT;
+    case SESSION_END_TIME:
+        return RADIUS_CAUSE_SESSION_TIMEOUT;
+    case SESSION_END_COUNT:
+        break;
+    }
+    return RADIUS_CAUSE_NAS_REQUEST;
+}
+
+void logins_session(struct daemon *daemon, const struct gateway_session *session, uint64_t now_ms)
+{
+    struct logins *logins = daemon->logins;
+    struct radius_account account = {
+        .kind = session->began ? RADIUS_ACCOUNT_START : RADIUS_ACCOUNT_STOP,
+        .caller = session->outer,
+        .address = session->address,
+        .at_ms = now_ms,
+        .session_ms = now_ms - session->since_ms,
+        .in_bytes = session->in_bytes,
+        .in_packets = session->in_packets,
+        .out_bytes = session->out_bytes,
+        .out_packets = session->out_packets,
+        .cause = cause_of(session->end),
+        .class_length = session->class_length,
+    };
+
+    if (logins == NULL) {
+        return;
+    }
+    memcpy(account.user, session->user, sizeof(account.user));
+    memcpy(account.service, session->service, sizeof(account.service));
+    memcpy(account.class_bytes, session->class_bytes, session->class_length);
+    name_session(logins, session->number, account.session);
+    radius_account(logins->told.client, &account, now_ms);
+    (void)run_side(&logins->told, now_ms);
+}
+
 static struct tried *free_try(struct logins *logins)
 {
     struct tried *oldest = &logins->tries[0];
@@ -639,8 +713,15 @@ bool logins_try(void *context, const struct management_try *order, uint64_t *num
         snprintf(why, why_bytes, "the name or the password is too long");
         return false;
     }
+    const struct config_login *login = login_of(daemon, order->service);
+
+    if (login == NULL && order->service[0] != '\0') {
+        snprintf(why, why_bytes, "there is no remote-access %.64s", order->service);
+        login_question_fini(&question);
+        return false;
+    }
     struct tried *tried = free_try(logins);
-    struct desk_rules rules = rules_of(daemon, NULL);
+    struct desk_rules rules = rules_of(daemon, login);
 
     *tried = (struct tried){.number = ++logins->next_try};
     *number = tried->number;

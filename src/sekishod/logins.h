@@ -16,6 +16,9 @@ MUST_USE bool logins_read_users(struct daemon *daemon, size_t *count, char *why,
 /* A question of the gateway's; answered by gateway_login_done(), perhaps before this returns. */
 void logins_ask(struct daemon *daemon, uint64_t job, const struct login_question *question,
                 uint64_t now_ms);
+/* Somebody's session began or ended: accounting servers are told. */
+struct gateway_session;
+void logins_session(struct daemon *daemon, const struct gateway_session *session, uint64_t now_ms);
 /* What came from threads and servers, and what is due. */
 void logins_turn(struct daemon *daemon, uint64_t now_ms);
 uint64_t logins_deadline_ms(const struct daemon *daemon);
