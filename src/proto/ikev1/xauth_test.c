@@ -927,11 +927,11 @@ TEST(who_is_not_through_may_delete_only_what_is_his)
 
         sa = other != NULL && other->ikes->phase == IKEV1_IKE_LOGIN ? other : sa;
     }
-    uint32_t spi = ikev1_pair_sa(p, 0)->children->spi_in;
+    const struct ikev1_child *child = ikev1_pair_sa(p, 0)->children;
 
     t = ikev1_turn_begin(sa, p->now_ms, p->actions);
     sa->current = sa->ikes;
-    ikev1_send_delete_child(&t, IKEV1_PROTO_ESP, spi);
+    ikev1_send_delete_child(&t, child);
     sa->current = NULL;
     inject_first(p, 1);
     CHECK_EQUAL(ikev1_pair_live_children(p, 1), 1);
