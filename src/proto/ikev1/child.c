@@ -262,7 +262,7 @@ void ikev1_children_renew(struct ikev1_turn *t, struct ikev1_ike *ike)
     }
     for (struct ikev1_ike *other = sa->ikes; other != NULL; other = next_ike) {
         next_ike = other->next;
-        if (other != ike && other->phase == IKEV1_IKE_REPLACED) {
+        if (other != ike && other->phase == IKEV1_IKE_REPLACED && other->up_ms < ike->begun_ms) {
             ikev1_ike_forget(t, other);
         }
     }

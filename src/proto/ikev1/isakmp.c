@@ -36,6 +36,8 @@ struct ikev1_ike *ikev1_ike_new(struct ikev1_turn *t, bool initiator, bool aggre
     ike->aggressive = aggressive;
     ike->spi_i = spi_i;
     ike->spi_r = spi_r;
+    ike->begun_ms = t->now_ms;
+    ike->begun_serial = t->sa->next_serial;
     ike->rekey_ms = NEVER_MS;
     ike->expire_ms = NEVER_MS;
     ike->drop_ms = NEVER_MS;

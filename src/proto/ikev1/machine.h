@@ -401,7 +401,8 @@ struct ikev1_ike {
     uint16_t fragment_bytes; /* of the IP packet; 0: not with this peer */
     uint16_t fragment_id; /* of the newest message that was sent in fragments */
     struct ikev1_fragments fragments;
-    uint32_t begun_serial; /* children up to this one were there when it was established */
+    uint64_t begun_ms, up_ms; /* when phase 1 began, and when it was through */
+    uint32_t begun_serial; /* children up to this one were there when it began */
     struct ikev1_transactions *transactions; /* NULL where neither a login nor settings are */
     uint32_t new_group_id; /* the last group that was refused */
     uint64_t new_group_ms;
@@ -654,7 +655,8 @@ void ikev1_child_end(struct ikev1_turn *t, struct ikev1_child *child);
 /* We delete it, and say so once. */
 void ikev1_child_close(struct ikev1_turn *t, struct ikev1_child *child);
 void ikev1_child_time(struct ikev1_turn *t, struct ikev1_child *child);
-/* The peer began anew and says so in this ISAKMP SA: what was made before it, he does not have. */
+/* The peer says in this ISAKMP SA that he has no other: what was there before it began, he does not
+ * have. What came meanwhile is another matter: two that both begin say so to each other. */
 void ikev1_children_renew(struct ikev1_turn *t, struct ikev1_ike *ike);
 /* A newer one with the same traffic is there. */
 MUST_USE bool ikev1_child_is_outdated(const struct ikev1_sa *sa, const struct ikev1_child *child);

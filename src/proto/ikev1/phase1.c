@@ -695,7 +695,7 @@ void ikev1_phase1_through(struct ikev1_turn *t, struct ikev1_ike *ike, bool init
     struct ikev1_sa *sa = t->sa;
     bool again = sa->state == IKEV1_STATE_UP;
 
-    ike->begun_serial = sa->next_serial;
+    ike->up_ms = t->now_ms;
     ikev1_become_current(t, ike, initial_contact);
     if (again && initial_contact) {
         ikev1_children_renew(t, ike);
