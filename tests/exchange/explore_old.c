@@ -68,12 +68,6 @@ struct set {
 };
 
 static const struct set sets[] = {
-    {.name = "begin", .deeds = {BIT(BEGIN), BIT(BEGIN)}, .depths = {{2, 0}, {1, 1}}, .apart = true},
-    {.name = "begin-aggressive",
-     .deeds = {BIT(BEGIN), BIT(BEGIN)},
-     .depths = {{2, 0}, {1, 2}},
-     .apart = true,
-     .aggressive = true},
     {.name = "rekey",
      .deeds = {BIT(REKEY_CHILD) | BIT(REKEY_IKE), BIT(REKEY_CHILD) | BIT(REKEY_IKE)},
      .depths = {{2, 0}, {1, 1}}},
@@ -85,13 +79,19 @@ static const struct set sets[] = {
     {.name = "delete",
      .deeds = {BIT(REKEY_CHILD) | BIT(CLOSE_CHILD) | BIT(CLOSE_IKE),
                BIT(REKEY_IKE) | BIT(CLOSE_CHILD) | BIT(CLOSE_IKE)},
-     .depths = {{2, 0}, {1, 1}}},
+     .depths = {{1, 1}}},
     {.name = "children",
      .deeds = {BIT(NEW_CHILD) | BIT(LIVENESS), BIT(NEW_CHILD) | BIT(REKEY_CHILD) | BIT(LIVENESS)},
      .depths = {{2, 0}, {1, 1}}},
     {.name = "die",
      .deeds = {BIT(REKEY_CHILD) | BIT(DIE), BIT(REKEY_IKE) | BIT(DIE) | BIT(BEGIN)},
      .depths = {{2, 0}}},
+    {.name = "begin", .deeds = {BIT(BEGIN), BIT(BEGIN)}, .depths = {{1, 2}}, .apart = true},
+    {.name = "begin-aggressive",
+     .deeds = {BIT(BEGIN), BIT(BEGIN)},
+     .depths = {{1, 2}},
+     .apart = true,
+     .aggressive = true},
 };
 
 /* ---- one life ---- */
