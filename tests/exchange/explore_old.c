@@ -86,10 +86,10 @@ static const struct set sets[] = {
     {.name = "die",
      .deeds = {BIT(REKEY_CHILD) | BIT(DIE), BIT(REKEY_IKE) | BIT(DIE) | BIT(BEGIN)},
      .depths = {{2, 0}}},
-    {.name = "begin", .deeds = {BIT(BEGIN), BIT(BEGIN)}, .depths = {{1, 2}}, .apart = true},
+    {.name = "begin", .deeds = {BIT(BEGIN), BIT(BEGIN)}, .depths = {{1, 1}}, .apart = true},
     {.name = "begin-aggressive",
      .deeds = {BIT(BEGIN), BIT(BEGIN)},
-     .depths = {{1, 2}},
+     .depths = {{1, 1}},
      .apart = true,
      .aggressive = true},
 };
