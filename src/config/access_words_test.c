@@ -250,8 +250,10 @@ TEST(the_plan_of_a_change_says_what_becomes_of_sessions)
 TEST(a_site_that_logs_in_says_the_name_of_its_group)
 {
     struct config *c = testbed_good(
-        GATEWAY "site hq { peer vpn.example.net; key @grp; ike v1 aggressive; legacy aggressive; "
-                "group-name staff; login alice @alice-password; address ask }");
+        /* Who is given an address needs no network of his own. */
+        "gateway laptop.example.jp\n"
+        "site hq { peer vpn.example.net; key @grp; ike v1 aggressive; legacy aggressive; "
+        "group-name staff; login alice @alice-password; address ask }");
     const struct config_site *site = &c->sites[0];
 
     CHECK(site->caller != NULL && site->access == NULL);

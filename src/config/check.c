@@ -57,7 +57,10 @@ static void check_present(struct reading *r)
         return;
     }
     for (size_t i = 0; i < r->site_count; i++) {
-        if (r->site_notes[i].lans.count == 0 && r->sites[i].carriage.mode == CONFIG_TUNNEL) {
+        const struct config_caller *caller = r->sites[i].caller;
+
+        if (r->site_notes[i].lans.count == 0 && r->sites[i].carriage.mode == CONFIG_TUNNEL &&
+            !(caller != NULL && caller->asks_address)) {
             COMPLAIN(r, r->sites[i].place, "say what is behind us, such as: lan 10.1.0.0/16",
                      "there is no lan that site %s could reach", r->sites[i].name);
             return;
