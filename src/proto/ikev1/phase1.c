@@ -552,8 +552,11 @@ bool ikev1_phase1_start_iv(struct ikev1_ike *ike)
 
 bool ikev1_phase1_is_expected(const struct ikev1_policy *policy, const struct ike_identity *id)
 {
-    return id->type != 0 && (policy->peer_id.type == 0 ||
-                             ike_identity_matches(&policy->peer_id, id, policy->strict_id_types));
+    if (policy->peer_id.type == 0) {
+        /* Who only logs in need not say a name (draft-ietf-ipsec-isakmp-hybrid-auth-05 4.2). */
+        return id->type != 0 || (policy->hybrid && policy->login == IKEV1_LOGIN_ASK);
+    }
+    return id->type != 0 && ike_identity_matches(&policy->peer_id, id, policy->strict_id_types);
 }
 
 bool ikev1_phase1_proves(const struct ikev1_ike *ike, const struct ikev1_keys *keys,
