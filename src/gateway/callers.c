@@ -142,12 +142,14 @@ static void tell_address(struct gateway *g, enum gateway_action_kind kind,
     }
 }
 
-static void hold_routes(struct site *site, const struct given *given, bool hold)
+/* With `replaces` those that stand go over to the address that is given now. */
+static void hold_routes(struct site *site, const struct given *given, bool hold, bool replaces)
 {
     for (size_t i = 0; site->config->routes && i < given->network_count; i++) {
         struct gateway_route to = routes_to(&given->networks[i]);
 
         to.local = given->address;
+        to.replaces = replaces;
         if (hold) {
             routes_hold(site->gateway, &to);
         } else {
@@ -242,19 +244,17 @@ void caller_told(struct ike *ike, const struct ikev1_settings *settings, uint64_
     struct given *before = given_of(site);
     bool same = before != NULL && address_equal(&before->address, &given->address);
 
-    if (same) {
-        hold_routes(site, given, true);
-        hold_routes(site, before, false);
-    } else {
-        /* The system drops routes with the address from which they are. */
-        if (before != NULL) {
-            hold_routes(site, before, false);
+    /* What is new first, so that no network is without a route in between. The system drops routes
+     * with the address from which they are: those that stay have the new one by then. */
+    if (!same) {
+        tell_address(site->gateway, GATEWAY_ADDRESS_ADD, &given->address);
+    }
+    hold_routes(site, given, true, before != NULL && !same);
+    if (before != NULL) {
+        hold_routes(site, before, false, false);
+        if (!same) {
             tell_address(site->gateway, GATEWAY_ADDRESS_REMOVE, &before->address);
         }
-        tell_address(site->gateway, GATEWAY_ADDRESS_ADD, &given->address);
-        hold_routes(site, given, true);
-    }
-    if (before != NULL) {
         unlink_given(before);
     }
     given->next = p->given;
@@ -283,7 +283,7 @@ void caller_forget(struct site *site)
     if (given == NULL) {
         return;
     }
-    hold_routes(site, given, false);
+    hold_routes(site, given, false, false);
     tell_address(site->gateway, GATEWAY_ADDRESS_REMOVE, &given->address);
     unlink_given(given);
     (void)!set_selectors(site);

@@ -85,6 +85,7 @@ struct gateway_route {
     uint8_t protocol; /* 0: any */
     uint16_t port_first, port_last; /* the peer's; 0 to 65535: any */
     uint16_t local_port_first, local_port_last;
+    bool replaces; /* there may be one to this network: it gets this `local`, and is never away */
 };
 
 struct gateway_action {

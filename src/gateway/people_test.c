@@ -319,6 +319,29 @@ TEST(who_sends_nothing_for_long_is_out)
     finish();
 }
 
+/* The gateway forgot everything and has other addresses: nothing goes out in clear meanwhile. */
+TEST(who_gets_another_address_is_never_without_a_route)
+{
+    start(909, "", LOGIN("hq", "alice", ""));
+    gateway_pair_run(&pair, 5000);
+    struct address before = given("hq").address;
+    char *pool_text = strstr(pair.nodes[SERVER].config, "10.9.6.");
+
+    CHECK(pool_text != NULL && pair.nodes[CLIENT].route_count > 0);
+    pool_text[5] = '7';
+    gateway_pair_crash(&pair, SERVER);
+    gateway_pair_start(&pair, SERVER);
+    gateway_pair_run(&pair, 120000);
+    struct address after = given("hq").address;
+
+    CHECK(!address_equal(&before, &after));
+    CHECK(address_equal(&pair.nodes[CLIENT].given, &after));
+    CHECK(passes(&after));
+    CHECK_EQUAL(pair.nodes[CLIENT].without_routes, 0);
+    CHECK(address_equal(&pair.nodes[CLIENT].routes[0].local, &after));
+    finish();
+}
+
 TEST(a_new_configuration_takes_nothing_from_who_is_in)
 {
     start(910, "", LOGIN("hq", "alice", ""));

@@ -81,6 +81,10 @@ void routes_hold(struct gateway *g, const struct gateway_route *to)
 
     if (route != NULL) {
         route->users++;
+        if (to->replaces && !address_equal(&route->to.local, &to->local)) {
+            route->to.local = to->local;
+            tell(g, GATEWAY_ROUTE_ADD, to);
+        }
         return;
     }
     route = calloc(1, sizeof(*route));

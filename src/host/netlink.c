@@ -354,11 +354,19 @@ bool netlink_route_add(struct netlink *nl, const struct network *network, int in
         request_add_address(&r, RTA_PREFSRC, source);
     }
     int error = netlink_order(nl, &r);
+    if (error == EEXIST) {
+        if (!explain_conflict(nl, network, interface_index, why, why_bytes)) {
+            return false;
+        }
+        if (source == NULL) {
+            return true;
+        }
+        /* Ours, perhaps with another source: it is never without a route in between. */
+        r.header.nlmsg_flags = (uint16_t)((r.header.nlmsg_flags & ~NLM_F_EXCL) | NLM_F_REPLACE);
+        error = netlink_order(nl, &r);
+    }
     if (error == 0) {
         return true;
-    }
-    if (error == EEXIST) {
-        return explain_conflict(nl, network, interface_index, why, why_bytes);
     }
     char text[NETWORK_TEXT_BYTES];
     snprintf(why, why_bytes, "cannot set the route to %s: %s", network_format(network, text),

@@ -342,6 +342,10 @@ static void change_route(struct gateway_pair_node *n, const struct gateway_actio
         return;
     }
     if (action->kind == GATEWAY_ROUTE_ADD) {
+        if (action->route.replaces && place < n->route_count) {
+            n->routes[place] = action->route;
+            return;
+        }
         need(place == n->route_count, "a route is added twice");
         need(n->route_count < GATEWAY_PAIR_ROUTES_MAX, "too many routes");
         n->routes[n->route_count++] = action->route;
@@ -349,6 +353,7 @@ static void change_route(struct gateway_pair_node *n, const struct gateway_actio
     }
     need(place < n->route_count, "a route is removed that is not there");
     n->routes[place] = n->routes[--n->route_count];
+    n->without_routes += n->route_count == 0 ? 1 : 0;
 }
 
 static void find_source(struct gateway_pair_node *n, const struct gateway_action *action)

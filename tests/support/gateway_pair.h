@@ -63,6 +63,7 @@ struct gateway_pair_node {
 
     unsigned ups, downs; /* SITE_CHANGED */
     size_t route_count;
+    unsigned without_routes; /* how often the last one went */
     struct gateway_route routes[GATEWAY_PAIR_ROUTES_MAX];
     unsigned sends, keepalives, secrets_read, resolves;
     uint16_t tcp_port; /* takes connections; 0: none */
