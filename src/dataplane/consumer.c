@@ -11,7 +11,8 @@
 #define UDP_CHECKSUM_AT 6
 
 /* A header as it stands outside too: this is transport mode. */
-static bool put_head(const struct sa_path *path, struct packet *packet, uint8_t protocol)
+static bool put_head(struct dataplane_worker *worker, const struct sa_path *path,
+                     struct packet *packet, uint8_t protocol)
 {
     bool ipv4 = path->peer.address.family == FAMILY_IPV4;
     uint32_t bytes = ipv4 ? IPV4_HEAD_BYTES : IPV6_HEAD_BYTES;
@@ -30,6 +31,7 @@ static bool put_head(const struct sa_path *path, struct packet *packet, uint8_t 
                            .destination = path->peer.address,
                            .ttl = CONSUMER_TTL,
                            .protocol = protocol,
+                           .id = nest_next_ip_id(worker),
                            .payload_bytes = (uint16_t)payload_bytes,
                        });
     } else {
@@ -51,8 +53,8 @@ static void put_udp_checksum(const struct sa_path *path, struct packet *packet)
             udp_checksum(&path->local.address, &path->peer.address, packet_slice(packet)));
 }
 
-static enum drop_reason check(const struct sa *sa, struct packet *packet, uint8_t protocol,
-                              struct ip_head *head)
+static enum drop_reason check(struct dataplane_worker *worker, const struct sa *sa,
+                              struct packet *packet, uint8_t protocol, struct ip_head *head)
 {
     const struct sa_path *path;
     struct match_key key;
@@ -64,7 +66,7 @@ static enum drop_reason check(const struct sa *sa, struct packet *packet, uint8_
     if (protocol == IP_PROTOCOL_UDP && packet->length >= UDP_HEAD_BYTES) {
         put_udp_checksum(path, packet);
     }
-    if (!put_head(path, packet, protocol) || !ip_read(packet_slice(packet), head)) {
+    if (!put_head(worker, path, packet, protocol) || !ip_read(packet_slice(packet), head)) {
         return DROP_MALFORMED_INNER;
     }
     key = match_key_outbound(head);
@@ -77,7 +79,7 @@ void dataplane_outbound_by_sa(struct dataplane_worker *worker, struct packet *pa
     uint64_t now_ms = atomic_load_explicit(&worker->now_ms, memory_order_relaxed);
     struct sa *sa = sad_find(worker->dp, spi_in);
     struct ip_head head;
-    enum drop_reason reason = check(sa, packet, protocol, &head);
+    enum drop_reason reason = check(worker, sa, packet, protocol, &head);
 
     tally(&worker->doors.made, 1, false);
     worker->taken++;

@@ -89,10 +89,11 @@ bool encryption_shares_key(const struct site *site, char *why, size_t why_bytes)
     const struct gateway *g = site->gateway;
     bool encrypts = encryption_proof_of(site->config) != IKEV1_PROOF_SIGNATURE;
 
-    for (size_t i = 0; i < g->site_count; i++) {
+    /* Who only believes the other side has no key of his own. */
+    for (size_t i = 0; i < g->site_count && site->certificates->own != NULL; i++) {
         const struct site *other = g->sites[i];
 
-        if (other == site || other->certificates == NULL ||
+        if (other == site || other->certificates == NULL || other->certificates->own == NULL ||
             encrypts == (encryption_proof_of(other->config) != IKEV1_PROOF_SIGNATURE) ||
             !credential_same_key(site->certificates->own, other->certificates->own)) {
             continue;
@@ -128,6 +129,7 @@ bool encryption_may_open(struct ike *ike, const struct ikev2_proof *proof)
     g->openings_ms = g->openings_used == 0 ? g->now_ms : g->openings_ms + earned * OPENING_MS;
     if (g->openings_used < OPENINGS_MAX) {
         g->openings_used++;
+        ike->old->opened = true;
         return true;
     }
     if (g->openings_logged_ms == 0 || g->now_ms >= g->openings_logged_ms + LOGGED_MS) {
@@ -139,9 +141,10 @@ bool encryption_may_open(struct ike *ike, const struct ikev2_proof *proof)
     return false;
 }
 
-void encryption_proven(const struct ike *ike)
+void encryption_proven(struct ike *ike)
 {
-    if (ike->is_old && !ike->initiator) {
+    if (ike->is_old && ike->old->opened) {
+        ike->old->opened = false;
         earn(ike->gateway, 1);
     }
 }

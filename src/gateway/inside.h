@@ -809,7 +809,7 @@ MUST_USE bool encryption_add_method(struct responder_terms *t, const struct site
 MUST_USE bool encryption_shares_key(const struct site *site, char *why, size_t why_bytes);
 /* A stranger's is opened only as long as there are not too many of them. */
 MUST_USE bool encryption_may_open(struct ike *ike, const struct ikev2_proof *proof);
-void encryption_proven(const struct ike *ike);
+void encryption_proven(struct ike *ike);
 
 /* ---- ike.c ---- */
 struct ike *ike_of_spi(const struct gateway *g, uint64_t spi);

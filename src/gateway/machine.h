@@ -19,6 +19,7 @@ struct old_machine {
     enum ikev1_failure_reason failed; /* of the last failure that it told */
     const struct ikev1_policy *proven; /* of those that were possible, when it is established */
     bool initial_contact; /* the peer has no other SA with us */
+    bool opened; /* one of the openings of strangers was spent on him */
     struct site *absorb_into; /* whose older one is to take over what this one has */
     struct person *person; /* who logs in, or we; NULL: nobody */
     struct terms **candidates; /* of a responder until then; held */

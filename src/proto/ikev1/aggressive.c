@@ -11,11 +11,10 @@
  * Message 2 lets anybody who asks test guesses of the key at leisure: so a responder does it only
  * where a policy says so, and who is not known gets an answer that looks like any other.
  */
+#include <assert.h>
 #include <string.h>
 
 #include "proto/ikev1/machine.h"
-
-#define REPEATS_MAX 5 /* of message 2, because something else came than message 3 */
 
 /* ---- sending ---- */
 
@@ -76,6 +75,7 @@ static bool choose_key(struct ikev1_turn *t, struct ikev1_ike *ike)
         }
     }
     h->candidate_count = 0;
+    h->candidates[0] = NULL;
     random_fill(t->sa->random, octets, sizeof(octets));
     bool ok = secret_set(&nobody, SLICE_OF(octets)) && ikev1_phase1_keys(ike, &nobody, &ike->keys);
 
@@ -132,6 +132,11 @@ static void send_2(struct ikev1_turn *t, struct ikev1_ike *ike)
         (!choose_key(t, ike) || !ikev1_phase1_start_iv(ike) ||
          !ikev1_phase1_make_id(ike, h->candidate_count > 0 ? h->candidates[0] : &unnamed))) {
         ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "no keys could be made");
+        return;
+    }
+    /* Only who has a shared key is answered as if there were somebody of that name. */
+    if (ikev1_signs(ike) && h->candidate_count == 0) {
+        ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_PEER_UNKNOWN, 0, "");
         return;
     }
     ikev1_out_begin(&o, ike, IKEV1_AGGRESSIVE, 0);
@@ -210,6 +215,7 @@ void ikev1_aggressive_continue(struct ikev1_turn *t, struct ikev1_ike *ike)
         }
         return;
     case 4: /* message 3 is signed, and right */
+        assert(ike->handshake->candidate_count > 0);
         ikev1_phase1_done(t, ike, ike->handshake->candidates[0]);
         return;
     default:
@@ -338,7 +344,8 @@ static void receive_signed_3(struct ikev1_turn *t, struct ikev1_ike *ike, struct
     struct ikev1_iv iv = h->iv;
     struct ikev1_notify_payload n;
 
-    if (((m->header.flags & IKEV1_FLAG_ENCRYPTED) != 0 && !ikev1_open(t, &ike->keys, &iv, m)) ||
+    if (h->candidate_count == 0 ||
+        ((m->header.flags & IKEV1_FLAG_ENCRYPTED) != 0 && !ikev1_open(t, &ike->keys, &iv, m)) ||
         !ikev1_ask_verify(t, ike, m, h->message, h->candidates[0])) {
         ikev1_phase1_doubt(t, ike, IKEV1_FAIL_SYNTAX, 0,
                            ikev1_unusable(ike, "message 3 cannot be read"));
@@ -416,7 +423,7 @@ void ikev1_aggressive_remind(struct ikev1_turn *t, struct ikev1_ike *ike,
 {
     if (ike->aggressive && !ike->initiator && ike->handshake != NULL &&
         ike->handshake->awaited == 3 && ike->handshake->sending == 0 &&
-        ike->reply.again < REPEATS_MAX) {
+        ike->reply.again < IKEV1_REPEATS_MAX) {
         ikev1_reply_again(t, &ike->reply, &m->local, &m->peer);
     }
 }

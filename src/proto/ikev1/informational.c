@@ -360,7 +360,8 @@ static void remember_deleted(struct ikev1_sa *sa, uint32_t spi)
 {
     for (struct ikev1_quick *q = sa->quicks; q != NULL; q = q->next) {
         if (q->initiator && q->step != IKEV1_QUICK_DONE) {
-            q->deleted_spi = spi;
+            q->deleted_spis[q->deleted_count % IKEV1_DELETED_MAX] = spi;
+            q->deleted_count += q->deleted_count < IKEV1_DELETED_MAX ? 1 : 0;
         }
     }
 }

@@ -79,7 +79,10 @@
 #define IKEV1_LOGIN_RENEWED_MS                                                                     \
     5000 /* the same where the user has logged in before: not everybody asks again */
 #define IKEV1_LOGIN_END_MS 5000 /* how long the ACK to a refusal is waited for */
+#define IKEV1_DELETED_MAX 4
 #define IKEV1_LOGIN_ROUNDS_MAX 8
+/* Of message 2 of Aggressive Mode, to whom nothing is known of but an address. */
+#define IKEV1_REPEATS_MAX 5
 #define IKEV1_SETTINGS_MS 60000
 #define IKEV1_TRANSACTIONS_MAX 8 /* at once, with those that only answer what comes again */
 #define IKEV1_IDLE_MS                                                                              \
@@ -698,8 +701,9 @@ struct ikev1_quick {
     uint32_t around_spi_in; /* the same of AH around it */
     uint16_t cpi_in;
     uint32_t child_spi_in; /* of the child that it made; 0 none */
-    uint32_t
-        deleted_spi; /* initiator: the peer's, of a Delete about a child that is not there; 0 */
+    /* Initiator: the peer's, of Deletes about children that are not there. */
+    uint32_t deleted_spis[IKEV1_DELETED_MAX];
+    uint8_t deleted_count;
     uint16_t group; /* of PFS; 0 none */
     uint8_t group_tries; /* groups that the peer refused before this one */
     bool has_pair;
@@ -805,6 +809,7 @@ struct ikev1_transactions {
     uint64_t login_end_ms; /* of the whole login */
     struct ikev1_failure refusal; /* what is told when it has ended */
     /* Settings. */
+    bool was_asked; /* gateway: the client did not wait for a push */
     bool settings_open; /* nothing of ours is begun before they are here, or given */
     uint32_t ask_settings; /* gateway: what is pushed; 0 no open question */
     uint64_t settings_ms; /* given up; NEVER_MS */

@@ -157,6 +157,18 @@ static bool check_5(struct ikev1_turn *t, struct ikev1_ike *ike, const struct ik
     return h->verified;
 }
 
+static void fail_identity(struct ikev1_turn *t, struct ikev1_ike *ike,
+                          const struct ikev1_policy *policy, const struct ike_identity *said,
+                          uint8_t message)
+{
+    struct ikev1_failure failure;
+
+    ikev1_failure_set(&failure, IKEV1_FAIL_PEER_IDENTITY, IKEV1_MAIN, 0, "");
+    ikev1_failure_identities(&failure, &policy->peer_id, said);
+    failure.message = message;
+    ikev1_phase1_fail(t, ike, &failure);
+}
+
 /* Message 5 is signed: who may that be, is it right, and then our own. */
 static void go_on_6(struct ikev1_turn *t, struct ikev1_ike *ike)
 {
@@ -179,6 +191,8 @@ static void go_on_6(struct ikev1_turn *t, struct ikev1_ike *ike)
     }
     if (h->policy == NULL) {
         ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_PEER_UNKNOWN, 0, "");
+    } else if (!ikev1_peer_signs(ike) && !ikev1_phase1_is_expected(h->policy, &h->peer_id)) {
+        fail_identity(t, ike, h->policy, &h->peer_id, 5);
     } else if (ikev1_we_sign(ike) && h->own_proof.length == 0) {
         ikev1_ask_sign(t, ike, h->policy);
     } else {
@@ -512,7 +526,6 @@ static void receive_6(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_
     struct ikev1_handshake *h = ike->handshake;
     const struct ikev1_policy *policy = t->sa->policy;
     struct proof proof NOT_ZEROED;
-    struct ikev1_failure failure;
 
     if (ikev1_peer_signs(ike)) {
         receive_signed_6(t, ike, m);
@@ -524,10 +537,7 @@ static void receive_6(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_
         return;
     }
     if (!ikev1_phase1_is_expected(policy, &proof.id)) {
-        ikev1_failure_set(&failure, IKEV1_FAIL_PEER_IDENTITY, IKEV1_MAIN, 0, "");
-        ikev1_failure_identities(&failure, &policy->peer_id, &proof.id);
-        failure.message = 6;
-        ikev1_phase1_fail(t, ike, &failure);
+        fail_identity(t, ike, policy, &proof.id, 6);
         return;
     }
     take_message(t, ike, m, &proof.message, &proof.iv);

@@ -304,7 +304,9 @@ void ikev1_phase1_receive(struct ikev1_turn *t, struct ikev1_ike *ike, struct ik
     if (ikev1_reply_is_for(&ike->reply, digest)) {
         /* An initiator that is not through sends again by the clock alone: two that answer each
          * other's repetitions would never stop. */
-        if (!ike->initiator || h == NULL) {
+        bool enough = h != NULL && ike->aggressive && ike->reply.again >= IKEV1_REPEATS_MAX;
+
+        if (!enough && (!ike->initiator || h == NULL)) {
             ikev1_reply_again(t, &ike->reply, &m->local, &m->peer);
         }
         return;
@@ -452,6 +454,12 @@ bool ikev1_phase1_take_ke(struct ikev1_turn *t, struct ikev1_ike *ike,
                            "the key exchange or the nonce is missing or has a wrong length");
         return false;
     }
+    /* Some say here first what they can; the way through a NAT is chosen by then. */
+    bool few =
+        t->sa->responder != NULL ? t->sa->responder->no_vendor_ids : t->sa->policy->no_vendor_ids;
+
+    ikev1_abilities_read(m, IKEV1_NATT_NEVER, &h->abilities);
+    h->abilities.liveness &= !few;
     h->certificate_asked = ikev1_message_find(m, IKEV1_CERTREQ, 0, &request);
     ikev1_block_drop(t->sa, &h->peer_public);
     if (!ikev1_block_copy(body, &h->peer_public)) {

@@ -612,7 +612,7 @@ bool ikev1_phase2_verify(const struct ikev1_sa_payload *sa, const struct ikev1_c
     return out->suite.key_exchange == group && !out->suite.esn &&
            list_allows(policy->proposals, &out->suite, out->protocol, policy->any_group) &&
            (out->encapsulation == 0 || carriage_fits(out->encapsulation, carriage, false)) &&
-           complete(sa, &g, policy, out);
+           complete(sa, &g, policy, out) && !(out->has_around && out->around.suite.esn);
 }
 
 /* ---- words ---- */

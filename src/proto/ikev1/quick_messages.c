@@ -321,12 +321,24 @@ void ikev1_quick_send_2(struct ikev1_turn *t, struct ikev1_quick *q)
     start_clock(t, q);
 }
 
+/* What the peer deletes has one SPI, or two where AH is around it. */
+static bool was_deleted(const struct ikev1_quick *q)
+{
+    for (size_t i = 0; i < q->deleted_count; i++) {
+        if (q->deleted_spis[i] == q->choice.spi ||
+            (q->choice.has_around && q->deleted_spis[i] == q->choice.around.spi)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void ikev1_quick_send_3(struct ikev1_turn *t, struct ikev1_quick *q)
 {
     struct ikev1_outgoing o NOT_ZEROED;
     struct ikev1_hash_value hash;
 
-    if (q->deleted_spi != 0 && q->deleted_spi == q->choice.spi) {
+    if (was_deleted(q)) {
         ikev1_quick_fail_for(t, q, IKEV1_FAIL_CHILD_REFUSED, 0,
                              "the peer deleted the child while it was made");
         return;

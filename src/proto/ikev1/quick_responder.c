@@ -78,7 +78,7 @@ static void take_request(struct ikev1_turn *t, struct ikev1_quick *q, struct ike
         return;
     }
     if ((q->choice.protocol == PROTOCOL_AH || q->choice.has_around) &&
-        (q->ike->nat_local || q->ike->nat_peer)) {
+        (q->ike->nat_local || q->ike->nat_peer || q->carriage.udp)) {
         ikev1_failure_set(&failure, IKEV1_FAIL_CHILD_AH_NAT, IKEV1_QUICK, IKEV1_NO_PROPOSAL_CHOSEN,
                           "");
         ikev1_quick_refuse(t, q, &failure);

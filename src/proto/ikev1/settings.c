@@ -14,6 +14,8 @@
 
 /* ---- gateway: what is given ---- */
 
+#define OTHERS_MAX 24 /* attributes beside networks */
+
 static const uint16_t given[] = {
     IKEV1_INTERNAL_IP4_ADDRESS,
     IKEV1_INTERNAL_IP4_NETMASK,
@@ -71,8 +73,13 @@ static struct slice written_since(const struct giving *g, size_t from)
     return (struct slice){g->octets + from, g->room.length - from};
 }
 
+/* Each is an attribute of its own. A part of them would be taken for all of them; without any, all
+ * traffic comes through the tunnel, and what is too much of it is dropped here. */
 static void give_subnets(struct giving *g, uint16_t type, enum family family)
 {
+    if (g->settings->include_count > IKEV1_CFG_ATTRIBUTES_MAX - OTHERS_MAX) {
+        return;
+    }
     for (size_t i = 0; i < g->settings->include_count; i++) {
         size_t from = g->room.length;
 
@@ -343,6 +350,7 @@ static void stop_pushing(struct ikev1_turn *t, struct ikev1_ike *ike)
     if (pushed != NULL) {
         ikev1_transaction_drop(t, ike, pushed);
     }
+    all->was_asked = true;
     all->ask_settings = 0;
     all->settings_open = false;
     all->settings_ms = NEVER_MS;
@@ -686,7 +694,7 @@ void ikev1_settings_begin(struct ikev1_turn *t, struct ikev1_ike *ike)
         return;
     case IKEV1_SETTINGS_PUSH:
     case IKEV1_SETTINGS_TAKE:
-        if (!all->renewed) {
+        if (!all->renewed && !all->was_asked) {
             if (t->sa->policy->settings == IKEV1_SETTINGS_PUSH) {
                 ask_pushed(t, ike);
             }

@@ -620,13 +620,15 @@ static bool chap_response(const struct ikev1_transactions *all, struct slice pas
     };
     struct ikev1_hash_value hash;
 
-    if (!ikev1_hash(&md5, parts, ARRAY_LENGTH(parts), &hash) ||
-        hash.length != IKEV1_CHAP_RESPONSE_BYTES) {
-        return false;
+    bool ok = ikev1_hash(&md5, parts, ARRAY_LENGTH(parts), &hash) &&
+              hash.length == IKEV1_CHAP_RESPONSE_BYTES;
+
+    if (ok) {
+        out[0] = all->chap_identifier;
+        memcpy(out + 1, hash.octets, IKEV1_CHAP_RESPONSE_BYTES);
     }
-    out[0] = all->chap_identifier;
-    memcpy(out + 1, hash.octets, IKEV1_CHAP_RESPONSE_BYTES);
-    return true;
+    wipe(&hash, sizeof(hash));
+    return ok;
 }
 
 static void say_credentials(struct ikev1_turn *t, struct ikev1_ike *ike,
@@ -654,6 +656,7 @@ static void say_credentials(struct ikev1_turn *t, struct ikev1_ike *ike,
         }
     }
     ikev1_transaction_answer(t, ike, transaction, &cfg);
+    wipe(response, sizeof(response));
 }
 
 /* ---- answers ---- */
