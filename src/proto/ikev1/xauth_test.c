@@ -540,6 +540,19 @@ TEST(only_the_answer_to_the_question_counts)
     ikev1_pair_free(p);
 }
 
+/* strongSwan says 0 in the REPLY to each login, whatever it was asked under. */
+TEST(an_answer_without_an_identifier_is_the_one_to_its_question)
+{
+    const struct forgery in = {.to = 1, .in_exchange = true};
+    struct ikev1_pair *p = asked_pair(33);
+    struct ikev1_cfg_payload cfg = name_and_password(IKEV1_CFG_REPLY, 0);
+
+    forge(p, &in, &cfg);
+    CHECK_EQUAL(p->side[1].logins_asked, 1);
+    CHECK_EQUAL(p->side[1].established, 1);
+    ikev1_pair_free(p);
+}
+
 TEST(words_that_are_too_long_are_refused)
 {
     const struct forgery in = {.to = 1, .in_exchange = true};
