@@ -74,6 +74,8 @@ bool ikev1_terms_fill(struct terms *terms, const struct site *site)
     }
     for (size_t part = 0; part < from->child_count; part++) {
         fill_child(&t->children[part], &terms->children[part], t, c);
+        /* Clients propose everything, whatever they were told there is. */
+        t->children[part].accept_wider = people_access(site) != NULL;
     }
     policy->ike = from->ike;
     policy->local_id = from->local_id;
