@@ -228,6 +228,8 @@ void people_asked_login(struct ike *ike, const struct ikev1_login_question *q)
     struct login_question *question = &person->question;
     struct slice proof = proof_of(q);
 
+    /* Behind a NAT it is not the port any more from which he began; the session is known by it. */
+    ike->peer = q->peer;
     person->wants_login = true;
     person->has_answer = false;
     person->login_id = q->id;

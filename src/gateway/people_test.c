@@ -383,6 +383,34 @@ TEST(keys_of_both_phases_are_renewed_and_the_session_stays)
     finish();
 }
 
+/* He begins from one port, goes on from another, and it is by that one that he is known when his
+ * next ISAKMP SA is begun there. */
+TEST(behind_a_nat_the_session_stays_when_its_isakmp_sa_is_renewed)
+{
+    gateway_pair_open(&pair, 923);
+    write_server("  lifetime ike 20m child 8h\n  max-sessions off");
+    write_client(LOGIN("hq", "alice", "\n  lifetime ike 8m child 8h"));
+    pair.nodes[CLIENT].password = "right";
+    pair.nodes[CLIENT].nat_outer = address_ipv4(0xc6336407);
+    pair.nodes[CLIENT].nat_base = 40000;
+    gateway_pair_start(&pair, SERVER);
+    gateway_pair_start(&pair, CLIENT);
+    gateway_pair_run(&pair, 5000);
+    struct address a = given("hq").address;
+    unsigned lost = 0;
+
+    CHECK_EQUAL(sessions().list[0].outer.port, pair.nodes[CLIENT].nat_base + 1);
+    for (int minute = 0; minute < 30; minute++) {
+        lost += !passes(&a);
+        gateway_pair_run(&pair, 60000);
+    }
+    CHECK_EQUAL(lost, 0);
+    CHECK_EQUAL(sessions().count, 1);
+    CHECK(pair.nodes[SERVER].logins > 2);
+    CHECK_EQUAL(pair.nodes[SERVER].sessions_began, 1);
+    finish();
+}
+
 TEST(settings_may_be_pushed)
 {
     start(912, "  settings pushed",

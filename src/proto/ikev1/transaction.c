@@ -264,7 +264,8 @@ static void take_answer(struct ikev1_turn *t, struct ikev1_ike *ike,
     enum ikev1_transaction_about about = transaction->about;
     uint8_t expected = transaction->type == IKEV1_CFG_REQUEST ? IKEV1_CFG_REPLY : IKEV1_CFG_ACK;
 
-    /* The message ID has told which exchange it is. Some give a login no identifier of their own. */
+    /* The message ID has told which exchange it is. Some give a login no identifier of their own.
+     */
     if (cfg->type != expected ||
         (cfg->identifier != 0 && cfg->identifier != transaction->identifier)) {
         return;
