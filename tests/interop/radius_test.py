@@ -6,7 +6,8 @@ import pathlib
 import re
 import subprocess
 
-from lab import BUILD, Lab, Sekisho, call, wait_for
+from lab import BUILD, KEY, Lab, Sekisho, call, wait_for
+from xauth import XauthClient
 
 SIGNED, UNSIGNED, OTHER = 1812, 1814, 1816
 SECRET = "rig-3fKq9xT2vB7n"
@@ -236,6 +237,85 @@ def users_hold(check, gateway, folder):
     check("passwords and secrets stand in no log", not any(word in gateway.log() for word in ("horse", "staple", secret[1])))
 
 
+def codes_hold(check, gateway, folder):
+    """Second factors of two blocks; oathtool is the app."""
+    users = lambda *words, typed=None: call(BUILD / "sekisho", "--run", gateway.run_folder, "--state", folder / "state", "-c", gateway.config,
+                                            "users", *words, check=False, text_in=typed)
+    users("add", "fay", typed="correct horse\n")
+    answer = Try(gateway, "fay", "correct horse\n", "--service", "asked").answer()
+    check("without a secret of codes nobody comes in where one is wanted", "has none" in answer.get("reason", ""), str(answer))
+    secret = json.loads(users("otp", "fay", "--json").stdout)["secret"]
+    code = lambda when="now": call("oathtool", "--totp", "-b", "-N", when, secret).stdout.strip()
+    first = code()
+    answer = Try(gateway, "fay", f"correct horse\n{first}\n", "--service", "asked").answer()
+    check("oathtool's code is asked for and taken", told(answer) == ("accepted", "", "local"), str(answer))
+    answer = Try(gateway, "fay", f"correct horse\n{first}\n", "--service", "asked").answer()
+    check("once", answer["verdict"] == "refused" and "used already" in answer["reason"], str(answer))
+    gateway.kill()
+    gateway.start()
+    answer = Try(gateway, "fay", f"correct horse{first}\n", "--service", "appended").answer()
+    check("also after kill -9", answer["verdict"] == "refused" and "used already" in answer["reason"], str(answer))
+    answer = Try(gateway, "fay", f"correct horse{code('30 seconds')}\n", "--service", "appended").answer()
+    check("the next one, behind the password", told(answer) == ("accepted", "", "local"), str(answer))
+    answer = Try(gateway, "fay", "correct horse\n", "--service", "nowhere").answer()
+    check("a block that is not there is told", "no remote-access nowhere" in answer.get("error", ""), str(answer))
+    check("who is in", json.loads(users("sessions", "--json").stdout)["sessions"] == [])
+    check("nobody to log out", "was not logged in" in users("kick", "fay").stdout)
+
+
+BLOCKS = """
+remote-access asked {
+  via           xauth
+  group-name    asked.example
+  legacy        aggressive
+  key           @radius
+  addresses     10.9.1.0/24
+  second-factor totp
+}
+remote-access appended {
+  via           xauth
+  group-name    appended.example
+  legacy        aggressive
+  key           @asked
+  addresses     10.9.2.0/24
+  second-factor totp appended
+}
+"""
+
+
+PEOPLE = """
+remote-access staff {
+  via       xauth
+  key       @group
+  addresses 10.9.0.0/24
+  login     radius
+}
+"""
+
+
+def people_hold(check, server, gateway, client, detail):
+    """strongSwan logs in by XAUTH; FreeRADIUS says yes, gives the address, and hears of both ends."""
+    users = lambda *words: call(BUILD / "sekisho", "--run", gateway.run_folder, "users", *words, check=False)
+    peer = XauthClient(client, "10.1.0.2", "10.1.0.1", "10.5.0.0/24", key=KEY, remote_id="one.example.jp").start()
+    done = peer.initiate(check=False)
+    seen = wait_for(lambda: json.loads(users("sessions", "--json").stdout or "{}").get("sessions"), 10) or [{}]
+    check("a client logs in by XAUTH, as RADIUS says", (seen[0].get("user"), seen[0].get("address"), seen[0].get("group")) ==
+          ("alice", "10.9.0.7", "staff"), str(seen) + done.stdout[-800:] + gateway.log()[-800:])
+    check("its traffic passes", client.pings("10.5.0.1"))
+    check("and is logged out", "is logged out" in users("kick", "alice").stdout
+          and json.loads(users("sessions", "--json").stdout)["sessions"] == [])
+    records = lambda kind: [r for r in detail.read_text().split("\n\n") if f"Acct-Status-Type = {kind}" in r]
+    check("the accounting server hears of both ends", wait_for(lambda: len(records("Stop")) == 1, 5) and len(records("Start")) == 1,
+          detail.read_text()[-1500:])
+    start, stop = (records("Start") + [""])[0], (records("Stop") + [""])[0]
+    session = re.findall(r'Acct-Session-Id = "(.*)"', start)
+    check("of one session, with what belongs to it", session and session == re.findall(r'Acct-Session-Id = "(.*)"', stop)
+          and all(word in stop for word in ('User-Name = "alice"', "Class = 0x616263", "Framed-IP-Address = 10.9.0.7",
+                                            "Acct-Terminate-Cause = Admin-Reset"))
+          and int(re.search(r"Acct-Input-Packets = (\d+)", stop).group(1)) > 0, stop)
+    peer.kill()
+
+
 def servers_hold(check, gates):
     """All at once, because a server that stays silent is waited for."""
     first, second, third = gates
@@ -300,10 +380,19 @@ def main():
             and gates[0].status()["accounts"]["waiting"] == 0, told)
         for made in gates:
             lab.check("a clean end", made.stop() == 0, made.log()[-300:])
-        local = gate(lab, hosts[1], "local", [])
+        local = gate(lab, hosts[1], "local", [], BLOCKS)
+        local.secret("asked", "rig-another-7Qm2")
         local.start()
         users_hold(lab.check, local, pathlib.Path(local.folder))
+        codes_hold(lab.check, local, pathlib.Path(local.folder))
         lab.check("a clean end", local.stop() == 0, local.log()[-300:])
+        hosts[1].address("lo", "10.5.0.1/24")
+        people = gate(lab, hosts[1], "people", ["10.1.0.20 @radius"], PEOPLE)
+        people.write(people.config.read_text().replace("gateway people", "gateway one").replace("lan 10.1.0.0", "lan 10.5.0.0"))
+        people.secret("group", KEY)
+        people.start()
+        people_hold(lab.check, server, people, hosts[2], detail)
+        lab.check("a clean end", people.stop() == 0, people.log()[-300:])
 
 
 if __name__ == "__main__":
