@@ -669,6 +669,23 @@ static void tell_established(struct ikev1_turn *t, const struct ikev1_ike *ike, 
     action->established.initial_contact = initial_contact;
 }
 
+static bool has_lower_cookies(const struct ikev1_ike *a, const struct ikev1_ike *b)
+{
+    return a->spi_i != b->spi_i ? a->spi_i < b->spi_i : a->spi_r < b->spi_r;
+}
+
+/* Who made the new one deletes the old one; the other side only when he forgets it. When both made
+ * one at once, each may have the other's for the old one: two that deleted them in the same moment
+ * would have none and begin anew, both at once again. By the cookies, which both know, one of them
+ * is later, and has then heard of it. */
+static uint64_t drop_after_ms(const struct ikev1_ike *old, const struct ikev1_ike *ike)
+{
+    uint64_t after_ms = ike->initiator ? IKEV1_DROP_MS : 4 * IKEV1_DROP_MS;
+    bool gives_way = old->initiator != ike->initiator && has_lower_cookies(old, ike);
+
+    return after_ms + (gives_way ? IKEV1_DROP_MS : 0);
+}
+
 /* `ike` is the current one from now on. */
 void ikev1_become_current(struct ikev1_turn *t, struct ikev1_ike *ike, bool initial_contact)
 {
@@ -680,9 +697,7 @@ void ikev1_become_current(struct ikev1_turn *t, struct ikev1_ike *ike, bool init
             old->phase = IKEV1_IKE_REPLACED;
             old->liveness_open = false;
             retransmit_stop(&old->liveness);
-            /* Who made the new one deletes the old one; the other side only when he forgets it. */
-            old->drop_ms =
-                ikev1_after(t->now_ms, ike->initiator ? IKEV1_DROP_MS : 4 * IKEV1_DROP_MS);
+            old->drop_ms = ikev1_after(t->now_ms, drop_after_ms(old, ike));
         }
     }
     ike->phase = IKEV1_IKE_LIVE;

@@ -89,6 +89,40 @@ TEST(both_begin_for_the_first_time_at_once)
     ikev1_pair_free(p);
 }
 
+static unsigned begun(const struct ikev1_pair *p)
+{
+    unsigned count = 0;
+
+    for (const char *at = p->transcript; (at = strstr(at, " HDR, SA, ")) != NULL; at++) {
+        count++;
+    }
+    return count;
+}
+
+/* Each has the other's for the one that was replaced. */
+TEST(two_that_began_in_the_same_moment_do_not_begin_again_and_again)
+{
+    for (unsigned aggressive = 0; aggressive < 2; aggressive++) {
+        for (unsigned seed = 0; seed < 8; seed++) {
+            struct ikev1_pair *p = ikev1_pair_new(400 + seed);
+
+            for (unsigned i = 0; i < 2; i++) {
+                p->side[i].policy.aggressive = p->side[i].responder.aggressive = aggressive == 1;
+            }
+            ikev1_pair_start(p, 0);
+            ikev1_pair_start(p, 1);
+            /* Message for message: the last two cross each other. */
+            CHECK(ikev1_pair_run(p));
+            ikev1_pair_advance(p, 400000);
+            CHECK_EQUAL(begun(p), 4);
+            CHECK(carries(p));
+            CHECK_EQUAL(p->side[0].ike_spi_count, 1);
+            CHECK_EQUAL(p->side[1].ike_spi_count, 1);
+            ikev1_pair_free(p);
+        }
+    }
+}
+
 TEST(a_peer_that_deletes_the_isakmp_sa_alone_keeps_his_children)
 {
     struct ikev1_pair *p = up(4);
