@@ -331,7 +331,7 @@ static void established(struct ike *ike, const struct ikev2_action *action, uint
     struct ikev2_sa_info info;
 
     encryption_proven(ike);
-    if (ike->is_old && !ikev1_established(ike, action)) {
+    if (ike->is_old && !ikev1_established(ike, action, now_ms)) {
         return;
     }
     remember_agreed(ike, action);

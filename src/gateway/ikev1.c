@@ -453,7 +453,27 @@ static struct ike *older_of(const struct site *site, const struct ike *than,
     return NULL;
 }
 
-bool ikev1_established(struct ike *ike, const struct ikev2_action *action)
+/* RFC 2407 4.6.3.3: INITIAL-CONTACT says that he has nothing else with us, but some say it whenever
+ * they renew the ISAKMP SA. Who sent something through the older one's children in the second half
+ * of phase 1 has them: what he sent before he forgot them was here long before. */
+static bool still_has(const struct ike *ike, const struct ike *older, uint64_t now_ms)
+{
+    uint64_t half_ms = ike->created_ms + (now_ms - ike->created_ms) / 2;
+
+    return older->established_ms <= ike->created_ms &&
+           address_equal(&older->peer.address, &ike->peer.address) &&
+           children_last_in_ms(older) > half_ms;
+}
+
+static bool is_to_be_absorbed(const struct ike *ike, const struct site *site,
+                              const struct ike_identity *peer, uint64_t now_ms)
+{
+    const struct ike *older = ike->initiator ? NULL : older_of(site, ike, peer);
+
+    return older != NULL && (!ike->old->initial_contact || still_has(ike, older, now_ms));
+}
+
+bool ikev1_established(struct ike *ike, const struct ikev2_action *action, uint64_t now_ms)
 {
     struct site *site = ike->site;
 
@@ -474,8 +494,7 @@ bool ikev1_established(struct ike *ike, const struct ikev2_action *action)
         ike_order_close(ike, IKEV2_FAIL_ORDERED);
         return false;
     }
-    if (!ike->initiator && !ike->old->initial_contact &&
-        older_of(site, ike, &action->established.peer_id) != NULL) {
+    if (is_to_be_absorbed(ike, site, &action->established.peer_id, now_ms)) {
         ike->old->absorb_into = site;
         ike_order(ike, IKE_ORDER_ABSORB);
         return false;

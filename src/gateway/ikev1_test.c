@@ -1,4 +1,6 @@
 /* Two whole gateways that speak IKEv1, and gateways that differ in what they speak. */
+#include "gateway/inside.h"
+
 #include <string.h>
 
 #include "tests/support/gateway_pair.h"
@@ -211,6 +213,60 @@ TEST(who_is_sent_to_and_says_nothing_is_called_anew_soon)
             CHECK_EQUAL(gateway_pair_site(&pair, i).child_count, 1);
             CHECK(gateway_pair_passes(&pair, i));
         }
+        gateway_pair_close(&pair);
+    }
+}
+
+/* It begins anew beside what it has, and says that it has nothing. */
+static void call_as_if_for_the_first_time(unsigned node)
+{
+    struct site *site = pair.nodes[node].gateway->sites[0];
+
+    site->silent = true;
+    dial_begin(site, pair.now_ms);
+    for (unsigned ms = 0; ms < 40000 && site->dialled == NULL; ms++) {
+        gateway_pair_run(&pair, 1);
+    }
+    CHECK(site->dialled != NULL);
+    ikev1_terms(site->terms)->policy.initial_contact = true;
+}
+
+/* Some say INITIAL-CONTACT whenever they renew the ISAKMP SA (RFC 2407 4.6.3.3). */
+TEST(who_says_that_he_has_nothing_and_sends_through_what_he_has_keeps_it)
+{
+    for (unsigned caller = 0; caller < 2; caller++) {
+        start(840 + caller, "ike v1", "ike v1");
+        CHECK(gateway_pair_up(&pair, 5000));
+        gateway_pair_run(&pair, 30000);
+        const struct ike *kept = pair.nodes[1 - caller].gateway->sites[0]->used->ike;
+
+        call_as_if_for_the_first_time(caller);
+        CHECK_EQUAL(gateway_pair_lost_within(&pair, 1, 1000), 0);
+        CHECK(pair.nodes[1 - caller].gateway->sites[0]->ikes == kept);
+        CHECK(kept->next_of_site == NULL);
+        CHECK_EQUAL(gateway_pair_lost_within(&pair, 10, 60000), 0);
+        CHECK_EQUAL(gateway_pair_site(&pair, 1 - caller).state, STATUS_UP);
+        gateway_pair_close(&pair);
+    }
+}
+
+TEST(who_says_that_he_has_nothing_and_sends_nothing_is_believed)
+{
+    for (unsigned caller = 0; caller < 2; caller++) {
+        start(842 + caller, "ike v1", "ike v1");
+        CHECK(gateway_pair_up(&pair, 5000));
+        gateway_pair_run(&pair, 30000);
+        uint64_t number = pair.nodes[1 - caller].gateway->sites[0]->used->ike->number;
+
+        /* What he sent before it arrives when he has begun anew. */
+        gateway_pair_offer(&pair, caller);
+        call_as_if_for_the_first_time(caller);
+        gateway_pair_run(&pair, 1000);
+        const struct site *site = pair.nodes[1 - caller].gateway->sites[0];
+
+        CHECK(site->ikes != NULL && site->ikes->next_of_site == NULL);
+        CHECK(site->ikes->number > number);
+        CHECK(gateway_pair_passes(&pair, 0) && gateway_pair_passes(&pair, 1));
         gateway_pair_close(&pair);
     }
 }

@@ -887,7 +887,8 @@ void ikev1_configured(struct gateway *g);
 /* The remote-access block whose terms these are; NULL. */
 struct site *ikev1_block_of(const struct ike *ike, const struct ikev1_policy *policy);
 /* It is known which site is meant. False: this IKE SA is not to be told of. */
-MUST_USE bool ikev1_established(struct ike *ike, const struct ikev2_action *action);
+MUST_USE bool ikev1_established(struct ike *ike, const struct ikev2_action *action,
+                                uint64_t now_ms);
 /* Whose it is to become; NULL: nobody's any more. */
 MUST_USE struct ike *ikev1_older(struct ike *ike);
 /* Whether the next call of the site is made with IKEv1. */
