@@ -53,7 +53,7 @@ struct login_desk {
     struct random_source random;
     uint8_t hash_key[16];
     struct users written, kept;
-    bool broken;
+    bool users_broken, used_broken;
     struct used used;
     struct job *jobs;
     size_t job_count;
@@ -152,9 +152,10 @@ void desk_set_users(struct login_desk *desk, struct users *written, struct users
     *kept = (struct users){0};
 }
 
-void desk_set_broken(struct login_desk *desk, bool broken)
+void desk_set_broken(struct login_desk *desk, bool users, bool used)
 {
-    desk->broken = broken;
+    desk->users_broken = users;
+    desk->used_broken = used;
 }
 
 bool desk_read_used(struct login_desk *desk, struct slice text)
@@ -430,7 +431,10 @@ static void check_code(struct login_desk *desk, struct job *job, struct slice co
     uint64_t who = who_of(desk, &job->question, true);
     uint64_t counter = 0;
 
-    if (user == NULL || user->otp.kind == OTP_NONE) {
+    /* Who does not know what was used would take it again. */
+    if (desk->users_broken || desk->used_broken) {
+        answer_no(desk, job, LOGIN_UNAVAILABLE, LOGIN_REASON_STORE);
+    } else if (user == NULL || user->otp.kind == OTP_NONE) {
         answer_no(desk, job, LOGIN_REFUSED, LOGIN_REASON_NO_SECOND_FACTOR);
     } else if (user->disabled) {
         answer_no(desk, job, LOGIN_REFUSED, LOGIN_REASON_DISABLED);
@@ -451,6 +455,11 @@ static void accept_first(struct login_desk *desk, struct job *job,
 {
     const struct user *user = find_user(desk, job->question.user);
 
+    /* A server does not know who is disabled here, and neither do we now. */
+    if (desk->users_broken) {
+        answer_no(desk, job, LOGIN_UNAVAILABLE, LOGIN_REASON_STORE);
+        return;
+    }
     *job->answer = *accepted;
     if (user != NULL && user->disabled) {
         answer_no(desk, job, LOGIN_REFUSED, LOGIN_REASON_DISABLED);
@@ -526,7 +535,7 @@ static void ask_local(struct login_desk *desk, struct job *job)
     const struct user *user = find_user(desk, job->question.user);
     bool knows = user != NULL && user->has_verifier;
 
-    if (desk->broken) {
+    if (desk->users_broken || desk->used_broken) {
         if (is_last(job)) {
             answer_no(desk, job, LOGIN_UNAVAILABLE, LOGIN_REASON_STORE);
         } else {

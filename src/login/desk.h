@@ -66,8 +66,9 @@ void desk_free(struct login_desk *desk);
 /* Takes the users over (two lists: what the administrator wrote, what the command keeps; of a name
  * in both the first counts). Logins under way go on with these. */
 void desk_set_users(struct login_desk *desk, struct users *written, struct users *kept);
-/* Whether the users could be read; if not, nobody is let in by them. */
-void desk_set_broken(struct login_desk *desk, bool broken);
+/* Whether the users could not be read (then nobody is let in at all: who knows who is disabled), or
+ * what of one-time passwords was used (then nobody by a code, nor by a password of ours). */
+void desk_set_broken(struct login_desk *desk, bool users, bool used);
 /* What of one-time passwords was used before this process began. */
 MUST_USE bool desk_read_used(struct login_desk *desk, struct slice text);
 

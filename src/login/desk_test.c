@@ -496,11 +496,41 @@ TEST(users_that_cannot_be_read_let_nobody_in)
     struct bed b;
 
     begin(&b, "alice staff %\n");
-    desk_set_broken(b.desk, true);
+    desk_set_broken(b.desk, true, false);
     CHECK(ask(&b, "alice", "wonder") == LOGIN_UNAVAILABLE);
     CHECK_EQUAL(b.answer.reason, LOGIN_REASON_STORE);
-    desk_set_broken(b.desk, false);
+    /* Nor does a server, which does not know who is disabled here. */
+    b.rules.sources[0] = DESK_RADIUS;
+    from_radius(&b, LOGIN_ACCEPTED, LOGIN_REASON_NONE);
+    CHECK(ask(&b, "alice", "wonder") == LOGIN_UNAVAILABLE);
+    CHECK_EQUAL(b.answer.reason, LOGIN_REASON_STORE);
+    b.rules.sources[0] = DESK_LOCAL;
+    desk_set_broken(b.desk, false, false);
     CHECK(ask(&b, "alice", "wonder") == LOGIN_ACCEPTED);
+    end(&b);
+}
+
+TEST(no_code_is_taken_while_nobody_knows_what_was_used)
+{
+    struct bed b;
+
+    begin(&b, "alice staff - totp " SECRET "\n");
+    b.rules = (struct desk_rules){
+        .sources = {DESK_RADIUS}, .source_count = 1, .factor = DESK_FACTOR_APPENDED};
+    from_radius(&b, LOGIN_ACCEPTED, LOGIN_REASON_NONE);
+    desk_set_broken(b.desk, false, true);
+    CHECK(ask(&b, "alice", "secret" CODE) == LOGIN_UNAVAILABLE);
+    CHECK_EQUAL(b.answer.reason, LOGIN_REASON_STORE);
+    b.rules.factor = DESK_FACTOR_ASKED;
+    CHECK(ask(&b, "alice", "secret") == LOGIN_CHALLENGED);
+    CHECK(reply(&b, "alice", CODE) == LOGIN_UNAVAILABLE);
+    CHECK_EQUAL(b.answer.reason, LOGIN_REASON_STORE);
+    /* A server alone needs nothing of it. */
+    b.rules.factor = DESK_FACTOR_NONE;
+    CHECK(ask(&b, "carol", "secret") == LOGIN_ACCEPTED);
+    b.rules.factor = DESK_FACTOR_APPENDED;
+    desk_set_broken(b.desk, false, false);
+    CHECK(ask(&b, "alice", "secret" CODE) == LOGIN_ACCEPTED);
     end(&b);
 }
 

@@ -416,7 +416,7 @@ bool logins_read_users(struct daemon *daemon, size_t *count, char *why, size_t w
     }
     read_used(logins);
     *count = desk_figures(logins->desk).users;
-    desk_set_broken(logins->desk, (!good && *count == 0) || !logins->used_known);
+    desk_set_broken(logins->desk, !good && *count == 0, !logins->used_known);
     return good;
 }
 
