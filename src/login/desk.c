@@ -405,6 +405,71 @@ static const struct user *find_user(const struct login_desk *desk, const char *n
     return user != NULL ? user : users_find(&desk->kept, text);
 }
 
+/* The name alone: without DOMAIN\ before it and @REALM behind it. */
+static struct slice bare_name(struct slice name)
+{
+    size_t from = 0, to;
+
+    for (size_t i = 0; i < name.length; i++) {
+        from = name.data[i] == '\\' ? i + 1 : from;
+    }
+    for (to = from; to < name.length && name.data[to] != '@'; to++) {
+    }
+    return (struct slice){name.data + from, to - from};
+}
+
+static uint8_t small_letter(uint8_t c)
+{
+    return c >= 'A' && c <= 'Z' ? (uint8_t)(c - 'A' + 'a') : c;
+}
+
+static bool same_bare_name(struct slice a, struct slice b)
+{
+    if (a.length != b.length) {
+        return false;
+    }
+    for (size_t i = 0; i < a.length; i++) {
+        if (small_letter(a.data[i]) != small_letter(b.data[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* `first`: whose users count where a name stands in both; or NULL. */
+static bool disables_bare(const struct users *users, const struct users *first, struct slice bare)
+{
+    for (size_t i = 0; i < users->count; i++) {
+        const struct user *user = &users->list[i];
+
+        if (user->disabled && same_bare_name(bare_name(user->name), bare) &&
+            (first == NULL || users_find(first, user->name) == NULL)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A server may take a name in any spelling for the same account: then whoever is disabled in one
+ * is in all, but those that stand here themselves. */
+static bool is_disabled(const struct login_desk *desk, const char *name)
+{
+    const struct user *user = find_user(desk, name);
+    struct slice bare = bare_name(slice_of_text(name));
+
+    if (user != NULL) {
+        return user->disabled;
+    }
+    return bare.length > 0 && (disables_bare(&desk->written, NULL, bare) ||
+                               disables_bare(&desk->kept, &desk->written, bare));
+}
+
+/* As he called himself, or as the server calls him. */
+static bool either_disabled(const struct login_desk *desk, const struct job *job)
+{
+    return is_disabled(desk, job->question.user) || is_disabled(desk, job->answer->user);
+}
+
 /* What a right code leaves behind must be on the disk before it opens anything. */
 static void keep_used(struct login_desk *desk, struct job *job, const struct user *user,
                       uint64_t counter)
@@ -436,7 +501,7 @@ static void check_code(struct login_desk *desk, struct job *job, struct slice co
         answer_no(desk, job, LOGIN_UNAVAILABLE, LOGIN_REASON_STORE);
     } else if (user == NULL || user->otp.kind == OTP_NONE) {
         answer_no(desk, job, LOGIN_REFUSED, LOGIN_REASON_NO_SECOND_FACTOR);
-    } else if (user->disabled) {
+    } else if (either_disabled(desk, job)) {
         answer_no(desk, job, LOGIN_REFUSED, LOGIN_REASON_DISABLED);
     } else if (tries_too_often(desk, who, now_ms)) {
         answer_no(desk, job, LOGIN_REFUSED, LOGIN_REASON_THROTTLED);
@@ -461,7 +526,7 @@ static void accept_first(struct login_desk *desk, struct job *job,
         return;
     }
     *job->answer = *accepted;
-    if (user != NULL && user->disabled) {
+    if (either_disabled(desk, job)) {
         answer_no(desk, job, LOGIN_REFUSED, LOGIN_REASON_DISABLED);
         return;
     }

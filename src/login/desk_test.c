@@ -471,6 +471,30 @@ TEST(a_second_factor_of_ours_stands_behind_a_server_too)
     end(&b);
 }
 
+TEST(who_is_disabled_stays_out_behind_a_server_however_the_name_is_written)
+{
+    static const char *const names[] = {"alice",       "Alice",         "ALICE@corp",
+                                        "CORP\\alice", "bob@b.example", "Bob"};
+    struct bed b;
+
+    begin(&b, "alice - - disabled\nbob@a.example - - disabled\nBob@c.example - -\n");
+    b.rules.sources[0] = DESK_RADIUS;
+    from_radius(&b, LOGIN_ACCEPTED, LOGIN_REASON_NONE);
+    for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
+        CHECK(ask(&b, names[i], "x") == LOGIN_REFUSED);
+        CHECK_EQUAL(b.answer.reason, LOGIN_REASON_DISABLED);
+    }
+    /* What stands here itself counts, and others come in. */
+    CHECK(ask(&b, "Bob@c.example", "x") == LOGIN_ACCEPTED);
+    CHECK(ask(&b, "alicia", "x") == LOGIN_ACCEPTED);
+    CHECK(ask(&b, "@corp", "x") == LOGIN_ACCEPTED);
+    /* The server knows a name of its own for her. */
+    strcpy(b.radius.user, "CORP\\Alice");
+    CHECK(ask(&b, "a.liddell", "x") == LOGIN_REFUSED);
+    CHECK_EQUAL(b.answer.reason, LOGIN_REASON_DISABLED);
+    end(&b);
+}
+
 TEST(chap_is_for_who_has_the_password)
 {
     struct bed b;
