@@ -539,14 +539,16 @@ TEST(a_flood_of_questions_whether_we_live_costs_an_answer_each)
         forge_send(p, &m);
         drop_all(p);
     }
-    CHECK_EQUAL(p->side[1].sends, sent + 5000);
+    /* And once the first message of a renewal: before a message ID that was seen is forgotten the
+     * ISAKMP SA is made anew. */
+    CHECK_EQUAL(p->side[1].sends, sent + 5000 + 1);
     for (unsigned i = 1; i <= 5000; i++) {
         m.header.message_id = 0x20000 + i;
         put_u32(m.chain + m.length - 4, sequence + i - 1);
         forge_send(p, &m);
         drop_all(p);
     }
-    CHECK_EQUAL(p->side[1].sends, sent + 5000);
+    CHECK_EQUAL(p->side[1].sends, sent + 5000 + 1);
     CHECK(ikev1_pair_packet(p, 0, "net") && ikev1_pair_packet(p, 1, "net"));
     CHECK_EQUAL(any_ike(p, 1)->seen_count, IKEV1_SEEN_MAX);
     ikev1_pair_free(p);
