@@ -904,6 +904,10 @@ MUST_USE bool ikev1_traffic_match(struct ikev1_turn *t, struct ikev1_quick *q,
                                   struct ikev1_failure *failure);
 /* The identities of a quick mode that we begin. */
 MUST_USE bool ikev1_traffic_ids(struct ikev1_quick *q);
+
+/* What was agreed to be wider than the policy is offered again when it is renewed: what we do with
+ * it stays what the policy has. False: nothing of it is left. */
+MUST_USE bool ikev1_traffic_bound(struct ikev1_quick *q);
 MUST_USE bool ikev1_id_of_selector(const struct selector *selector, struct slice *block);
 
 /* ---- informational.c ---- */

@@ -135,6 +135,13 @@ void ikev1_quick_begin(struct ikev1_turn *t, const struct ikev1_child_policy *po
     }
     q->local = q->offered_local;
     q->remote = q->offered_remote;
+    if (!ikev1_traffic_bound(q)) {
+        ikev1_failure_set(&failure, IKEV1_FAIL_CHILD_SELECTORS, IKEV1_QUICK, 0,
+                          "nothing of it is for the peer any more");
+        ikev1_failure_selectors(failure.ours, &q->offered_local, 1, &q->offered_remote, 1);
+        ikev1_quick_fail(t, q, &failure);
+        return;
+    }
     q->group = first_group(policy, old);
     ask(t, q);
 }
@@ -203,7 +210,7 @@ static bool verify_ids(struct ikev1_quick *q, const struct ikev1_message *m)
     q->local = local;
     q->remote = remote;
     return selector_contains(&q->offered_local, &local) &&
-           selector_contains(&q->offered_remote, &remote);
+           selector_contains(&q->offered_remote, &remote) && ikev1_traffic_bound(q);
 }
 
 static void take_lifetime(struct ikev1_quick *q, const struct ikev1_message *m)

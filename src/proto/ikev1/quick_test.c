@@ -125,6 +125,15 @@ TEST(traffic_that_no_policy_has_is_refused_and_told_with_both_sides)
 
     CHECK(out != NULL);
     CHECK_TEXT(selector_format(&out->local, text), "10.2.0.0/16");
+    /* Also when we are the one who renews it, and offers what he had asked for. */
+    uint32_t before = out->info.spi_in;
+
+    ikev1_pair_rekey_child(p, 1, before);
+    ikev1_pair_advance(p, IKEV1_USE_MS + 1);
+    out = ikev1_pair_outbound(p, 1, "net");
+    CHECK(out != NULL && out->info.spi_in != before);
+    CHECK_TEXT(selector_format(&out->local, text), "10.2.0.0/16");
+    CHECK_TEXT(selector_format(&ikev1_pair_outbound(p, 0, "net")->remote, text), "10.0.0.0/8");
     ikev1_pair_free(p);
 }
 

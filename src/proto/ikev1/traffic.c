@@ -112,6 +112,17 @@ static bool narrow(const struct selector *list, size_t count, const struct selec
     return false;
 }
 
+bool ikev1_traffic_bound(struct ikev1_quick *q)
+{
+    const struct ikev1_child_policy *policy = q->policy;
+    struct selector local = q->local;
+    struct selector remote = q->remote;
+
+    return !policy->accept_wider || q->carriage.transport_mode ||
+           (narrow(policy->local, policy->local_count, &local, true, &q->local) &&
+            narrow(policy->remote, policy->remote_count, &remote, true, &q->remote));
+}
+
 /* What a policy has to say to an offer. */
 enum verdict {
     NOT_ITS_TRAFFIC,
