@@ -329,6 +329,9 @@ static void change(struct site *site, const struct config *old_config, const str
 
     bool given = caller_asks(before) && caller_asks(c);
 
+    if (before->access != NULL && c->access == NULL) {
+        people_forget_block(site);
+    }
     if (!(given ? caller_make_selectors(site, &selectors)
                 : policies_make_selectors(config, c, &selectors)) ||
         !site_has_parts(site, selectors.parts)) {
@@ -371,14 +374,14 @@ static void change(struct site *site, const struct config *old_config, const str
     }
     if (before->enabled && !c->enabled) {
         site_close_all(site, IKEV2_FAIL_ORDERED);
-        if (people_is_block(site)) {
+        if (before->access != NULL) {
             sessions_close(site, SESSION_END_CONFIGURATION);
         }
         return;
     }
     if (same_terms) {
         tell_machines(site);
-        if (people_is_block(site)) {
+        if (before->access != NULL) {
             sessions_renew(site, tell_machines);
         }
         redirect_changed(site, before->redirect);
@@ -392,20 +395,29 @@ static void change(struct site *site, const struct config *old_config, const str
     site_trouble_clear(site);
     site_renew_terms(site);
     site_renegotiate(site, now_ms);
-    if (people_is_block(site)) {
+    if (before->access != NULL) {
         sessions_close(site, SESSION_END_CONFIGURATION);
     }
 }
 
 /* ---- all of them ---- */
 
+/* A block for people becomes a site under the same name, or the other way round. */
+static bool changes_kind(const struct config_site *before, const struct config_site *c)
+{
+    return (before->access != NULL) != (c->access != NULL);
+}
+
 static void remove_gone(struct gateway *g, const struct config *config, uint64_t now_ms)
 {
     for (size_t i = 0; i < g->site_count; i++) {
-        if (config_find_site(config, g->sites[i]->name) == NULL) {
-            g->sites[i]->gone = true;
-            site_close_all(g->sites[i], IKEV2_FAIL_ORDERED);
-            sessions_close(g->sites[i], SESSION_END_CONFIGURATION);
+        struct site *site = g->sites[i];
+        const struct config_site *c = config_find_site(config, site->name);
+
+        site->gone = c == NULL;
+        if (c == NULL || changes_kind(site->config, c)) {
+            site_close_all(site, IKEV2_FAIL_ORDERED);
+            sessions_close(site, SESSION_END_CONFIGURATION);
         }
     }
     gateway_settle(g, now_ms);

@@ -91,7 +91,7 @@ void people_forget_block(struct site *site)
     }
     struct block *block = *link;
 
-    assert(block->session_count == 0);
+    sessions_free_of(block);
     *link = block->next;
     leases_fini(&block->leases);
     free(block);

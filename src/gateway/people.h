@@ -106,6 +106,8 @@ size_t sessions_of(const struct people *p, const struct block *block, const char
 /* Gives it an address, with all that follows, unless it has one. */
 MUST_USE enum lease_result session_take_address(struct session *s);
 void session_close(struct session *s, enum session_end why);
+/* At once: those that were closed and are not out yet. */
+void sessions_free_of(struct block *block);
 
 /* ---- callers.c ---- */
 /* True: the machine was told something. */

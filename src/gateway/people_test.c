@@ -365,6 +365,30 @@ TEST(a_new_configuration_takes_nothing_from_who_is_in)
     finish();
 }
 
+/* The same name, for something else. */
+TEST(a_block_becomes_a_site_while_somebody_is_in_and_a_block_again)
+{
+    start(919, "", LOGIN("hq", "alice", ""));
+    gateway_pair_run(&pair, 5000);
+    CHECK_EQUAL(sessions().count, 1);
+    snprintf(pair.nodes[SERVER].config, GATEWAY_PAIR_TEXT_BYTES,
+             "gateway vpn.example.jp\nlan 10.2.0.0/16\nsite staff {\n  peer 203.0.113.1\n  key "
+             "@grp\n  network 10.1.0.0/16\n}\n");
+    gateway_pair_reload(&pair, SERVER);
+    CHECK_EQUAL(sessions().count, 0);
+    CHECK_EQUAL(pair.nodes[SERVER].sessions_ended, 1);
+    CHECK_EQUAL(pair.nodes[SERVER].last_session.end, SESSION_END_CONFIGURATION);
+    gateway_pair_run(&pair, 30000);
+    CHECK_EQUAL(sessions().count, 0);
+    write_server("");
+    gateway_pair_reload(&pair, SERVER);
+    gateway_pair_run(&pair, 120000);
+    struct address a = given("hq").address;
+
+    CHECK(passes(&a));
+    finish();
+}
+
 TEST(keys_of_both_phases_are_renewed_and_the_session_stays)
 {
     start(911, "  lifetime ike 10m child 4m", LOGIN("hq", "alice", "\n  lifetime ike 8m child 3m"));

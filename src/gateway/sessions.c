@@ -285,23 +285,43 @@ static void tell(const struct session *s, bool began)
     action->session = told;
 }
 
+static void say_left(const struct session *s, uint64_t now_ms)
+{
+    uint64_t sum[4] = {0};
+
+    if (!s->told_began) {
+        return;
+    }
+    status_sum_traffic(s->site, sum);
+    log_line(s->site->gateway->log, LOG_LEVEL_NOTICE, s->name,
+             "left %s after %llu s (in %llu, out %llu bytes): %s", s->block->site->name,
+             (unsigned long long)((now_ms - s->since_ms) / MILLISECONDS),
+             (unsigned long long)sum[0], (unsigned long long)sum[2], end_words[s->why]);
+    tell(s, false);
+}
+
 void session_think(struct site *site, uint64_t now_ms)
 {
     struct session *s = session_of(site);
-    uint64_t sum[4] = {0};
 
-    if (site->ikes != NULL) {
-        return;
+    if (site->ikes == NULL) {
+        say_left(s, now_ms);
+        session_free(s);
     }
-    if (s->told_began) {
-        status_sum_traffic(site, sum);
-        log_line(site->gateway->log, LOG_LEVEL_NOTICE, s->name,
-                 "left %s after %llu s (in %llu, out %llu bytes): %s", s->block->site->name,
-                 (unsigned long long)((now_ms - s->since_ms) / MILLISECONDS),
-                 (unsigned long long)sum[0], (unsigned long long)sum[2], end_words[s->why]);
-        tell(s, false);
+}
+
+void sessions_free_of(struct block *block)
+{
+    struct gateway *g = block->site->gateway;
+    struct session *next;
+
+    for (struct session *s = g->people->first; s != NULL; s = next) {
+        next = s->next;
+        if (s->block == block) {
+            say_left(s, g->now_ms);
+            session_free(s);
+        }
     }
-    session_free(s);
 }
 
 void session_close(struct session *s, enum session_end why)
