@@ -332,6 +332,9 @@ static void change(struct site *site, const struct config *old_config, const str
     if (before->access != NULL && c->access == NULL) {
         people_forget_block(site);
     }
+    if (caller_asks(before) && (!caller_asks(c) || !c->enabled)) {
+        caller_forget(site);
+    }
     if (!(given ? caller_make_selectors(site, &selectors)
                 : policies_make_selectors(config, c, &selectors)) ||
         !site_has_parts(site, selectors.parts)) {
@@ -572,6 +575,7 @@ void gateway_shutdown(struct gateway *g, uint64_t now_ms)
     g->stopping = true;
     for (size_t i = 0; i < g->site_count; i++) {
         site_close_all(g->sites[i], IKEV2_FAIL_ORDERED);
+        caller_forget(g->sites[i]);
     }
     for (struct ike *ike = g->ikes; ike != NULL; ike = ike->next) {
         ike_order_close(ike, IKEV2_FAIL_ORDERED);

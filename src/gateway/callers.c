@@ -286,7 +286,9 @@ void caller_forget(struct site *site)
     hold_routes(site, given, false, false);
     tell_address(site->gateway, GATEWAY_ADDRESS_REMOVE, &given->address);
     unlink_given(given);
-    (void)!set_selectors(site);
+    if (caller_asks(site->config) && !site->gone) {
+        (void)!set_selectors(site);
+    }
 }
 
 bool gateway_given(const struct gateway *g, const char *name, struct status_given *out)

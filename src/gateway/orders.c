@@ -94,6 +94,7 @@ bool gateway_down(struct gateway *g, const char *name, uint64_t now_ms, char *wh
     site->wanted_by_traffic = false;
     site_trouble_clear(site);
     site_close_all(site, IKEV2_FAIL_ORDERED);
+    caller_forget(site);
     site_think_later(site);
     log_line(g->log, LOG_LEVEL_NOTICE, site->name, "is taken down by order");
     gateway_settle(g, now_ms);

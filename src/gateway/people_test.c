@@ -389,6 +389,36 @@ TEST(a_block_becomes_a_site_while_somebody_is_in_and_a_block_again)
     finish();
 }
 
+TEST(a_restart_by_order_leaves_what_was_given_in_its_place)
+{
+    char why[128];
+
+    start(920, "", LOGIN("hq", "alice", ""));
+    gateway_pair_run(&pair, 5000);
+    CHECK(gateway_restart(pair.nodes[CLIENT].gateway, "hq", pair.now_ms, why, sizeof(why)));
+    CHECK(gateway_pair_has_route(&pair, CLIENT, "10.2.0.0/16"));
+    gateway_pair_run(&pair, 5000);
+    struct address a = given("hq").address;
+
+    CHECK(passes(&a));
+    CHECK_EQUAL(pair.nodes[CLIENT].without_routes, 0);
+    CHECK_EQUAL(pair.nodes[CLIENT].address_count, 1);
+    finish();
+}
+
+TEST(who_asks_for_no_address_any_more_gives_it_back)
+{
+    start(921, "", LOGIN("hq", "alice", ""));
+    gateway_pair_run(&pair, 5000);
+    write_client("site hq {\n  peer 203.0.113.2\n  key @grp\n  ike v1\n  login alice @password\n"
+                 "  network 10.3.0.0/16\n}\n");
+    gateway_pair_reload(&pair, CLIENT);
+    CHECK_EQUAL(pair.nodes[CLIENT].address_count, 0);
+    CHECK(!gateway_pair_has_route(&pair, CLIENT, "10.2.0.0/16"));
+    CHECK(gateway_pair_has_route(&pair, CLIENT, "10.3.0.0/16"));
+    finish();
+}
+
 TEST(keys_of_both_phases_are_renewed_and_the_session_stays)
 {
     start(911, "  lifetime ike 10m child 4m", LOGIN("hq", "alice", "\n  lifetime ike 8m child 3m"));

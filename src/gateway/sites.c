@@ -662,7 +662,6 @@ void site_certificates_answered(struct site *site, struct credential *own, struc
 void site_close_all(struct site *site, enum ikev2_failure_reason why)
 {
     dial_cancel(site);
-    caller_forget(site);
     for (struct ike *ike = site->ikes; ike != NULL; ike = ike->next_of_site) {
         ike_order_close(ike, why);
     }
