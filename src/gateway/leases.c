@@ -91,6 +91,11 @@ bool leases_configure(struct leases *l, const struct config_access *access)
     size_t count = access->fixed_count;
     struct address *reserved = calloc(count > 0 ? count : 1, sizeof(*reserved));
 
+    /* What they borrow goes with the configuration that was. */
+    l->fixed = NULL;
+    l->fixed_count = 0;
+    l->range_count = 0;
+    l->total = 0;
     if (reserved == NULL) {
         return false;
     }
@@ -102,7 +107,6 @@ bool leases_configure(struct leases *l, const struct config_access *access)
     l->reserved = reserved;
     l->fixed = access->fixed;
     l->fixed_count = count;
-    l->total = 0;
     l->next = 0; /* those that somebody has or had are passed over again */
     l->range_count = access->range_count;
     for (size_t i = 0; i < l->range_count; i++) {
@@ -270,6 +274,14 @@ static enum lease_result begin(struct leases *l, const struct address *a, const 
 
 /* ---- giving ---- */
 
+/* Another's for ever. */
+static bool is_of_another(const struct leases *l, const struct address *a, const char *user)
+{
+    struct address own;
+
+    return is_reserved(l, a) && !(leases_fixed(l, user, &own) && address_equal(&own, a));
+}
+
 static enum lease_result take_this(struct leases *l, const struct address *a, const char *user,
                                    struct address *out)
 {
@@ -278,6 +290,9 @@ static enum lease_result take_this(struct leases *l, const struct address *a, co
 
     if (a->family != FAMILY_IPV4 || !leases_contains(l, a)) {
         return LEASE_OUTSIDE;
+    }
+    if (is_of_another(l, a, user)) {
+        return LEASE_HELD;
     }
     if (lease == NULL) {
         return begin(l, a, user, out);

@@ -43,7 +43,7 @@ struct leases {
 void leases_init(struct leases *l, const uint8_t key[16]);
 void leases_fini(struct leases *l);
 /* What a configuration says; what is held stays held, though it be outside now. False: no memory,
- * and nothing changed. */
+ * and nothing is given. */
 MUST_USE bool leases_configure(struct leases *l, const struct config_access *access);
 /* `wanted`: this one or none; no family: any. */
 MUST_USE enum lease_result leases_take(struct leases *l, const char *user,
