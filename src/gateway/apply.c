@@ -367,6 +367,7 @@ static void change(struct site *site, const struct config *old_config, const str
     /* The name of a site is a string of its configuration. */
     site->config = c;
     site->name = c->name;
+    caller_routes_configured(site);
     if (!set_expected(site, c)) {
         log_line(g->log, LOG_LEVEL_ERROR, c->name, "its identity cannot be used");
     }

@@ -143,19 +143,72 @@ static void tell_address(struct gateway *g, enum gateway_action_kind kind,
 }
 
 /* With `replaces` those that stand go over to the address that is given now. */
-static void hold_routes(struct site *site, const struct given *given, bool hold, bool replaces)
+static void hold_routes(struct given *given, bool replaces)
 {
-    for (size_t i = 0; site->config->routes && i < given->network_count; i++) {
+    given->held = given->site->config->routes;
+    for (size_t i = 0; given->held && i < given->network_count; i++) {
         struct gateway_route to = routes_to(&given->networks[i]);
 
         to.local = given->address;
         to.replaces = replaces;
-        if (hold) {
-            routes_hold(site->gateway, &to);
-        } else {
-            routes_release(site->gateway, &to);
+        routes_hold(given->site->gateway, &to);
+    }
+}
+
+/* Those that were held, whatever the configuration says by now. */
+static void release_routes(struct given *given)
+{
+    bool held = given->held;
+
+    given->held = false; /* nobody is to take its address for theirs */
+    for (size_t i = 0; held && i < given->network_count; i++) {
+        struct gateway_route to = routes_to(&given->networks[i]);
+
+        to.local = given->address;
+        routes_release(given->site->gateway, &to);
+    }
+}
+
+void caller_routes_configured(struct site *site)
+{
+    struct given *given = given_of(site);
+
+    if (given == NULL || given->held == site->config->routes) {
+        return;
+    }
+    if (given->held) {
+        release_routes(given);
+    } else {
+        hold_routes(given, false);
+    }
+}
+
+static bool has_network(const struct given *given, const struct network *network)
+{
+    for (size_t i = 0; given->held && i < given->network_count; i++) {
+        if (network_equal(&given->networks[i], network)) {
+            return true;
         }
     }
+    return false;
+}
+
+struct address caller_address_to(const struct gateway *g, const struct network *network,
+                                 const struct address *rather)
+{
+    struct address other = {.family = FAMILY_NONE};
+
+    for (const struct given *given = g->people == NULL ? NULL : g->people->given; given != NULL;
+         given = given->next) {
+        if (!has_network(given, network)) {
+            continue;
+        }
+        other = given->address;
+        if (address_equal(&other, rather)) {
+            break;
+        }
+    }
+    return other;
 }
 
 /* Of what the gateway says is behind it what the line network has; without that line all. */
@@ -249,16 +302,16 @@ void caller_told(struct ike *ike, const struct ikev1_settings *settings, uint64_
     if (!same) {
         tell_address(site->gateway, GATEWAY_ADDRESS_ADD, &given->address);
     }
-    hold_routes(site, given, true, before != NULL && !same);
+    hold_routes(given, before != NULL && !same);
+    given->next = p->given;
+    p->given = given;
     if (before != NULL) {
-        hold_routes(site, before, false, false);
+        release_routes(before);
         if (!same) {
             tell_address(site->gateway, GATEWAY_ADDRESS_REMOVE, &before->address);
         }
         unlink_given(before);
     }
-    given->next = p->given;
-    p->given = given;
     if (!set_selectors(site)) {
         site_trouble(site, REASON_RESOURCES, NULL, "no memory for its networks", now_ms);
         return;
@@ -283,7 +336,7 @@ void caller_forget(struct site *site)
     if (given == NULL) {
         return;
     }
-    hold_routes(site, given, false, false);
+    release_routes(given);
     tell_address(site->gateway, GATEWAY_ADDRESS_REMOVE, &given->address);
     unlink_given(given);
     if (caller_asks(site->config) && !site->gone) {

@@ -610,6 +610,12 @@ void caller_password(struct ike *ike, uint32_t question, const struct secret *se
                      const char *why, uint64_t now_ms);
 /* All that was given to the site is taken back. */
 void caller_forget(struct site *site);
+/* The line `routes` may be another one. */
+void caller_routes_configured(struct site *site);
+/* An address that was given to a site with routes to this network: this one, if there is a choice.
+ * No family: none. */
+struct address caller_address_to(const struct gateway *g, const struct network *network,
+                                 const struct address *rather);
 
 /* ---- gateway.c ---- */
 void gateway_settle(struct gateway *g, uint64_t now_ms);

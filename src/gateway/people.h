@@ -77,6 +77,7 @@ struct given {
     struct address address;
     struct network *networks; /* behind the gateway */
     size_t network_count;
+    bool held; /* there are routes to them */
     struct status_given words;
 };
 

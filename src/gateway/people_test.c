@@ -419,6 +419,39 @@ TEST(who_asks_for_no_address_any_more_gives_it_back)
     finish();
 }
 
+TEST(two_sites_with_one_network_do_not_take_the_route_from_each_other)
+{
+    char why[128];
+
+    start(922, "", LOGIN("one", "alice", "") LOGIN("two", "bob", ""));
+    gateway_pair_run(&pair, 8000);
+    struct address a = given("one").address;
+    struct address b = given("two").address;
+    bool first = address_equal(&pair.nodes[CLIENT].routes[0].local, &a);
+
+    CHECK_EQUAL(pair.nodes[CLIENT].route_count, 1);
+    CHECK(gateway_down(pair.nodes[CLIENT].gateway, first ? "one" : "two", pair.now_ms, why,
+                       sizeof(why)));
+    gateway_pair_run(&pair, 1000);
+    CHECK_EQUAL(pair.nodes[CLIENT].route_count, 1);
+    CHECK(address_equal(&pair.nodes[CLIENT].routes[0].local, first ? &b : &a));
+    CHECK_EQUAL(pair.nodes[CLIENT].without_routes, 0);
+    finish();
+}
+
+TEST(routes_that_were_held_go_with_the_line_that_says_so)
+{
+    start(923, "", LOGIN("hq", "alice", ""));
+    gateway_pair_run(&pair, 5000);
+    write_client(LOGIN("hq", "alice", "\n  routes off"));
+    gateway_pair_reload(&pair, CLIENT);
+    CHECK_EQUAL(pair.nodes[CLIENT].route_count, 0);
+    write_client(LOGIN("hq", "alice", ""));
+    gateway_pair_reload(&pair, CLIENT);
+    CHECK(gateway_pair_has_route(&pair, CLIENT, "10.2.0.0/16"));
+    finish();
+}
+
 TEST(keys_of_both_phases_are_renewed_and_the_session_stays)
 {
     start(911, "  lifetime ike 10m child 4m", LOGIN("hq", "alice", "\n  lifetime ike 8m child 3m"));

@@ -73,6 +73,20 @@ static void tell(struct gateway *g, enum gateway_action_kind kind, const struct 
     }
 }
 
+/* What stands is put over, and is never away. */
+static void set_local(struct gateway *g, struct route *route, const struct address *local)
+{
+    struct gateway_route to = route->to;
+
+    if (address_equal(&to.local, local)) {
+        return;
+    }
+    route->to.local = *local;
+    to.local = *local;
+    to.replaces = true;
+    tell(g, GATEWAY_ROUTE_ADD, &to);
+}
+
 void routes_hold(struct gateway *g, const struct gateway_route *to)
 {
     uint8_t bytes[ROUTE_KEY_BYTES];
@@ -81,9 +95,9 @@ void routes_hold(struct gateway *g, const struct gateway_route *to)
 
     if (route != NULL) {
         route->users++;
-        if (to->replaces && !address_equal(&route->to.local, &to->local)) {
-            route->to.local = to->local;
-            tell(g, GATEWAY_ROUTE_ADD, to);
+        if (!to->transport && !address_is_unset(&to->local) &&
+            (to->replaces || address_is_unset(&route->to.local))) {
+            set_local(g, route, &to->local);
         }
         return;
     }
@@ -105,7 +119,17 @@ void routes_release(struct gateway *g, const struct gateway_route *to)
     struct slice key = key_of(to, bytes);
     struct route *route = table_find(&g->routes, key);
 
-    if (route == NULL || --route->users > 0) {
+    if (route == NULL) {
+        return;
+    }
+    if (--route->users > 0) {
+        /* With an address of ours the system drops the routes that have it: not those of others. */
+        if (!to->transport && !address_is_unset(&to->local) &&
+            address_equal(&route->to.local, &to->local)) {
+            struct address other = caller_address_to(g, &to->network, &to->local);
+
+            set_local(g, route, &other);
+        }
         return;
     }
     (void)table_remove(&g->routes, key);
@@ -127,6 +151,19 @@ void routes_add(struct gateway *g, struct site *site)
     }
 }
 
+static void try_again(struct gateway *g, const struct network *network)
+{
+    struct gateway_route to = routes_to(network);
+    uint8_t bytes[ROUTE_KEY_BYTES];
+    const struct route *route = table_find(&g->routes, key_of(&to, bytes));
+
+    if (route != NULL) {
+        to = route->to;
+        to.replaces = true;
+        tell(g, GATEWAY_ROUTE_ADD, &to);
+    }
+}
+
 void routes_try_again(struct gateway *g, struct site *site)
 {
     if (site->route_trouble == NULL) {
@@ -139,9 +176,7 @@ void routes_try_again(struct gateway *g, struct site *site)
         return;
     }
     for (size_t i = 0; i < site->config->network_count; i++) {
-        struct gateway_route to = routes_to(&site->config->networks[i]);
-
-        tell(g, GATEWAY_ROUTE_ADD, &to);
+        try_again(g, &site->config->networks[i]);
     }
 }
 

@@ -358,10 +358,8 @@ bool netlink_route_add(struct netlink *nl, const struct network *network, int in
         if (!explain_conflict(nl, network, interface_index, why, why_bytes)) {
             return false;
         }
-        if (source == NULL) {
-            return true;
-        }
-        /* Ours, perhaps with another source: it is never without a route in between. */
+        /* Ours, perhaps with another source or with one that it is to lose: it is never without a
+         * route in between. */
         r.header.nlmsg_flags = (uint16_t)((r.header.nlmsg_flags & ~NLM_F_EXCL) | NLM_F_REPLACE);
         error = netlink_order(nl, &r);
     }
