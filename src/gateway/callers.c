@@ -225,6 +225,9 @@ static bool fill_networks(const struct site *site, const struct ikev1_settings *
         return false;
     }
     for (size_t i = 0; i < count; i++) {
+        if (list[i].address.family != FAMILY_IPV4) {
+            continue; /* the address is one of IPv4 */
+        }
         if (c->network_count == 0) {
             given->networks[given->network_count++] = list[i];
         }
@@ -283,6 +286,13 @@ static bool set_selectors(struct site *site)
     return site->terms != NULL;
 }
 
+/* An address that a host can have: the peer could say any. */
+static bool is_of_a_host(const struct address *a)
+{
+    return a->family == FAMILY_IPV4 && !address_is_any(a) && !address_is_loopback(a) &&
+           !address_is_multicast(a) && get_u32(a->bytes) != UINT32_MAX;
+}
+
 void caller_told(struct ike *ike, const struct ikev1_settings *settings, uint64_t now_ms)
 {
     struct site *site = ike->site;
@@ -290,8 +300,8 @@ void caller_told(struct ike *ike, const struct ikev1_settings *settings, uint64_
     struct given *given;
     char address[ADDRESS_TEXT_BYTES];
 
-    if (site == NULL || p == NULL || !caller_asks(site->config) ||
-        settings->ipv4.family != FAMILY_IPV4 || (given = make_given(site, settings)) == NULL) {
+    if (site == NULL || p == NULL || !caller_asks(site->config) || !is_of_a_host(&settings->ipv4) ||
+        (given = make_given(site, settings)) == NULL) {
         return;
     }
     struct given *before = given_of(site);
