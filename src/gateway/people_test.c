@@ -452,6 +452,19 @@ TEST(routes_that_were_held_go_with_the_line_that_says_so)
     finish();
 }
 
+TEST(a_lan_that_is_taken_away_is_reached_by_nobody)
+{
+    start(924, "  lan 10.2.0.0/16 10.4.0.0/16", LOGIN("hq", "alice", ""));
+    gateway_pair_run(&pair, 5000);
+    CHECK_EQUAL(sessions().count, 1);
+    write_server("  lan 10.4.0.0/16");
+    gateway_pair_reload(&pair, SERVER);
+    gateway_pair_run(&pair, 50);
+    CHECK_EQUAL(pair.nodes[SERVER].sessions_ended, 1);
+    CHECK_EQUAL(pair.nodes[SERVER].last_session.end, SESSION_END_CONFIGURATION);
+    finish();
+}
+
 TEST(keys_of_both_phases_are_renewed_and_the_session_stays)
 {
     start(911, "  lifetime ike 10m child 4m", LOGIN("hq", "alice", "\n  lifetime ike 8m child 3m"));

@@ -505,10 +505,29 @@ void session_time(struct timer *timer, uint64_t now_ms)
 
 /* ---- a new configuration ---- */
 
+/* What he may reach is another thing now. */
+static bool reaches_other(const struct session *s)
+{
+    struct selectors now;
+
+    if (s->address.family == FAMILY_NONE ||
+        !policies_make_selectors(s->site->gateway->config, &s->config, &now)) {
+        return false;
+    }
+    bool other = !policies_selectors_equal(&now, &s->site->selectors);
+
+    policies_free_selectors(&now);
+    return other;
+}
+
 void sessions_configured(struct gateway *g)
 {
     for (struct session *s = g->people == NULL ? NULL : g->people->first; s != NULL; s = s->next) {
         fill_config(s);
+        if (reaches_other(s)) {
+            session_close(s, SESSION_END_CONFIGURATION);
+            g->policies_stale = true;
+        }
     }
 }
 
