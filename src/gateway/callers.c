@@ -193,6 +193,13 @@ static bool has_network(const struct given *given, const struct network *network
     return false;
 }
 
+bool caller_has_route(const struct site *site, const struct network *network)
+{
+    const struct given *given = given_of(site);
+
+    return given != NULL && has_network(given, network);
+}
+
 struct address caller_address_to(const struct gateway *g, const struct network *network,
                                  const struct address *rather)
 {

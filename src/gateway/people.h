@@ -113,5 +113,7 @@ void sessions_free_of(struct block *block);
 /* ---- callers.c ---- */
 /* True: the machine was told something. */
 MUST_USE bool caller_answer(struct ike *ike, uint64_t now_ms);
+/* A network that was given to the site, with a route. */
+MUST_USE bool caller_has_route(const struct site *site, const struct network *network);
 void caller_told(struct ike *ike, const struct ikev1_settings *settings, uint64_t now_ms);
 #endif

@@ -465,6 +465,23 @@ TEST(a_lan_that_is_taken_away_is_reached_by_nobody)
     finish();
 }
 
+TEST(a_route_to_a_given_network_that_cannot_be_set_is_told)
+{
+    struct status_problem problem;
+    struct network network;
+
+    start(925, "", LOGIN("hq", "alice", ""));
+    gateway_pair_run(&pair, 5000);
+    CHECK(network_parse(SLICE_TEXT("10.2.0.0/16"), &network));
+    gateway_route_failed(pair.nodes[CLIENT].gateway, &network, "file exists");
+    CHECK_EQUAL(gateway_problems(pair.nodes[CLIENT].gateway, pair.now_ms, &problem, 1), 1);
+    pair.nodes[CLIENT].route_count = 0;
+    gateway_pair_reload(&pair, CLIENT);
+    CHECK(gateway_pair_has_route(&pair, CLIENT, "10.2.0.0/16"));
+    CHECK_EQUAL(gateway_problems(pair.nodes[CLIENT].gateway, pair.now_ms, &problem, 1), 0);
+    finish();
+}
+
 TEST(keys_of_both_phases_are_renewed_and_the_session_stays)
 {
     start(911, "  lifetime ike 10m child 4m", LOGIN("hq", "alice", "\n  lifetime ike 8m child 3m"));

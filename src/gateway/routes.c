@@ -3,7 +3,7 @@
  * whether the site is up or not, so that traffic is caught (and waits or is dropped) instead of
  * leaving in clear. Sites may share a network.
  */
-#include "gateway/inside.h"
+#include "gateway/people.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -164,6 +164,17 @@ static void try_again(struct gateway *g, const struct network *network)
     }
 }
 
+static void try_given(void *context, struct slice key, void *value)
+{
+    const struct site *site = context;
+    const struct route *route = value;
+
+    (void)key;
+    if (!route->to.transport && caller_has_route(site, &route->to.network)) {
+        try_again(site->gateway, &route->to.network);
+    }
+}
+
 void routes_try_again(struct gateway *g, struct site *site)
 {
     if (site->route_trouble == NULL) {
@@ -172,6 +183,7 @@ void routes_try_again(struct gateway *g, struct site *site)
     free(site->route_trouble);
     site->route_trouble = NULL;
     hosts_try_again(site);
+    table_each(&g->routes, try_given, site);
     if (!wants_routes(site->config)) {
         return;
     }
@@ -221,7 +233,7 @@ static bool has_route(const struct site *site, const struct network *network)
             return true;
         }
     }
-    return hosts_has_peer(site, network);
+    return hosts_has_peer(site, network) || caller_has_route(site, network);
 }
 
 void gateway_route_failed(struct gateway *g, const struct network *network, const char *why)
