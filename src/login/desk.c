@@ -39,6 +39,7 @@ struct round {
         of_radius; /* `state` is the server's; else a code is wanted and `answer` is what follows */
     uint8_t source;
     struct login_state state;
+    char code[OTP_DIGITS_MAX + 1]; /* of_radius: what was typed behind the first password */
     struct login_answer *answer;
 };
 
@@ -372,6 +373,7 @@ static void begin_round(struct login_desk *desk, struct job *job, struct login_a
     round->source = job->source;
     round->of_radius = of_radius;
     round->state = answer->state;
+    memcpy(round->code, job->code, sizeof(round->code));
     if (!of_radius) {
         round->answer = malloc(sizeof(*round->answer));
         if (round->answer == NULL) {
@@ -673,6 +675,7 @@ static void go_on(struct login_desk *desk, struct job *job, struct round *round,
     job->source = round->source;
     if (round->of_radius) {
         job->question.state = round->state;
+        memcpy(job->code, round->code, sizeof(job->code));
         ask_source(desk, job);
         return;
     }

@@ -495,6 +495,28 @@ TEST(who_is_disabled_stays_out_behind_a_server_however_the_name_is_written)
     end(&b);
 }
 
+TEST(a_code_behind_the_password_outlives_the_challenges_of_a_server)
+{
+    struct bed b;
+
+    begin(&b, "alice - - totp " SECRET "\n");
+    b.rules = (struct desk_rules){
+        .sources = {DESK_RADIUS}, .source_count = 1, .factor = DESK_FACTOR_APPENDED};
+    from_radius(&b, LOGIN_CHALLENGED, LOGIN_REASON_NONE);
+    b.radius.state = (struct login_state){.length = 3, .bytes = "abc"};
+    CHECK(ask(&b, "alice", "secret" CODE) == LOGIN_CHALLENGED);
+    CHECK(reply(&b, "alice", "first") == LOGIN_CHALLENGED);
+    from_radius(&b, LOGIN_ACCEPTED, LOGIN_REASON_NONE);
+    CHECK(reply(&b, "alice", "second") == LOGIN_ACCEPTED);
+    CHECK(slice_equal_text(secret_slice(&b.last_radius.password), "second"));
+    from_radius(&b, LOGIN_CHALLENGED, LOGIN_REASON_NONE);
+    CHECK(ask(&b, "alice", "secret000000") == LOGIN_CHALLENGED);
+    from_radius(&b, LOGIN_ACCEPTED, LOGIN_REASON_NONE);
+    b.wall_s += 30;
+    CHECK(reply(&b, "alice", "first") == LOGIN_REFUSED);
+    end(&b);
+}
+
 TEST(chap_is_for_who_has_the_password)
 {
     struct bed b;
