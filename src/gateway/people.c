@@ -420,7 +420,7 @@ static void accept(struct ike *ike, struct block *block, uint64_t now_ms)
     if (!take_user(slice_of_text(answer->user), user)) {
         actions_copy_words(answer->user, sizeof(answer->user), person->question.user);
     }
-    rations_passed(&g->people->rations, &ike->peer.address, person->question.user);
+    rations_passed(&g->people->rations, &ike->peer.address, person->question.user, now_ms);
     if (has_too_many(g, block, answer->user) && !session_may_be_of(block, ike)) {
         block->refused++;
         site_trouble(block->site, REASON_SESSIONS_FULL, &ike->peer, answer->user, now_ms);

@@ -1,7 +1,8 @@
 /*
  * How often somebody may try a password. Each address and each user has some wrong tries for
  * nothing; behind those each one costs a wait, longer every time, in which no other is looked at.
- * A user's waits end soon, so that nobody can keep him out by guessing; an address waits longer.
+ * A user's waits end soon, and do not hold where he logged in last, so that nobody can keep him out
+ * by guessing; an address waits longer.
  */
 #ifndef SEKISHO_GATEWAY_RATIONS_H
 #define SEKISHO_GATEWAY_RATIONS_H
@@ -32,7 +33,8 @@ uint64_t rations_wait_until(const struct rations *r, const struct address *from,
                             uint64_t now_ms);
 void rations_failed(struct rations *r, const struct address *from, const char *user,
                     uint64_t now_ms);
-/* He is who he says: his address and he begin anew. */
-void rations_passed(struct rations *r, const struct address *from, const char *user);
+/* He is who he says, and begins anew; his address does not. */
+void rations_passed(struct rations *r, const struct address *from, const char *user,
+                    uint64_t now_ms);
 
 #endif

@@ -58,8 +58,40 @@ TEST(a_user_who_is_guessed_from_everywhere_waits_a_minute_at_most)
     }
     CHECK_EQUAL(wait_ms(&home, "alice", 1000), RATIONS_USER_WAIT_MS);
     CHECK_EQUAL(wait_ms(&home, "bob", 1000), 0);
-    rations_passed(&rations, &home, "alice");
+    rations_passed(&rations, &home, "alice", 1000);
     CHECK_EQUAL(wait_ms(&home, "alice", 1000), 0);
+    rations_fini(&rations);
+}
+
+TEST(where_a_user_logged_in_last_others_do_not_keep_him_out)
+{
+    struct address elsewhere = address_ipv4(0xc0000208);
+
+    rations_init(&rations, key);
+    rations_passed(&rations, &home, "alice", 1000);
+    for (uint32_t i = 0; i < 100; i++) {
+        struct address from = address_ipv4(0xc6330000 + i);
+
+        rations_failed(&rations, &from, "alice", 2000 + RATIONS_FORGET_MS);
+    }
+    CHECK_EQUAL(wait_ms(&home, "alice", 2000 + RATIONS_FORGET_MS), 0);
+    CHECK_EQUAL(wait_ms(&elsewhere, "alice", 2000 + RATIONS_FORGET_MS), RATIONS_USER_WAIT_MS);
+    rations_fini(&rations);
+}
+
+TEST(a_right_password_of_ones_own_does_not_buy_tries_of_others)
+{
+    rations_init(&rations, key);
+    for (unsigned i = 0; i < 20; i++) {
+        char user[16];
+
+        snprintf(user, sizeof(user), "u%u", i);
+        rations_failed(&rations, &home, user, 1000);
+        rations_passed(&rations, &home, "mallory", 1000);
+    }
+    CHECK(wait_ms(&home, "u", 1000) > 0);
+    CHECK(wait_ms(&home, "mallory", 1000) > 0);
+    CHECK_EQUAL(wait_ms(&home, "u", 1000 + RATIONS_ADDRESS_WAIT_MS), 0);
     rations_fini(&rations);
 }
 
