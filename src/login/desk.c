@@ -14,7 +14,6 @@ struct job {
     struct job *next;
     uint64_t id;
     enum stage stage;
-    bool forgotten;
     bool asked_in_vain; /* `answer` is that of a source that could not tell */
     struct desk_rules rules;
     uint8_t source; /* index in the rules: who is being asked */
@@ -787,10 +786,6 @@ void desk_verified(struct login_desk *desk, struct desk_verification *v, uint64_
     if (job == NULL) {
         return;
     }
-    if (job->forgotten) {
-        remove_job(desk, job);
-        return;
-    }
     const struct user *user = find_user(desk, job->question.user);
     uint64_t who = who_of(desk, &job->question, false);
 
@@ -811,10 +806,6 @@ void desk_radius_answered(struct login_desk *desk, uint64_t id, const struct log
     struct job *job = find_job(desk, id, STAGE_RADIUS);
 
     if (job == NULL) {
-        return;
-    }
-    if (job->forgotten) {
-        remove_job(desk, job);
         return;
     }
     switch (answer->verdict) {
@@ -849,29 +840,16 @@ void desk_kept(struct login_desk *desk, bool kept)
     desk->writing_batch = 0;
     desk->unsound |= !kept;
     desk->write_todo = desk->waiting_length > 0;
-    for (struct job *job = desk->jobs, *next; job != NULL; job = next) {
-        next = job->next;
+    for (struct job *job = desk->jobs; job != NULL; job = job->next) {
         if (job->stage != STAGE_KEEPING || job->batch != batch) {
             continue;
         }
-        if (job->forgotten) {
-            remove_job(desk, job);
-        } else if (kept) {
+        if (kept) {
             struct login_answer accepted = *job->answer;
 
             answer_with(desk, job, &accepted);
         } else {
             answer_no(desk, job, LOGIN_UNAVAILABLE, LOGIN_REASON_STORE);
-        }
-    }
-}
-
-void desk_forget(struct login_desk *desk, uint64_t id)
-{
-    for (struct job *job = desk->jobs; job != NULL; job = job->next) {
-        if (job->id == id) {
-            job->forgotten = true;
-            return;
         }
     }
 }
@@ -909,7 +887,7 @@ bool desk_take(struct login_desk *desk, struct desk_action *action)
     if (desk->write_todo && take_write(desk, action)) {
         return true;
     }
-    while (desk->first_todo != NULL) {
+    if (desk->first_todo != NULL) {
         struct job *job = desk->first_todo;
 
         desk->first_todo = job->next_todo;
@@ -918,10 +896,6 @@ bool desk_take(struct login_desk *desk, struct desk_action *action)
         action->job = job->id;
         memcpy(action->user, job->question.user, sizeof(action->user));
         job->todo = DESK_NOTHING;
-        if (job->forgotten) {
-            remove_job(desk, job);
-            continue;
-        }
         action->verification = job->verification;
         job->verification = NULL;
         action->question = &job->question;

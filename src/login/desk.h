@@ -82,8 +82,6 @@ void desk_verified(struct login_desk *desk, struct desk_verification *verificati
 void desk_radius_answered(struct login_desk *desk, uint64_t job, const struct login_answer *answer,
                           uint64_t now_ms, uint64_t wall_s);
 void desk_kept(struct login_desk *desk, bool kept);
-/* Nobody waits for the answer any more. */
-void desk_forget(struct login_desk *desk, uint64_t job);
 
 /* False when there is nothing to do. */
 MUST_USE bool desk_take(struct login_desk *desk, struct desk_action *action);

@@ -596,25 +596,6 @@ TEST(users_may_change_while_a_password_is_computed)
     end(&b);
 }
 
-TEST(who_does_not_wait_any_more_gets_no_answer)
-{
-    struct desk_action action;
-    struct bed b;
-
-    begin(&b, "alice staff %\n");
-    ask_with(&b, "alice", "wonder", NULL);
-    CHECK(desk_take(b.desk, &action) && action.kind == DESK_VERIFY);
-    desk_forget(b.desk, b.job);
-    desk_verify(action.verification);
-    desk_verified(b.desk, action.verification, b.now_ms, b.wall_s);
-    CHECK(!run(&b));
-    ask_with(&b, "alice", "wonder", NULL);
-    desk_forget(b.desk, b.job);
-    CHECK(!run(&b));
-    CHECK_EQUAL(desk_figures(b.desk).under_way, 0);
-    end(&b);
-}
-
 TEST(only_so_many_are_under_way_and_so_many_rounds_are_kept)
 {
     struct bed b;

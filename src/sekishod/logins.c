@@ -103,15 +103,15 @@ static void drop_errand(void *job)
 }
 
 /* As if it had come back with nothing done. */
-static void fail_errand(struct logins *logins, struct errand *errand, uint64_t now_ms)
+static void fail_errand(struct logins *logins, const struct desk_action *action, uint64_t now_ms)
 {
-    if (errand->verification != NULL) {
-        errand->verification->fits = false;
-        desk_verified(logins->desk, errand->verification, now_ms, clock_date_ms() / 1000);
+    if (action->kind == DESK_VERIFY) {
+        action->verification->fits = false;
+        desk_verified(logins->desk, action->verification, now_ms, clock_date_ms() / 1000);
     } else {
+        free(action->text);
         desk_kept(logins->desk, false);
     }
-    free_errand(errand);
 }
 
 static void begin_errand(struct logins *logins, const struct desk_action *action, uint64_t now_ms)
@@ -119,6 +119,7 @@ static void begin_errand(struct logins *logins, const struct desk_action *action
     struct errand *errand = calloc(1, sizeof(*errand));
 
     if (errand == NULL) {
+        fail_errand(logins, action, now_ms);
         return;
     }
     *errand = (struct errand){.verification = action->verification,
@@ -133,7 +134,8 @@ static void begin_errand(struct logins *logins, const struct desk_action *action
      */
     if (logins->jobs == NULL ||
         !jobs_put(logins->jobs, errand, action->kind == DESK_KEEP ? JOB_URGENT : JOB_COMMON)) {
-        fail_errand(logins, errand, now_ms);
+        free(errand);
+        fail_errand(logins, action, now_ms);
     }
 }
 
@@ -203,6 +205,16 @@ static void give_answer(struct logins *logins, const struct desk_action *action,
 
 /* ---- what the two machines want ---- */
 
+static void ask_radius(struct logins *logins, const struct desk_action *action, uint64_t now_ms)
+{
+    if (!radius_ask(logins->asked.client, action->job, action->question, now_ms)) {
+        struct login_answer answer =
+            login_answer_of(LOGIN_UNAVAILABLE, LOGIN_REASON_BUSY, "radius");
+
+        desk_radius_answered(logins->desk, action->job, &answer, now_ms, clock_date_ms() / 1000);
+    }
+}
+
 static bool run_desk(struct logins *logins, uint64_t now_ms)
 {
     struct desk_action action;
@@ -216,7 +228,7 @@ static bool run_desk(struct logins *logins, uint64_t now_ms)
             begin_errand(logins, &action, now_ms);
             break;
         case DESK_ASK_RADIUS:
-            radius_ask(logins->asked.client, action.job, action.question, now_ms);
+            ask_radius(logins, &action, now_ms);
             break;
         case DESK_ANSWER:
             give_answer(logins, &action, now_ms);

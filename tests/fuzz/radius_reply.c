@@ -47,7 +47,7 @@ static void begin(struct scene *s, struct seeded_random *seeded, bool unsigned_r
     MUST(secret_set(&question.password, SLICE_TEXT("wonder")));
     server.endpoint = s->server;
     radius_set_servers(s->client, &server, 1);
-    radius_ask(s->client, 7, &question, NOW);
+    (void)!radius_ask(s->client, 7, &question, NOW);
     login_question_fini(&question);
     run(s);
 }

@@ -13,11 +13,18 @@
 
 enum { SERVICE_TYPE_FRAMED = 2, PORT_TYPE_VIRTUAL = 5 };
 
+struct finished {
+    struct finished *next;
+    uint64_t job;
+    struct login_answer answer;
+};
+
 struct request {
     struct request *next;
     uint64_t job;
     struct login_question question; /* for the next server, which has another secret */
     struct radius_account *account; /* instead of a question; NULL: a login */
+    struct finished *finished; /* of a login: room for its answer, which so is never lost */
     unsigned rounds; /* of all servers, in vain */
     bool pauses; /* until `next_ms`, asking nobody */
     uint8_t tried; /* servers, as bits */
@@ -40,12 +47,6 @@ struct server {
     struct request *by_id[IDS];
     uint8_t next_id;
     uint64_t dead_until_ms;
-};
-
-struct finished {
-    struct finished *next;
-    uint64_t job;
-    struct login_answer answer;
 };
 
 struct radius_client {
@@ -74,20 +75,21 @@ struct radius_client *radius_new(struct random_source random, const char *identi
     return client;
 }
 
-static void request_free(struct request *request)
-{
-    login_question_fini(&request->question);
-    free(request->account);
-    wipe(request, sizeof(*request));
-    free(request);
-}
-
 static void finished_free(struct finished *finished)
 {
     if (finished != NULL) {
         wipe(finished, sizeof(*finished));
         free(finished);
     }
+}
+
+static void request_free(struct request *request)
+{
+    login_question_fini(&request->question);
+    free(request->account);
+    finished_free(request->finished);
+    wipe(request, sizeof(*request));
+    free(request);
 }
 
 void radius_free(struct radius_client *client)
@@ -125,15 +127,13 @@ static void name_source(const struct server *server, struct login_answer *answer
     text_addf(&out, "radius %s", address_format(&server->said.endpoint.address, address));
 }
 
-/* Without memory the answer is lost: who waits has his own patience. */
-static void finish(struct radius_client *client, uint64_t job, const struct login_answer *answer)
+static void finish(struct radius_client *client, struct request *request,
+                   const struct login_answer *answer)
 {
-    struct finished *finished = calloc(1, sizeof(*finished));
+    struct finished *finished = request->finished;
 
-    if (finished == NULL) {
-        return;
-    }
-    finished->job = job;
+    request->finished = NULL;
+    finished->job = request->job;
     finished->answer = *answer;
     if (client->last != NULL) {
         client->last->next = finished;
@@ -143,11 +143,12 @@ static void finish(struct radius_client *client, uint64_t job, const struct logi
     client->last = finished;
 }
 
-static void finish_unavailable(struct radius_client *client, uint64_t job, enum login_reason reason)
+static void finish_unavailable(struct radius_client *client, struct request *request,
+                               enum login_reason reason)
 {
     struct login_answer answer = login_answer_of(LOGIN_UNAVAILABLE, reason, "radius");
 
-    finish(client, job, &answer);
+    finish(client, request, &answer);
 }
 
 static void leave_server(struct radius_client *client, struct request *request)
@@ -404,30 +405,42 @@ static bool has_secret(const struct radius_client *client)
     return false;
 }
 
-void radius_ask(struct radius_client *client, uint64_t job, const struct login_question *question,
+static struct request *make_login(uint64_t job, const struct login_question *question)
+{
+    struct request *request = calloc(1, sizeof(*request));
+
+    if (request == NULL) {
+        return NULL;
+    }
+    request->job = job;
+    request->finished = calloc(1, sizeof(*request->finished));
+    if (request->finished == NULL || !login_question_copy(&request->question, question)) {
+        request_free(request);
+        return NULL;
+    }
+    return request;
+}
+
+bool radius_ask(struct radius_client *client, uint64_t job, const struct login_question *question,
                 uint64_t now_ms)
 {
     bool answers = question->state.length > 0;
-    struct request *request = calloc(1, sizeof(*request));
+    struct request *request = make_login(job, question);
 
-    if (request == NULL || !login_question_copy(&request->question, question)) {
-        if (request != NULL) {
-            request_free(request);
-        }
-        finish_unavailable(client, job, LOGIN_REASON_BUSY);
-        return;
+    if (request == NULL) {
+        return false;
     }
-    request->job = job;
     request->next = client->requests;
     client->requests = request;
     if (answers ? ask_whose_state(client, request, now_ms) : ask_next(client, request, now_ms)) {
-        return;
+        return true;
     }
-    remove_request(client, request);
-    finish_unavailable(client, job,
+    finish_unavailable(client, request,
                        client->count > 0 && !has_secret(client) ? LOGIN_REASON_RADIUS_SECRET
                        : answers                                ? LOGIN_REASON_STALE
                                                                 : LOGIN_REASON_BUSY);
+    remove_request(client, request);
+    return true;
 }
 
 /* ---- accounts ---- */
@@ -528,7 +541,7 @@ static void take_reply(struct radius_client *client, struct request *request,
         answer.verdict = LOGIN_REFUSED;
         answer.reason = LOGIN_REASON_RADIUS_REJECTED;
     }
-    finish(client, request->job, &answer);
+    finish(client, request, &answer);
     remove_request(client, request);
 }
 
@@ -617,7 +630,7 @@ static void give_up(struct radius_client *client, struct request *request, uint6
     struct login_answer answer = login_answer_of(LOGIN_UNAVAILABLE, why_silent(request), "radius");
 
     name_source(server, &answer);
-    finish(client, request->job, &answer);
+    finish(client, request, &answer);
     remove_request(client, request);
 }
 
@@ -684,7 +697,7 @@ static void end_requests(struct radius_client *client)
     for (struct request *request = client->requests, *next; request != NULL; request = next) {
         next = request->next;
         if (request->account == NULL) {
-            finish_unavailable(client, request->job, LOGIN_REASON_RADIUS_SILENT);
+            finish_unavailable(client, request, LOGIN_REASON_RADIUS_SILENT);
             remove_request(client, request);
             continue;
         }

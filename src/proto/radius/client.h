@@ -95,8 +95,9 @@ void radius_free(struct radius_client *client);
 /* Takes the secrets over. What is under way is answered: nobody could tell. Counters and health
  * stay with a server that stays. */
 void radius_set_servers(struct radius_client *client, struct radius_server *servers, size_t count);
-void radius_ask(struct radius_client *client, uint64_t job, const struct login_question *question,
-                uint64_t now_ms);
+/* False, and no answer will come: there is no memory. */
+MUST_USE bool radius_ask(struct radius_client *client, uint64_t job,
+                         const struct login_question *question, uint64_t now_ms);
 /* For a client whose servers are accounting servers: what is told is taken by one of them, sooner
  * or later. */
 void radius_account(struct radius_client *client, const struct radius_account *account,

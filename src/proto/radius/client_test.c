@@ -88,7 +88,7 @@ static void ask(struct bed *b, uint64_t job)
 {
     struct login_question q = question("alice", "wonder");
 
-    radius_ask(b->client, job, &q, b->now_ms);
+    CHECK(radius_ask(b->client, job, &q, b->now_ms));
     login_question_fini(&q);
     run(b);
 }
@@ -205,7 +205,7 @@ TEST(chap_goes_as_it_came)
     q.chap_id = 22;
     q.chap_challenge_length = 5;
     memcpy(q.chap_challenge, "hello", 5);
-    radius_ask(b.client, 1, &q, b.now_ms);
+    CHECK(radius_ask(b.client, 1, &q, b.now_ms));
     run(&b);
     struct slice value = sent_attribute(&b, 0, RADIUS_CHAP_PASSWORD, &place);
 
@@ -216,7 +216,7 @@ TEST(chap_goes_as_it_came)
     CHECK(place == SIZE_MAX);
     /* A response of another length is none. */
     CHECK(secret_set(&q.password, SLICE_TEXT("short")));
-    radius_ask(b.client, 2, &q, b.now_ms);
+    CHECK(radius_ask(b.client, 2, &q, b.now_ms));
     run(&b);
     CHECK(b.answers == 1 && b.answer.verdict == LOGIN_UNAVAILABLE);
     login_question_fini(&q);
@@ -350,21 +350,21 @@ TEST(a_challenge_is_answered_to_the_server_that_made_it)
     b.now_ms += 100000; /* the first would be asked again */
     unsigned before = b.sent_count[0];
 
-    radius_ask(b.client, 2, &q, b.now_ms);
+    CHECK(radius_ask(b.client, 2, &q, b.now_ms));
     run(&b);
     CHECK(b.sent_count[0] == before && b.sent_count[1] == 2);
     CHECK(slice_equal_text(sent_attribute(&b, 1, RADIUS_STATE, &place), "32769430"));
     answer(&b, 1, RADIUS_ACCESS_REJECT, SIGNED);
     CHECK(b.answer.verdict == LOGIN_REFUSED && b.answer.reason == LOGIN_REASON_RADIUS_REJECTED);
     /* Nor is it asked of others when that server is silent. */
-    radius_ask(b.client, 3, &q, b.now_ms);
+    CHECK(radius_ask(b.client, 3, &q, b.now_ms));
     for (int i = 0; i < 4; i++) {
         pass(&b, 20000);
     }
     CHECK(b.sent_count[0] == before && b.job == 3 && b.answer.verdict == LOGIN_UNAVAILABLE);
     /* Of servers that are configured anew nothing old is asked. */
     give_servers(&b, 2, false);
-    radius_ask(b.client, 4, &q, b.now_ms);
+    CHECK(radius_ask(b.client, 4, &q, b.now_ms));
     run(&b);
     CHECK(b.job == 4 && b.answer.reason == LOGIN_REASON_STALE);
     login_question_fini(&q);
