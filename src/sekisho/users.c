@@ -161,19 +161,29 @@ static int store_put_user(struct store *store, const struct user *old, const str
 
 static json_t *log_out(const struct command *command, const char *name, int *exit_code);
 
+/* Takes it over. JSON is UTF-8, and a name need not be (then it is NULL): who reads the answer must
+ * not take nothing for success. */
+static int print_packed(json_t *answer)
+{
+    if (answer == NULL) {
+        return fail_with(true, EXIT_FAILED,
+                         "What was to be changed is changed; without --json it is told.",
+                         "a name that is not UTF-8 cannot be told in JSON");
+    }
+    print_json(answer);
+    json_decref(answer);
+    return EXIT_OK;
+}
+
 static int done(const struct command *command, const char *name, const char *words)
 {
     bool told = tell_daemon(command);
 
     if (command->json) {
-        json_t *answer = json_pack("{s:i, s:s, s:s, s:b}", "version", 1, "user", name, "text",
-                                   words, "told_daemon", (int)told);
-
-        print_json(answer);
-        json_decref(answer);
-    } else {
-        printf("%s %s.\n", name, words);
+        return print_packed(json_pack("{s:i, s:s, s:s, s:b}", "version", 1, "user", name, "text",
+                                      words, "told_daemon", (int)told));
     }
+    printf("%s %s.\n", name, words);
     return EXIT_OK;
 }
 
@@ -460,11 +470,12 @@ static int users_groups(struct store *store, const char *name)
 }
 
 /* What an app is given: shown once, and never again. */
-static void show_otp(struct store *store, const struct user *user)
+static int show_otp(struct store *store, const struct user *user)
 {
     char secret[OTP_BASE32_BYTES];
     char uri[1024];
     char issuer[CONFIG_NAME_BYTES] = "sekisho";
+    int exit_code = EXIT_OK;
     struct text secret_text = text_over(secret, sizeof(secret));
     struct text uri_text = text_over(uri, sizeof(uri));
 
@@ -476,11 +487,9 @@ static void show_otp(struct store *store, const struct user *user)
     otp_base32_add(&secret_text, (struct slice){user->otp.secret, user->otp.secret_length});
     otp_add_uri(&uri_text, &user->otp, slice_of_text(issuer), user->name);
     if (store->command->json) {
-        json_t *answer = json_pack("{s:i, s:s%, s:s, s:s}", "version", 1, "user", user->name.data,
-                                   user->name.length, "secret", secret, "uri", uri);
-
-        print_json(answer);
-        json_decref(answer);
+        exit_code =
+            print_packed(json_pack("{s:i, s:s%, s:s, s:s}", "version", 1, "user", user->name.data,
+                                   user->name.length, "secret", secret, "uri", uri));
     } else {
         printf("%s\n%s\n", uri, secret);
         fprintf(stderr, "For an app of one-time passwords: the first line as a QR code, or the "
@@ -489,6 +498,7 @@ static void show_otp(struct store *store, const struct user *user)
     }
     wipe(secret, sizeof(secret));
     wipe(uri, sizeof(uri));
+    return exit_code;
 }
 
 static int users_otp(struct store *store, const char *name)
@@ -517,7 +527,7 @@ static int users_otp(struct store *store, const char *name)
         exit_code = done(command, name, "has no one-time passwords any more");
     } else if (exit_code == EXIT_OK) {
         (void)tell_daemon(command);
-        show_otp(store, &user);
+        exit_code = show_otp(store, &user);
     }
     wipe(&user, sizeof(user));
     return exit_code;
@@ -573,6 +583,7 @@ static int users_list(struct store *store)
         const char *path;
     } both[] = {{&store->written, store->written_path}, {&store->kept, store->path}};
     json_t *list = json_array();
+    bool packed = true;
 
     if (!store->command->json) {
         printf("%-20s %-20s %-8s %-5s %-16s\n", "USER", "GROUPS", "PASSWORD", "CODE", "ADDRESS");
@@ -582,20 +593,20 @@ static int users_list(struct store *store)
             if (store->command->json) {
                 json_t *one = user_json(&both[k].users->list[i], both[k].path);
 
-                json_array_append_new(list, one != NULL ? one : json_object());
+                packed &= one != NULL && json_array_append_new(list, one) == 0;
             } else {
                 print_user(&both[k].users->list[i]);
             }
         }
     }
-    if (store->command->json) {
-        json_t *answer = json_pack("{s:i, s:O}", "version", 1, "users", list);
+    int exit_code = EXIT_OK;
 
-        print_json(answer);
-        json_decref(answer);
+    if (store->command->json) {
+        exit_code =
+            print_packed(packed ? json_pack("{s:i, s:O}", "version", 1, "users", list) : NULL);
     }
     json_decref(list);
-    return EXIT_OK;
+    return exit_code;
 }
 
 static int users_check(struct store *store)
