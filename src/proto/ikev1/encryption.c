@@ -39,6 +39,13 @@ struct ikev1_sealed {
     struct slice hash; /* a block: HASH(1); empty: with a raw key */
 };
 
+/* Of phase 1, where there is neither a MAC of its own nor ESN. */
+static bool same_suite(const struct suite *a, const struct suite *b)
+{
+    return a->encryption == b->encryption && a->key_bits == b->key_bits && a->prf == b->prf &&
+           a->key_exchange == b->key_exchange;
+}
+
 bool ikev1_encrypts(const struct ikev1_ike *ike)
 {
     return ikev1_method_is_encryption(ike->handshake->choice.auth_method);
@@ -334,8 +341,7 @@ void ikev1_encryption_receive(struct ikev1_turn *t, struct ikev1_ike *ike, struc
                            "identity, key exchange or nonce is missing or malformed");
         return;
     }
-    if (ike->initiator && ike->aggressive &&
-        memcmp(&s->offered, &h->choice.suite, sizeof(s->offered)) != 0) {
+    if (ike->initiator && ike->aggressive && !same_suite(&s->offered, &h->choice.suite)) {
         ikev1_phase1_doubt(t, ike, IKEV1_FAIL_SYNTAX, 0,
                            "the answer is not the proposal that was made");
         return;
