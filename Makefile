@@ -3,7 +3,7 @@
 #   make            build/sekishod and build/sekisho
 #   make demo       two sites in network namespaces joined by a tunnel; cleans up behind itself
 #   make check      every test; ends with "N passed, N failed"
-#   make explore    what can happen to two IKEv2 machines, deeper than the check goes (takes very long)
+#   make explore    what can happen to two IKE machines, deeper than the check goes (takes very long)
 #   make bench      beside other VPNs in userspace (takes long)
 #   make strangers  a million conversations with somebody who has no credentials (five minutes)
 #   make install    PREFIX=/usr/local DESTDIR=
@@ -38,6 +38,7 @@ explore:
 	@sh tools/setup check
 	@$(MAKE) --no-print-directory build
 	@build/tests/exchange/exchange_explore --orders $(ORDERS) --faults $(FAULTS)
+	@build/tests/exchange/exchange_explore_old --orders $(ORDERS) --faults $(FAULTS)
 
 bench:
 	@sh tools/setup bench

@@ -55,9 +55,11 @@ GIVES_WAY = ["sh", "-c", "{ echo 10 >/proc/self/autogroup; } 2>/dev/null; exec n
 
 SHARES = {"flood_test": ALL, "offload_test": ALL, "payload_test": ALL, "workers_test": ALL, "strongswan_modes_test": ALL,
           "ipsec_matrix_test": GUEST, "ipsec_path_test": GUEST, "kernel_test": GUEST, "kernels_test": GUEST,
-          "libreswan_test": GUEST}
+          "libreswan_test": GUEST, "ikev1_libreswan_test": GUEST,
+          "ikev1_kernel_test": GUEST}
 # What takes longest begins first, so that no other waits for it at the end.
-LONGEST = ["kernel_test", "resilience_test", "strongswan_test", "native_test", "sites_test",
+LONGEST = ["ikev1_kernel_test", "ikev1_test", "kernel_test", "resilience_test", "strongswan_test", "native_test",
+           "sites_test",
            "certificates_test", "capture_test", "modes_test", "ipsec_matrix_test", "mobility_test", "personas_test"]
 
 
@@ -160,7 +162,7 @@ def steps_of_all():
               for program, pattern in WITH_THREADS]
     tests.append(Step("counts: instructions, copies, allocations", ["python3", "tests/counts/check"], 500,
                       {"SEKISHO_BUILD": str(release)}))
-    tests.append(Step("constant time: ML-KEM under valgrind", ["python3", "tests/constant_time/check"], 500))
+    tests.append(Step("constant time: ML-KEM and RSA encryption under valgrind", ["python3", "tests/constant_time/check"], 500))
     tests.append(Step("ML-KEM beside OpenSSL 3.5's", ["python3", "tests/openssl35/check"], 500))
     # The linter is the longest of those that can wait, the sanitized programs come next.
     tests.sort(key=lambda step: not step.name.startswith("asan"))

@@ -227,3 +227,22 @@ bool base64_parse(struct slice text, uint8_t *out, size_t capacity, size_t *leng
     *length = bytes;
     return true;
 }
+
+void text_add_base64(struct text *t, struct slice bytes)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+    for (size_t at = 0; at < bytes.length; at += 3) {
+        size_t count = bytes.length - at < 3 ? bytes.length - at : 3;
+        uint32_t group = 0;
+        char four[5] = "====";
+
+        for (size_t i = 0; i < 3; i++) {
+            group = group << 8 | (i < count ? bytes.data[at + i] : 0);
+        }
+        for (size_t i = 0; i <= count; i++) {
+            four[i] = digits[group >> (18 - 6 * i) & 63];
+        }
+        text_add(t, four);
+    }
+}

@@ -23,6 +23,7 @@ void text_addf(struct text *t, const char *format, ...) PRINTF_LIKE(2, 3);
  * names of peers. */
 void text_add_escaped(struct text *t, struct slice bytes);
 void text_add_hex(struct text *t, struct slice bytes);
+void text_add_base64(struct text *t, struct slice bytes);
 
 /* Small bounded names of configuration objects and identities. */
 MUST_USE bool text_copy(char *out, size_t capacity, struct slice from);

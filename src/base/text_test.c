@@ -178,3 +178,29 @@ TEST(the_distance_counts_edits_up_to_the_limit)
     memset(enormous, 'a', sizeof(enormous));
     CHECK(text_distance(SLICE_OF(enormous), SLICE_TEXT("a"), 5) == 6);
 }
+
+/* RFC 4648 10. */
+TEST(base64_is_written_as_in_the_rfc_and_read_again)
+{
+    static const char *const cases[][2] = {
+        {"", ""},
+        {"f", "Zg=="},
+        {"fo", "Zm8="},
+        {"foo", "Zm9v"},
+        {"foob", "Zm9vYg=="},
+        {"fooba", "Zm9vYmE="},
+        {"foobar", "Zm9vYmFy"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        char words[16];
+        uint8_t bytes[16];
+        size_t length;
+        struct text t = text_over(words, sizeof(words));
+
+        text_add_base64(&t, slice_of_text(cases[i][0]));
+        CHECK_TEXT(words, cases[i][1]);
+        CHECK(base64_parse(slice_of_text(words), bytes, sizeof(bytes), &length));
+        CHECK(slice_equal_text((struct slice){bytes, length}, cases[i][0]));
+    }
+}

@@ -331,16 +331,15 @@ static void settle_transport(struct reading *r)
 void carriage_settle(struct reading *r)
 {
     const struct config_carriage *c = carriage_of(r);
-    bool esp = r->scope == SCOPE_SITE
-                   ? said_at(r, "esp").line != 0 || said_at(r, "ah").line == 0
-                   : r->sas.esp[0].place.line != 0 || r->sas.esp[1].place.line != 0;
+    bool esp = builds_site(r) ? said_at(r, "esp").line != 0 || said_at(r, "ah").line == 0
+                              : r->sas.esp[0].place.line != 0 || r->sas.esp[1].place.line != 0;
     bool tfc = c->tfc_bytes != 0 || c->tfc_dummy_ms != 0;
 
     assert(r->scope != SCOPE_GATEWAY);
     if (c->mode == CONFIG_TRANSPORT) {
         settle_transport(r);
     }
-    if (r->scope == SCOPE_SITE && r->site.per_worker_sas != CONFIG_PER_WORKER_OFF &&
+    if (builds_site(r) && r->site.per_worker_sas != CONFIG_PER_WORKER_OFF &&
         r->site.per_worker_sas != CONFIG_PER_WORKER_AUTO &&
         (c->iptfs.enabled || r->site.each != CONFIG_EACH_OFF)) {
         COMPLAIN(r, said_at(r, "per-worker-sas"), "leave it out",

@@ -57,7 +57,10 @@ static void check_present(struct reading *r)
         return;
     }
     for (size_t i = 0; i < r->site_count; i++) {
-        if (r->site_notes[i].lans.count == 0 && r->sites[i].carriage.mode == CONFIG_TUNNEL) {
+        const struct config_caller *caller = r->sites[i].caller;
+
+        if (r->site_notes[i].lans.count == 0 && r->sites[i].carriage.mode == CONFIG_TUNNEL &&
+            !(caller != NULL && caller->asks_address)) {
             COMPLAIN(r, r->sites[i].place, "say what is behind us, such as: lan 10.1.0.0/16",
                      "there is no lan that site %s could reach", r->sites[i].name);
             return;
@@ -88,7 +91,7 @@ static struct owner owner_of(const struct reading *r, size_t index)
         const struct config_site *site = &c->sites[index];
         bool own = site->lan_count > 0;
         return (struct owner){
-            .kind = "site",
+            .kind = site->access == NULL ? "site" : "remote-access",
             .name = site->name,
             .place = &site->place,
             .lans = own ? site->lans : c->lans,
@@ -205,6 +208,13 @@ static int compare_callers(const void *left, const void *right)
     return order != 0 ? order : place_compare(&a->site->place, &b->site->place);
 }
 
+/* By the version of IKE with which people come, and others do not. */
+static bool told_apart(const struct config_site *a, const struct config_site *b)
+{
+    return (a->access != NULL) != (b->access != NULL) &&
+           (a->version == CONFIG_IKE_V2 || b->version == CONFIG_IKE_V2);
+}
+
 /* When a peer calls, its site is found by what both sides say to be. */
 static void check_callers(struct reading *r)
 {
@@ -232,7 +242,7 @@ static void check_callers(struct reading *r)
         const struct caller *one = &callers[i - 1];
         const struct caller *two = &callers[i];
         if (strcmp(one->identity, two->identity) != 0 || strcmp(one->say, two->say) != 0 ||
-            strcmp(one->peer, two->peer) != 0) {
+            strcmp(one->peer, two->peer) != 0 || told_apart(one->site, two->site)) {
             continue;
         }
         where(r, &two->site->place, &one->site->place, place);
@@ -454,7 +464,7 @@ static const struct placed_network *our_networks_find(struct reading *r,
 }
 
 static void check_beside_lan(struct reading *r, const struct our_networks *ours, bool own,
-                             const struct said_network *said)
+                             bool pool, const struct said_network *said)
 {
     const struct placed_network *lan = our_networks_find(r, ours, &said->network);
     char text[NETWORK_TEXT_BYTES];
@@ -467,7 +477,12 @@ static void check_beside_lan(struct reading *r, const struct our_networks *ours,
     network_format(&said->network, text);
     network_format(&lan->network, lan_text);
     where(r, &said->place, &lan->place, place);
-    if (lan->network.prefix_bits == said->network.prefix_bits) {
+    if (pool) {
+        if (lan->network.prefix_bits > 0) {
+            access_complain_lan(r, said, lan_text, place,
+                                lan->network.prefix_bits == said->network.prefix_bits);
+        }
+    } else if (lan->network.prefix_bits == said->network.prefix_bits) {
         COMPLAIN(r, said->place, "translation of equal networks is not in this version",
                  "network %s is our own lan (%s)", text, place);
     } else if (!own && lan->network.prefix_bits > 0) {
@@ -475,6 +490,25 @@ static void check_beside_lan(struct reading *r, const struct our_networks *ours,
              "network %s overlaps lan %s (%s): hosts of ours with such addresses could not be "
              "reached",
              text, lan_text, place);
+    }
+}
+
+/* Whether one of ours lies within a pool. */
+static void check_within_pool(struct reading *r, const struct our_networks *ours,
+                              const struct said_network *pool)
+{
+    char lan_text[NETWORK_TEXT_BYTES];
+    char place[160];
+
+    for (size_t i = 0; i < ours->count; i++) {
+        const struct placed_network *lan = &ours->list[i];
+
+        if (lan->network.prefix_bits > pool->network.prefix_bits &&
+            network_holds(r, &pool->network, &lan->network)) {
+            access_complain_lan(r, pool, network_format(&lan->network, lan_text),
+                                where(r, &pool->place, &lan->place, place), true);
+            return;
+        }
     }
 }
 
@@ -494,6 +528,7 @@ struct said_traffic {
     const struct said_networks *networks;
     const struct said_networks *lans; /* its own */
     bool own; /* else those of the gateway */
+    bool pool; /* its networks are addresses for people */
 };
 
 /* Networks of a family that is not on our side are reached by nothing. */
@@ -546,7 +581,11 @@ static bool add_traffic(struct reading *r, struct all_networks *all,
         all->list[all->count] = (struct placed_network){network->network, network->place,
                                                         said->owner, (uint32_t)all->count};
         all->count++;
-        check_beside_lan(r, said->own ? &own_lans : &all->gateway_lans, said->own, network);
+        check_beside_lan(r, said->own ? &own_lans : &all->gateway_lans, said->own, said->pool,
+                         network);
+        if (said->pool) {
+            check_within_pool(r, said->own ? &own_lans : &all->gateway_lans, network);
+        }
     }
     return true;
 }
@@ -564,7 +603,7 @@ static void check_networks(struct reading *r)
     for (size_t i = 0; i < r->site_count; i++) {
         const struct site_notes *notes = &r->site_notes[i];
         const struct said_traffic said = {(uint32_t)i, &notes->networks, &notes->lans,
-                                          notes->lans.count > 0};
+                                          notes->lans.count > 0, r->sites[i].access != NULL};
         if (!add_traffic(r, &all, &said, r->sites[i].enabled)) {
             return;
         }
@@ -572,7 +611,7 @@ static void check_networks(struct reading *r)
     for (size_t i = 0; i < r->manual_count; i++) {
         const struct manual_notes *notes = &r->manual_notes[i];
         const struct said_traffic said = {(uint32_t)(r->site_count + i), &notes->networks,
-                                          &notes->lans, true};
+                                          &notes->lans, true, false};
         if (!add_traffic(r, &all, &said, r->manuals[i].enabled)) {
             return;
         }
@@ -817,6 +856,7 @@ void check_all(struct reading *r)
     check_networks(r);
     check_hosts(r);
     check_certificates(r);
+    check_shared_keys(r);
     check_spis(r);
     check_pairs(r);
     check_udp_ports(r);

@@ -19,7 +19,7 @@ static uint64_t write_and_hash(const struct shown *shown, enum schema_scope scop
 
     sheet_clear(shown->out);
     for (size_t i = 0; (w = schema_at(i)) != NULL; i++) {
-        if (w->scope == scope && !w->internal) {
+        if (schema_stands(w, scope) && !w->internal) {
             schema_write(w, shown);
         }
     }
@@ -67,7 +67,7 @@ bool hashes_make(struct config *config)
         /* The list was made for this configuration and nobody else has seen it yet. */
         struct config_site *site = (struct config_site *)(uintptr_t)&config->sites[i];
         shown.site = site;
-        site->hash = write_and_hash(&shown, SCOPE_SITE);
+        site->hash = write_and_hash(&shown, site->access == NULL ? SCOPE_SITE : SCOPE_ACCESS);
         chain(config, site->hash);
     }
     shown.site = NULL;
@@ -154,7 +154,9 @@ static void write_one(const struct schema_word *w, const struct config *config,
 static void describe(const struct config *old_config, const struct config *new_config,
                      struct config_change *change)
 {
-    enum schema_scope scope = change->new_site != NULL ? SCOPE_SITE : SCOPE_MANUAL;
+    enum schema_scope scope = change->new_site == NULL           ? SCOPE_MANUAL
+                              : change->new_site->access != NULL ? SCOPE_ACCESS
+                                                                 : SCOPE_SITE;
     char names[64];
     struct text list = text_over(names, sizeof(names));
     enum schema_effect effect = EFFECT_NOW;
@@ -164,7 +166,7 @@ static void describe(const struct config *old_config, const struct config *new_c
     size_t more = 0;
 
     for (size_t i = 0; (w = schema_at(i)) != NULL; i++) {
-        if (w->scope != scope || w->internal) {
+        if (!schema_stands(w, scope) || w->internal) {
             continue;
         }
         write_one(w, old_config, change->old_site, change->old_manual, &before);
@@ -185,7 +187,11 @@ static void describe(const struct config *old_config, const struct config *new_c
     }
     struct text words = text_over(change->words, sizeof(change->words));
 
-    text_addf(&words, "%s %s", names, effect_words[effect]);
+    if (effect != EFFECT_NOW || change->new_site == NULL ||
+        !access_pool_change(change->old_site, change->new_site, change->words,
+                            sizeof(change->words))) {
+        text_addf(&words, "%s %s", names, effect_words[effect]);
+    }
     assert(!words.cut);
     sheet_fini(&before);
     sheet_fini(&after);
@@ -240,6 +246,11 @@ static void compare_sites(struct changes *all)
         struct config_change change = {.new_site = site};
         if (all->old_config != NULL) {
             change.old_site = config_find_site(all->old_config, site->name);
+        }
+        /* A site that becomes a block for people, or the reverse, has nothing of the old one. */
+        if (change.old_site != NULL &&
+            (change.old_site->access != NULL) != (site->access != NULL)) {
+            change.old_site = NULL;
         }
         bool is_new = change.old_site == NULL;
         add_present(all, change, is_new, !is_new && change.old_site->hash == site->hash);

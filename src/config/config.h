@@ -68,8 +68,8 @@ enum config_post_quantum {
 enum config_verify_rekey { VERIFY_REKEY_AUTO, VERIFY_REKEY_ON, VERIFY_REKEY_OFF };
 enum config_pfs { PFS_PREFER, PFS_ON, PFS_OFF };
 
-/* The protocol around the traffic of a site. RFC 7296 negotiates no bundles of both. */
-enum config_protection { CONFIG_ESP, CONFIG_AH };
+/* The protocol around the traffic of a site. RFC 7296 negotiates no bundles of both; IKEv1 does. */
+enum config_protection { CONFIG_ESP, CONFIG_AH, CONFIG_AH_AND_ESP };
 enum config_mode { CONFIG_TUNNEL, CONFIG_TRANSPORT };
 /* RFC 4301 8.1: the bit in the outer header of a tunnel. */
 enum config_df { CONFIG_DF_SET, CONFIG_DF_COPY, CONFIG_DF_CLEAR };
@@ -98,6 +98,9 @@ struct config_iptfs {
 };
 
 /* How the packets of a site or of a manual block are carried. */
+/* Whether HMAC-SHA2-256 is cut to 96 bits and not to 128 (RFC 4868), as the peer has it. */
+enum config_truncate { CONFIG_TRUNCATE_OFF, CONFIG_TRUNCATE_SHA2_96 };
+
 struct config_carriage {
     enum config_mode mode;
     enum config_df df;
@@ -107,6 +110,7 @@ struct config_carriage {
     uint32_t tfc_dummy_ms; /* a packet of next header 59 when there was none so long; 0: none */
     struct config_iptfs iptfs;
     bool compress; /* IPComp (RFC 3173) with deflate */
+    enum config_truncate truncate;
 };
 
 #define CONFIG_TRUSTS_MAX 8
@@ -142,9 +146,18 @@ struct config_ppk {
     bool required; /* or not at all; else where the peer has it */
 };
 
+/* By what both sides prove themselves where there are certificates. */
+enum config_proof {
+    CONFIG_PROOF_SIGNATURE,
+    CONFIG_PROOF_ENCRYPTION, /* IKEv1 alone (RFC 2409 5.2) */
+    CONFIG_PROOF_REVISED, /* 5.3 */
+};
+
 struct config_site {
     struct config_place place;
     const char *name;
+    const struct config_access *access; /* NULL: a site; else what people get who connect */
+    const struct config_caller *caller; /* NULL: the peer is a gateway like us */
     const struct config_host *peers; /* in order of preference */
     size_t peer_count;
     const struct network *networks; /* behind the peer */
@@ -213,6 +226,7 @@ struct config_site {
     uint8_t transport; /* enum config_transport */
     uint8_t version; /* enum config_ike_version */
     bool uses_legacy; /* something weak is allowed by the word */
+    uint8_t proof; /* enum config_proof */
     uint16_t return_s; /* peers before the one in use are tried after so long; 0: not */
     uint16_t resolve_s; /* the name of a peer in use is asked for so often; 0: not */
     const struct config_uplinks *uplinks; /* NULL: those of the gateway */
@@ -288,6 +302,87 @@ struct config_policy {
     uint8_t icmp_type, icmp_code;
 };
 
+/* ---- who may log in ---- */
+
+#define CONFIG_RADIUS_MAX 8
+#define CONFIG_RADIUS_PORT 1812
+#define CONFIG_RADIUS_ACCOUNTING_PORT 1813
+
+struct config_radius {
+    struct config_place place;
+    struct address address;
+    uint16_t port; /* RFC 2865 3 */
+    uint16_t accounting_port; /* RFC 2866 3; 0: none is told there */
+    struct config_secret_name secret;
+    bool unsigned_replies; /* those without Message-Authenticator are believed (CVE-2024-3596) */
+};
+
+/* Who is asked; the next one only where the one before cannot tell. */
+enum config_login_source { CONFIG_LOGIN_LOCAL, CONFIG_LOGIN_RADIUS, CONFIG_LOGIN_SOURCES };
+/* A one-time password beside the password: not wanted, asked for, or typed behind the password. */
+enum config_second_factor { CONFIG_FACTOR_NONE, CONFIG_FACTOR_ASKED, CONFIG_FACTOR_APPENDED };
+
+struct config_login {
+    uint8_t sources[CONFIG_LOGIN_SOURCES]; /* enum config_login_source */
+    uint8_t source_count; /* 0: not said, which is "local" */
+    uint8_t second_factor; /* enum config_second_factor; ASKED and APPENDED are TOTP or HOTP */
+};
+
+/* ---- people: remote-access NAME, and a site that is such a person itself ---- */
+
+#define CONFIG_USER_BYTES 128
+#define CONFIG_RESOLVERS_MAX 4
+#define CONFIG_POOL_RANGES_MAX 16
+#define CONFIG_POOL_ADDRESSES_MAX (UINT32_C(1) << 24)
+#define CONFIG_FIXED_MAX 65536
+#define CONFIG_BANNER_BYTES 255
+
+/* What of a person's traffic comes through the tunnel. */
+enum config_traffic { CONFIG_TRAFFIC_LAN, CONFIG_TRAFFIC_EVERYTHING };
+/* One more login of a user who has as many sessions as he may. */
+enum config_when_full { CONFIG_FULL_OLDEST_GOES, CONFIG_FULL_REFUSE };
+/* Who begins with the settings (mode-config): the person asks, or they are pushed. */
+enum config_settings { CONFIG_SETTINGS_ASKED, CONFIG_SETTINGS_PUSHED };
+
+struct config_fixed {
+    const char *user;
+    struct address address;
+};
+
+/* What a block remote-access has beside the words of a site: its site is what the sessions of all
+ * people are like. */
+struct config_access {
+    bool hybrid; /* we prove ourselves by a certificate, people by their password alone */
+    struct config_login login;
+    const char *group; /* NULL: whatever they say */
+    const struct range *ranges; /* of addresses to give; in order */
+    size_t range_count;
+    const struct config_fixed *fixed; /* in the order of the users' names */
+    size_t fixed_count;
+    struct address dns[CONFIG_RESOLVERS_MAX];
+    size_t dns_count;
+    struct address wins[CONFIG_RESOLVERS_MAX];
+    size_t wins_count;
+    const char *domain; /* NULL: none */
+    const char *banner; /* NULL: none */
+    bool save_password;
+    enum config_traffic traffic;
+    enum config_settings settings;
+    enum config_when_full when_full;
+    uint32_t max_sessions; /* of one user; 0: any number */
+    uint64_t idle_ms; /* NEVER_MS: off */
+};
+
+/* A site whose peer asks who we are: we log in there. */
+struct config_caller {
+    const char *user; /* NULL: it asks nothing */
+    struct config_secret_name password;
+    bool hybrid; /* the peer proves itself by a certificate, and we by the password alone */
+    const char *group; /* NULL: `say` holds */
+    bool asks_address; /* it gives us an address, and says what is behind it */
+    bool takes_push; /* and begins with that itself */
+};
+
 struct config {
     const char *gateway; /* our name; never NULL in a good configuration */
     struct address listen[8]; /* empty: all addresses */
@@ -306,6 +401,9 @@ struct config {
     size_t manual_count;
     const struct config_policy *policies; /* in order; they stand before the sites */
     size_t policy_count;
+    const char *users_file; /* as it is written; NULL: only those that sekisho users keeps */
+    struct config_radius radius[CONFIG_RADIUS_MAX]; /* the best first */
+    size_t radius_count;
     enum config_icmp_errors icmp_errors; /* RFC 4301 6.2: those from inside of a far network */
     enum config_guard guard; /* clear text that should have come protected is stopped by the host */
     enum config_offload offload;
@@ -371,6 +469,9 @@ struct config_loader {
      * false with a sentence. NULL function: not checked. */
     bool (*certificates)(void *context, const struct config_site *site, const char *gateway,
                          char *why, size_t why_bytes);
+    /* Whether the file of users is there and right; false with a sentence. NULL function: not
+     * checked. */
+    bool (*users)(void *context, const char *path, char *why, size_t why_bytes);
     void *context;
 };
 

@@ -22,8 +22,8 @@ void write_gateway(const struct schema_word *w, const struct shown *shown)
     shown_line(shown, w->word, "%s", shown->config->gateway);
 }
 
-static bool add_network(struct reading *r, const struct network *network,
-                        const struct config_place *place, struct said_networks *into)
+bool note_network(struct reading *r, const struct network *network,
+                  const struct config_place *place, struct said_networks *into)
 {
     if (r->network_count == NETWORKS_MAX) {
         if (!r->told_too_many) {
@@ -65,12 +65,12 @@ bool take_one_network(struct reading *r, const struct word *word, struct said_ne
                  network_format(&network, text));
         return true;
     }
-    return add_network(r, &network, &word->place, into);
+    return note_network(r, &network, &word->place, into);
 }
 
 void take_lan(struct reading *r, const struct statement *s)
 {
-    struct said_networks *into = r->scope == SCOPE_SITE ? &r->site_note.lans : &r->lans;
+    struct said_networks *into = builds_site(r) ? &r->site_note.lans : &r->lans;
     bool more = true;
 
     for (size_t i = 1; more && i < s->count; i++) {
@@ -103,9 +103,11 @@ void write_lan(const struct schema_word *w, const struct shown *shown)
     const struct network *list = own ? site->lans : shown->config->lans;
     size_t count = own ? site->lan_count : shown->config->lan_count;
 
-    /* In transport mode the gateway's networks are none of the site's. */
+    /* In transport mode the gateway's networks are none of the site's, nor where we are given an
+     * address. */
     if (site != NULL && !own &&
-        (shown->mode == SHOW_SAID || site->carriage.mode == CONFIG_TRANSPORT)) {
+        (shown->mode == SHOW_SAID || site->carriage.mode == CONFIG_TRANSPORT ||
+         (site->caller != NULL && site->caller->asks_address))) {
         return;
     }
     if (shown->mode == SHOW_HASH) {

@@ -126,6 +126,21 @@ static const char heading[] =
     "```\n\n"
     "# WORDS OF THE GATEWAY\n\n";
 
+static const char people[] =
+    "# WORDS OF A REMOTE-ACCESS BLOCK\n\n"
+    "People who come from anywhere; here with the name and the password of each, and a key that "
+    "all of them have:\n\n"
+    "```\n"
+    "remote-access staff {\n"
+    "  via        xauth\n"
+    "  group-name staff\n"
+    "  key        @staff-group             # sekisho secret new staff-group\n"
+    "  legacy     aggressive               # as clients with a group's name begin\n"
+    "  addresses  10.9.6.0/24\n"
+    "  dns        10.1.0.53 corp.example.jp\n"
+    "}\n"
+    "```\n\n";
+
 static const char ending[] =
     "# LIMITS\n\n"
     "64 MiB in at most 1000 files, 16 of them deep; 100000 sites; a million networks; 4096 words "
@@ -143,6 +158,8 @@ char *config_manual(void)
     add_scope(&out, SCOPE_SITE);
     sheet_add(&out, "# WORDS OF A MANUAL BLOCK\n\n");
     add_scope(&out, SCOPE_MANUAL);
+    sheet_add(&out, people);
+    add_scope(&out, SCOPE_ACCESS);
     sheet_add(&out,
               "# ALGORITHMS\n\n"
               "A proposal is words joined by '-'. In *ike*, a hash beside a cipher that checks "
@@ -162,10 +179,14 @@ static const struct schema_word *find_word(const char *words)
     if (strncmp(words, "manual ", 7) == 0) {
         return schema_find(SCOPE_MANUAL, slice_of_text(words + 7));
     }
+    if (strncmp(words, "remote-access ", 14) == 0) {
+        return schema_find(SCOPE_ACCESS, slice_of_text(words + 14));
+    }
     const struct schema_word *w = schema_find(SCOPE_GATEWAY, word);
 
     w = w != NULL ? w : schema_find(SCOPE_SITE, word);
-    return w != NULL ? w : schema_find(SCOPE_MANUAL, word);
+    w = w != NULL ? w : schema_find(SCOPE_MANUAL, word);
+    return w != NULL ? w : schema_find(SCOPE_ACCESS, word);
 }
 
 /* A paragraph for a terminal, two spaces from its edge. */

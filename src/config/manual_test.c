@@ -78,6 +78,25 @@ TEST(every_example_is_a_good_statement)
                      "gateway g.example\nlan 10.1.0.0/16\nsite x { peer 203.0.113.1; network "
                      "10.77.0.0/16\n%s\n}\n",
                      w->example);
+        } else if (strcmp(w->word, "authenticate") == 0) {
+            snprintf(text, sizeof(text),
+                     "gateway g.example\nlan 10.1.0.0/16\nsite x { peer a; network 10.77.0.0/16; "
+                     "ike v1; legacy rsa-encryption; certificate a.pem key a.key\n%s\n}\n",
+                     w->example);
+        } else if (w->scope == SCOPE_ACCESS) {
+            snprintf(text, sizeof(text),
+                     "gateway g.example\nlan 10.1.0.0/16\nremote-access x { key @x\n%s\n%s\n}\n",
+                     strcmp(w->word, "via") == 0         ? "addresses 10.77.0.0/24"
+                     : strcmp(w->word, "addresses") == 0 ? "via xauth"
+                                                         : "via xauth; addresses 10.77.0.0/24",
+                     w->example);
+        } else if (w->scope == SCOPE_SITE &&
+                   (strcmp(w->word, "login") == 0 || strcmp(w->word, "address") == 0 ||
+                    strcmp(w->word, "group-name") == 0)) {
+            snprintf(text, sizeof(text),
+                     "gateway g.example\nlan 10.1.0.0/16\nsite x { peer a; network 10.77.0.0/16; "
+                     "key @x; ike v1\n%s\n}\n",
+                     w->example);
         } else if (w->scope == SCOPE_SITE) {
             bool certificates = strcmp(w->word, "certificate") == 0 ||
                                 strcmp(w->word, "trust") == 0 || strcmp(w->word, "name") == 0 ||

@@ -147,6 +147,9 @@ static void take_legacy_word(struct reading *r, struct allowed *allowed, const s
         r->legacy_aggressive = true;
         return;
     }
+    if (take_legacy_method(r, allowed, word)) {
+        return;
+    }
     if (is_later_legacy(word->text)) {
         COMPLAIN(r, word->place, NULL, "'%s' is not in this version of Sekisho", shown);
         return;
@@ -177,7 +180,7 @@ static void take_legacy_word(struct reading *r, struct allowed *allowed, const s
 
 const char *legacy_words(struct reading *r, struct allowed *allowed)
 {
-    char text[(LEGACY_WORDS_MAX + 1) * ALGORITHM_WORD_BYTES];
+    char text[(LEGACY_WORDS_MAX + 4) * ALGORITHM_WORD_BYTES];
     struct text list = text_over(text, sizeof(text));
 
     for (size_t i = 0; i < r->legacy.count; i++) {
@@ -189,6 +192,7 @@ const char *legacy_words(struct reading *r, struct allowed *allowed)
     if (allowed->aggressive) {
         text_add(&list, "aggressive");
     }
+    write_legacy_methods(allowed->methods, &list);
     for (size_t i = 0; i < allowed->count; i++) {
         char canonical[ALGORITHM_WORD_BYTES];
         transform_word(&allowed->transforms[i], canonical, sizeof(canonical));
@@ -608,7 +612,9 @@ void site_take_proposals(struct reading *r)
 
     site->legacy = legacy_words(r, &allowed);
     site->uses_legacy = site->legacy != NULL;
-    site->protection = ah ? CONFIG_AH : CONFIG_ESP;
+    site->protection = !ah                           ? CONFIG_ESP
+                       : said_at(r, "esp").line != 0 ? CONFIG_AH_AND_ESP
+                                                     : CONFIG_AH;
     site->ike_is_default = r->ike.count == 0;
     site->esp_is_default = r->esp.count == 0;
     site->ike = take_list(r, PROTOCOL_IKE, &r->ike, &allowed, NULL);
@@ -656,9 +662,9 @@ void write_ah(const struct schema_word *w, const struct shown *shown)
 {
     const struct config_site *site = shown->site;
 
-    if (site->protection == CONFIG_AH && site->ah_is_default && shown->mode == SHOW_SAID) {
+    if (site->protection != CONFIG_ESP && site->ah_is_default && shown->mode == SHOW_SAID) {
         shown_line(shown, w->word, "%s", "");
-    } else if (site->protection == CONFIG_AH) {
+    } else if (site->protection != CONFIG_ESP) {
         write_list(w, shown, site->ah, false);
     }
 }

@@ -403,6 +403,8 @@ static void close_block(struct reading *r)
         assert(r->scope != SCOPE_GATEWAY);
         if (r->scope == SCOPE_SITE) {
             site_end(r);
+        } else if (r->scope == SCOPE_ACCESS) {
+            access_end(r);
         } else {
             manual_end(r);
         }

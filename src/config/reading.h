@@ -6,6 +6,7 @@
 #define SEKISHO_CONFIG_READING_H
 
 #include "base/table.h"
+#include "base/text.h"
 #include "config/arena.h"
 #include "config/diagnose.h"
 #include "config/lexer.h"
@@ -27,11 +28,11 @@
 #define ARENA_BYTES_MAX ((size_t)1 << 30)
 #define MANUALS_MAX 10000
 #define POLICIES_MAX 1000
-#define SCHEMA_WORDS_MAX 128
+#define SCHEMA_WORDS_MAX 160
 
 /* Which words may stand here. */
-enum schema_scope { SCOPE_GATEWAY, SCOPE_SITE, SCOPE_MANUAL };
-#define SCHEMA_SCOPES 3
+enum schema_scope { SCOPE_GATEWAY, SCOPE_SITE, SCOPE_MANUAL, SCOPE_ACCESS };
+#define SCHEMA_SCOPES 4
 
 struct word {
     struct slice text;
@@ -192,6 +193,13 @@ struct reading {
     struct config_place lifetime_said[4]; /* ike, child, bytes, packets */
     struct config_place version_said, exchange_said; /* of IKE */
     bool legacy_aggressive;
+    unsigned legacy_methods; /* as in struct allowed */
+    struct config_access access; /* of the open remote-access block */
+    struct config_caller caller; /* of the open site */
+    struct config_place via_said;
+    struct config_fixed *fixed;
+    size_t fixed_capacity;
+    struct range pool[CONFIG_POOL_RANGES_MAX];
 
     size_t comparisons;
 };
@@ -212,6 +220,24 @@ void take_set(struct reading *r, const struct statement *s);
 /* site_words.c */
 void site_begin(struct reading *r, const struct statement *s);
 void site_end(struct reading *r);
+/* access_words.c */
+void access_begin(struct reading *r, const struct statement *s);
+void access_end(struct reading *r);
+/* gateway_words.c: one more of a list. */
+MUST_USE bool note_network(struct reading *r, const struct network *network,
+                           const struct config_place *place, struct said_networks *into);
+/* caller_words.c: at the end of a site. */
+void caller_settle(struct reading *r);
+/* What is built is a site: of a site's block, or the one of a remote-access block. */
+static inline bool builds_site(const struct reading *r)
+{
+    return r->scope == SCOPE_SITE || r->scope == SCOPE_ACCESS;
+}
+/* Begins and ends what both of those blocks are. */
+void site_begin_as(struct reading *r, const struct statement *s, enum schema_scope scope,
+                   const char *kind);
+void site_settle(struct reading *r);
+void site_keep(struct reading *r);
 /* manual_words.c */
 void manual_begin(struct reading *r, const struct statement *s);
 void manual_end(struct reading *r);
@@ -224,6 +250,12 @@ void carriage_settle(struct reading *r);
 /* version_words.c: how many words of `ike` were about the version, and the first. */
 size_t take_ike_version(struct reading *r, const struct statement *s);
 void site_check_version(struct reading *r);
+/* login_words.c: the words `login` and `second-factor` of a block, into its `login`. */
+void login_take(struct reading *r, const struct statement *s, struct config_login *into);
+void login_take_factor(struct reading *r, const struct statement *s, struct config_login *into);
+/* What is said by a block about logins that the gateway has nothing for. */
+void login_check(struct reading *r, const struct config_login *login,
+                 const struct config_place *place);
 /* proposal_words.c */
 void site_take_proposals(struct reading *r);
 
@@ -234,7 +266,17 @@ struct allowed {
     size_t count;
     bool static_keys;
     bool aggressive; /* IKEv1's Aggressive Mode with a shared key */
+    unsigned methods; /* authenticate_words.c: which of its words were said, as bits */
 };
+
+/* authenticate_words.c: words of `legacy` that name no algorithm but a way of IKEv1. False: it is
+ * none of those. */
+MUST_USE bool take_legacy_method(struct reading *r, struct allowed *allowed,
+                                 const struct word *word);
+void write_legacy_methods(unsigned methods, struct text *out);
+/* At the end of a site, and when all is read. */
+void check_authenticate(struct reading *r);
+void check_shared_keys(struct reading *r);
 
 /* The words of `legacy` of the open block; their text is in the arena, NULL when there is none. */
 const char *legacy_words(struct reading *r, struct allowed *allowed);

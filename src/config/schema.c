@@ -22,6 +22,7 @@ static const char *const post_quantum_words[] = {"prefer", "required", "off", NU
 static const char *const verify_words[] = {"auto", "on", "off", NULL};
 static const char *const encapsulate_words[] = {"auto", "always", "never", NULL};
 static const char *const mode_words[] = {"tunnel", "transport", NULL};
+static const char *const truncate_words[] = {"off", "sha2-96", NULL};
 static const char *const df_words[] = {"set", "copy", "clear", NULL};
 static const char *const fragment_words[] = {"before", "after", NULL};
 static const char *const dscp_words[] = {"copy", "clear", NULL};
@@ -262,6 +263,21 @@ static const struct schema_word schema[] = {
      .example = "site osaka {",
      .meaning = "A tunnel to another gateway and the networks behind it. The name is what commands "
                 "and messages use."},
+    {.word = "remote-access",
+     .scope = SCOPE_GATEWAY,
+     .block = true,
+     .internal = true,
+     .repeats = true,
+     .least = 1,
+     .most = 1,
+     .take = access_begin,
+     .arguments = "NAME {",
+     .example = "remote-access staff {",
+     .meaning = "People who come from anywhere, log in, and get an address. The name is what "
+                "commands and messages use. The block also has these words of a site: lan, key, "
+                "certificate, trust, crl, ocsp, revocation, name, say, ike, esp, legacy, "
+                "lifetime, dpd, pfs, encapsulate, replay-window, fragmentation, mss, mtu, df, "
+                "fragment, dscp, mtu-probe, vendor-ids, routes, disabled."},
     {.word = "bypass",
      .scope = SCOPE_GATEWAY,
      .repeats = true,
@@ -328,6 +344,31 @@ static const struct schema_word schema[] = {
      .meaning = "SAs that are made from then on keep their keys in readable form, so that 'sekisho "
                 "capture --keys' can write them. Whoever may use the control socket can then read "
                 "all traffic: for looking for a fault, not for every day."},
+    {.word = "users",
+     .scope = SCOPE_GATEWAY,
+     .least = 2,
+     .most = 2,
+     .take = take_users,
+     .write = write_users,
+     .arguments = "from FILE",
+     .example = "users from /etc/sekisho/users.conf",
+     .meaning =
+         "Users that stand in a file of yours, a line each: name, groups, verifier (sekisho users "
+         "hash makes it). Those that 'sekisho users add' keeps are there beside them."},
+    {.word = "radius",
+     .scope = SCOPE_GATEWAY,
+     .repeats = true,
+     .least = 2,
+     .most = 7,
+     .take = take_radius,
+     .write = write_radius,
+     .arguments = "ADDRESS @NAME [port PORT] [accounting PORT | off] [unsigned-replies]",
+     .example = "radius 10.1.0.20 @radius",
+     .meaning =
+         "A RADIUS server that knows who may log in (RFC 2865), with the secret that it shares "
+         "with us. The first that answers is asked; one that does not is left alone for a while. "
+         "Replies must be signed with Message-Authenticator: 'unsigned-replies' takes those of old "
+         "servers that do not sign, which somebody on the way can forge (CVE-2024-3596)."},
     {.word = "manual",
      .scope = SCOPE_GATEWAY,
      .block = true,
@@ -420,6 +461,42 @@ static const struct schema_word schema[] = {
          "The shared key, by the name of a secret; the key itself never stands here. Make it "
          "with: sekisho secret new NAME. Without this line both sides prove themselves by "
          "certificates."},
+    {.word = "login",
+     .scope = SCOPE_SITE,
+     .effect = EFFECT_NEGOTIATE,
+     .least = 2,
+     .most = 3,
+     .take = take_caller_login,
+     .write = write_caller_login,
+     .arguments = "USER @NAME [hybrid]",
+     .example = "login alice @alice-password",
+     .meaning = "The peer is a gateway for people, and asks for a name and a password (XAUTH, in "
+                "IKEv1): what we answer. The password is a secret, by its name. With 'hybrid' the "
+                "gateway proves itself by a certificate, and we have no line key."},
+    {.word = "group-name",
+     .scope = SCOPE_SITE,
+     .effect = EFFECT_NEGOTIATE,
+     .least = 1,
+     .most = 1,
+     .take = take_caller_group,
+     .write = write_caller_group,
+     .arguments = "NAME",
+     .example = "group-name staff",
+     .meaning = "Who we say to be towards a gateway for people: the group whose key we have (a key "
+                "ID, RFC 2407 4.6.2.11), in the place of 'say'."},
+    {.word = "address",
+     .scope = SCOPE_SITE,
+     .effect = EFFECT_NEGOTIATE,
+     .least = 1,
+     .most = 1,
+     .take = take_caller_address,
+     .write = write_caller_address,
+     .arguments = "off | ask | take",
+     .standard = "off",
+     .example = "address ask",
+     .meaning = "The peer gives us an address, which our device has as long as the tunnel is up, "
+                "and says which networks are behind it (mode-config, in IKEv1); 'network' then "
+                "stands for those, or narrows them. 'take': it says so without being asked."},
     {.word = "certificate",
      .scope = SCOPE_SITE,
      .effect = EFFECT_NEGOTIATE,
@@ -546,6 +623,23 @@ static const struct schema_word schema[] = {
      .example = "strict-identity",
      .meaning = "The identity must be of the right type too. Some peers send a name as a key "
                 "identifier, which is accepted otherwise."},
+    {.word = "authenticate",
+     .scope = SCOPE_SITE,
+     .effect = EFFECT_NEGOTIATE,
+     .least = 1,
+     .most = 1,
+     .take = take_authenticate,
+     .write = write_authenticate,
+     .arguments = "signatures | rsa-encryption | rsa-encryption-revised",
+     .standard = "signatures",
+     .example = "authenticate rsa-encryption-revised",
+     .meaning =
+         "How both sides prove themselves with certificates. The two others are of IKEv1 (RFC 2409 "
+         "5.2, 5.3): who can read what was encrypted with the key of his certificate is who he "
+         "says "
+         "he is. They need 'ike v1', 'legacy rsa-encryption', and in 'trust' the one public key or "
+         "certificate of the peer; the key in 'certificate' must be used for nothing else, because "
+         "the padding of that encryption is what attacks begin with."},
     {.word = "unauthenticated",
      AT_SITE(unauthenticated),
      .kind = KIND_FLAG,
@@ -867,12 +961,12 @@ static const struct schema_word schema[] = {
      .most = LEGACY_WORDS_MAX,
      .take = take_legacy,
      .write = write_legacy,
-     .arguments = "ALGORITHM... [aggressive]",
+     .arguments = "ALGORITHM... [aggressive] [rsa-encryption] [dss]",
      .standard = "nothing weak",
      .example = "legacy 3des sha1 modp1024",
-     .meaning =
-         "Weak algorithms that this peer may use because it has nothing better. Where ike or "
-         "esp are not said, these are offered last. Shown as weak wherever they are used."},
+     .meaning = "Weak algorithms, and ways of IKEv1, that this peer may use because it has nothing "
+                "better. Where ike or "
+                "esp are not said, these are offered last. Shown as weak wherever they are used."},
     {.word = "replay-window",
      .scope = SCOPE_SITE,
      .effect = EFFECT_CHILD,
@@ -940,8 +1034,9 @@ static const struct schema_word schema[] = {
      .write = write_ah,
      .arguments = "[PROPOSAL...]",
      .example = "ah sha256",
-     .meaning = "The traffic is proven by AH, the addresses too, and not hidden; so 'esp' cannot "
-                "stand beside it. AH crosses no NAT."},
+     .meaning =
+         "The traffic is proven by AH, the addresses too, and not hidden. AH crosses no NAT. "
+         "With 'ike v1' a line 'esp' may stand beside it: then AH goes around ESP."},
     {.word = "each",
      AT_SITE(each),
      .kind = KIND_CHOICE,
@@ -1071,6 +1166,19 @@ static const struct schema_word schema[] = {
      .example = "compress on",
      .meaning = "Packets are compressed before they are encrypted (RFC 3173), if the peer can. "
                 "Their sizes then tell something about what is in them."},
+    {.word = "truncate",
+     AT_SITE(carriage.truncate),
+     .kind = KIND_CHOICE,
+     .choices = truncate_words,
+     .effect = EFFECT_CHILD,
+     .least = 1,
+     .most = 1,
+     .arguments = "off | sha2-96",
+     .standard = "off",
+     .example = "truncate sha2-96",
+     .meaning = "How long the check value of HMAC-SHA2-256 is: 128 bits (RFC 4868), or the 96 of "
+                "Linux before 2.6.33 and of old Android, which say nothing of it: with such a peer "
+                "each packet of the tunnel is dropped on both sides, as malformed or forged."},
     {.word = "mtu-probe",
      AT_SITE(mtu_probe),
      .kind = KIND_SWITCH,
@@ -1354,6 +1462,178 @@ static const struct schema_word schema[] = {
      .standard = "off",
      .example = "disabled",
      .meaning = "The block is checked and otherwise ignored. Its networks are not protected then."},
+
+    {.word = "via",
+     .scope = SCOPE_ACCESS,
+     .effect = EFFECT_NEGOTIATE,
+     .least = 1,
+     .most = MANY,
+     .take = take_via,
+     .write = write_via,
+     .arguments = "xauth [hybrid]",
+     .example = "via xauth",
+     .meaning = "How people come: by IKEv1 with name and password (XAUTH), as Cisco's VPN client, "
+                "vpnc, FortiClient and old telephones do. With 'hybrid' this gateway proves itself "
+                "by a certificate and people prove nothing but their password, so no key is shared "
+                "among them."},
+    {.word = "group-name",
+     .scope = SCOPE_ACCESS,
+     .effect = EFFECT_NEGOTIATE,
+     .least = 1,
+     .most = 1,
+     .take = take_group_name,
+     .write = write_group_name,
+     .arguments = "NAME",
+     .example = "group-name staff",
+     .meaning = "The name that clients give for the group and its key (as a key ID, RFC 2407 "
+                "4.6.2.11, or as a host name). Without it any name will do, and the key or the "
+                "certificate alone says who is let in. Clients that have a group's name begin in "
+                "Aggressive Mode: legacy aggressive."},
+    {.word = "addresses",
+     .scope = SCOPE_ACCESS,
+     .effect = EFFECT_NOW,
+     .repeats = true,
+     .least = 1,
+     .most = MANY,
+     .take = take_pool,
+     .write = write_pool,
+     .arguments = "NETWORK | FIRST-LAST...",
+     .example = "addresses 10.9.6.0/24",
+     .meaning = "The addresses that people get, of IPv4, at most sixteen networks and ranges. Of a "
+                "network the first and the last one are not given. A user gets the address that he "
+                "had before, as long as nobody else needed it."},
+    {.word = "address",
+     .scope = SCOPE_ACCESS,
+     .effect = EFFECT_NOW,
+     .repeats = true,
+     .least = 2,
+     .most = 2,
+     .take = take_fixed,
+     .write = write_fixed,
+     .arguments = "USER ADDRESS",
+     .example = "address alice 10.77.0.10",
+     .meaning = "This user always gets this address, which must be among 'addresses'; nobody else "
+                "does."},
+    {.word = "dns",
+     .scope = SCOPE_ACCESS,
+     .effect = EFFECT_NOW,
+     .repeats = true,
+     .least = 1,
+     .most = MANY,
+     .take = take_dns,
+     .write = write_dns,
+     .arguments = "ADDRESS... [DOMAIN]",
+     .example = "dns 10.1.0.53 corp.example.jp",
+     .meaning = "The name servers that people are told, at most four, and the domain whose names "
+                "they have."},
+    {.word = "wins",
+     .scope = SCOPE_ACCESS,
+     .effect = EFFECT_NOW,
+     .repeats = true,
+     .least = 1,
+     .most = MANY,
+     .take = take_wins,
+     .write = write_wins,
+     .arguments = "ADDRESS...",
+     .example = "wins 10.1.0.54",
+     .meaning = "The WINS servers that people are told, at most four."},
+    {.word = "banner",
+     .scope = SCOPE_ACCESS,
+     .effect = EFFECT_NOW,
+     .least = 1,
+     .most = 1,
+     .take = take_banner,
+     .write = write_banner,
+     .arguments = "TEXT",
+     .example = "banner \"For staff only.\"",
+     .meaning = "A text that clients show when somebody has logged in."},
+    {.word = "save-password",
+     .scope = SCOPE_ACCESS,
+     .effect = EFFECT_NOW,
+     .least = 1,
+     .most = 1,
+     .take = take_save_password,
+     .write = write_save_password,
+     .arguments = "on | off",
+     .standard = "off",
+     .example = "save-password on",
+     .meaning = "Whether clients are told that they may keep the password."},
+    {.word = "traffic",
+     .scope = SCOPE_ACCESS,
+     .effect = EFFECT_NOW,
+     .least = 1,
+     .most = MANY,
+     .take = take_traffic,
+     .write = write_traffic,
+     .arguments = "lan | everything",
+     .standard = "lan",
+     .example = "traffic everything",
+     .meaning = "What of a person's traffic comes through the tunnel: that to the networks behind "
+                "us ('lan', of which clients are told), or all of it. It holds for who comes from "
+                "then on."},
+    {.word = "login",
+     .scope = SCOPE_ACCESS,
+     .effect = EFFECT_NOW,
+     .least = 1,
+     .most = MANY,
+     .take = take_access_login,
+     .write = write_access_login,
+     .arguments = "local | radius [then local | radius]",
+     .standard = "local",
+     .example = "login local",
+     .meaning = "Who is asked whether name and password are right. 'local': the users of this "
+                "gateway (sekisho users); 'radius': the servers of the lines radius. The second is "
+                "asked only where the first cannot tell."},
+    {.word = "second-factor",
+     .scope = SCOPE_ACCESS,
+     .effect = EFFECT_NOW,
+     .least = 1,
+     .most = 2,
+     .take = take_second_factor,
+     .write = write_second_factor,
+     .arguments = "off | totp [appended]",
+     .standard = "off",
+     .example = "second-factor totp",
+     .meaning = "A one-time password (TOTP or HOTP) beside the password of a user of this gateway: "
+                "it is asked for by itself, or typed behind the password, for clients that ask "
+                "once."},
+    {.word = "settings",
+     .scope = SCOPE_ACCESS,
+     .effect = EFFECT_NEGOTIATE,
+     .least = 1,
+     .most = 1,
+     .take = take_settings,
+     .write = write_settings,
+     .arguments = "asked | pushed",
+     .standard = "asked",
+     .example = "settings pushed",
+     .meaning = "Whether a client asks for its address and the rest, as nearly all do, or waits "
+                "until they are pushed to it."},
+    {.word = "max-sessions",
+     .scope = SCOPE_ACCESS,
+     .effect = EFFECT_NOW,
+     .least = 1,
+     .most = 2,
+     .take = take_max_sessions,
+     .write = write_max_sessions,
+     .arguments = "NUMBER | off [oldest-goes | refuse]",
+     .standard = "1 oldest-goes",
+     .example = "max-sessions 2 refuse",
+     .meaning = "How many sessions one user may have at a time. One more: his oldest one ends, and "
+                "the new one gets its address; so somebody whose line broke comes in again at "
+                "once, from wherever he is. With 'refuse' the new one is refused."},
+    {.word = "idle-timeout",
+     .scope = SCOPE_ACCESS,
+     .effect = EFFECT_NOW,
+     .least = 1,
+     .most = 1,
+     .take = take_idle_timeout,
+     .write = write_idle_timeout,
+     .arguments = "TIME | off",
+     .standard = "off",
+     .example = "idle-timeout 8h",
+     .meaning = "A session ends when nothing was sent and nothing came for so long, at least a "
+                "minute."},
 };
 
 _Static_assert(ARRAY_LENGTH(schema) <= SCHEMA_WORDS_MAX, "the notes of what was said are too few");
@@ -1364,11 +1644,9 @@ static const struct {
     const char *word;
     const char *advice;
 } later[] = {
-    {SCOPE_GATEWAY, "remote-access", NULL},
     {SCOPE_GATEWAY, "cluster", NULL},
     {SCOPE_GATEWAY, "web", "sekisho status shows what there is to see"},
     {SCOPE_GATEWAY, "metrics", "sekisho status --json gives the figures"},
-    {SCOPE_GATEWAY, "users", NULL},
     {SCOPE_GATEWAY, "group", NULL},
     {SCOPE_GATEWAY, "placement", NULL},
     {SCOPE_GATEWAY, "certificate", "it stands in a site"},
@@ -1378,6 +1656,7 @@ static const struct {
     {SCOPE_SITE, "device", "all sites share the device of the gateway"},
     {SCOPE_SITE, "cipher", "ciphers stand in the proposals: esp aes256gcm16"},
     {SCOPE_SITE, "second-key", NULL},
+    {SCOPE_ACCESS, "access-list", NULL},
 };
 
 /* What other products call it. */
@@ -1397,7 +1676,6 @@ static const struct {
     {SCOPE_SITE, "remote", "peer"},
     {SCOPE_SITE, "right", "peer"},
     {SCOPE_SITE, "endpoint", "peer"},
-    {SCOPE_SITE, "address", "peer"},
     {SCOPE_SITE, "host", "peer"},
     {SCOPE_SITE, "gateway", "peer"},
     {SCOPE_SITE, "subnet", "network"},
@@ -1434,6 +1712,8 @@ static const struct {
     {SCOPE_SITE, "transport", "mode"},
     {SCOPE_SITE, "ipcomp", "compress"},
     {SCOPE_SITE, "compression", "compress"},
+    {SCOPE_SITE, "sha2-truncbug", "truncate"},
+    {SCOPE_SITE, "sha2_truncbug", "truncate"},
     {SCOPE_SITE, "tos", "dscp"},
     {SCOPE_SITE, "copy_dscp", "dscp"},
     {SCOPE_SITE, "copy_df", "df"},
@@ -1443,6 +1723,20 @@ static const struct {
     {SCOPE_GATEWAY, "drop", "discard"},
     {SCOPE_GATEWAY, "block", "discard"},
     {SCOPE_GATEWAY, "deny", "discard"},
+    {SCOPE_ACCESS, "pool", "addresses"},
+    {SCOPE_ACCESS, "rightsourceip", "addresses"},
+    {SCOPE_ACCESS, "range", "addresses"},
+    {SCOPE_ACCESS, "psk", "key"},
+    {SCOPE_ACCESS, "group-key", "key"},
+    {SCOPE_ACCESS, "pre-shared-key", "key"},
+    {SCOPE_ACCESS, "group", "group-name"},
+    {SCOPE_ACCESS, "groupname", "group-name"},
+    {SCOPE_ACCESS, "identity", "group-name"},
+    {SCOPE_ACCESS, "nameserver", "dns"},
+    {SCOPE_ACCESS, "nbns", "wins"},
+    {SCOPE_ACCESS, "split-tunnel", "traffic"},
+    {SCOPE_ACCESS, "auth", "login"},
+    {SCOPE_ACCESS, "radius", "login"},
     {SCOPE_MANUAL, "peer", "outer"},
     {SCOPE_MANUAL, "addresses", "outer"},
     {SCOPE_MANUAL, "network", "inner"},
@@ -1457,18 +1751,22 @@ static const struct {
     {SCOPE_MANUAL, "key", "esp"},
 };
 
-static const char *const scope_names[SCHEMA_SCOPES] = {
-    [SCOPE_GATEWAY] = "", [SCOPE_SITE] = " in site", [SCOPE_MANUAL] = " in manual"};
+static const char *const scope_names[SCHEMA_SCOPES] = {[SCOPE_GATEWAY] = "",
+                                                       [SCOPE_SITE] = " in site",
+                                                       [SCOPE_MANUAL] = " in manual",
+                                                       [SCOPE_ACCESS] = " in remote-access"};
 /* "'peer' does not stand ...", and where each belongs. */
 static const char *const scope_places[SCHEMA_SCOPES] = {
     [SCOPE_GATEWAY] = "outside of a block",
     [SCOPE_SITE] = "in a site",
     [SCOPE_MANUAL] = "in a manual block",
+    [SCOPE_ACCESS] = "in a remote-access block",
 };
 static const char *const scope_homes[SCHEMA_SCOPES] = {
     [SCOPE_GATEWAY] = "it belongs outside of all blocks",
     [SCOPE_SITE] = "it belongs in a block: site NAME { ... }",
     [SCOPE_MANUAL] = "it belongs in a block: manual NAME { ... }",
+    [SCOPE_ACCESS] = "it belongs in a block: remote-access NAME { ... }",
 };
 
 const struct schema_word *schema_at(size_t index)
@@ -1481,10 +1779,16 @@ size_t schema_index(const struct schema_word *w)
     return (size_t)(w - schema);
 }
 
+bool schema_stands(const struct schema_word *w, enum schema_scope scope)
+{
+    return w->scope == scope ||
+           (scope == SCOPE_ACCESS && w->scope == SCOPE_SITE && access_has_word(w->word));
+}
+
 const struct schema_word *schema_find(enum schema_scope scope, struct slice word)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(schema); i++) {
-        if (schema[i].scope == scope && slice_equal_text(word, schema[i].word)) {
+        if (schema_stands(&schema[i], scope) && slice_equal_text(word, schema[i].word)) {
             return &schema[i];
         }
     }
@@ -1556,7 +1860,7 @@ static const char *find_nearest(enum schema_scope scope, struct slice word)
     size_t count = 0;
 
     for (size_t i = 0; i < ARRAY_LENGTH(schema); i++) {
-        if (schema[i].scope == scope) {
+        if (schema_stands(&schema[i], scope)) {
             words[count++] = schema[i].word;
         }
     }
@@ -1568,7 +1872,8 @@ static const char *find_nearest(enum schema_scope scope, struct slice word)
 /* The scope that has this word, or SCHEMA_SCOPES. */
 static size_t find_home(struct slice word)
 {
-    static const enum schema_scope order[] = {SCOPE_SITE, SCOPE_GATEWAY, SCOPE_MANUAL};
+    static const enum schema_scope order[] = {SCOPE_SITE, SCOPE_GATEWAY, SCOPE_MANUAL,
+                                              SCOPE_ACCESS};
 
     for (size_t i = 0; i < ARRAY_LENGTH(order); i++) {
         if (schema_find(order[i], word) != NULL) {
@@ -1621,6 +1926,7 @@ static void *value_at(struct reading *r, const struct schema_word *w)
         [SCOPE_GATEWAY] = (char *)r->config,
         [SCOPE_SITE] = (char *)&r->site,
         [SCOPE_MANUAL] = (char *)&r->manual,
+        [SCOPE_ACCESS] = (char *)&r->access,
     };
 
     return bases[w->scope] + w->offset;
@@ -1805,8 +2111,9 @@ void schema_write(const struct schema_word *w, const struct shown *shown)
         [SCOPE_GATEWAY] = (const char *)shown->config,
         [SCOPE_SITE] = (const char *)shown->site,
         [SCOPE_MANUAL] = (const char *)shown->manual,
+        [SCOPE_ACCESS] = NULL, /* all are of their own kind */
     };
-    const char *at = bases[w->scope] + w->offset;
+    const char *at = w->kind == KIND_CUSTOM ? NULL : bases[w->scope] + w->offset;
     char number_text[16];
     const char *text = "";
     bool flag;

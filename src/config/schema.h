@@ -61,6 +61,8 @@ const struct schema_word *schema_at(size_t index);
 size_t schema_index(const struct schema_word *w);
 /* NULL when there is none. */
 const struct schema_word *schema_find(enum schema_scope scope, struct slice word);
+/* Whether the word may stand in such a block. */
+MUST_USE bool schema_stands(const struct schema_word *w, enum schema_scope scope);
 /* Fills what a block begins with. */
 void schema_set_defaults_of_gateway(struct config *config);
 void schema_set_defaults_of_site(struct config_site *site);
@@ -93,6 +95,16 @@ void write_device(const struct schema_word *w, const struct shown *shown);
 void write_workers(const struct schema_word *w, const struct shown *shown);
 /* One word as a network; false when no more are taken. */
 bool take_one_network(struct reading *r, const struct word *word, struct said_networks *into);
+
+/* login_words.c */
+void take_users(struct reading *r, const struct statement *s);
+void take_radius(struct reading *r, const struct statement *s);
+void write_users(const struct schema_word *w, const struct shown *shown);
+void write_radius(const struct schema_word *w, const struct shown *shown);
+void login_write(const struct schema_word *w, const struct shown *shown,
+                 const struct config_login *login);
+void login_write_factor(const struct schema_word *w, const struct shown *shown,
+                        const struct config_login *login);
 
 /* policy_words.c */
 void take_policy(struct reading *r, const struct statement *s);
@@ -147,6 +159,10 @@ void write_fragmentation(const struct schema_word *w, const struct shown *shown)
 void take_ppk(struct reading *r, const struct statement *s);
 void write_ppk(const struct schema_word *w, const struct shown *shown);
 
+/* authenticate_words.c */
+void take_authenticate(struct reading *r, const struct statement *s);
+void write_authenticate(const struct schema_word *w, const struct shown *shown);
+
 /* unauthenticated.c: at the end of a site. */
 void check_unauthenticated(struct reading *r);
 /* redirect_words.c */
@@ -192,6 +208,52 @@ void write_transport(const struct schema_word *w, const struct shown *shown);
 /* At the end of a site. */
 void check_tcp(struct reading *r);
 
+/* access_words.c */
+void take_via(struct reading *r, const struct statement *s);
+void take_pool(struct reading *r, const struct statement *s);
+void take_fixed(struct reading *r, const struct statement *s);
+void take_group_name(struct reading *r, const struct statement *s);
+void take_dns(struct reading *r, const struct statement *s);
+void take_wins(struct reading *r, const struct statement *s);
+void take_banner(struct reading *r, const struct statement *s);
+void take_traffic(struct reading *r, const struct statement *s);
+void take_access_login(struct reading *r, const struct statement *s);
+void take_second_factor(struct reading *r, const struct statement *s);
+void take_settings(struct reading *r, const struct statement *s);
+void take_max_sessions(struct reading *r, const struct statement *s);
+void take_idle_timeout(struct reading *r, const struct statement *s);
+void take_save_password(struct reading *r, const struct statement *s);
+void write_via(const struct schema_word *w, const struct shown *shown);
+void write_pool(const struct schema_word *w, const struct shown *shown);
+void write_fixed(const struct schema_word *w, const struct shown *shown);
+void write_group_name(const struct schema_word *w, const struct shown *shown);
+void write_dns(const struct schema_word *w, const struct shown *shown);
+void write_wins(const struct schema_word *w, const struct shown *shown);
+void write_banner(const struct schema_word *w, const struct shown *shown);
+void write_traffic(const struct schema_word *w, const struct shown *shown);
+void write_access_login(const struct schema_word *w, const struct shown *shown);
+void write_second_factor(const struct schema_word *w, const struct shown *shown);
+void write_settings(const struct schema_word *w, const struct shown *shown);
+void write_max_sessions(const struct schema_word *w, const struct shown *shown);
+void write_idle_timeout(const struct schema_word *w, const struct shown *shown);
+void write_save_password(const struct schema_word *w, const struct shown *shown);
+/* Words of a site that stand in a remote-access block too. */
+MUST_USE bool access_has_word(const char *word);
+/* How much a pool grew or shrank, in words; false: it did not. */
+MUST_USE bool access_pool_change(const struct config_site *before, const struct config_site *now,
+                                 char *out, size_t capacity);
+/* A pool and a network of ours that meet. */
+void access_complain_lan(struct reading *r, const struct said_network *pool, const char *lan,
+                         const char *place, bool all);
+
+/* caller_words.c */
+void take_caller_login(struct reading *r, const struct statement *s);
+void take_caller_address(struct reading *r, const struct statement *s);
+void take_caller_group(struct reading *r, const struct statement *s);
+void write_caller_login(const struct schema_word *w, const struct shown *shown);
+void write_caller_address(const struct schema_word *w, const struct shown *shown);
+void write_caller_group(const struct schema_word *w, const struct shown *shown);
+
 /* manual_words.c */
 void take_outer(struct reading *r, const struct statement *s);
 void take_inner(struct reading *r, const struct statement *s);
@@ -202,6 +264,7 @@ void write_inner(const struct schema_word *w, const struct shown *shown);
 void write_static_sa(const struct schema_word *w, const struct shown *shown);
 void write_udp_ports(const struct schema_word *w, const struct shown *shown);
 /* "@NAME" as a secret that is there; false when it was told that it is none. */
+bool take_path(struct reading *r, const struct word *word, const char **out);
 bool take_secret_name(struct reading *r, const struct word *word, struct config_secret_name *out);
 bool is_word(const struct word *w, const char *word);
 
@@ -213,6 +276,7 @@ bool is_word(const struct word *w, const char *word);
 /* 64-bit blocks repeat after 32 GiB (RFC 4301's users know it as "Sweet32"): far before that there
  * is a new key. */
 #define DEFAULT_SMALL_BLOCK_BYTES (UINT64_C(1) << 30)
+#define DEFAULT_MAX_SESSIONS 1
 #define DEFAULT_RETURN_S 60
 #define DEFAULT_RESOLVE_S 300
 #define DEFAULT_DPD_MS UINT64_C(30000)

@@ -46,7 +46,7 @@ static void write_scope(const struct shown *shown, enum schema_scope scope)
     const struct schema_word *w;
 
     for (size_t i = 0; (w = schema_at(i)) != NULL; i++) {
-        if (w->scope != scope || w->internal) {
+        if (!schema_stands(w, scope) || w->internal) {
             continue;
         }
         if (scope == SCOPE_SITE && preset_gave(shown->site, w->word)) {
@@ -65,8 +65,9 @@ char *config_show(const struct config *config, bool all)
     write_scope(&shown, SCOPE_GATEWAY);
     for (size_t i = 0; i < config->site_count; i++) {
         shown.site = &config->sites[i];
-        sheet_addf(&sheet, "\nsite %s {\n", shown.site->name);
-        write_scope(&shown, SCOPE_SITE);
+        sheet_addf(&sheet, "\n%s %s {\n", shown.site->access == NULL ? "site" : "remote-access",
+                   shown.site->name);
+        write_scope(&shown, shown.site->access == NULL ? SCOPE_SITE : SCOPE_ACCESS);
         sheet_add(&sheet, "}\n");
     }
     shown.site = NULL;

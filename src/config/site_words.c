@@ -21,12 +21,14 @@ bool is_word(const struct word *w, const char *word)
 
 /* ---- the block ---- */
 
-void site_begin(struct reading *r, const struct statement *s)
+void site_begin_as(struct reading *r, const struct statement *s, enum schema_scope scope,
+                   const char *kind)
 {
     const struct word *name = &s->words[1];
     struct complaint c;
 
     memset(r->said[SCOPE_SITE], 0, sizeof(r->said[SCOPE_SITE]));
+    memset(r->said[SCOPE_ACCESS], 0, sizeof(r->said[SCOPE_ACCESS]));
     memset(r->lifetime_said, 0, sizeof(r->lifetime_said));
     r->site = (struct config_site){.place = name->place};
     r->site_note = (struct site_notes){0};
@@ -34,22 +36,33 @@ void site_begin(struct reading *r, const struct statement *s)
     r->ike = r->esp = r->ah = r->legacy = (struct said_words){0};
     r->version_said = r->exchange_said = (struct config_place){0};
     r->legacy_aggressive = false;
+    r->legacy_methods = 0;
     r->peers = NULL;
     r->peer_capacity = 0;
+    r->caller = (struct config_caller){0};
+    r->access = (struct config_access){0};
     schema_set_defaults_of_site(&r->site);
-    if (!value_name(name->text, "site", &c)) {
+    if (!value_name(name->text, kind, &c)) {
         COMPLAIN(r, name->place, c.advice, "%s", c.why);
     }
     r->site.name = arena_text(r->arena, name->text);
-    r->scope = SCOPE_SITE;
+    r->scope = scope;
+}
+
+void site_begin(struct reading *r, const struct statement *s)
+{
+    site_begin_as(r, s, SCOPE_SITE, "site");
 }
 
 struct config_place said_at(const struct reading *r, const char *word)
 {
     const struct schema_word *w = schema_find(r->scope, slice_of_text(word));
 
+    if (w == NULL && r->scope == SCOPE_ACCESS) {
+        w = schema_find(SCOPE_SITE, slice_of_text(word));
+    }
     assert(w != NULL);
-    return r->said[r->scope][schema_index(w)];
+    return r->said[w->scope][schema_index(w)];
 }
 
 static bool was_said(const struct reading *r, const char *word)
@@ -65,7 +78,8 @@ static void check_present(struct reading *r)
         COMPLAIN(r, site->place, "say whom to dial: peer HOST, or who may call: peer any",
                  "site %s has no peer", site->name);
     }
-    if (!was_said(r, "network") && site->carriage.mode == CONFIG_TUNNEL) {
+    if (!was_said(r, "network") && site->carriage.mode == CONFIG_TUNNEL &&
+        !r->caller.asks_address) {
         COMPLAIN(r, site->place, "say what is behind it, such as: network 10.2.0.0/16",
                  "site %s has no network", site->name);
     }
@@ -163,11 +177,12 @@ static void check_ah(struct reading *r)
     const struct config_site *site = &r->site;
 
     /* RFC 7296 3.3: a child is of one protocol; what IKEv1 called a bundle is no more. */
-    if (site->protection == CONFIG_AH && said_at(r, "esp").line != 0) {
-        COMPLAIN(r, said_at(r, "esp"), "leave out 'ah' or 'esp'; manual keys can have both",
+    if (site->protection == CONFIG_AH_AND_ESP && site->version != CONFIG_IKE_V1) {
+        COMPLAIN(r, said_at(r, "esp"),
+                 "leave out 'ah' or 'esp'; IKEv1 (ike v1) and manual keys can have both",
                  "IKEv2 agrees on AH or on ESP, not on one within the other");
     }
-    if (site->protection == CONFIG_AH && site->encapsulate == ENCAPSULATE_ALWAYS) {
+    if (site->protection != CONFIG_ESP && site->encapsulate == ENCAPSULATE_ALWAYS) {
         COMPLAIN(r, said_at(r, "encapsulate"), "leave out 'ah' or 'encapsulate'",
                  "AH cannot travel in UDP: it protects the addresses, which a NAT changes");
     }
@@ -189,39 +204,40 @@ static void check_children(struct reading *r)
     }
 }
 
-void site_end(struct reading *r)
+static void check_callers_of_any(struct reading *r)
 {
     struct config_site *site = &r->site;
 
-    check_present(r);
-    preset_apply(r);
-    check_lifetimes(r);
-    carriage_settle(r);
-    if (site->carriage.mode == CONFIG_TRANSPORT) {
-        check_transport(r);
+    if (site->peer_count == 0 || !site->peers[0].any) {
+        return;
     }
-    site->peers = r->peers;
-    if (site->peer_count > 0 && site->peers[0].any) {
-        if (!was_said(r, "start")) {
-            site->start = START_WAIT;
-        } else if (site->start != START_WAIT) {
-            COMPLAIN(r, r->site_note.peer, "name the peer, or leave 'start' out",
-                     "'peer any' can only wait, there is nobody to dial");
-        }
+    if (!was_said(r, "start")) {
+        site->start = START_WAIT;
+    } else if (site->start != START_WAIT) {
+        COMPLAIN(r, r->site_note.peer, "name the peer, or leave 'start' out",
+                 "'peer any' can only wait, there is nobody to dial");
     }
-    if (!site->identity_any && site->identity == NULL && site->peer_count > 0 &&
-        site->peers[0].any) {
+    if (!site->identity_any && site->identity == NULL) {
         WARN(r, r->site_note.peer, "say who it must be: identity NAME; or: identity any",
              "whoever has the key of site %s is let in", site->name);
     }
+}
+
+void site_settle(struct reading *r)
+{
+    check_lifetimes(r);
+    carriage_settle(r);
+    r->site.peers = r->peers;
     site_take_proposals(r);
     site_check_version(r);
+    check_authenticate(r);
     check_ah(r);
-    check_tcp(r);
-    check_site_uplinks(r);
-    r->uplinks[1] = NULL;
-    check_unauthenticated(r);
-    check_children(r);
+}
+
+void site_keep(struct reading *r)
+{
+    struct config_site *site = &r->site;
+
     r->scope = SCOPE_GATEWAY;
     if (r->site_count == SITES_MAX) {
         if (!r->told_too_many) {
@@ -238,6 +254,26 @@ void site_end(struct reading *r)
         r->site_notes[r->site_count] = r->site_note;
         r->sites[r->site_count++] = *site;
     }
+}
+
+void site_end(struct reading *r)
+{
+    struct config_site *site = &r->site;
+
+    check_present(r);
+    preset_apply(r);
+    if (site->carriage.mode == CONFIG_TRANSPORT) {
+        check_transport(r);
+    }
+    caller_settle(r);
+    site_settle(r);
+    check_callers_of_any(r);
+    check_tcp(r);
+    check_site_uplinks(r);
+    r->uplinks[1] = NULL;
+    check_unauthenticated(r);
+    check_children(r);
+    site_keep(r);
 }
 
 /* ---- peer ---- */
@@ -433,7 +469,7 @@ bool take_secret_name(struct reading *r, const struct word *word, struct config_
 
     if (word->quoted || name.length == 0 || name.data[0] != '@') {
         diagnose_hidden(&r->diagnoses, word->place, word->place.column,
-                        r->scope == SCOPE_SITE
+                        builds_site(r)
                             ? "keep it with: sekisho secret set NAME; and write: key @NAME"
                             : "keep it with: sekisho secret set NAME; and write: @NAME",
                         "the key itself does not stand here, only the name of a secret");
@@ -469,7 +505,7 @@ void write_key(const struct schema_word *w, const struct shown *shown)
 
 /* ---- certificates ---- */
 
-static bool take_path(struct reading *r, const struct word *word, const char **out)
+bool take_path(struct reading *r, const struct word *word, const char **out)
 {
     if (word->text.length == 0 || word->text.length > PATH_BYTES_MAX ||
         memchr(word->text.data, 0, word->text.length) != NULL) {
@@ -731,6 +767,9 @@ static void write_identity_text(const struct schema_word *w, const struct shown 
 
 void write_say(const struct schema_word *w, const struct shown *shown)
 {
+    if (shown->site->caller != NULL && shown->site->caller->group != NULL) {
+        return; /* the line group-name says it */
+    }
     if (shown->site->say != NULL) {
         write_identity_text(w, shown, shown->site->say);
     } else if (shown->mode != SHOW_SAID) {

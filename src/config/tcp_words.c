@@ -108,7 +108,7 @@ void check_tcp(struct reading *r)
         return;
     }
     /* RFC 9329 3: there is no AH in a connection. */
-    if (site->protection == CONFIG_AH) {
+    if (site->protection != CONFIG_ESP) {
         COMPLAIN(r, said_at(r, "transport"), "leave out 'ah' or 'transport'",
                  "AH cannot travel over TCP: it has no way to be told apart there");
     }

@@ -106,7 +106,6 @@ static void check_words(struct reading *r)
         {site->childless, "childless", "IKEv1 agrees on data in an exchange of its own anyway"},
         {site->each != CONFIG_EACH_OFF, "each", "with IKEv1 an SA is for a pair of networks"},
         {site->carriage.iptfs.enabled, "iptfs", "IKEv1 has no way to agree on it"},
-        {site->carriage.compress, "compress", "leave out one of the two"},
         {site->per_worker_sas > 0, "per-worker-sas", "with IKEv1 one SA serves all workers"},
         {site->post_quantum == CONFIG_POST_QUANTUM_REQUIRED, "post-quantum",
          "IKEv1 has no key exchange with ML-KEM"},

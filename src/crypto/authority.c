@@ -103,6 +103,8 @@ static const EVP_MD *digest_for(const struct private_key *key)
     case KEY_ED25519:
     case KEY_ED448:
         return NULL;
+    case KEY_DSA:
+        return EVP_sha256();
     }
     return NULL;
 }

@@ -74,6 +74,9 @@ enum integrity_id {
     INTEGRITY_HMAC_SHA2_256_128 = 12,
     INTEGRITY_HMAC_SHA2_384_192 = 13,
     INTEGRITY_HMAC_SHA2_512_256 = 14,
+    /* HMAC-SHA2-256 cut to 96 bits, as Linux before 2.6.33 and old Android did under the number of
+     * that with 128. No proposal has it, and no word: what was agreed is taken for it. */
+    INTEGRITY_HMAC_SHA2_256_96 = 1024,
 };
 
 enum key_exchange_id {

@@ -190,7 +190,9 @@ bool credential_write_pkcs12(const struct credential *credential, const char *ti
 
 struct credential *credential_hold(struct credential *credential)
 {
-    __atomic_add_fetch(&credential->holders, 1, __ATOMIC_RELAXED);
+    if (credential != NULL) {
+        __atomic_add_fetch(&credential->holders, 1, __ATOMIC_RELAXED);
+    }
     return credential;
 }
 
@@ -240,6 +242,21 @@ uint32_t credential_schemes(const struct credential *credential)
 bool credential_is_kept(const struct credential *credential)
 {
     return credential->key->keeper != NULL;
+}
+
+bool credential_opens(const struct credential *credential)
+{
+    return envelope_key_is_usable(credential->key);
+}
+
+bool credential_open(const struct credential *credential, struct envelope *envelope)
+{
+    return envelope_open_all(envelope, credential->key);
+}
+
+bool credential_same_key(const struct credential *a, const struct credential *b)
+{
+    return public_key_equal(certificate_key(a->chain[0]), certificate_key(b->chain[0]));
 }
 
 bool credential_write_key(const struct credential *credential, struct writer *out)

@@ -6,6 +6,7 @@
 #define SEKISHO_CRYPTO_CREDENTIAL_H
 
 #include "crypto/certificate.h"
+#include "crypto/rsa_envelope.h"
 #include "crypto/signature.h"
 
 /* Counted and read-only, so any number of threads use one. */
@@ -57,6 +58,12 @@ uint32_t credential_schemes(const struct credential *credential);
 MUST_USE bool credential_is_kept(const struct credential *credential);
 MUST_USE bool credential_sign(const struct credential *credential, enum signature_scheme scheme,
                               struct slice message, struct writer *out, struct text *why);
+/* Opens with the key what was sealed with the one in the certificate (RSA encryption of IKEv1).
+ * False: not a key for that, see envelope_key_is_usable(). */
+MUST_USE bool credential_opens(const struct credential *credential);
+MUST_USE bool credential_open(const struct credential *credential, struct envelope *envelope);
+/* The same key in both. */
+MUST_USE bool credential_same_key(const struct credential *a, const struct credential *b);
 /* PKCS#8 in PEM, in clear, for a file that only its owner may read; the caller wipes it. */
 MUST_USE bool credential_write_key(const struct credential *credential, struct writer *out);
 void credential_verdict_words(const struct credential_verdict *verdict, struct text *out);

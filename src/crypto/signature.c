@@ -103,8 +103,16 @@ static const struct scheme schemes[SIGNATURE_SCHEMES] = {
                              66,
                              {NULL, 0},
                              true},
+    [SIGNATURE_BARE_DSA] = {"DSS of IKEv1",
+                            SIGNATURE_HASH_IDENTITY,
+                            PADDING_NONE,
+                            1U << KEY_DSA,
+                            KEY_DSA_SUBGROUP_BITS / 8,
+                            {NULL, 0},
+                            true},
 };
 
+#define DSA_BYTES (KEY_DSA_SUBGROUP_BITS / 8)
 #define BARE_BYTES_MIN 16 /* hashes, of MD5 to SHA-512 */
 #define BARE_BYTES_MAX 64
 
@@ -302,6 +310,8 @@ enum signature_scheme signature_choose(enum key_kind kind, unsigned bits, uint32
         wanted = for_ed448;
         count = 1;
         break;
+    case KEY_DSA:
+        return SIGNATURE_NONE; /* not in IKEv2 */
     }
     for (size_t i = 0; i < count; i++) {
         if ((hashes & SIGNATURE_HASH_BIT(scheme_get(wanted[i])->hash)) != 0 &&
@@ -389,16 +399,18 @@ static size_t der_from_raw(struct slice raw, uint8_t *out, size_t capacity)
 
 /* ---- hashes that are signed as they are ---- */
 
-static bool bare_fits(struct slice message)
+static bool bare_fits(const struct scheme *scheme, struct slice message)
 {
-    return message.length >= BARE_BYTES_MIN && message.length <= BARE_BYTES_MAX;
+    return scheme->kinds == 1U << KEY_DSA
+               ? message.length == DSA_BYTES
+               : message.length >= BARE_BYTES_MIN && message.length <= BARE_BYTES_MAX;
 }
 
 static bool make_bare(EVP_PKEY *pkey, const struct scheme *scheme, struct slice message,
                       uint8_t *signature, size_t *length)
 {
     EVP_PKEY_CTX *context = EVP_PKEY_CTX_new(pkey, NULL);
-    bool done = bare_fits(message) && context != NULL && EVP_PKEY_sign_init(context) == 1 &&
+    bool done = bare_fits(scheme, message) && context != NULL && EVP_PKEY_sign_init(context) == 1 &&
                 set_padding(context, scheme) &&
                 EVP_PKEY_sign(context, signature, length, message.data, message.length) == 1;
 
@@ -410,8 +422,8 @@ static bool verify_bare(EVP_PKEY *pkey, const struct scheme *scheme, struct slic
                         struct slice signature)
 {
     EVP_PKEY_CTX *context = EVP_PKEY_CTX_new(pkey, NULL);
-    bool right = bare_fits(message) && context != NULL && EVP_PKEY_verify_init(context) == 1 &&
-                 set_padding(context, scheme) &&
+    bool right = bare_fits(scheme, message) && context != NULL &&
+                 EVP_PKEY_verify_init(context) == 1 && set_padding(context, scheme) &&
                  EVP_PKEY_verify(context, signature.data, signature.length, message.data,
                                  message.length) == 1;
 
@@ -596,6 +608,8 @@ static bool length_is_right(const struct public_key *key, const struct scheme *s
         return length == 64;
     case KEY_ED448:
         return length == 114;
+    case KEY_DSA:
+        break; /* r | s, above */
     }
     assert(false);
     return false;

@@ -34,8 +34,9 @@ enum signature_scheme {
     SIGNATURE_BARE_P256,
     SIGNATURE_BARE_P384,
     SIGNATURE_BARE_P521,
+    SIGNATURE_BARE_DSA, /* the message is of SHA-1's length; r | s */
 };
-#define SIGNATURE_SCHEMES (SIGNATURE_BARE_P521 + 1)
+#define SIGNATURE_SCHEMES (SIGNATURE_BARE_DSA + 1)
 
 /* IKEv2 Hash Algorithms (RFC 7427 7, RFC 8420 2), as bits of a set. */
 enum signature_hash {

@@ -5,8 +5,11 @@
  */
 #include "crypto/signature.h"
 
+#include <openssl/bn.h>
+#include <openssl/dsa.h>
 #include <string.h>
 
+#include "crypto/signing_key_internal.h"
 #include "tests/support/test.h"
 #include "tests/support/vectors.h"
 
@@ -232,10 +235,49 @@ TEST(the_scheme_fits_the_key_and_what_the_peer_has)
           SIGNATURE_NONE);
 }
 
+/* RFC 2409 5.1: r followed by s, over 160 bits as they are; libcrypto signs and verifies. */
+TEST(signatures_of_dss_are_r_and_s_over_the_hash_itself)
+{
+    static const uint8_t hash[20] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+    struct private_key *private = private_key_make(KEY_DSA, KEY_DSA_BITS_MIN);
+    CHECK(private != NULL);
+    struct public_key *public = private_key_public(private);
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new(private->pkey, NULL);
+    uint8_t der[64];
+    uint8_t raw[64];
+    size_t length = sizeof(der);
+    struct writer w = writer_over(raw, sizeof(raw));
+
+    CHECK(public != NULL && public_key_kind(public) == KEY_DSA);
+    CHECK(context != NULL && EVP_PKEY_sign_init(context) == 1 &&
+          EVP_PKEY_sign(context, der, &length, hash, sizeof(hash)) == 1);
+    EVP_PKEY_CTX_free(context);
+    const unsigned char *at = der;
+    DSA_SIG *parts = d2i_DSA_SIG(NULL, &at, (long)length);
+
+    const BIGNUM *r = NULL;
+    const BIGNUM *s = NULL;
+
+    CHECK(parts != NULL);
+    DSA_SIG_get0(parts, &r, &s);
+    CHECK(BN_bn2binpad(r, raw, 20) == 20 && BN_bn2binpad(s, raw + 20, 20) == 20);
+    DSA_SIG_free(parts);
+    CHECK(signature_verify(public, SIGNATURE_BARE_DSA, SLICE_OF(hash), (struct slice){raw, 40}));
+    CHECK(!signature_verify(public, SIGNATURE_BARE_DSA, (struct slice){hash, 16},
+                            (struct slice){raw, 40}));
+    CHECK(
+        !signature_verify(public, SIGNATURE_BARE_DSA, SLICE_OF(hash), (struct slice){der, length}));
+    CHECK(signature_make(private, SIGNATURE_BARE_DSA, SLICE_OF(hash), &w));
+    CHECK_EQUAL(w.length, 40);
+    CHECK(!public_key_is_strong(public, false) && public_key_is_strong(public, true));
+    public_key_free(public);
+    private_key_free(private);
+}
+
 /* ---- what we sign ---- */
 
-static const enum key_kind kinds[] = {KEY_RSA,  KEY_P256,    KEY_P384,
-                                      KEY_P521, KEY_ED25519, KEY_ED448};
+static const enum key_kind kinds[] = {KEY_RSA,     KEY_P256,  KEY_P384, KEY_P521,
+                                      KEY_ED25519, KEY_ED448, KEY_DSA};
 
 static void check_scheme(const struct private_key *private, const struct public_key *public,
                          const struct public_key *foreign, enum signature_scheme scheme)
@@ -271,8 +313,9 @@ static void check_scheme(const struct private_key *private, const struct public_
 TEST(what_is_signed_is_verified_and_nothing_that_was_changed)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(kinds); i++) {
-        struct private_key *private = private_key_make(kinds[i], 2048);
-        struct private_key *other = private_key_make(kinds[i], 2048);
+        unsigned bits = kinds[i] == KEY_DSA ? KEY_DSA_BITS_MIN : 2048;
+        struct private_key *private = private_key_make(kinds[i], bits);
+        struct private_key *other = private_key_make(kinds[i], bits);
         CHECK(private != NULL && other != NULL);
         struct public_key *public = private_key_public(private);
         struct public_key *foreign = private_key_public(other);

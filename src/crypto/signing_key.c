@@ -15,6 +15,7 @@
 #include <openssl/bio.h>
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
+#include <openssl/dsa.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
@@ -76,6 +77,22 @@ static bool point_is_sound(EVP_PKEY *pkey)
     return sound;
 }
 
+/* Sizes first: what is larger only costs time. */
+static bool dsa_is_sound(EVP_PKEY *pkey)
+{
+    BIGNUM *prime = NULL;
+    BIGNUM *order = NULL;
+    bool sound = EVP_PKEY_get_bn_param(pkey, OSSL_PKEY_PARAM_FFC_P, &prime) == 1 &&
+                 EVP_PKEY_get_bn_param(pkey, OSSL_PKEY_PARAM_FFC_Q, &order) == 1 &&
+                 BN_is_odd(prime) && BN_num_bits(prime) >= KEY_DSA_BITS_MIN &&
+                 BN_num_bits(prime) <= KEY_DSA_BITS_MAX && BN_is_odd(order) &&
+                 BN_num_bits(order) == KEY_DSA_SUBGROUP_BITS;
+
+    BN_free(prime);
+    BN_free(order);
+    return sound && point_is_sound(pkey);
+}
+
 static bool kind_of(EVP_PKEY *pkey, enum key_kind *kind)
 {
     switch (EVP_PKEY_get_base_id(pkey)) {
@@ -90,6 +107,9 @@ static bool kind_of(EVP_PKEY *pkey, enum key_kind *kind)
     case EVP_PKEY_ED448:
         *kind = KEY_ED448;
         return true;
+    case EVP_PKEY_DSA:
+        *kind = KEY_DSA;
+        return dsa_is_sound(pkey);
     default:
         return false;
     }
@@ -180,8 +200,10 @@ unsigned public_key_bits(const struct public_key *key)
 
 bool public_key_is_strong(const struct public_key *key, bool legacy)
 {
-    return key->kind != KEY_RSA ||
-           key->bits >= (legacy ? KEY_RSA_BITS_MIN_LEGACY : KEY_RSA_BITS_MIN);
+    return key->kind == KEY_DSA
+               ? legacy
+               : key->kind != KEY_RSA ||
+                     key->bits >= (legacy ? KEY_RSA_BITS_MIN_LEGACY : KEY_RSA_BITS_MIN);
 }
 
 bool public_key_equal(const struct public_key *a, const struct public_key *b)
@@ -263,6 +285,28 @@ enum private_key_problem private_key_read(struct slice bytes, struct slice passp
     return *out != NULL ? PRIVATE_KEY_FINE : PRIVATE_KEY_UNSUPPORTED;
 }
 
+/* Its primes take most of the time. */
+static EVP_PKEY *make_dsa(unsigned bits)
+{
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_id(EVP_PKEY_DSA, NULL);
+    EVP_PKEY *parameters = NULL;
+    EVP_PKEY *pkey = NULL;
+    bool made = context != NULL && EVP_PKEY_paramgen_init(context) == 1 &&
+                EVP_PKEY_CTX_set_dsa_paramgen_bits(context, (int)bits) == 1 &&
+                EVP_PKEY_CTX_set_dsa_paramgen_q_bits(context, KEY_DSA_SUBGROUP_BITS) == 1 &&
+                EVP_PKEY_paramgen(context, &parameters) == 1;
+
+    EVP_PKEY_CTX_free(context);
+    context = made ? EVP_PKEY_CTX_new(parameters, NULL) : NULL;
+    if (context == NULL || EVP_PKEY_keygen_init(context) != 1 ||
+        EVP_PKEY_keygen(context, &pkey) != 1) {
+        pkey = NULL;
+    }
+    EVP_PKEY_CTX_free(context);
+    EVP_PKEY_free(parameters);
+    return pkey;
+}
+
 struct private_key *private_key_make(enum key_kind kind, unsigned rsa_bits)
 {
     EVP_PKEY *pkey = NULL;
@@ -285,6 +329,9 @@ struct private_key *private_key_make(enum key_kind kind, unsigned rsa_bits)
         break;
     case KEY_ED448:
         pkey = EVP_PKEY_Q_keygen(NULL, NULL, "ED448");
+        break;
+    case KEY_DSA:
+        pkey = make_dsa(rsa_bits);
         break;
     }
     struct private_key *key = private_key_over(pkey);
@@ -388,6 +435,9 @@ void key_title(enum key_kind kind, unsigned bits, struct text *out)
     case KEY_ED448:
         text_add(out, "Ed448");
         return;
+    case KEY_DSA:
+        text_addf(out, "DSA %u", bits);
+        return;
     }
 }
 
@@ -403,7 +453,9 @@ const char *private_key_problem_words(enum private_key_problem problem)
     case PRIVATE_KEY_WRONG_PASSPHRASE:
         return "the passphrase does not open it";
     case PRIVATE_KEY_UNSUPPORTED:
-        return "it is neither RSA of 1024 to 8192 bits nor P-256, P-384, P-521, Ed25519 or Ed448";
+        return "it is neither RSA of 1024 to 8192 bits nor P-256, P-384, P-521, Ed25519, Ed448 or "
+               "DSA "
+               "with a subgroup of 160 bits";
     case PRIVATE_KEY_NO_MEMORY:
         return "there is no memory for it";
     }

@@ -1,5 +1,6 @@
 /*
- * Keys that sign: RSA, ECDSA on the NIST curves, Ed25519, Ed448. What may be in a public key of
+ * Keys that sign: RSA, ECDSA on the NIST curves, Ed25519, Ed448, and for peers of IKEv1 that have
+ * nothing else DSA. What may be in a public key of
  * somebody else, how a private key is read from a file's octets, and what a person is shown of it.
  */
 #ifndef SEKISHO_CRYPTO_SIGNING_KEY_H
@@ -11,13 +12,17 @@
 #include "base/secret.h"
 #include "base/text.h"
 
-enum key_kind { KEY_RSA, KEY_P256, KEY_P384, KEY_P521, KEY_ED25519, KEY_ED448 };
+enum key_kind { KEY_RSA, KEY_P256, KEY_P384, KEY_P521, KEY_ED25519, KEY_ED448, KEY_DSA };
 
 /* Smaller keys are as good as none today; larger ones only cost time, which is what an attacker
  * would want of us. */
 #define KEY_RSA_BITS_MIN 2048
 #define KEY_RSA_BITS_MIN_LEGACY 1024
 #define KEY_RSA_BITS_MAX 8192
+/* DSS as RFC 2409 has it: FIPS 186 with SHA-1, so the subgroup has 160 bits. Never strong. */
+#define KEY_DSA_BITS_MIN 1024
+#define KEY_DSA_BITS_MAX 3072
+#define KEY_DSA_SUBGROUP_BITS 160
 #define KEY_SPKI_BYTES_MAX 2048
 #define PRIVATE_KEY_FILE_BYTES_MAX 16384
 
@@ -54,7 +59,7 @@ enum private_key_problem {
  * the older forms). `passphrase` empty: none is known. */
 MUST_USE enum private_key_problem private_key_read(struct slice bytes, struct slice passphrase,
                                                    struct private_key **out);
-/* A fresh one; `rsa_bits` matters only for KEY_RSA. NULL: it cannot be made. */
+/* A fresh one; `rsa_bits` matters only for KEY_RSA and KEY_DSA. NULL: it cannot be made. */
 MUST_USE struct private_key *private_key_make(enum key_kind kind, unsigned rsa_bits);
 struct private_key *private_key_hold(struct private_key *key);
 void private_key_free(struct private_key *key); /* NULL is allowed */

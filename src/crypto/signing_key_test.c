@@ -3,6 +3,7 @@
 
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
+#include <openssl/dsa.h>
 #include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/param_build.h>
@@ -12,13 +13,14 @@
 
 #include "tests/support/test.h"
 
-static const enum key_kind kinds[] = {KEY_RSA,  KEY_P256,    KEY_P384,
-                                      KEY_P521, KEY_ED25519, KEY_ED448};
+static const enum key_kind kinds[] = {KEY_RSA,     KEY_P256,  KEY_P384, KEY_P521,
+                                      KEY_ED25519, KEY_ED448, KEY_DSA};
 
 TEST(a_key_is_written_and_read_again_with_and_without_a_passphrase)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(kinds); i++) {
-        struct private_key *key = private_key_make(kinds[i], 2048);
+        struct private_key *key =
+            private_key_make(kinds[i], kinds[i] == KEY_DSA ? KEY_DSA_BITS_MIN : 2048);
         struct private_key *again = NULL;
         uint8_t text[PRIVATE_KEY_FILE_BYTES_MAX];
         struct writer pem = writer_over(text, sizeof(text));
@@ -53,7 +55,8 @@ TEST(a_key_is_written_and_read_again_with_and_without_a_passphrase)
 TEST(a_public_key_is_read_in_exactly_one_encoding)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(kinds); i++) {
-        struct private_key *key = private_key_make(kinds[i], 2048);
+        struct private_key *key =
+            private_key_make(kinds[i], kinds[i] == KEY_DSA ? KEY_DSA_BITS_MIN : 2048);
         CHECK(key != NULL);
         struct public_key *public = private_key_public(key);
         uint8_t spki[KEY_SPKI_BYTES_MAX + 1];
@@ -151,6 +154,30 @@ TEST(curves_without_a_name_and_kinds_that_we_do_not_have_are_refused)
     EVP_PKEY_free(x25519);
     EVP_PKEY_free(brainpool);
     EVP_PKEY_free(numbers);
+}
+
+/* A subgroup of 256 bits is not DSS with SHA-1, which is all that IKEv1 has. */
+TEST(dsa_of_other_sizes_is_refused)
+{
+    static const int sizes[][2] = {{2048, 224}, {2048, 256}};
+
+    for (size_t i = 0; i < ARRAY_LENGTH(sizes); i++) {
+        EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_id(EVP_PKEY_DSA, NULL);
+        EVP_PKEY *parameters = NULL;
+        EVP_PKEY *pkey = NULL;
+
+        CHECK(EVP_PKEY_paramgen_init(context) == 1);
+        CHECK(EVP_PKEY_CTX_set_dsa_paramgen_bits(context, sizes[i][0]) == 1);
+        CHECK(EVP_PKEY_CTX_set_dsa_paramgen_q_bits(context, sizes[i][1]) == 1);
+        CHECK(EVP_PKEY_paramgen(context, &parameters) == 1);
+        EVP_PKEY_CTX_free(context);
+        context = EVP_PKEY_CTX_new(parameters, NULL);
+        CHECK(EVP_PKEY_keygen_init(context) == 1 && EVP_PKEY_keygen(context, &pkey) == 1);
+        CHECK(read_pkey(pkey) == NULL);
+        EVP_PKEY_CTX_free(context);
+        EVP_PKEY_free(parameters);
+        EVP_PKEY_free(pkey);
+    }
 }
 
 TEST(what_is_no_key_is_told_as_such)

@@ -151,6 +151,32 @@ bool trust_has_key(const struct trust *trust, const struct public_key *key)
     return false;
 }
 
+const struct public_key *trust_pinned(const struct trust *trust,
+                                      const struct certificate **certificate)
+{
+    const struct public_key *found = NULL;
+    size_t count = 0;
+
+    *certificate = NULL;
+    for (size_t i = 0; i < trust->key_count; i++) {
+        if (public_key_kind(trust->keys[i]) == KEY_RSA) {
+            found = trust->keys[i];
+            count++;
+        }
+    }
+    for (size_t i = 0; i < trust->anchor_count; i++) {
+        const struct public_key *key = certificate_key(trust->anchors[i]);
+
+        if (key != NULL && public_key_kind(key) == KEY_RSA &&
+            !certificate_is_authority(trust->anchors[i])) {
+            found = key;
+            *certificate = trust->anchors[i];
+            count++;
+        }
+    }
+    return count == 1 ? found : NULL;
+}
+
 /* ---- along the path ---- */
 
 static enum certificate_problem problem_of(int error)
@@ -263,8 +289,12 @@ static bool signature_is_weak(X509 *x509, bool legacy)
 }
 
 /* What is asked of the certificate at this depth; the last one of a path is believed as it is. */
-static enum certificate_problem own_problem(X509 *x509, unsigned depth, bool is_anchor, bool legacy)
+static enum certificate_problem own_problem(X509 *x509, unsigned depth, bool is_anchor,
+                                            const struct trust_rules *rules)
 {
+    bool legacy = rules->legacy;
+    uint32_t usage = rules->encipherment ? KU_KEY_ENCIPHERMENT | KU_DATA_ENCIPHERMENT
+                                         : KU_DIGITAL_SIGNATURE | KU_NON_REPUDIATION;
     struct public_key *key = public_key_over(X509_get0_pubkey(x509));
     bool strong = key != NULL && public_key_is_strong(key, legacy);
 
@@ -283,8 +313,7 @@ static enum certificate_problem own_problem(X509 *x509, unsigned depth, bool is_
         return CERTIFICATE_NOT_AN_AUTHORITY;
     }
     /* RFC 4945 5.1.3.2. */
-    if (depth == 0 &&
-        (X509_get_key_usage(x509) & (KU_DIGITAL_SIGNATURE | KU_NON_REPUDIATION)) == 0) {
+    if (depth == 0 && (X509_get_key_usage(x509) & usage) == 0) {
         return CERTIFICATE_KEY_USAGE;
     }
     return (depth == 0 || !is_anchor) && !purpose_is_ours(x509) ? CERTIFICATE_PURPOSE
@@ -496,8 +525,7 @@ static bool path_is_good(const struct trust *trust, const struct trust_rules *ru
 
     for (int i = 0; i < length; i++) {
         X509 *x509 = sk_X509_value(path, i);
-        enum certificate_problem problem =
-            own_problem(x509, (unsigned)i, i == length - 1, rules->legacy);
+        enum certificate_problem problem = own_problem(x509, (unsigned)i, i == length - 1, rules);
 
         if (problem != CERTIFICATE_GOOD) {
             verdict_set(verdict, problem, (unsigned)i, x509);
@@ -622,7 +650,7 @@ static const char *problem_words(enum certificate_problem problem)
     case CERTIFICATE_POLICY:
         return "does not follow the certificate policy that its authority demands";
     case CERTIFICATE_KEY_USAGE:
-        return "is not for signatures (key usage)";
+        return "is not for what it is used for (key usage)";
     case CERTIFICATE_PURPOSE:
         return "is not for IKE (extended key usage)";
     case CERTIFICATE_KEY_UNSUPPORTED:

@@ -29,6 +29,10 @@ struct trust *trust_hold(struct trust *trust);
 void trust_free(struct trust *trust); /* NULL is allowed */
 size_t trust_count(const struct trust *trust);
 const struct certificate *trust_at(const struct trust *trust, size_t index); /* borrowed */
+/* The one RSA key that it believes itself and not because of an authority: a raw one, or that of
+ * `certificate` (else NULL). NULL: it has none, or several. */
+MUST_USE const struct public_key *trust_pinned(const struct trust *trust,
+                                               const struct certificate **certificate);
 /* A raw public key that is believed (RFC 7670). */
 MUST_USE bool trust_has_key(const struct trust *trust, const struct public_key *key);
 
@@ -73,6 +77,7 @@ struct certificate_verdict {
 struct trust_rules {
     int64_t now_s;
     bool legacy; /* SHA-1, RSA from 1024 bits */
+    bool encipherment; /* it is encrypted to, and does not sign (RFC 4945 5.1.3.2) */
     enum revocation_mode revocation;
     /* What the peer sent along (RFC 4806). */
     size_t response_count;

@@ -154,6 +154,8 @@ void dataplane_use(struct dataplane *dp, uint32_t spi_in);
 void dataplane_ask_resources(struct dataplane *dp, uint32_t policy_id, uint8_t resources);
 void dataplane_stop(struct dataplane *dp, uint32_t spi_in);
 void dataplane_remove(struct dataplane *dp, uint32_t spi_in);
+/* With all that go around it, from the outside in. */
+void dataplane_remove_bundle(struct dataplane *dp, uint32_t spi_in);
 /* The outer addresses of all SAs with this peer and local endpoint change (NAT rebinding, MOBIKE).
  */
 void dataplane_move(struct dataplane *dp, uint32_t spi_in, const struct endpoint *local,
@@ -259,7 +261,7 @@ MUST_USE bool dataplane_sa_overhead(const struct dataplane *dp, uint32_t spi_in,
 
 struct dataplane_doors {
     uint64_t from_tun, from_wire; /* handed in */
-    uint64_t made; /* fragments and ICMP errors made here */
+    uint64_t made; /* fragments, ICMP errors and what consumers send */
     uint64_t to_wire, to_tun, to_control;
     uint64_t to_clear; /* around the tunnels, by policy */
     uint64_t to_consumer;
@@ -316,6 +318,13 @@ void dataplane_outbound_packet(struct dataplane_worker *worker, struct packet *p
  * stays the caller's. False: a part of it is left; the batch is to be ended, and the next one
  * begins with a call for the same packet, which has not changed. */
 MUST_USE bool dataplane_outbound_super(struct dataplane_worker *worker, const struct packet *super);
+/* For a part of this program: what stands behind the IP header, `protocol` (UDP gets its checksum),
+ * goes through this very SA, which must feed a consumer, and counts as made here. Within the
+ * limits of dataplane_outbound_packet(). What comes back stands in to_consumer with the same
+ * number. Who renews such an SA tells the consumer which one came in its place; dataplane_use() is
+ * not for it. */
+void dataplane_outbound_by_sa(struct dataplane_worker *worker, struct packet *packet,
+                              uint32_t spi_in, uint8_t protocol);
 void dataplane_outbound_end(struct dataplane_worker *worker);
 /* At most DATAPLANE_SEGMENTS_MAX packets from the pool; their bytes may stand elsewhere, without
  * room before and behind them: then until the output was taken.

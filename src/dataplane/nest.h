@@ -48,6 +48,9 @@ void nest_ah_job(const struct nest *n, const uint8_t *data, const struct auth_ke
 /* The whole ICV field without its padding. */
 void nest_write_icv(const struct sa_shape *shape, const struct auth_job *job, uint8_t *at);
 
+/* RFC 791, RFC 6864: fragments of different packets must not have the same. Never 0, which the
+ * system would replace after AH covered it. */
+uint16_t nest_next_ip_id(struct dataplane_worker *worker);
 /* Takes a clear packet that fits (or may be cut outside). Room for it is made when all is taken. */
 void nest_send(struct dataplane_worker *worker, struct sa *sa, struct packet *packet,
                const struct ip_head *head, bool dont_fragment, uint64_t now_ms);

@@ -23,9 +23,7 @@ static bool grow_front(struct packet *packet, uint32_t bytes)
     return true;
 }
 
-/* RFC 791, RFC 6864: fragments of different packets must not have the same. Never 0, which the
- * system would replace after AH covered it. */
-static uint16_t next_ip_id(struct dataplane_worker *worker)
+uint16_t nest_next_ip_id(struct dataplane_worker *worker)
 {
     worker->ip_id++;
     worker->ip_id += worker->ip_id == 0;
@@ -51,7 +49,7 @@ static bool put_tunnel_head(struct dataplane_worker *worker, const struct nest *
                            .tos = n->tos,
                            .ttl = OUTER_TTL,
                            .protocol = protocol,
-                           .id = next_ip_id(worker),
+                           .id = nest_next_ip_id(worker),
                            .dont_fragment = n->dont_fragment,
                            .payload_bytes = (uint16_t)payload_bytes,
                        });
@@ -181,7 +179,7 @@ static bool put_head(struct dataplane_worker *worker, struct packet *packet,
     uint8_t *data = packet_data(packet);
     memcpy(data, head, place->offset);
     if (data[0] >> 4 == 4 && get_u16(data + 4) == 0) {
-        put_u16(data + 4, next_ip_id(worker));
+        put_u16(data + 4, nest_next_ip_id(worker));
     }
     nest_fix_head(data, place->offset, place->next_header_offset, protocol, packet->length);
     return true;

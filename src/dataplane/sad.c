@@ -405,6 +405,23 @@ void dataplane_remove(struct dataplane *dp, uint32_t spi_in)
     spi_free(dp, spi_in);
 }
 
+void dataplane_remove_bundle(struct dataplane *dp, uint32_t spi_in)
+{
+    const struct sa *sa = sad_find(dp, spi_in);
+
+    while (sa != NULL) {
+        const struct sa *outermost = sa;
+
+        while (sa_outer(outermost) != NULL) {
+            outermost = sa_outer(outermost);
+        }
+        bool last = outermost == sa;
+
+        dataplane_remove(dp, outermost->spi_in);
+        sa = last ? NULL : sa;
+    }
+}
+
 static bool sa_move(struct dataplane *dp, struct sa *sa, const struct endpoint *local,
                     const struct endpoint *peer, bool encapsulated)
 {

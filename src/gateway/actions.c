@@ -144,6 +144,11 @@ void actions_fini(struct gateway *g)
             free(queued->action.key_exchange);
         } else if (queued->action.kind == GATEWAY_PROOF) {
             ikev2_proof_free(queued->action.proof.work);
+        } else if (queued->action.kind == GATEWAY_LOGIN) {
+            login_question_fini(queued->action.login.question);
+            free(queued->action.login.question);
+        } else if (queued->action.kind == GATEWAY_SESSION) {
+            free(queued->action.session);
         }
         free(queued);
     }

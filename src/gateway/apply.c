@@ -76,6 +76,8 @@ static bool number_new(struct gateway *g, struct site *site)
 
 static void destroy(struct gateway *g, struct site *site)
 {
+    caller_forget(site);
+    people_forget_block(site);
     if (site->number > 0) {
         g->by_number[site->number - 1] = NULL;
         if (site->number - 1 < g->number_hint) {
@@ -88,6 +90,26 @@ static void destroy(struct gateway *g, struct site *site)
         (void)table_remove(&g->by_name, name_slice(&key));
     }
     site_free(site);
+}
+
+struct site *apply_add_session(struct gateway *g, const struct config_site *config)
+{
+    struct site *site = site_new(g, config, 0);
+
+    if (site == NULL) {
+        return NULL;
+    }
+    site->is_session = true;
+    if (!number_new(g, site)) {
+        destroy(g, site);
+        return NULL;
+    }
+    return site;
+}
+
+void apply_remove_session(struct site *site)
+{
+    destroy(site->gateway, site);
 }
 
 /* ---- comparing ---- */
@@ -124,7 +146,7 @@ static bool same_peers(const struct config_site *a, const struct config_site *b)
 /* What the peer was told of it. The rest is ours alone: see carried_alike(). */
 static bool same_carriage(const struct config_carriage *a, const struct config_carriage *b)
 {
-    return a->mode == b->mode && a->compress == b->compress &&
+    return a->mode == b->mode && a->compress == b->compress && a->truncate == b->truncate &&
            a->iptfs.enabled == b->iptfs.enabled &&
            a->iptfs.congestion_control == b->iptfs.congestion_control;
 }
@@ -136,6 +158,27 @@ static bool carried_alike(const struct config_carriage *a, const struct config_c
            a->tfc_bytes == b->tfc_bytes && a->tfc_dummy_ms == b->tfc_dummy_ms &&
            a->iptfs.packet_bytes == b->iptfs.packet_bytes &&
            a->iptfs.bits_per_second == b->iptfs.bits_per_second;
+}
+
+/* What people and we, and a gateway of which we are a client, told each other. */
+static bool people_agree(const struct config_site *a, const struct config_site *b)
+{
+    const struct config_access *one = a->access;
+    const struct config_access *two = b->access;
+    const struct config_caller *calls = a->caller;
+    const struct config_caller *called = b->caller;
+
+    if ((one != NULL) != (two != NULL) || (calls != NULL) != (called != NULL)) {
+        return false;
+    }
+    if (one != NULL && (one->hybrid != two->hybrid || one->settings != two->settings)) {
+        return false;
+    }
+    return calls == NULL ||
+           (same_text(calls->user, called->user) &&
+            same_text(calls->password.name, called->password.name) &&
+            calls->hybrid == called->hybrid && calls->asks_address == called->asks_address &&
+            calls->takes_push == called->takes_push);
 }
 
 static bool same_asked(const struct config_asked *a, const struct config_asked *b)
@@ -177,12 +220,14 @@ static bool agrees(const struct config *old_config, const struct config_site *a,
            same_text(config_site_identity(a), config_site_identity(b)) &&
            a->identity_any == b->identity_any && a->strict_identity == b->strict_identity &&
            same_peers(a, b) && same_text(a->key.name, b->key.name) && same_certificates(a, b) &&
-           a->version == b->version && a->aggressive == b->aggressive && ppk_same(a->ppk, b->ppk) &&
+           a->version == b->version && a->aggressive == b->aggressive && a->proof == b->proof &&
+           people_agree(a, b) && ppk_same(a->ppk, b->ppk) &&
            a->unauthenticated == b->unauthenticated && terms_same_proposals(a->ike, b->ike) &&
            (a->post_quantum == CONFIG_POST_QUANTUM_REQUIRED) ==
                (b->post_quantum == CONFIG_POST_QUANTUM_REQUIRED) &&
            a->protection == b->protection &&
            terms_same_proposals(terms_proposals(a), terms_proposals(b)) &&
+           (a->protection != CONFIG_AH_AND_ESP || terms_same_proposals(a->ah, b->ah)) &&
            same_carriage(&a->carriage, &b->carriage) && a->each == b->each && a->pfs == b->pfs &&
            a->encapsulate == b->encapsulate && a->vendor_ids == b->vendor_ids &&
            a->mobike == b->mobike && a->transport == b->transport && a->tcp_port == b->tcp_port &&
@@ -282,7 +327,17 @@ static void change(struct site *site, const struct config *old_config, const str
     const struct config_site *before = site->config;
     struct selectors selectors;
 
-    if (!policies_make_selectors(config, c, &selectors) || !site_has_parts(site, selectors.parts)) {
+    bool given = caller_asks(before) && caller_asks(c);
+
+    if (before->access != NULL && c->access == NULL) {
+        people_forget_block(site);
+    }
+    if (caller_asks(before) && (!caller_asks(c) || !c->enabled)) {
+        caller_forget(site);
+    }
+    if (!(given ? caller_make_selectors(site, &selectors)
+                : policies_make_selectors(config, c, &selectors)) ||
+        !site_has_parts(site, selectors.parts)) {
         log_line(g->log, LOG_LEVEL_ERROR, c->name, "no memory for its networks");
         selectors = (struct selectors){0};
     }
@@ -312,6 +367,7 @@ static void change(struct site *site, const struct config *old_config, const str
     /* The name of a site is a string of its configuration. */
     site->config = c;
     site->name = c->name;
+    caller_routes_configured(site);
     if (!set_expected(site, c)) {
         log_line(g->log, LOG_LEVEL_ERROR, c->name, "its identity cannot be used");
     }
@@ -322,10 +378,16 @@ static void change(struct site *site, const struct config *old_config, const str
     }
     if (before->enabled && !c->enabled) {
         site_close_all(site, IKEV2_FAIL_ORDERED);
+        if (before->access != NULL) {
+            sessions_close(site, SESSION_END_CONFIGURATION);
+        }
         return;
     }
     if (same_terms) {
         tell_machines(site);
+        if (before->access != NULL) {
+            sessions_renew(site, tell_machines);
+        }
         redirect_changed(site, before->redirect);
         site->next_try_ms = now_ms;
         if (!carried_alike(&before->carriage, &c->carriage)) {
@@ -337,16 +399,29 @@ static void change(struct site *site, const struct config *old_config, const str
     site_trouble_clear(site);
     site_renew_terms(site);
     site_renegotiate(site, now_ms);
+    if (before->access != NULL) {
+        sessions_close(site, SESSION_END_CONFIGURATION);
+    }
 }
 
 /* ---- all of them ---- */
 
+/* A block for people becomes a site under the same name, or the other way round. */
+static bool changes_kind(const struct config_site *before, const struct config_site *c)
+{
+    return (before->access != NULL) != (c->access != NULL);
+}
+
 static void remove_gone(struct gateway *g, const struct config *config, uint64_t now_ms)
 {
     for (size_t i = 0; i < g->site_count; i++) {
-        if (config_find_site(config, g->sites[i]->name) == NULL) {
-            g->sites[i]->gone = true;
-            site_close_all(g->sites[i], IKEV2_FAIL_ORDERED);
+        struct site *site = g->sites[i];
+        const struct config_site *c = config_find_site(config, site->name);
+
+        site->gone = c == NULL;
+        if (c == NULL || changes_kind(site->config, c)) {
+            site_close_all(site, IKEV2_FAIL_ORDERED);
+            sessions_close(site, SESSION_END_CONFIGURATION);
         }
     }
     gateway_settle(g, now_ms);
@@ -443,7 +518,11 @@ static void switch_over(struct gateway *g, struct config *config, struct plan *p
             before[i] = plan->sites[i]->config;
             change(plan->sites[i], old_config, &config->sites[i], now_ms);
         }
+        if (people_is_block(plan->sites[i])) {
+            people_configured(plan->sites[i]);
+        }
     }
+    sessions_configured(g);
     set_routes(g, plan, before);
     identities_clear(g);
     for (size_t i = 0; i < old_count; i++) {
@@ -497,6 +576,7 @@ void gateway_shutdown(struct gateway *g, uint64_t now_ms)
     g->stopping = true;
     for (size_t i = 0; i < g->site_count; i++) {
         site_close_all(g->sites[i], IKEV2_FAIL_ORDERED);
+        caller_forget(g->sites[i]);
     }
     for (struct ike *ike = g->ikes; ike != NULL; ike = ike->next) {
         ike_order_close(ike, IKEV2_FAIL_ORDERED);
@@ -511,6 +591,7 @@ void apply_free(struct gateway *g)
     while (g->ikes != NULL) {
         ike_free(g->ikes);
     }
+    sessions_free_all(g);
     for (size_t i = 0; i < g->site_count; i++) {
         destroy(g, g->sites[i]);
     }

@@ -30,7 +30,9 @@ const struct ikev2_certificates *certificates_new(const struct config_site *conf
     c->references = 1;
     c->own.own = credential_hold(own);
     c->own.trust = trust_hold(trust);
-    c->own.legacy = config->legacy != NULL && strstr(config->legacy, "sha1") != NULL;
+    /* Who takes signatures of DSS takes SHA-1 with them. */
+    c->own.legacy = config->legacy != NULL && (strstr(config->legacy, "sha1") != NULL ||
+                                               strstr(config->legacy, "dss") != NULL);
     switch (config->revocation) {
     case CONFIG_REVOCATION_NORMAL:
         c->own.revocation = REVOCATION_NORMAL;
@@ -78,9 +80,12 @@ bool certificates_are_wanted(const struct config_site *config)
 }
 
 /* The name that we say must be in our certificate, or no peer believes it; if it is not, we say
- * what is. */
+ * what is. Who only believes and proves himself otherwise may say anything. */
 bool certificates_identity(const struct ikev2_certificates *c, struct ike_identity *id)
 {
+    if (c->own == NULL) {
+        return true;
+    }
     const struct certificate *own = credential_at(c->own, 0);
     struct slice value = {id->data, id->length};
     enum certificate_name_kind kind = CERTIFICATE_NAME_DNS;
@@ -103,7 +108,8 @@ void gateway_each_certificates(struct gateway *g,
     for (size_t i = 0; i < g->site_count; i++) {
         struct site *site = g->sites[i];
 
-        if (site->certificates != NULL && certificates_are_wanted(site->config) &&
+        if (site->certificates != NULL && site->certificates->own != NULL &&
+            certificates_are_wanted(site->config) &&
             visit(context, site->name, site->certificates->own, site->certificates->trust) &&
             site->secret_stale) {
             questions_ask_secret(site, now_ms);
@@ -136,7 +142,7 @@ void gateway_own_status(struct gateway *g, const struct certificate *own, struct
     for (size_t i = 0; i < g->site_count; i++) {
         const struct ikev2_certificates *c = g->sites[i]->certificates;
 
-        if (c != NULL && certificate_equal(credential_at(c->own, 0), own)) {
+        if (c != NULL && c->own != NULL && certificate_equal(credential_at(c->own, 0), own)) {
             struct certificates *mine = over(c);
 
             ikev2_status_free(mine->own.status);

@@ -68,18 +68,64 @@ uint16_t children_tfc_bytes(const struct config_carriage *carriage,
     return info->transport_mode || info->peer_refuses_tfc ? 0 : carriage->tfc_bytes;
 }
 
+struct suite children_suite(const struct config_carriage *carriage, const struct suite *agreed)
+{
+    struct suite suite = *agreed;
+
+    if (carriage->truncate == CONFIG_TRUNCATE_SHA2_96 &&
+        suite.integrity == INTEGRITY_HMAC_SHA2_256_128) {
+        suite.integrity = INTEGRITY_HMAC_SHA2_256_96;
+    }
+    return suite;
+}
+
+/* The peer may want less than we do. */
+static uint64_t bytes_limit(uint64_t ours, uint64_t said)
+{
+    return ours == 0 || (said != 0 && said < ours) ? said : ours;
+}
+
+/* It adds no second header (RFC 2401 4.3: transport adjacency), and what is inside looks after the
+ * packets. */
+static bool install_around(struct dataplane *dp, const struct ikev2_child_info *info,
+                           const struct suite *suite, const struct child_sa *inside)
+{
+    struct child_sa sa = *inside;
+
+    sa.spi_in = info->around.spi_in;
+    sa.spi_out = info->around.spi_out;
+    sa.protocol = IP_PROTOCOL_AH;
+    sa.suite = *suite;
+    sa.key_in = info->around.key_in;
+    sa.key_out = info->around.key_out;
+    sa.transport_mode = true;
+    sa.waits_for_outer = false;
+    sa.inside_spi_in = inside->spi_in;
+    sa.compress = false;
+    sa.cpi_in = sa.cpi_out = 0;
+    sa.tfc_bytes = 0;
+    sa.dummy_interval_ms = 0;
+    /* It counts what is inside it twice over, and nobody hears its notes. */
+    sa.soft_bytes = sa.hard_bytes = 0;
+    sa.soft_packets = sa.hard_packets = 0;
+    return dataplane_install(dp, &sa);
+}
+
 static bool install(struct ike *ike, const struct ikev2_child_info *info)
 {
     struct gateway *g = ike->gateway;
     const struct config_site *c = ike->site->config;
     const struct config_carriage *carriage = &c->carriage;
+    uint64_t hard_bytes = bytes_limit(c->lifetime_bytes, info->lifetime_bytes);
+    struct suite around = children_suite(carriage, &info->around.suite);
+    bool has_around = info->around.spi_in != 0;
     struct child_sa sa = {
         .spi_in = info->spi_in,
         .spi_out = info->spi_out,
         .policy_id = info->policy->policy_id,
         .resource = info->resource,
         .protocol = info->protocol == PROTOCOL_AH ? IP_PROTOCOL_AH : IP_PROTOCOL_ESP,
-        .suite = info->suite,
+        .suite = children_suite(carriage, &info->suite),
         .key_in = info->key_in,
         .key_out = info->key_out,
         .local = info->local,
@@ -93,8 +139,9 @@ static bool install(struct ike *ike, const struct ikev2_child_info *info)
         .local_count = info->local_count,
         .remote_selectors = info->remote_selectors,
         .remote_count = info->remote_count,
-        .soft_bytes = soft_limit(g, c->lifetime_bytes),
-        .hard_bytes = c->lifetime_bytes,
+        .waits_for_outer = has_around,
+        .soft_bytes = soft_limit(g, hard_bytes),
+        .hard_bytes = hard_bytes,
         .soft_packets = soft_limit(g, c->lifetime_packets),
         .hard_packets = c->lifetime_packets,
         .copy_dscp = carriage->dscp == CONFIG_DSCP_COPY,
@@ -109,7 +156,23 @@ static bool install(struct ike *ike, const struct ikev2_child_info *info)
     };
 
     sa.local.port = actions_socket_port(g, &sa.local);
-    return dataplane_install(g->dataplane, &sa);
+    if (!dataplane_install(g->dataplane, &sa)) {
+        return false;
+    }
+    if (has_around && !install_around(g->dataplane, info, &around, &sa)) {
+        dataplane_remove(g->dataplane, sa.spi_in);
+        return false;
+    }
+    return true;
+}
+
+/* None of them is installed. */
+static void release_spis(const struct gateway *g, const struct ikev2_child_info *info)
+{
+    dataplane_release_spi(g->dataplane, info->spi_in);
+    if (info->around.spi_in != 0) {
+        dataplane_release_spi(g->dataplane, info->around.spi_in);
+    }
 }
 
 void children_install(struct ike *ike, const struct ikev2_child_info *info, uint64_t now_ms)
@@ -118,7 +181,7 @@ void children_install(struct ike *ike, const struct ikev2_child_info *info, uint
     struct child *child = ike->site == NULL ? NULL : calloc(1, sizeof(*child));
 
     if (child == NULL) {
-        dataplane_release_spi(g->dataplane, info->spi_in);
+        release_spis(g, info);
         ike_order_close(ike, IKEV2_FAIL_RESOURCES);
         return;
     }
@@ -147,7 +210,7 @@ void children_install(struct ike *ike, const struct ikev2_child_info *info, uint
         log_line(g->log, LOG_LEVEL_ERROR, ike->site->name,
                  "%s the data plane took no more SAs; the connection is closed",
                  reason_code(REASON_RESOURCES));
-        dataplane_release_spi(g->dataplane, child->spi_in);
+        release_spis(g, info);
         ike_order_close(ike, IKEV2_FAIL_RESOURCES);
     }
     negotiations_child(ike, info, now_ms);
@@ -376,7 +439,7 @@ static void remove_child(struct child *child, uint64_t now_ms)
 
         if (used == NULL || used->ike == ike ||
             !resilience_linger(ike->site, child->spi_in, now_ms)) {
-            dataplane_remove(g->dataplane, child->spi_in);
+            dataplane_remove_bundle(g->dataplane, child->spi_in);
         }
     }
     while (*link != child) {

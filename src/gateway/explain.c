@@ -143,6 +143,8 @@ static void say_ok(const struct gateway *g, const struct site *site, const struc
         say_reach(site, s, out);
         return;
     case REASON_CHECK_OFFER:
+        /* IKEv1's children may outlive what was agreed for IKE. */
+        established = established && s->ike.suite[0] != '\0';
         text_addf(out, "agreed%s%s", established ? ": " : "", established ? s->ike.suite : "");
         return;
     case REASON_CHECK_IDENTITY:
@@ -300,7 +302,11 @@ bool gateway_explain(const struct gateway *g, const char *name, uint64_t now_ms,
         explain_manual(manual_find(g, name), out);
         return true;
     }
-    const struct site *site = g->sites[index];
+    const struct site *site = status_site_of(g, index);
+
+    if (site == NULL) {
+        return false;
+    }
     const struct reason_entry *entry = reason_get(out->site.reason);
     struct text explanation = text_over(out->explanation, sizeof(out->explanation));
     struct text evidence = text_over(out->evidence, sizeof(out->evidence));

@@ -64,6 +64,7 @@ void gateway_free(struct gateway *g)
         return;
     }
     apply_free(g);
+    people_fini(g);
     resilience_linger_end(g, NULL);
     ikev2_tickets_fini(&g->tickets);
     wipe(g->crash_secret, sizeof(g->crash_secret));
@@ -115,7 +116,8 @@ static bool settle_once(struct gateway *g, uint64_t now_ms)
 
 void gateway_settle(struct gateway *g, uint64_t now_ms)
 {
-    size_t rounds = SETTLE_ROUNDS_MAX + 64 * (g->site_count + g->ike_count);
+    size_t rounds =
+        SETTLE_ROUNDS_MAX + 64 * (g->site_count + g->ike_count + gateway_session_count(g));
 
     do {
         while (settle_once(g, now_ms)) {
@@ -155,6 +157,9 @@ static void timer_came(struct timer *timer, uint64_t now_ms)
         return;
     case TIMER_LINGER:
         resilience_linger_over(timer);
+        return;
+    case TIMER_SESSION:
+        session_time(timer, now_ms);
         return;
     case TIMER_CARRIER:
         transport_time(timer, now_ms);

@@ -11,6 +11,7 @@
 #include "config/config.h"
 #include "crypto/key_exchange.h"
 #include "dataplane/dataplane.h"
+#include "login/login.h"
 #include "proto/ikev2/proof.h"
 
 struct gateway;
@@ -38,6 +39,37 @@ enum gateway_action_kind {
     GATEWAY_TCP_OPEN, /* tcp_open: a connection; gateway_tcp_opened() */
     GATEWAY_TCP_KEEP, /* tcp: an established IKE SA goes through this one */
     GATEWAY_TCP_RELEASE, /* tcp: none does any more. Who opened it closes it, after what was sent */
+    GATEWAY_LOGIN, /* login: whether somebody may in; gateway_login_done() */
+    GATEWAY_SESSION, /* session: somebody is in, or out again: for who keeps accounts */
+    GATEWAY_ADDRESS_ADD, /* address: our device gets it, given by a gateway of which we are a client
+                          */
+    GATEWAY_ADDRESS_REMOVE,
+};
+
+enum session_end {
+    SESSION_END_PEER, /* the client went away, or is dead */
+    SESSION_END_ORDER,
+    SESSION_END_IDLE,
+    SESSION_END_TIME, /* that the login gave him is over */
+    SESSION_END_CONFIGURATION,
+    SESSION_END_COUNT,
+};
+
+/* A session of somebody, when it begins and when it ends. */
+struct gateway_session {
+    uint64_t number; /* unlike that of any other since the start */
+    bool began; /* else it ended */
+    enum session_end end;
+    char service[LOGIN_SERVICE_BYTES];
+    char user[LOGIN_USER_BYTES];
+    char group[LOGIN_GROUP_BYTES];
+    char source[LOGIN_SOURCE_BYTES]; /* who knew him, as the login's answer says */
+    struct endpoint outer;
+    struct address address;
+    uint64_t since_ms;
+    uint64_t in_bytes, in_packets, out_bytes, out_packets; /* in: from him */
+    uint8_t class_length;
+    uint8_t class_bytes[LOGIN_CLASS_BYTES_MAX];
 };
 
 #define GATEWAY_DATAGRAM_BYTES 65536
@@ -48,10 +80,12 @@ enum gateway_action_kind {
 struct gateway_route {
     struct network network;
     bool transport;
-    struct address local, peer; /* local unset: any of ours */
+    struct address local, peer; /* local unset: any of ours; in tunnel mode: what local programs
+                                   talk from */
     uint8_t protocol; /* 0: any */
     uint16_t port_first, port_last; /* the peer's; 0 to 65535: any */
     uint16_t local_port_first, local_port_last;
+    bool replaces; /* there may be one to this network: it gets this `local`, and is never away */
 };
 
 struct gateway_action {
@@ -106,6 +140,13 @@ struct gateway_action {
         struct {
             struct endpoint local, peer;
         } tcp;
+        struct {
+            uint64_t job;
+            struct login_question *question; /* owned by who takes the action: login_question_fini()
+                                                and free() */
+        } login;
+        struct gateway_session *session; /* owned by who takes the action: free() */
+        struct address address;
         struct gateway_route route;
         struct {
             char name[CONFIG_NAME_BYTES];
@@ -156,9 +197,13 @@ void gateway_resolved(struct gateway *gateway, uint64_t question, const struct a
                       size_t count, const char *why, uint64_t now_ms);
 void gateway_secret(struct gateway *gateway, uint64_t question, const struct secret *secret,
                     const char *why, uint64_t now_ms);
-/* Both or none; they stay the caller's, and are counted. `why` a sentence. */
+/* Both or none, or for a site that logs in with hybrid `trust` alone; they stay the caller's, and
+ * are counted. `why` a sentence. */
 void gateway_certificates(struct gateway *gateway, uint64_t question, struct credential *own,
                           struct trust *trust, const char *why, uint64_t now_ms);
+/* The answer stays the caller's. */
+void gateway_login_done(struct gateway *gateway, uint64_t job, const struct login_answer *answer,
+                        uint64_t now_ms);
 /* NULL or unset: there is no route to the peer; `why` a sentence. Both sides of IKE compare the
  * addresses that they see (NAT detection, RFC 7296 2.23), so the right one must be known before the
  * first message. */
@@ -203,11 +248,15 @@ const struct config *gateway_config(const struct gateway *gateway);
 /* The oldest action that was not taken yet; false when there is none. */
 MUST_USE bool gateway_next_action(struct gateway *gateway, struct gateway_action *out);
 
-/* Orders of the administrator; false with a sentence when there is no such site. */
+/* Orders of the administrator; false with a sentence when there is no such site, user or session.
+ * Of a user all sessions go down. */
 MUST_USE bool gateway_up(struct gateway *gateway, const char *site, uint64_t now_ms, char *why,
                          size_t why_bytes);
 MUST_USE bool gateway_down(struct gateway *gateway, const char *site, uint64_t now_ms, char *why,
                            size_t why_bytes);
+/* Logs a user out, with all sessions of his; false: he was not in. A site of that name is nothing
+ * to it. */
+MUST_USE bool gateway_log_out(struct gateway *gateway, const char *user, uint64_t now_ms);
 MUST_USE bool gateway_restart(struct gateway *gateway, const char *site, uint64_t now_ms, char *why,
                               size_t why_bytes);
 /* For tests and `sekisho` debugging verbs: rekey now. */

@@ -41,7 +41,10 @@ static unsigned weight_of(enum reason reason)
     if (reason == REASON_UNKNOWN_SPI || reason == REASON_HALF_OPEN) {
         return 0;
     }
-    return reason == REASON_NO_PROPOSAL || reason == REASON_NOT_POST_QUANTUM ? 1 : 2;
+    return reason == REASON_NO_PROPOSAL || reason == REASON_NOT_POST_QUANTUM ||
+                   reason == REASON_OLD_VERSION || reason == REASON_AGGRESSIVE
+               ? 1
+               : 2;
 }
 
 static bool is_worth(const struct site *site, enum reason reason, uint64_t now_ms)
@@ -91,7 +94,10 @@ static void tell(struct site *site, enum reason reason, const struct ike *ike,
     t->by_peer = true;
     t->exchange = failure->exchange;
     t->notify = failure->notify;
-    if (reason == REASON_PEER_IDENTITY) {
+    if (reason == REASON_PEER_IDENTITY && failure->ours[0] != '\0') {
+        text_add(&ours, failure->ours);
+        text_add(&theirs, failure->theirs);
+    } else if (reason == REASON_PEER_IDENTITY) {
         ike_identity_describe(site->expected, &ours);
         actions_copy_words(t->detail, sizeof(t->detail),
                            "The key was not looked at: it belongs to a name.");
@@ -112,6 +118,18 @@ static void tell(struct site *site, enum reason reason, const struct ike *ike,
     site_trouble_log(site, now_ms);
 }
 
+/* With IKEv1 it is not known until the end of phase 1 whose site it is, so these come before that.
+ */
+static bool is_of_proof(enum reason reason)
+{
+    return reason == REASON_SHARED_KEY || reason == REASON_SHARED_KEY_PERHAPS ||
+           reason == REASON_PEER_IDENTITY || reason == REASON_AUTH_REFUSED ||
+           reason == REASON_SIGNATURE_WRONG || reason == REASON_CERTIFICATE_TIME ||
+           reason == REASON_CERTIFICATE_AUTHORITY || reason == REASON_CERTIFICATE_NAME ||
+           reason == REASON_CERTIFICATE_REVOKED || reason == REASON_CERTIFICATE ||
+           reason == REASON_SUITE_NOT_ALLOWED;
+}
+
 /* Whether a failure that comes before a site is known says something about one; which reason of the
  * site it is then. */
 static enum reason told_as(enum reason reason)
@@ -119,12 +137,19 @@ static enum reason told_as(enum reason reason)
     if (reason == REASON_PEER_UNKNOWN) {
         return REASON_PEER_IDENTITY;
     }
-    return reason == REASON_NO_PROPOSAL || reason == REASON_NOT_POST_QUANTUM ||
-                   reason == REASON_AUTH_METHOD || reason == REASON_HALF_OPEN ||
-                   reason == REASON_SHARED_KEY || reason == REASON_AGGRESSIVE ||
-                   reason == REASON_PPK_UNKNOWN || reason == REASON_PPK_DIFFERS
+    return is_of_proof(reason) || reason == REASON_NO_PROPOSAL ||
+                   reason == REASON_NOT_POST_QUANTUM || reason == REASON_AUTH_METHOD ||
+                   reason == REASON_HALF_OPEN || reason == REASON_ENCRYPTION ||
+                   reason == REASON_AGGRESSIVE || reason == REASON_PPK_UNKNOWN ||
+                   reason == REASON_PPK_DIFFERS
                ? reason
                : REASON_NONE;
+}
+
+static enum reason told_to(const struct site *site, enum reason reason)
+{
+    return reason == REASON_AUTH_REFUSED && site->config->key.name == NULL ? REASON_PROOF_REFUSED
+                                                                           : reason;
 }
 
 struct site *hearsay_failure(struct ike *ike, enum reason reason,
@@ -148,18 +173,19 @@ struct site *hearsay_failure(struct ike *ike, enum reason reason,
         }
         meant = site;
         count++;
-        tell(site, told, ike, failure, now_ms);
+        tell(site, told_to(site, told), ike, failure, now_ms);
     }
     /* With several at one address nobody knows which. */
     return count == 1 ? meant : NULL;
 }
 
-void hearsay_unknown_spi(struct site *site, const struct endpoint *peer, uint64_t now_ms)
+static void tell_of_message(struct site *site, enum reason reason, const struct endpoint *peer,
+                            uint64_t now_ms)
 {
-    if (!is_down_at(site, peer) || !is_worth(site, REASON_UNKNOWN_SPI, now_ms)) {
+    if (!is_down_at(site, peer) || !is_worth(site, reason, now_ms)) {
         return;
     }
-    struct trouble *t = site_trouble_begin(site, REASON_UNKNOWN_SPI, peer, now_ms);
+    struct trouble *t = site_trouble_begin(site, reason, peer, now_ms);
 
     if (t != NULL) {
         t->hearsay = true;
@@ -168,16 +194,13 @@ void hearsay_unknown_spi(struct site *site, const struct endpoint *peer, uint64_
     }
 }
 
-void hearsay_old_version(struct site *site, const struct endpoint *peer, uint64_t now_ms)
+void hearsay_unknown_spi(struct site *site, const struct endpoint *peer, uint64_t now_ms)
 {
-    if (!is_down_at(site, peer) || !is_worth(site, REASON_OLD_VERSION, now_ms)) {
-        return;
-    }
-    struct trouble *t = site_trouble_begin(site, REASON_OLD_VERSION, peer, now_ms);
+    tell_of_message(site, REASON_UNKNOWN_SPI, peer, now_ms);
+}
 
-    if (t != NULL) {
-        t->hearsay = true;
-        t->by_peer = true;
-        site_trouble_log(site, now_ms);
-    }
+void hearsay_first_message(struct site *site, enum reason reason, const struct endpoint *peer,
+                           uint64_t now_ms)
+{
+    tell_of_message(site, reason, peer, now_ms);
 }

@@ -103,6 +103,9 @@ struct site *identities_of(const struct site *site)
 {
     const struct gateway *g = site->gateway;
 
+    if (site->is_session) {
+        return NULL; /* nobody finds it by a name */
+    }
     return site->expected == NULL ? g->any_identity : identities_expecting(g, site->expected);
 }
 

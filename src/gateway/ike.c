@@ -242,6 +242,10 @@ static void ask_proof(struct ike *ike, uint32_t id, struct ikev2_proof *proof)
 {
     struct gateway *g = ike->gateway;
 
+    if (!encryption_may_open(ike, proof)) {
+        ikev2_proof_free(proof);
+        return;
+    }
     proof->job = questions_ask(g, QUESTION_PROOF, NULL, ike, id);
     struct gateway_action *action = proof->job == 0 ? NULL : actions_add(g, GATEWAY_PROOF);
 
@@ -326,7 +330,8 @@ static void established(struct ike *ike, const struct ikev2_action *action, uint
     struct gateway *g = ike->gateway;
     struct ikev2_sa_info info;
 
-    if (ike->is_old && !ikev1_established(ike, action)) {
+    encryption_proven(ike);
+    if (ike->is_old && !ikev1_established(ike, action, now_ms)) {
         return;
     }
     remember_agreed(ike, action);
@@ -871,7 +876,7 @@ static bool start_children(struct ike *ike, uint64_t now_ms)
         return start_populated(ike, now_ms);
     }
     for (size_t part = 0; part < ike->terms->policy.child_count; part++) {
-        if (children_part_usable(ike, part)) {
+        if (children_part_usable(ike, part) && machine_has_children(ike, part)) {
             continue;
         }
         machine_start_child(ike, part, now_ms);
@@ -923,6 +928,13 @@ void ike_obey(struct ike *ike, uint64_t now_ms)
         answer_peer(ike, now_ms);
         if (!settle(ike, now_ms)) {
             return;
+        }
+    }
+    if (is_ordered(ike, IKE_ORDER_PERSON)) {
+        while (people_obey(ike, now_ms)) {
+            if (!settle(ike, now_ms)) {
+                return;
+            }
         }
     }
     if (is_ordered(ike, IKE_ORDER_START_CHILD) && ike->terms != NULL && ike->established) {

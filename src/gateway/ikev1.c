@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KILOBYTE 1024
-
 /* ---- terms ---- */
 
 struct ikev1_terms *ikev1_terms(struct terms *terms)
@@ -39,7 +37,7 @@ struct terms *ikev1_terms_new(const struct site *site)
 }
 
 static void fill_child(struct ikev1_child_policy *child, const struct ikev2_child_policy *from,
-                       const struct config_site *c)
+                       const struct ikev1_terms *t, const struct config_site *c)
 {
     memcpy(child->name, from->name, sizeof(child->name));
     child->policy_id = from->policy_id;
@@ -48,6 +46,8 @@ static void fill_child(struct ikev1_child_policy *child, const struct ikev2_chil
     child->remote = from->remote;
     child->remote_count = from->remote_count;
     child->proposals = from->proposals;
+    child->around = t->around == NULL ? NULL : &t->around->list;
+    child->compress = c->carriage.compress;
     child->mode = c->carriage.mode == CONFIG_TRANSPORT ? IKEV1_MODE_TRANSPORT : IKEV1_MODE_TUNNEL;
     child->any_group = c->pfs == PFS_PREFER;
     child->lifetime_ms = from->lifetime_ms;
@@ -66,8 +66,16 @@ bool ikev1_terms_fill(struct terms *terms, const struct site *site)
     const struct ikev2_policy *from = &terms->policy;
     struct ikev1_policy *policy = &t->policy;
 
+    if (c->protection == CONFIG_AH_AND_ESP) {
+        t->around = proposals_share(site->gateway, c->ah);
+        if (t->around == NULL) {
+            return false;
+        }
+    }
     for (size_t part = 0; part < from->child_count; part++) {
-        fill_child(&t->children[part], &terms->children[part], c);
+        fill_child(&t->children[part], &terms->children[part], t, c);
+        /* Clients propose everything, whatever they were told there is. */
+        t->children[part].accept_wider = people_access(site) != NULL;
     }
     policy->ike = from->ike;
     policy->local_id = from->local_id;
@@ -87,11 +95,21 @@ bool ikev1_terms_fill(struct terms *terms, const struct site *site)
     if (from->certificates != NULL) {
         t->certificates.own = from->certificates->own;
         t->certificates.trust = from->certificates->trust;
+        t->certificates.by = encryption_proof_of(c);
         policy->certificates = &t->certificates;
     }
     policy->fragment_bytes = c->fragmentation ? c->fragment_bytes : 0;
     policy->children = t->children;
     policy->child_count = from->child_count;
+    people_fill_terms(site, policy);
+    if (policy->hybrid) {
+        /* Only the gateway proves itself so. */
+        if (policy->login == IKEV1_LOGIN_ASK) {
+            t->certificates.trust = NULL;
+        } else {
+            t->certificates.own = NULL;
+        }
+    }
     return secret_copy(&policy->shared_key, &from->shared_key);
 }
 
@@ -99,18 +117,25 @@ void ikev1_terms_free(struct terms *terms)
 {
     struct ikev1_terms *t = ikev1_terms(terms);
 
+    proposals_release(t->around);
     secret_wipe(&t->policy.shared_key);
     free(t);
 }
 
 static void add_method(struct responder_terms *t, const struct site *site)
 {
-    if (site->config->key.name != NULL) {
+    if (people_is_block(site)) {
+        people_fill_responder(site, &t->old);
+    } else if (site->config->key.name != NULL) {
         t->old.shared_keys = true;
-    } else if (site->certificates != NULL) {
+    } else if (site->certificates != NULL && site->certificates->own != NULL) {
         enum key_kind kind = credential_kind(site->certificates->own);
 
+        if (encryption_add_method(t, site)) {
+            return;
+        }
         t->old.rsa = t->old.rsa || kind == KEY_RSA;
+        t->old.dss = t->old.dss || kind == KEY_DSA;
         t->old.ecdsa_256 = t->old.ecdsa_256 || kind == KEY_P256;
         t->old.ecdsa_384 = t->old.ecdsa_384 || kind == KEY_P384;
         t->old.ecdsa_521 = t->old.ecdsa_521 || kind == KEY_P521;
@@ -207,10 +232,11 @@ static bool is_expected(const struct site *site, const struct ike_identity *said
 
 /* ---- admission ---- */
 
-/* RFC 2408 3.14: what is in clear proves nothing; it says to a peer that is configured for IKEv1
+/* RFC 2408 3.14: what is in clear proves nothing; it says to a peer that is configured otherwise
  * why nothing comes of it. */
-static void refuse_version(struct gateway *g, const struct endpoint *local,
-                           const struct endpoint *peer, const struct ikev2_header *header)
+static void refuse_first(struct gateway *g, const struct endpoint *local,
+                         const struct endpoint *peer, const struct ikev2_header *header,
+                         uint16_t type)
 {
     uint8_t bytes[64];
     uint8_t first;
@@ -223,7 +249,7 @@ static void refuse_version(struct gateway *g, const struct endpoint *local,
     const struct ikev1_notify_payload notify = {
         .doi = IKEV1_DOI_IPSEC,
         .protocol = IKEV1_PROTO_ISAKMP,
-        .type = IKEV1_INVALID_MAJOR_VERSION,
+        .type = type,
     };
 
     random_fill(g->random, (uint8_t *)&h.message_id, sizeof(h.message_id));
@@ -239,10 +265,11 @@ static void refuse_version(struct gateway *g, const struct endpoint *local,
     actions_send(g, local, peer, writer_written(&w), SEND_ANYHOW);
 }
 
-/* Nobody here speaks IKEv1 with whoever is at this address: he and the administrator are told. */
-static void say_version(struct gateway *g, const struct endpoint *local,
-                        const struct endpoint *peer, const struct ikev2_header *header,
-                        uint64_t now_ms)
+/* Nobody here speaks IKEv1 with whoever is at this address, or not in Aggressive Mode: he and the
+ * administrator are told. */
+static void say_unwanted(struct gateway *g, enum reason reason, const struct endpoint *local,
+                         const struct endpoint *peer, const struct ikev2_header *header,
+                         uint64_t now_ms)
 {
     bool known = false;
 
@@ -252,11 +279,13 @@ static void say_version(struct gateway *g, const struct endpoint *local,
     for (size_t i = 0; i < g->site_count; i++) {
         if (identities_is_at(g->sites[i], peer)) {
             known = true;
-            hearsay_old_version(g->sites[i], peer, now_ms);
+            hearsay_first_message(g->sites[i], reason, peer, now_ms);
         }
     }
     if (known) {
-        refuse_version(g, local, peer, header);
+        refuse_first(g, local, peer, header,
+                     reason == REASON_AGGRESSIVE ? IKEV1_INVALID_EXCHANGE_TYPE
+                                                 : IKEV1_INVALID_MAJOR_VERSION);
     }
 }
 
@@ -278,10 +307,14 @@ void ikev1_admit(struct gateway *g, const struct endpoint *local, const struct e
         }
     }
     if (!any) {
-        say_version(g, local, peer, header, now_ms);
+        say_unwanted(g, REASON_OLD_VERSION, local, peer, header, now_ms);
         return;
     }
-    if (!ikev1_sa_may_begin(message, aggressive) || !admission_has_room_for_old(g, peer)) {
+    if (!ikev1_sa_may_begin(message, aggressive)) {
+        say_unwanted(g, REASON_AGGRESSIVE, local, peer, header, now_ms);
+        return;
+    }
+    if (!admission_has_room_for_old(g, peer)) {
         return;
     }
     g->responder_terms->old.half_open_ms = admission_half_open_ms(g);
@@ -390,6 +423,18 @@ static struct site *site_of_terms(struct gateway *g, const struct terms *terms)
     return NULL;
 }
 
+struct site *ikev1_block_of(const struct ike *ike, const struct ikev1_policy *policy)
+{
+    struct site *site = NULL;
+
+    for (size_t i = 0; site == NULL && i < ike->old->candidate_count; i++) {
+        if (&ikev1_terms(ike->old->candidates[i])->policy == policy) {
+            site = site_of_terms(ike->gateway, ike->old->candidates[i]);
+        }
+    }
+    return site != NULL && people_is_block(site) ? site : NULL;
+}
+
 static struct ike *older_of(const struct site *site, const struct ike *than,
                             const struct ike_identity *peer)
 {
@@ -408,7 +453,27 @@ static struct ike *older_of(const struct site *site, const struct ike *than,
     return NULL;
 }
 
-bool ikev1_established(struct ike *ike, const struct ikev2_action *action)
+/* RFC 2407 4.6.3.3: INITIAL-CONTACT says that he has nothing else with us, but some say it whenever
+ * they renew the ISAKMP SA. Who sent something through the older one's children in the second half
+ * of phase 1 has them: what he sent before he forgot them was here long before. */
+static bool still_has(const struct ike *ike, const struct ike *older, uint64_t now_ms)
+{
+    uint64_t half_ms = ike->created_ms + (now_ms - ike->created_ms) / 2;
+
+    return older->established_ms <= ike->created_ms &&
+           address_equal(&older->peer.address, &ike->peer.address) &&
+           children_last_in_ms(older) > half_ms;
+}
+
+static bool is_to_be_absorbed(const struct ike *ike, const struct site *site,
+                              const struct ike_identity *peer, uint64_t now_ms)
+{
+    const struct ike *older = ike->initiator ? NULL : older_of(site, ike, peer);
+
+    return older != NULL && (!ike->old->initial_contact || still_has(ike, older, now_ms));
+}
+
+bool ikev1_established(struct ike *ike, const struct ikev2_action *action, uint64_t now_ms)
 {
     struct site *site = ike->site;
 
@@ -421,13 +486,15 @@ bool ikev1_established(struct ike *ike, const struct ikev2_action *action)
             ike->terms = terms_hold(terms);
         }
     }
+    if (site != NULL && people_is_block(site)) {
+        site = people_admit(ike, site);
+    }
     if (site == NULL) {
         /* Its configuration is gone. */
         ike_order_close(ike, IKEV2_FAIL_ORDERED);
         return false;
     }
-    if (!ike->initiator && !ike->old->initial_contact &&
-        older_of(site, ike, &action->established.peer_id) != NULL) {
+    if (is_to_be_absorbed(ike, site, &action->established.peer_id, now_ms)) {
         ike->old->absorb_into = site;
         ike_order(ike, IKE_ORDER_ABSORB);
         return false;

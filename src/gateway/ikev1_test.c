@@ -1,4 +1,6 @@
 /* Two whole gateways that speak IKEv1, and gateways that differ in what they speak. */
+#include "gateway/inside.h"
+
 #include <string.h>
 
 #include "tests/support/gateway_pair.h"
@@ -158,6 +160,17 @@ TEST(aggressive_mode_is_taken_only_where_it_is_said)
     start(810, "ike v1 aggressive\n  legacy aggressive", "ike v1\n  start wait");
     gateway_pair_run(&pair, 40000);
     CHECK(gateway_pair_site(&pair, 1).state != STATUS_UP);
+    check_told(1, "SEK-O014", "begins in Aggressive Mode");
+    check_told(0, "SEK-O010", "INVALID-EXCHANGE-TYPE");
+    gateway_pair_close(&pair);
+}
+
+TEST(a_caller_who_is_not_who_was_expected_is_told_as_a_reason_of_the_site)
+{
+    start(818, "ike v1\n  say else.example", "ike v1\n  start wait");
+    gateway_pair_run(&pair, 40000);
+    check_told(1, "SEK-A015", "\"else.example\", expected was \"tokyo.example.jp\"");
+    check_told(0, "SEK-A029", "the shared keys differ");
     gateway_pair_close(&pair);
 }
 
@@ -174,6 +187,120 @@ TEST(either_side_may_die_and_come_back)
         CHECK(gateway_pair_passes(&pair, 0) && gateway_pair_passes(&pair, 1));
         gateway_pair_close(&pair);
     }
+}
+
+/* Liveness alone would take half a minute. */
+TEST(who_is_sent_to_and_says_nothing_is_called_anew_soon)
+{
+    for (unsigned dead = 0; dead < 2; dead++) {
+        uint64_t waited_ms = 0;
+
+        start(830 + dead, "ike v1", "ike v1");
+        CHECK(gateway_pair_up(&pair, 5000));
+        gateway_pair_run(&pair, 30000);
+        gateway_pair_crash(&pair, dead);
+        gateway_pair_write_config(&pair, dead, "ike v1\n  start wait");
+        gateway_pair_start(&pair, dead);
+        while (!gateway_pair_passes(&pair, 1 - dead)) {
+            CHECK(waited_ms < 12000);
+            gateway_pair_run(&pair, 200);
+            waited_ms += 200;
+        }
+        CHECK(waited_ms > 1000);
+        gateway_pair_run(&pair, 60000);
+        for (unsigned i = 0; i < 2; i++) {
+            CHECK_EQUAL(gateway_pair_site(&pair, i).state, STATUS_UP);
+            CHECK_EQUAL(gateway_pair_site(&pair, i).child_count, 1);
+            CHECK(gateway_pair_passes(&pair, i));
+        }
+        gateway_pair_close(&pair);
+    }
+}
+
+/* It begins anew beside what it has, and says that it has nothing. */
+static void call_as_if_for_the_first_time(unsigned node)
+{
+    struct site *site = pair.nodes[node].gateway->sites[0];
+
+    site->silent = true;
+    dial_begin(site, pair.now_ms);
+    for (unsigned ms = 0; ms < 40000 && site->dialled == NULL; ms++) {
+        gateway_pair_run(&pair, 1);
+    }
+    CHECK(site->dialled != NULL);
+    ikev1_terms(site->terms)->policy.initial_contact = true;
+}
+
+/* Some say INITIAL-CONTACT whenever they renew the ISAKMP SA (RFC 2407 4.6.3.3). */
+TEST(who_says_that_he_has_nothing_and_sends_through_what_he_has_keeps_it)
+{
+    for (unsigned caller = 0; caller < 2; caller++) {
+        start(840 + caller, "ike v1", "ike v1");
+        CHECK(gateway_pair_up(&pair, 5000));
+        gateway_pair_run(&pair, 30000);
+        const struct ike *kept = pair.nodes[1 - caller].gateway->sites[0]->used->ike;
+
+        call_as_if_for_the_first_time(caller);
+        CHECK_EQUAL(gateway_pair_lost_within(&pair, 1, 1000), 0);
+        CHECK(pair.nodes[1 - caller].gateway->sites[0]->ikes == kept);
+        CHECK(kept->next_of_site == NULL);
+        CHECK_EQUAL(gateway_pair_lost_within(&pair, 10, 60000), 0);
+        CHECK_EQUAL(gateway_pair_site(&pair, 1 - caller).state, STATUS_UP);
+        gateway_pair_close(&pair);
+    }
+}
+
+TEST(who_says_that_he_has_nothing_and_sends_nothing_is_believed)
+{
+    for (unsigned caller = 0; caller < 2; caller++) {
+        start(842 + caller, "ike v1", "ike v1");
+        CHECK(gateway_pair_up(&pair, 5000));
+        gateway_pair_run(&pair, 30000);
+        uint64_t number = pair.nodes[1 - caller].gateway->sites[0]->used->ike->number;
+
+        /* What he sent before it arrives when he has begun anew. */
+        gateway_pair_offer(&pair, caller);
+        call_as_if_for_the_first_time(caller);
+        gateway_pair_run(&pair, 1000);
+        const struct site *site = pair.nodes[1 - caller].gateway->sites[0];
+
+        CHECK(site->ikes != NULL && site->ikes->next_of_site == NULL);
+        CHECK(site->ikes->number > number);
+        CHECK(gateway_pair_passes(&pair, 0) && gateway_pair_passes(&pair, 1));
+        gateway_pair_close(&pair);
+    }
+}
+
+static bool all_is_lost(void *context, const struct gateway_pair_datagram *datagram)
+{
+    (void)context;
+    (void)datagram;
+    return true;
+}
+
+/* He only was out of reach: he stays as he is. */
+TEST(who_is_out_of_reach_for_a_while_is_left_with_one_tunnel)
+{
+    start(832, "ike v1", "ike v1");
+    CHECK(gateway_pair_up(&pair, 5000));
+    gateway_pair_run(&pair, 30000);
+    pair.lose = all_is_lost;
+    for (unsigned i = 0; i < 20; i++) {
+        CHECK(!gateway_pair_passes(&pair, 0));
+        gateway_pair_run(&pair, 500);
+    }
+    pair.lose = NULL;
+    gateway_pair_run(&pair, 15000);
+    for (unsigned i = 0; i < 2; i++) {
+        CHECK(gateway_pair_passes(&pair, i));
+    }
+    gateway_pair_run(&pair, 120000);
+    for (unsigned i = 0; i < 2; i++) {
+        CHECK_EQUAL(gateway_pair_site(&pair, i).state, STATUS_UP);
+        CHECK_EQUAL(gateway_pair_site(&pair, i).child_count, 1);
+        CHECK(gateway_pair_passes(&pair, i));
+    }
+    gateway_pair_close(&pair);
 }
 
 TEST(a_nat_in_front_of_who_calls_is_passed)
@@ -217,5 +344,27 @@ TEST(a_new_configuration_ends_what_began_under_the_old_one)
     gateway_pair_run(&pair, 1000);
     CHECK_EQUAL(gateway_pair_site(&pair, 0).state, STATUS_UP);
     CHECK(gateway_pair_passes(&pair, 0));
+    gateway_pair_close(&pair);
+}
+
+TEST(no_suite_is_told_where_children_outlive_what_they_were_made_under)
+{
+    struct status_explanation e;
+    bool without = false;
+
+    start(820, "ike v1\n  lifetime ike 5m\n  dpd off", "ike v1\n  start wait");
+    CHECK(gateway_pair_up(&pair, 5000));
+    CHECK_TEXT(gateway_pair_site(&pair, 0).ike.suite, "AES-256-CBC, HMAC-SHA2-512, X25519");
+    gateway_pair_crash(&pair, 1);
+    for (unsigned i = 0; i < 60; i++) {
+        gateway_pair_run(&pair, 10000);
+        struct status_site site = gateway_pair_site(&pair, 0);
+
+        CHECK(strstr(site.ike.suite, "AH") == NULL);
+        without = without || (site.has_ike && site.ike.established && site.ike.suite[0] == '\0');
+        CHECK(gateway_explain(pair.nodes[0].gateway, "osaka", pair.now_ms, &e));
+        CHECK(strstr(e.checks[REASON_CHECK_OFFER].sentence, "AH") == NULL);
+    }
+    CHECK(without);
     gateway_pair_close(&pair);
 }

@@ -23,6 +23,11 @@
  *     dial.c        one try after the other to reach a site's peer
  *     duplicates.c  two IKE SAs with one peer
  *     mobility.c    addresses that change under a tunnel
+ *     people.c      who logs in, and what he is told
+ *     leases.c      which address somebody gets
+ *     rations.c     how often somebody may try a password
+ *     sessions.c    what somebody has who is in
+ *     callers.c     what a gateway for people gives us
  *     path.c        how large a packet the path carries, asked with packets
  *     persona.c     what follows from whom a peer looks like
  *     resilience.c  coming back, and proving again
@@ -90,6 +95,7 @@ enum timer_kind {
     TIMER_PATH,
     TIMER_LINGER,
     TIMER_CARRIER,
+    TIMER_SESSION,
 };
 
 struct timer {
@@ -112,6 +118,8 @@ enum question_kind {
     QUESTION_KEY_EXCHANGE,
     QUESTION_PROOF,
     QUESTION_TCP,
+    QUESTION_LOGIN, /* of somebody who wants in */
+    QUESTION_PASSWORD, /* ours, where we are a client */
 };
 
 struct question {
@@ -144,6 +152,7 @@ struct terms {
 
 struct ikev1_terms {
     struct terms terms;
+    struct shared_proposals *around; /* AH around ESP; NULL: none */
     struct ikev1_policy policy;
     struct ikev1_certificates certificates;
     struct ikev1_child_policy children[]; /* one for each part */
@@ -220,6 +229,7 @@ enum ike_order {
     IKE_ORDER_REDIRECT = 2048, /* the peer goes to another gateway */
     IKE_ORDER_HURRY = 512, /* the peer is there: what is open is asked again at once */
     IKE_ORDER_ABSORB = 1024, /* IKEv1: an older one takes over what it has */
+    IKE_ORDER_PERSON = 4096, /* something of a login or of settings is to be answered */
     IKE_ORDER_ANSWER_PEER = 32, /* the site's secret is there, or will not come */
 };
 
@@ -396,6 +406,7 @@ struct site {
     bool try_in_full : 1; /* the same address again, without a ticket */
     bool try_old : 1; /* `ike either`: this round is IKEv1's */
     bool version_failed : 1; /* what was called in this round came to nothing */
+    bool is_session : 1; /* somebody's who is in: see sessions.c */
 
     /* For people. */
     struct trouble *trouble;
@@ -427,6 +438,7 @@ struct attempts;
 struct negotiations;
 struct drops;
 struct manual;
+struct people;
 
 /* Why sites are looked for by an address. */
 enum look {
@@ -473,6 +485,8 @@ struct gateway {
     size_t strangers_exchanges; /* open questions */
     size_t failed_count; /* of strangers' IKE SAs since failed_since_ms */
     uint64_t failed_since_ms;
+    unsigned openings_used; /* encryption.c: of what strangers may have decrypted */
+    uint64_t openings_ms, openings_logged_ms;
     uint64_t next_ike, next_child;
     struct address host_addresses[HOST_ADDRESSES_MAX];
     size_t host_address_count;
@@ -498,6 +512,7 @@ struct gateway {
     unsigned looks;
     unsigned strangers_unlogged;
 
+    struct people *people; /* NULL: there were none yet */
     struct attempts *attempts;
     struct negotiations *negotiations;
     struct drops *drops;
@@ -536,6 +551,71 @@ void populate_fill_child(const struct site *site, struct ikev2_child_policy *chi
 bool populate_waits(const struct site *site);
 /* The next packet for which a child is to be begun; false when there is no other. */
 MUST_USE bool populate_take(struct site *site, struct ikev2_packet *packet, size_t *part);
+
+/* ---- people.c ---- */
+struct person;
+struct session;
+void people_fini(struct gateway *g);
+/* The site is what people get who connect, and its configuration is a new one. */
+void people_configured(struct site *block);
+void people_forget_block(struct site *block);
+MUST_USE bool people_is_block(const struct site *site);
+size_t people_block_count(const struct gateway *g);
+/* Of a block or of a session; NULL: of neither. */
+const struct config_access *people_access(const struct site *site);
+void people_fill_terms(const struct site *site, struct ikev1_policy *policy);
+void people_fill_responder(const struct site *block, struct ikev1_responder_policy *old);
+/* What the machine asks or tells: noted, and done by people_obey(). */
+void people_asked_login(struct ike *ike, const struct ikev1_login_question *q);
+void people_asked_credentials(struct ike *ike, const struct ikev1_credentials_question *q);
+void people_asked_settings(struct ike *ike, const struct ikev1_settings_question *q);
+void people_told_settings(struct ike *ike, const struct ikev1_settings *settings);
+/* The next of that. True: the machine was told something, and has actions. */
+MUST_USE bool people_obey(struct ike *ike, uint64_t now_ms);
+/* The machine gets the present terms of its site. */
+void people_renew(struct ike *ike);
+void people_forget(struct person *person);
+/* Who logs in; "" when nobody does. */
+const char *people_user(const struct ike *ike);
+/* Established, with a login: whose site it is of; NULL: nobody's, it is to be closed. */
+MUST_USE struct site *people_admit(struct ike *ike, struct site *block);
+
+/* ---- sessions.c ---- */
+void session_free(struct session *s);
+/* Nothing is left of it: it ends. */
+void session_think(struct site *site, uint64_t now_ms);
+void session_time(struct timer *timer, uint64_t now_ms);
+const char *session_end_words(enum session_end why);
+struct session *session_named(const struct gateway *g, const char *name);
+/* The same, and its site. */
+const struct site *session_site(const struct gateway *g, const char *name);
+/* What they take from the configuration is that of the present one. */
+void sessions_configured(struct gateway *g);
+void sessions_renew(struct site *block, void (*tell_machines)(struct site *site));
+void sessions_close(struct site *block, enum session_end why);
+/* False: there is no user and no session of that name. */
+MUST_USE bool sessions_down(struct gateway *g, const char *name);
+void sessions_free_all(struct gateway *g);
+/* Room for all of them: sessions_parts(). */
+size_t sessions_policies(const struct gateway *g, struct policy *out);
+size_t sessions_parts(const struct gateway *g);
+
+/* ---- callers.c ---- */
+MUST_USE bool caller_asks(const struct config_site *config);
+/* The peer proves itself by a certificate, and we by no certificate (hybrid). */
+MUST_USE bool caller_believes(const struct config_site *config);
+/* From what was given; no part: nothing was yet. */
+MUST_USE bool caller_make_selectors(const struct site *site, struct selectors *out);
+void caller_password(struct ike *ike, uint32_t question, const struct secret *secret,
+                     const char *why, uint64_t now_ms);
+/* All that was given to the site is taken back. */
+void caller_forget(struct site *site);
+/* The line `routes` may be another one. */
+void caller_routes_configured(struct site *site);
+/* An address that was given to a site with routes to this network: this one, if there is a choice.
+ * No family: none. */
+struct address caller_address_to(const struct gateway *g, const struct network *network,
+                                 const struct address *rather);
 
 /* ---- gateway.c ---- */
 void gateway_settle(struct gateway *g, uint64_t now_ms);
@@ -576,6 +656,9 @@ void questions_ask_secret_again(struct site *site, uint64_t now_ms);
 void apply_free(struct gateway *g);
 MUST_USE bool site_is_enabled(const struct site *site);
 struct site *apply_find(const struct gateway *g, const char *name);
+/* A site of somebody who is in, with a number and no networks yet; NULL: no memory. */
+MUST_USE struct site *apply_add_session(struct gateway *g, const struct config_site *config);
+void apply_remove_session(struct site *site);
 
 /* ---- policies.c ---- */
 MUST_USE bool policies_make_selectors(const struct config *config, const struct config_site *site,
@@ -583,6 +666,8 @@ MUST_USE bool policies_make_selectors(const struct config *config, const struct 
 void policies_free_selectors(struct selectors *s);
 const struct selector *policies_local(const struct selectors *s, size_t part);
 const struct selector *policies_remote(const struct selectors *s, size_t part);
+/* As many as its selectors have parts; `room` for the peers of transport mode. */
+size_t policies_of_site(const struct site *site, struct selector *room, struct policy *out);
 /* The id of the policy of a part of a site, and the part of an id. */
 uint32_t policies_id(const struct site *site, size_t part);
 size_t policies_part(uint32_t id);
@@ -718,6 +803,20 @@ MUST_USE bool admission_has_room_for_old(struct gateway *g, const struct endpoin
 uint64_t admission_half_open_ms(const struct gateway *g);
 MUST_USE bool admission_wants_cookies(const struct gateway *g, const struct address *peer);
 
+/* ---- encryption.c ---- */
+/* NULL: it is about a signature, or no memory. */
+MUST_USE struct envelope *encryption_envelope(const struct ikev1_proof_question *from);
+void encryption_answer(const struct ikev2_proof *proof, struct ikev1_proof_answer *answer);
+enum ikev1_proof_by encryption_proof_of(const struct config_site *config);
+MUST_USE bool encryption_is_wanted(const struct ike *ike);
+/* False: the site signs. */
+MUST_USE bool encryption_add_method(struct responder_terms *t, const struct site *site);
+/* Its key is that of another site which uses it in the other way: why it cannot be. */
+MUST_USE bool encryption_shares_key(const struct site *site, char *why, size_t why_bytes);
+/* A stranger's is opened only as long as there are not too many of them. */
+MUST_USE bool encryption_may_open(struct ike *ike, const struct ikev2_proof *proof);
+void encryption_proven(struct ike *ike);
+
 /* ---- ike.c ---- */
 struct ike *ike_of_spi(const struct gateway *g, uint64_t spi);
 struct ike *ike_of_init(const struct gateway *g, uint64_t spi_i, const struct endpoint *peer);
@@ -764,7 +863,14 @@ void ike_obey(struct ike *ike, uint64_t now_ms);
 /* Nothing is said to the peer, nobody is told. */
 void ike_free(struct ike *ike);
 
+/* ---- bundle.c ---- */
+/* `around`: AH; NULL there is none, and then `inside` is shown; NULL in turn where AH is alone. */
+void bundle_title(const struct suite *around, const struct suite *inside, struct status_child *out);
+/* Counters and what the packets carry beside their payload, by the SPIs of `out`. */
+void bundle_measure(const struct dataplane *dp, struct status_child *out);
+
 /* ---- ikev1.c ---- */
+#define KILOBYTE 1024
 struct ikev1_terms *ikev1_terms(struct terms *terms);
 /* Of the terms that the policy stands in; NULL when it has a shared key, or is none. */
 const struct ikev2_certificates *ikev1_certificates_of(const struct ikev1_policy *policy);
@@ -784,8 +890,11 @@ void ikev1_ask_peer(struct ike *ike, uint64_t now_ms);
 void ikev1_answer_peer(struct ike *ike, uint64_t now_ms);
 void ikev1_secret_answered(struct site *site);
 void ikev1_configured(struct gateway *g);
+/* The remote-access block whose terms these are; NULL. */
+struct site *ikev1_block_of(const struct ike *ike, const struct ikev1_policy *policy);
 /* It is known which site is meant. False: this IKE SA is not to be told of. */
-MUST_USE bool ikev1_established(struct ike *ike, const struct ikev2_action *action);
+MUST_USE bool ikev1_established(struct ike *ike, const struct ikev2_action *action,
+                                uint64_t now_ms);
 /* Whose it is to become; NULL: nobody's any more. */
 MUST_USE struct ike *ikev1_older(struct ike *ike);
 /* Whether the next call of the site is made with IKEv1. */
@@ -823,6 +932,8 @@ struct child *children_find(const struct gateway *g, uint32_t spi_in);
 /* IP-TFS of the configuration as the data plane has it. */
 struct aggfrag_settings children_aggfrag(const struct config_iptfs *iptfs);
 /* What inner packets are padded to; 0: not. */
+/* What was agreed, as the data plane has to do it: see the word `truncate`. */
+struct suite children_suite(const struct config_carriage *carriage, const struct suite *agreed);
 uint16_t children_tfc_bytes(const struct config_carriage *carriage,
                             const struct ikev2_child_info *info);
 /* The word of the configuration as the data plane has it. */
@@ -1135,8 +1246,10 @@ struct site *hearsay_failure(struct ike *ike, enum reason reason,
                              const struct ikev2_failure *failure, uint64_t now_ms);
 void hearsay_unknown_spi(struct site *site, const struct endpoint *peer, uint64_t now_ms);
 
-/* Somebody at the address of the site's peer began with IKEv1, which the site does not speak. */
-void hearsay_old_version(struct site *site, const struct endpoint *peer, uint64_t now_ms);
+/* Somebody at the address of the site's peer began in a way that the site does not want: with
+ * IKEv1, or in Aggressive Mode. */
+void hearsay_first_message(struct site *site, enum reason reason, const struct endpoint *peer,
+                           uint64_t now_ms);
 
 /* ---- attempts.c ---- */
 MUST_USE struct attempts *attempts_new(void);
@@ -1172,6 +1285,10 @@ void trace_forget_site(struct site *site);
 void trace_fini(struct gateway *g);
 
 /* ---- status.c ---- */
+/* In bytes, in packets, out bytes, out packets, added to what is there. */
+/* By its number in status: of a session too; NULL when there is none (any more). */
+const struct site *status_site_of(const struct gateway *g, size_t index);
+void status_sum_traffic(const struct site *site, uint64_t sum[4]);
 MUST_USE bool status_is_legacy(const struct suite *s);
 size_t status_copy_selectors(const struct selector *from, size_t count,
                              struct selector to[STATUS_SELECTORS_MAX]);

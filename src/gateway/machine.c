@@ -42,6 +42,7 @@ static enum ikev2_failure_reason reason_of(enum ikev1_failure_reason reason)
     case IKEV1_FAIL_PEER_IDENTITY:
         return IKEV2_FAIL_PEER_IDENTITY;
     case IKEV1_FAIL_SHARED_KEY:
+    case IKEV1_FAIL_ENCRYPTION:
         return IKEV2_FAIL_PEER_AUTH;
     case IKEV1_FAIL_PEER_SIGNATURE:
         return IKEV2_FAIL_PEER_SIGNATURE;
@@ -49,9 +50,11 @@ static enum ikev2_failure_reason reason_of(enum ikev1_failure_reason reason)
         return IKEV2_FAIL_CERTIFICATE;
     case IKEV1_FAIL_SHARED_KEY_PERHAPS:
     case IKEV1_FAIL_AUTH_REFUSED:
+    case IKEV1_FAIL_LOGIN:
         return IKEV2_FAIL_AUTH_REFUSED;
     case IKEV1_FAIL_AUTH_METHOD:
     case IKEV1_FAIL_AGGRESSIVE:
+    case IKEV1_FAIL_LOGIN_UNASKED:
         return IKEV2_FAIL_AUTH_METHOD;
     case IKEV1_FAIL_SUITE_NOT_ALLOWED:
         return IKEV2_FAIL_SUITE_NOT_ALLOWED;
@@ -69,6 +72,7 @@ static enum ikev2_failure_reason reason_of(enum ikev1_failure_reason reason)
     case IKEV1_FAIL_SYNTAX:
         return IKEV2_FAIL_SYNTAX;
     case IKEV1_FAIL_PEER_ERROR:
+    case IKEV1_FAIL_SETTINGS:
         return IKEV2_FAIL_PEER_ERROR;
     case IKEV1_FAIL_PEER_DELETED:
         return IKEV2_FAIL_PEER_DELETED;
@@ -78,6 +82,7 @@ static enum ikev2_failure_reason reason_of(enum ikev1_failure_reason reason)
     case IKEV1_FAIL_ORDERED:
         return IKEV2_FAIL_ORDERED;
     case IKEV1_FAIL_HALF_OPEN_TIMEOUT:
+    case IKEV1_FAIL_LOGIN_TIMEOUT:
         return IKEV2_FAIL_HALF_OPEN_TIMEOUT;
     case IKEV1_FAIL_REPLACED:
         return IKEV2_FAIL_REPLACED;
@@ -141,6 +146,15 @@ static void say_child(const struct ike *ike, const struct ikev1_child_info *from
         .transport_mode = from->transport_mode,
         .original_local = from->original_local,
         .original_peer = from->original_peer,
+        .around = {.spi_in = from->around.spi_in,
+                   .spi_out = from->around.spi_out,
+                   .suite = from->around.suite,
+                   .key_in = from->around.key_in,
+                   .key_out = from->around.key_out},
+        .lifetime_bytes = (uint64_t)from->lifetime_kilobytes * KILOBYTE,
+        .compress = from->cpi_in != 0,
+        .cpi_in = from->cpi_in,
+        .cpi_out = from->cpi_out,
         .peer_refuses_tfc = true, /* it is not known, and nothing is lost without */
         .local = from->local,
         .peer = from->peer,
@@ -187,12 +201,18 @@ static bool say_proof(const struct ikev1_proof_question *from, struct ikev2_acti
         return false;
     }
     proof->sign = from->sign;
+    proof->envelope = encryption_envelope(from);
+    if (from->part_count > 0 && proof->envelope == NULL) {
+        ikev2_proof_free(proof);
+        return false;
+    }
     proof->scheme = from->scheme;
     proof->octets = ikev2_proof_keep(proof, from->octets);
     if (from->sign) {
         proof->credential = credential_hold(c->own);
     } else {
         proof->said = from->said;
+        proof->any_order = true;
         proof->signature = ikev2_proof_keep(proof, from->signature);
         for (size_t i = 0; i < from->certificate_count; i++) {
             proof->certificates[proof->certificate_count++] =
@@ -261,6 +281,18 @@ static bool say_one(struct ike *ike, const struct ikev1_action *from, struct ike
     case IKEV1_ASK_PROOF:
         to->kind = IKEV2_ASK_PROOF;
         return say_proof(&from->proof, to);
+    case IKEV1_ASK_LOGIN:
+        people_asked_login(ike, &from->login);
+        return false;
+    case IKEV1_ASK_CREDENTIALS:
+        people_asked_credentials(ike, &from->credentials);
+        return false;
+    case IKEV1_ASK_SETTINGS:
+        people_asked_settings(ike, &from->settings);
+        return false;
+    case IKEV1_TELL_SETTINGS:
+        people_told_settings(ike, from->settings_told);
+        return false;
     case IKEV1_TELL_SPI_ADDED:
         to->kind = IKEV2_TELL_SPI_ADDED;
         to->ike_spi = from->ike_spi;
@@ -392,6 +424,7 @@ void machine_free(struct ike *ike)
     } else if (ike->old != NULL) {
         ikev1_sa_free(ike->old->sa);
         ikev1_forget_candidates(ike);
+        people_forget(ike->old->person);
         free(ike->old);
     }
     ike->machine = NULL;
@@ -485,10 +518,32 @@ void machine_answer_proof(struct ike *ike, uint32_t id, struct ikev2_proof *proo
     };
     struct text detail = text_over(answer.detail, sizeof(answer.detail));
 
+    encryption_answer(proof, &answer);
     if (answer.certificate_refused) {
         certificate_verdict_words(&proof->verdict, &detail);
     }
     ikev1_sa_answer_proof(ike->old->sa, id, &answer, now_ms, fresh_old(ike));
+    say(ike, ike->gateway->old_actions);
+}
+
+void machine_answer_login(struct ike *ike, uint32_t id, const struct ikev1_login_answer *answer,
+                          uint64_t now_ms)
+{
+    ikev1_sa_answer_login(ike->old->sa, id, answer, now_ms, fresh_old(ike));
+    say(ike, ike->gateway->old_actions);
+}
+
+void machine_answer_credentials(struct ike *ike, uint32_t id,
+                                const struct ikev1_credentials *credentials, uint64_t now_ms)
+{
+    ikev1_sa_answer_credentials(ike->old->sa, id, credentials, now_ms, fresh_old(ike));
+    say(ike, ike->gateway->old_actions);
+}
+
+void machine_answer_settings(struct ike *ike, uint32_t id, const struct ikev1_settings *settings,
+                             uint64_t now_ms)
+{
+    ikev1_sa_answer_settings(ike->old->sa, id, settings, now_ms, fresh_old(ike));
     say(ike, ike->gateway->old_actions);
 }
 
@@ -550,6 +605,12 @@ void machine_rekey_child(struct ike *ike, uint32_t spi_in, uint64_t now_ms)
     } else {
         ikev2_sa_rekey_child(ike->machine, spi_in, now_ms, fresh(ike));
     }
+}
+
+bool machine_has_children(const struct ike *ike, size_t part)
+{
+    return !ike->is_old || part >= ike->terms->policy.child_count ||
+           ikev1_sa_has_children(ike->old->sa, &ikev1_terms(ike->terms)->children[part]);
 }
 
 void machine_start_child(struct ike *ike, size_t part, uint64_t now_ms)

@@ -19,7 +19,9 @@ struct old_machine {
     enum ikev1_failure_reason failed; /* of the last failure that it told */
     const struct ikev1_policy *proven; /* of those that were possible, when it is established */
     bool initial_contact; /* the peer has no other SA with us */
+    bool opened; /* one of the openings of strangers was spent on him */
     struct site *absorb_into; /* whose older one is to take over what this one has */
+    struct person *person; /* who logs in, or we; NULL: nobody */
     struct terms **candidates; /* of a responder until then; held */
     size_t candidate_count;
 };
@@ -41,6 +43,13 @@ void machine_answer_key_exchange(struct ike *ike, uint32_t id, bool ok, struct k
                                  struct secret *shared, uint64_t now_ms);
 void machine_answer_spi(struct ike *ike, uint32_t id, uint32_t spi, uint64_t now_ms);
 void machine_answer_proof(struct ike *ike, uint32_t id, struct ikev2_proof *proof, uint64_t now_ms);
+/* Of IKEv1 alone. */
+void machine_answer_login(struct ike *ike, uint32_t id, const struct ikev1_login_answer *answer,
+                          uint64_t now_ms);
+void machine_answer_credentials(struct ike *ike, uint32_t id,
+                                const struct ikev1_credentials *credentials, uint64_t now_ms);
+void machine_answer_settings(struct ike *ike, uint32_t id, const struct ikev1_settings *settings,
+                             uint64_t now_ms);
 void machine_answer_peer(struct ike *ike, uint32_t id, const struct ikev2_policy *policy,
                          uint64_t now_ms);
 /* Of IKEv2 alone: the PPKs of the names that were asked for. */
@@ -51,6 +60,8 @@ void machine_answer_candidates(struct ike *ike, uint32_t id, uint64_t now_ms);
 void machine_close(struct ike *ike, enum ikev2_failure_reason why, uint64_t now_ms);
 void machine_rekey(struct ike *ike, uint64_t now_ms);
 void machine_rekey_child(struct ike *ike, uint32_t spi_in, uint64_t now_ms);
+/* IKEv1 makes a child for each pair of networks: all of the part are there. */
+MUST_USE bool machine_has_children(const struct ike *ike, size_t part);
 void machine_start_child(struct ike *ike, size_t part, uint64_t now_ms);
 void machine_start_child_for(struct ike *ike, size_t part, const struct ikev2_packet *packet,
                              uint64_t now_ms);

@@ -665,42 +665,8 @@ static void suites_title(const struct manual *m, struct status_child *out)
     const struct config_manual *c = m->config;
     struct suite esp = suite_of(&c->esp, c->esn);
     struct suite ah = suite_of(&c->ah, c->esn);
-    struct text text = text_over(out->suite, sizeof(out->suite));
-    char title[STATUS_SUITE_BYTES];
 
-    if (c->ah.present) {
-        suite_title(&ah, title, sizeof(title));
-        text_addf(&text, "%s%s", title, c->esp.present ? " around " : "");
-        out->legacy = out->legacy || status_is_legacy(&ah);
-    }
-    if (c->esp.present) {
-        suite_title(&esp, title, sizeof(title));
-        text_add(&text, title);
-        out->legacy = out->legacy || status_is_legacy(&esp);
-    }
-}
-
-/* Of a bundle the outer SA says what the path carries, the inner one what is left of it. */
-static void set_mtu(const struct manual *m, uint32_t inside_spi_in, struct status_child *out)
-{
-    struct dataplane *dp = m->gateway->dataplane;
-    struct sa_overhead around;
-    struct sa_counters outer;
-
-    if (!dataplane_sa_counters(dp, inside_spi_in, &out->counters) ||
-        !dataplane_sa_overhead(dp, inside_spi_in, &out->overhead)) {
-        out->counters = (struct sa_counters){0};
-        return;
-    }
-    if (out->outer_spi_in != 0 && dataplane_sa_counters(dp, out->outer_spi_in, &outer) &&
-        dataplane_sa_overhead(dp, out->outer_spi_in, &around)) {
-        out->overhead.ah = around.ah;
-        out->counters.outer_mtu = outer.outer_mtu;
-        out->counters.overhead_bytes = (uint16_t)(outer.outer_mtu - out->counters.inner_mtu);
-    }
-    out->mtu_source = dataplane_learnt_mtu(dp, &m->config->local, &m->config->peer) != 0
-                          ? STATUS_MTU_ICMP
-                          : STATUS_MTU_LINK;
+    bundle_title(c->ah.present ? &ah : NULL, c->esp.present ? &esp : NULL, out);
 }
 
 bool manual_child(const struct manual *m, struct status_child *out)
@@ -738,6 +704,9 @@ bool manual_child(const struct manual *m, struct status_child *out)
         status_copy_selectors(m->selectors.list, m->selectors.local_count, out->local_selectors);
     out->remote_count = status_copy_selectors(m->selectors.list + m->selectors.local_count,
                                               m->selectors.remote_count, out->remote_selectors);
-    set_mtu(m, inside->spi_in, out);
+    bundle_measure(m->gateway->dataplane, out);
+    out->mtu_source = dataplane_learnt_mtu(m->gateway->dataplane, &c->local, &c->peer) != 0
+                          ? STATUS_MTU_ICMP
+                          : STATUS_MTU_LINK;
     return true;
 }

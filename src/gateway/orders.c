@@ -9,6 +9,10 @@ static struct site *find(struct gateway *g, const char *name, uint64_t now_ms, c
     struct site *site = apply_find(g, name);
 
     g->now_ms = now_ms;
+    if (site == NULL && session_named(g, name) != NULL) {
+        snprintf(why, why_bytes, "who comes by himself can be taken down, and nothing else");
+        return NULL;
+    }
     if (site == NULL) {
         snprintf(why, why_bytes, "there is no site of that name");
         return NULL;
@@ -73,18 +77,37 @@ bool gateway_down(struct gateway *g, const char *name, uint64_t now_ms, char *wh
     if (order_manual(g, name, false, now_ms)) {
         return true;
     }
+    g->now_ms = now_ms;
+    if (apply_find(g, name) == NULL && sessions_down(g, name)) {
+        log_line(g->log, LOG_LEVEL_NOTICE, name, "is logged out by order");
+        gateway_settle(g, now_ms);
+        return true;
+    }
     struct site *site = find(g, name, now_ms, why, why_bytes);
 
     if (site == NULL) {
         return false;
     }
+    sessions_close(site, SESSION_END_ORDER);
     site->ordered_up = false;
     site->ordered_down = true;
     site->wanted_by_traffic = false;
     site_trouble_clear(site);
     site_close_all(site, IKEV2_FAIL_ORDERED);
+    caller_forget(site);
     site_think_later(site);
     log_line(g->log, LOG_LEVEL_NOTICE, site->name, "is taken down by order");
+    gateway_settle(g, now_ms);
+    return true;
+}
+
+bool gateway_log_out(struct gateway *g, const char *user, uint64_t now_ms)
+{
+    g->now_ms = now_ms;
+    if (!sessions_down(g, user)) {
+        return false;
+    }
+    log_line(g->log, LOG_LEVEL_NOTICE, user, "is logged out by order");
     gateway_settle(g, now_ms);
     return true;
 }
@@ -98,6 +121,7 @@ bool gateway_restart(struct gateway *g, const char *name, uint64_t now_ms, char 
         return false;
     }
     site_close_all(site, IKEV2_FAIL_ORDERED);
+    sessions_close(site, SESSION_END_ORDER);
     gateway_settle(g, now_ms);
     begin_now(site, now_ms);
     log_line(g->log, LOG_LEVEL_NOTICE, site->name, "is restarted by order");

@@ -142,6 +142,13 @@ bool policies_make_selectors(const struct config *config, const struct config_si
     const struct network *lans = site->lan_count > 0 ? site->lans : config->lans;
     size_t lan_count = site->lan_count > 0 ? site->lan_count : config->lan_count;
 
+    if (site->access != NULL || caller_asks(site)) {
+        /* Only who was given an address has traffic: see sessions.c and callers.c. */
+        bool made = allocate(site, 0, 0, out);
+
+        out->parts = 0;
+        return made;
+    }
     if (site->carriage.mode == CONFIG_TRANSPORT) {
         return make_hosts(site, out);
     }
@@ -276,7 +283,7 @@ static size_t add_exceptions(const struct config *config, struct selector *selec
 
 /* In transport mode the peers as far as they are known: nothing goes to others. The selectors are
  * kept in `room` until they are told. */
-static size_t site_policies(const struct site *site, struct selector *room, struct policy *out)
+size_t policies_of_site(const struct site *site, struct selector *room, struct policy *out)
 {
     const struct selectors *s = &site->selectors;
     size_t peer_count = 0;
@@ -316,6 +323,7 @@ static bool publish(struct gateway *g)
     size_t most = g->manual_count + g->config->policy_count;
     size_t selector_count = selectors_of(g->config);
 
+    most += sessions_parts(g);
     for (size_t i = 0; i < g->site_count; i++) {
         size_t peer_count;
 
@@ -335,10 +343,13 @@ static bool publish(struct gateway *g)
     struct selector *room = selectors + selectors_of(g->config);
     size_t count = add_exceptions(g->config, selectors, policies);
 
+    /* One address is narrower than any network. */
+    count += sessions_policies(g, policies + count);
+
     for (size_t i = 0; i < g->site_count; i++) {
         size_t peer_count;
 
-        count += site_policies(g->sites[i], room, policies + count);
+        count += policies_of_site(g->sites[i], room, policies + count);
         (void)hosts_peers(g->sites[i], &peer_count);
         room += peer_count * g->sites[i]->selectors.parts;
     }

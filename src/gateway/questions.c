@@ -50,7 +50,8 @@ uint64_t questions_ask(struct gateway *g, enum question_kind kind, struct site *
                       .kind = kind,
                       .site = site,
                       .ike = ike,
-                      .of_stranger = ike != NULL && !ike->initiator && !ike->established,
+                      .of_stranger = ike != NULL && !ike->initiator && !ike->established &&
+                                     kind != QUESTION_LOGIN && kind != QUESTION_PASSWORD,
                       .machine_question = machine_question,
                   });
 }
@@ -175,8 +176,11 @@ void gateway_secret(struct gateway *g, uint64_t question, const struct secret *s
     struct question q;
 
     g->now_ms = now_ms;
-    if (questions_take(g, question, &q) && q.kind == QUESTION_SECRET) {
-        if (q.manual != NULL) {
+    if (questions_take(g, question, &q) &&
+        (q.kind == QUESTION_SECRET || q.kind == QUESTION_PASSWORD)) {
+        if (q.kind == QUESTION_PASSWORD) {
+            caller_password(q.ike, q.machine_question, secret, why, now_ms);
+        } else if (q.manual != NULL) {
             manual_secret(q.manual, q.machine_question, secret, why, now_ms);
         } else if (ppk_is_question(&q)) {
             site_ppk_answered(q.site, secret, why, now_ms);

@@ -65,7 +65,7 @@ static void linger_remove(struct gateway *g, struct linger **link)
 
     *link = l->next;
     deadlines_remove(&g->deadlines, &l->timer.deadline);
-    dataplane_remove(g->dataplane, l->spi_in);
+    dataplane_remove_bundle(g->dataplane, l->spi_in);
     free(l);
 }
 

@@ -3,7 +3,7 @@
  * whether the site is up or not, so that traffic is caught (and waits or is dropped) instead of
  * leaving in clear. Sites may share a network.
  */
-#include "gateway/inside.h"
+#include "gateway/people.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -73,6 +73,20 @@ static void tell(struct gateway *g, enum gateway_action_kind kind, const struct 
     }
 }
 
+/* What stands is put over, and is never away. */
+static void set_local(struct gateway *g, struct route *route, const struct address *local)
+{
+    struct gateway_route to = route->to;
+
+    if (address_equal(&to.local, local)) {
+        return;
+    }
+    route->to.local = *local;
+    to.local = *local;
+    to.replaces = true;
+    tell(g, GATEWAY_ROUTE_ADD, &to);
+}
+
 void routes_hold(struct gateway *g, const struct gateway_route *to)
 {
     uint8_t bytes[ROUTE_KEY_BYTES];
@@ -81,6 +95,10 @@ void routes_hold(struct gateway *g, const struct gateway_route *to)
 
     if (route != NULL) {
         route->users++;
+        if (!to->transport && !address_is_unset(&to->local) &&
+            (to->replaces || address_is_unset(&route->to.local))) {
+            set_local(g, route, &to->local);
+        }
         return;
     }
     route = calloc(1, sizeof(*route));
@@ -101,7 +119,17 @@ void routes_release(struct gateway *g, const struct gateway_route *to)
     struct slice key = key_of(to, bytes);
     struct route *route = table_find(&g->routes, key);
 
-    if (route == NULL || --route->users > 0) {
+    if (route == NULL) {
+        return;
+    }
+    if (--route->users > 0) {
+        /* With an address of ours the system drops the routes that have it: not those of others. */
+        if (!to->transport && !address_is_unset(&to->local) &&
+            address_equal(&route->to.local, &to->local)) {
+            struct address other = caller_address_to(g, &to->network, &to->local);
+
+            set_local(g, route, &other);
+        }
         return;
     }
     (void)table_remove(&g->routes, key);
@@ -123,6 +151,30 @@ void routes_add(struct gateway *g, struct site *site)
     }
 }
 
+static void try_again(struct gateway *g, const struct network *network)
+{
+    struct gateway_route to = routes_to(network);
+    uint8_t bytes[ROUTE_KEY_BYTES];
+    const struct route *route = table_find(&g->routes, key_of(&to, bytes));
+
+    if (route != NULL) {
+        to = route->to;
+        to.replaces = true;
+        tell(g, GATEWAY_ROUTE_ADD, &to);
+    }
+}
+
+static void try_given(void *context, struct slice key, void *value)
+{
+    const struct site *site = context;
+    const struct route *route = value;
+
+    (void)key;
+    if (!route->to.transport && caller_has_route(site, &route->to.network)) {
+        try_again(site->gateway, &route->to.network);
+    }
+}
+
 void routes_try_again(struct gateway *g, struct site *site)
 {
     if (site->route_trouble == NULL) {
@@ -131,13 +183,12 @@ void routes_try_again(struct gateway *g, struct site *site)
     free(site->route_trouble);
     site->route_trouble = NULL;
     hosts_try_again(site);
+    table_each(&g->routes, try_given, site);
     if (!wants_routes(site->config)) {
         return;
     }
     for (size_t i = 0; i < site->config->network_count; i++) {
-        struct gateway_route to = routes_to(&site->config->networks[i]);
-
-        tell(g, GATEWAY_ROUTE_ADD, &to);
+        try_again(g, &site->config->networks[i]);
     }
 }
 
@@ -182,7 +233,7 @@ static bool has_route(const struct site *site, const struct network *network)
             return true;
         }
     }
-    return hosts_has_peer(site, network);
+    return hosts_has_peer(site, network) || caller_has_route(site, network);
 }
 
 void gateway_route_failed(struct gateway *g, const struct network *network, const char *why)

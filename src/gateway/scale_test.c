@@ -138,6 +138,10 @@ static void answer_all(struct alone *a, struct seen *seen)
         case GATEWAY_TCP_OPEN:
         case GATEWAY_TCP_KEEP:
         case GATEWAY_TCP_RELEASE:
+        case GATEWAY_LOGIN: /* nobody comes */
+        case GATEWAY_SESSION:
+        case GATEWAY_ADDRESS_ADD:
+        case GATEWAY_ADDRESS_REMOVE:
             break;
         case GATEWAY_FIND_SOURCE:
             seen->sources++;

@@ -203,7 +203,8 @@ void site_think_later(struct site *site)
 static bool has_usable_part(const struct site *site, size_t part)
 {
     for (struct ike *ike = site->ikes; ike != NULL; ike = ike->next_of_site) {
-        if (ike->established && !ike->superseded && children_part_usable(ike, part)) {
+        if (ike->established && !ike->superseded && children_part_usable(ike, part) &&
+            machine_has_children(ike, part)) {
             return true;
         }
     }
@@ -275,6 +276,10 @@ void site_think(struct site *site, uint64_t now_ms)
     struct ike *ike = current_ike(site);
     bool waits_for_child = false;
 
+    if (site->is_session && site->ikes == NULL) {
+        session_think(site, now_ms);
+        return;
+    }
     if (site->child_lost && site->used == NULL && ike != NULL && site->trouble == NULL) {
         site_trouble(site, REASON_CHILD_GONE, &ike->peer, "", now_ms);
     }
@@ -452,7 +457,8 @@ void site_ike_ended(struct ike *ike, const struct ikev2_failure *failure, uint64
 /* Which part of the site it was to carry. */
 static size_t part_named(const struct ike *ike, const char *child)
 {
-    size_t part = ike->terms == NULL ? 0 : ike->terms->policy.child_count - 1;
+    size_t count = ike->terms == NULL ? 0 : ike->terms->policy.child_count;
+    size_t part = count > 0 ? count - 1 : 0;
 
     while (part > 0 && strcmp(ike->terms->children[part].name, child) != 0) {
         part--;
@@ -618,17 +624,27 @@ void site_certificates_answered(struct site *site, struct credential *own, struc
                                 const char *why, uint64_t now_ms)
 {
     struct gateway *g = site->gateway;
+    char reused[256];
 
     site->secret_asked = false;
     site->secret_stale = false;
     certificates_release(site->certificates);
-    site->certificates = own == NULL ? NULL : certificates_new(site->config, own, trust);
+    /* With hybrid authentication a client has none of its own. */
+    site->certificates = own == NULL && (trust == NULL || !caller_believes(site->config))
+                             ? NULL
+                             : certificates_new(site->config, own, trust);
     site->secret_known = site->certificates != NULL;
     site_renew_terms(site);
     if (!site->secret_known) {
         site_trouble(site,
                      config_key_is_in_token(site->config) ? REASON_TOKEN : REASON_NO_CERTIFICATE,
                      NULL, why, now_ms);
+    } else if (encryption_shares_key(site, reused, sizeof(reused))) {
+        certificates_release(site->certificates);
+        site->certificates = NULL;
+        site->secret_known = false;
+        site_renew_terms(site);
+        site_trouble(site, REASON_NO_CERTIFICATE, NULL, reused, now_ms);
     } else if (site->config->version != CONFIG_IKE_V2 ||
                !responder_terms_know(g->responder_terms, site->certificates->trust)) {
         struct responder_terms *renewed = responder_terms_new(g->sites, g->site_count);
@@ -810,6 +826,24 @@ static enum reason reason_of_old(const struct ike *ike)
 {
     if (ike->old->failed == IKEV1_FAIL_SHARED_KEY) {
         return REASON_SHARED_KEY;
+    }
+    if (ike->old->failed == IKEV1_FAIL_ENCRYPTION) {
+        return REASON_ENCRYPTION;
+    }
+    if (ike->old->failed == IKEV1_FAIL_SHARED_KEY_PERHAPS && encryption_is_wanted(ike)) {
+        return REASON_ENCRYPTION;
+    }
+    if (ike->old->failed == IKEV1_FAIL_LOGIN) {
+        return ike->initiator ? REASON_OUR_LOGIN_REFUSED : REASON_LOGIN_REFUSED;
+    }
+    if (ike->old->failed == IKEV1_FAIL_LOGIN_UNASKED) {
+        return REASON_LOGIN_UNASKED;
+    }
+    if (ike->old->failed == IKEV1_FAIL_SETTINGS) {
+        return REASON_NO_SETTINGS;
+    }
+    if (ike->old->failed == IKEV1_FAIL_LOGIN_TIMEOUT) {
+        return REASON_LOGIN_TIMEOUT;
     }
     if (ike->old->failed == IKEV1_FAIL_SHARED_KEY_PERHAPS) {
         return REASON_SHARED_KEY_PERHAPS;

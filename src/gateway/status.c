@@ -21,9 +21,12 @@ const char *status_state_name(enum status_state state)
 
 const char *status_origin_name(enum status_origin origin)
 {
-    static const char *const names[] = {"IKEv2", "IKEv1", "manual"};
+    static const char *const names[] = {
+        [STATUS_ORIGIN_IKEV2] = "IKEv2",
+        [STATUS_ORIGIN_MANUAL] = "manual",
+        [STATUS_ORIGIN_IKEV1] = "IKEv1",
+    };
 
-    assert((size_t)origin < ARRAY_LENGTH(names));
     return names[origin];
 }
 
@@ -177,7 +180,7 @@ void status_sentence(const struct site *site, enum reason reason, char *out, siz
 
 /* ---- the gateway ---- */
 
-static void add_traffic(const struct site *site, uint64_t sum[4])
+void status_sum_traffic(const struct site *site, uint64_t sum[4])
 {
     sum[0] += site->in_bytes;
     sum[1] += site->in_packets;
@@ -210,7 +213,8 @@ void gateway_get_status(const struct gateway *g, uint64_t now_ms, struct status_
         .configured_ms = g->configured_ms,
         .now_ms = now_ms,
         .config_hash = g->config == NULL ? 0 : g->config->hash,
-        .site_count = g->site_count + g->manual_count,
+        .site_count = g->site_count + g->manual_count - people_block_count(g),
+        .sessions = gateway_session_count(g),
         .ike_sas = g->ike_count,
         .half_open = g->half_open_count,
         .children = g->child_count,
@@ -234,8 +238,10 @@ void gateway_get_status(const struct gateway *g, uint64_t now_ms, struct status_
         .route_count = routes_count(g),
     };
     for (size_t i = 0; i < g->site_count; i++) {
-        out->states[status_state_of(g->sites[i])]++;
-        add_traffic(g->sites[i], sum);
+        /* People are counted by themselves, and of their block there is nothing that could be up.
+         */
+        out->states[status_state_of(g->sites[i])] += !people_is_block(g->sites[i]);
+        status_sum_traffic(g->sites[i], sum);
     }
     for (size_t i = 0; i < g->manual_count; i++) {
         out->states[manual_state(g->manuals[i])]++;
@@ -282,6 +288,10 @@ static void ike_suite_title(const struct ikev2_sa_info *info, char out[STATUS_SU
     struct transform more = {TRANSFORM_KEY_EXCHANGE, info->post_quantum, 0};
     char title[32];
 
+    out[0] = '\0';
+    if (info->suite.prf == 0) {
+        return; /* IKEv1's children are there, and what they were made under is not any more */
+    }
     suite_title(&info->suite, out, STATUS_SUITE_BYTES);
     if (info->post_quantum != KEY_EXCHANGE_NONE && info->post_quantum != info->suite.key_exchange) {
         size_t used = strlen(out);
@@ -451,6 +461,7 @@ static void fill_site(const struct site *site, uint64_t now_ms, struct status_si
         .next_try_ms = waits ? site->next_try_ms : NEVER_MS,
         .peer = site->last_peer,
         .legacy = site->config->uses_legacy,
+        .people = people_is_block(site),
         .has_ike = ike != NULL,
         .ike_count = site->ike_count,
         .in_bytes = site->in_bytes,
@@ -496,6 +507,22 @@ static const struct manual *manual_at(const struct gateway *g, size_t index)
                : NULL;
 }
 
+/* Behind the sites and the manual blocks come the numbers of people's, which are not in order. */
+#define FIRST_PERSON ((size_t)1 << 30)
+
+const struct site *status_site_of(const struct gateway *g, size_t index)
+{
+    const struct site *site = NULL;
+
+    if (index < g->site_count) {
+        return g->sites[index];
+    }
+    if (index >= FIRST_PERSON && index - FIRST_PERSON < g->number_capacity) {
+        site = g->by_number[index - FIRST_PERSON];
+    }
+    return site != NULL && site->is_session ? site : NULL;
+}
+
 bool gateway_site_at(const struct gateway *g, size_t index, uint64_t now_ms,
                      struct status_site *out)
 {
@@ -503,10 +530,12 @@ bool gateway_site_at(const struct gateway *g, size_t index, uint64_t now_ms,
         manual_status(manual_at(g, index), out);
         return true;
     }
-    if (index >= g->site_count) {
+    const struct site *site = status_site_of(g, index);
+
+    if (site == NULL) {
         return false;
     }
-    fill_site(g->sites[index], now_ms, out);
+    fill_site(site, now_ms, out);
     return true;
 }
 
@@ -521,9 +550,12 @@ bool gateway_site_index(const struct gateway *g, const char *name, size_t *index
         }
     }
     if (site == NULL) {
+        site = session_site(g, name);
+    }
+    if (site == NULL) {
         return false;
     }
-    *index = site->index;
+    *index = site->is_session ? FIRST_PERSON + site->number - 1 : site->index;
     return true;
 }
 
@@ -573,7 +605,7 @@ static bool is_narrowed(const struct site *site, size_t part, const struct ikev2
 bool gateway_child_at(const struct gateway *g, size_t index, size_t number,
                       struct status_child *out)
 {
-    const struct site *site = index < g->site_count ? g->sites[index] : NULL;
+    const struct site *site = status_site_of(g, index);
     const struct child *child = site == NULL ? NULL : child_numbered(site, number);
     struct ikev2_child_info info;
 
@@ -595,9 +627,15 @@ bool gateway_child_at(const struct gateway *g, size_t index, size_t number,
     };
     if (children_info(child, &info)) {
         out->spi_out = info.spi_out;
-        out->protocol = info.protocol == PROTOCOL_AH ? STATUS_AH : STATUS_ESP;
-        suite_title(&info.suite, out->suite, sizeof(out->suite));
-        out->legacy = status_is_legacy(&info.suite);
+        out->protocol = info.around.spi_in != 0        ? STATUS_AH_AND_ESP
+                        : info.protocol == PROTOCOL_AH ? STATUS_AH
+                                                       : STATUS_ESP;
+        out->outer_spi_in = info.around.spi_in;
+        out->outer_spi_out = info.around.spi_out;
+        struct suite inside = children_suite(&site->config->carriage, &info.suite);
+        struct suite around = children_suite(&site->config->carriage, &info.around.suite);
+
+        bundle_title(info.around.spi_in != 0 ? &around : NULL, &inside, out);
         out->encapsulated = info.encapsulated;
         out->transport_mode = info.transport_mode;
         out->local = info.local;
@@ -614,12 +652,7 @@ bool gateway_child_at(const struct gateway *g, size_t index, size_t number,
         out->tfc_bytes = children_tfc_bytes(&site->config->carriage, &info);
         out->tfc_dummy_ms = site->config->carriage.tfc_dummy_ms;
     }
-    if (!dataplane_sa_counters(g->dataplane, child->spi_in, &out->counters)) {
-        out->counters = (struct sa_counters){0};
-    }
-    if (!dataplane_sa_overhead(g->dataplane, child->spi_in, &out->overhead)) {
-        out->overhead = (struct sa_overhead){0};
-    }
+    bundle_measure(g->dataplane, out);
     return true;
 }
 

@@ -28,6 +28,58 @@ enum status_state {
 };
 const char *status_state_name(enum status_state state); /* up, connecting, down, waiting */
 
+/* ---- people ---- */
+
+#define STATUS_DNS_MAX 8
+#define STATUS_DOMAIN_BYTES 256
+#define STATUS_BANNER_BYTES 256
+#define STATUS_USER_BYTES 136
+
+/* Somebody who is in; the oldest first. */
+struct status_session {
+    uint64_t number; /* grows */
+    const char *name; /* alice, alice#2: of commands; borrowed until the next event */
+    const char *user;
+    const char *group; /* "" */
+    const char *block; /* of the remote-access block */
+    const char *source; /* who knew him; "" */
+    struct address address; /* no family: he did not ask for one yet */
+    struct endpoint outer;
+    uint64_t since_ms;
+    uint64_t until_ms, idle_ms; /* NEVER_MS */
+    bool up; /* he has keys for traffic */
+    const char *persona; /* whom his client looks like; "" */
+    uint64_t in_bytes, in_packets, out_bytes, out_packets; /* in: from him */
+    uint64_t last_in_ms, last_out_ms; /* 0: never */
+};
+size_t gateway_session_count(const struct gateway *gateway);
+/* Those with a number greater than `after`, so many at most, in order. */
+void gateway_each_session(const struct gateway *gateway, uint64_t after, size_t most,
+                          void (*visit)(void *context, const struct status_session *session),
+                          void *context);
+
+struct status_pool {
+    const char *name; /* of the remote-access block; borrowed until the next configuration */
+    uint64_t total; /* addresses that can be given */
+    size_t held, remembered; /* by people who are in; for people who left */
+    size_t fixed; /* that are of one user alone */
+    size_t sessions;
+    uint64_t accepted, refused; /* logins */
+};
+/* False behind the last. */
+MUST_USE bool gateway_pool_at(const struct gateway *gateway, size_t index, struct status_pool *out);
+
+/* What a gateway gave to a site of ours that is its client; false: nothing. */
+struct status_given {
+    struct address address;
+    struct address dns[STATUS_DNS_MAX];
+    size_t dns_count;
+    char domain[STATUS_DOMAIN_BYTES];
+    char banner[STATUS_BANNER_BYTES];
+};
+MUST_USE bool gateway_given(const struct gateway *gateway, const char *site,
+                            struct status_given *out);
+
 /* ---- the gateway ---- */
 
 struct status_gateway {
@@ -36,6 +88,7 @@ struct status_gateway {
     uint64_t config_hash;
     size_t site_count;
     size_t states[STATUS_STATE_COUNT];
+    size_t sessions; /* of people */
     size_t ike_sas, half_open, children;
     size_t queued; /* sites that wait for their turn to be connected */
     bool cookies; /* strangers are asked for cookies now */
@@ -90,8 +143,8 @@ struct status_ike {
     const char *state; /* one word of the machine */
 };
 
-enum status_origin { STATUS_ORIGIN_IKEV2, STATUS_ORIGIN_IKEV1, STATUS_ORIGIN_MANUAL };
-const char *status_origin_name(enum status_origin origin); /* IKEv2, manual */
+enum status_origin { STATUS_ORIGIN_IKEV2, STATUS_ORIGIN_MANUAL, STATUS_ORIGIN_IKEV1 };
+const char *status_origin_name(enum status_origin origin); /* IKEv2, manual, IKEv1 */
 enum status_protocol { STATUS_ESP, STATUS_AH, STATUS_AH_AND_ESP };
 const char *status_protocol_name(enum status_protocol protocol); /* ESP, AH, AH+ESP */
 
@@ -132,6 +185,7 @@ struct status_site {
     const char *name; /* borrowed until the next configuration */
     enum status_state state;
     bool manual; /* its keys were made by hand: there is no IKE SA */
+    bool people; /* a remote-access block: see gateway_pool_at() and gateway_each_session() */
     uint64_t since_ms; /* in this state */
     enum reason reason; /* REASON_NONE when it is up and well */
     const char *code; /* "" with REASON_NONE */

@@ -111,7 +111,7 @@ static bool fill(struct terms *t, const struct gateway *g, const struct site *si
     t->ike = proposals_share(site->gateway, c->ike);
     t->esp = proposals_share(site->gateway, &esp);
     t->selectors = calloc(count > 0 ? count : 1, sizeof(struct selector));
-    t->children = calloc(s->parts, sizeof(*t->children));
+    t->children = calloc(s->parts > 0 ? s->parts : 1, sizeof(*t->children));
     if (t->children == NULL || t->ike == NULL || t->esp == NULL || t->selectors == NULL ||
         !secret_copy(&t->policy.shared_key, &site->secret)) {
         return false;
@@ -475,7 +475,7 @@ void responder_terms_release(struct responder_terms *terms)
 
 static void set_initial_contact(struct site *site, bool alone)
 {
-    if (site->terms == NULL) {
+    if (site->terms == NULL || people_access(site) != NULL) {
         return;
     }
     site->terms->policy.initial_contact = alone;

@@ -304,8 +304,10 @@ void gateway_trace(const struct gateway *g, const char *name,
 
     if (name != NULL) {
         size_t index;
+        const struct site *site =
+            gateway_site_index(g, name, &index) ? status_site_of(g, index) : NULL;
 
-        e = gateway_site_index(g, name, &index) ? g->sites[index]->trace_first : NULL;
+        e = site != NULL ? site->trace_first : NULL;
     }
     for (; e != NULL; e = e->next_of_owner) {
         show(e, &words, visit, context);

@@ -113,6 +113,27 @@ bool netlink_address_add(struct netlink *nl, int interface_index, const struct a
     return error == 0;
 }
 
+bool netlink_address_remove(struct netlink *nl, int interface_index, const struct address *address,
+                            uint8_t prefix_bits, char *why, size_t why_bytes)
+{
+    struct request r;
+    struct ifaddrmsg head = {.ifa_family = (uint8_t)sockaddr_family((enum family)address->family),
+                             .ifa_prefixlen = prefix_bits,
+                             .ifa_index = (unsigned)interface_index};
+
+    request_start(&r, RTM_DELADDR, 0, &head, sizeof(head));
+    request_add_address(&r, IFA_LOCAL, address);
+    int error = netlink_order(nl, &r);
+    if (error != 0 && error != EADDRNOTAVAIL && error != ENODEV) {
+        char text[ADDRESS_TEXT_BYTES];
+
+        snprintf(why, why_bytes, "cannot take the address %s from the device: %s",
+                 address_format(address, text), strerror(error));
+        return false;
+    }
+    return true;
+}
+
 struct addresses_found {
     struct netlink_address *out;
     size_t count, capacity;
@@ -333,11 +354,17 @@ bool netlink_route_add(struct netlink *nl, const struct network *network, int in
         request_add_address(&r, RTA_PREFSRC, source);
     }
     int error = netlink_order(nl, &r);
+    if (error == EEXIST) {
+        if (!explain_conflict(nl, network, interface_index, why, why_bytes)) {
+            return false;
+        }
+        /* Ours, perhaps with another source or with one that it is to lose: it is never without a
+         * route in between. */
+        r.header.nlmsg_flags = (uint16_t)((r.header.nlmsg_flags & ~NLM_F_EXCL) | NLM_F_REPLACE);
+        error = netlink_order(nl, &r);
+    }
     if (error == 0) {
         return true;
-    }
-    if (error == EEXIST) {
-        return explain_conflict(nl, network, interface_index, why, why_bytes);
     }
     char text[NETWORK_TEXT_BYTES];
     snprintf(why, why_bytes, "cannot set the route to %s: %s", network_format(network, text),

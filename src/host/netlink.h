@@ -44,8 +44,14 @@ MUST_USE bool netlink_address_add(struct netlink *nl, int interface_index,
                                   const struct address *address, uint8_t prefix_bits, char *why,
                                   size_t why_bytes);
 
+/* True also when it was gone already. */
+MUST_USE bool netlink_address_remove(struct netlink *nl, int interface_index,
+                                     const struct address *address, uint8_t prefix_bits, char *why,
+                                     size_t why_bytes);
+
 /* A route over the interface; `source` (may be NULL) is what local programs talk from. A route of
- * ours that is there already is no mistake; another one is, and the sentence names it. */
+ * ours that is there already has `source` from then on; another one is a mistake, and the sentence
+ * names it. */
 MUST_USE bool netlink_route_add(struct netlink *nl, const struct network *network,
                                 int interface_index, const struct address *source, char *why,
                                 size_t why_bytes);

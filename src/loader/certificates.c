@@ -122,7 +122,11 @@ struct certificates_reading {
     char *uri;
     struct secret pin;
     struct trust *trust;
+    bool believes; /* only: with hybrid authentication a client has no certificate */
     char path[LOADER_PATH_BYTES]; /* of the certificate */
+    bool dss; /* signatures of IKEv1 with DSA are allowed */
+    bool encrypts; /* RSA encryption of IKEv1 */
+    bool is_shown; /* who calls shows his certificate, and nobody is called */
 };
 
 static bool read_bag(struct certificates_reading *reading, char *why, size_t why_bytes)
@@ -170,6 +174,15 @@ static bool begin(struct certificates_reading *reading, const char *secrets_dire
                       : site->certificate_key != NULL ? site->certificate_key
                                                       : site->certificate;
 
+    reading->dss = site->version == CONFIG_IKE_V1 && site->legacy != NULL &&
+                   strstr(site->legacy, "dss") != NULL;
+    reading->encrypts = site->proof != CONFIG_PROOF_SIGNATURE;
+    reading->is_shown = site->proof == CONFIG_PROOF_REVISED && site->start == START_WAIT;
+    if (site->caller != NULL && site->caller->hybrid) {
+        reading->believes = true;
+        reading->trust = load_trust(secrets_directory, site, why, why_bytes);
+        return reading->trust != NULL;
+    }
     snprintf(why, why_bytes, "a path is too long");
     if (!place(secrets_directory, folder, named ? site->certificate : gateway, named ? "" : ".pem",
                reading->path) ||
@@ -207,13 +220,62 @@ bool certificates_wait_for_token(const struct certificates_reading *reading)
     return reading->uri != NULL;
 }
 
+/* What RSA encryption demands beside a certificate (RFC 2409 5.2): a key that we have ourselves,
+ * and the peer's. */
+static bool fits_encryption(const struct certificates_reading *reading,
+                            const struct credential *own, const struct trust *trust, char *why,
+                            size_t why_bytes)
+{
+    const struct certificate *certificate;
+
+    if (!reading->encrypts) {
+        return true;
+    }
+    if (credential_kind(own) != KEY_RSA) {
+        snprintf(why, why_bytes, "RSA encryption needs an RSA key");
+    } else if (!credential_opens(own)) {
+        snprintf(why, why_bytes,
+                 "RSA encryption needs a key in a file: a token says whether a padding was right, "
+                 "and that must not be known");
+    } else if (trust_pinned(trust, &certificate) == NULL && !reading->is_shown) {
+        snprintf(
+            why, why_bytes,
+            "RSA encryption needs the peer's public key beforehand: put it, or his certificate "
+            "and no other, into a file that 'trust' names");
+    } else {
+        return true;
+    }
+    return false;
+}
+
 bool certificates_end(struct certificates_reading *reading, struct credential **own,
                       struct trust **trust, char *why, size_t why_bytes)
 {
+    if (reading->believes) {
+        *own = NULL;
+        *trust = trust_hold(reading->trust);
+        return true;
+    }
     *own = reading->uri != NULL
                ? token_credential(reading->uri, &reading->pin, &reading->bag, why, why_bytes)
                : credential_hold(reading->own);
     *trust = *own == NULL ? NULL : trust_hold(reading->trust);
+    if (*own != NULL && credential_kind(*own) == KEY_DSA && !reading->dss) {
+        snprintf(
+            why, why_bytes,
+            "a DSA key is for peers of IKEv1 that have nothing better: write ike v1 and legacy "
+            "dss, or make another key");
+        credential_free(*own);
+        trust_free(*trust);
+        *own = NULL;
+        *trust = NULL;
+    }
+    if (*own != NULL && !fits_encryption(reading, *own, *trust, why, why_bytes)) {
+        credential_free(*own);
+        trust_free(*trust);
+        *own = NULL;
+        *trust = NULL;
+    }
     return *own != NULL;
 }
 

@@ -23,7 +23,8 @@ MUST_USE struct certificates_reading *certificates_begin(const char *secrets_dir
                                                          size_t why_bytes);
 /* Whether certificates_end() asks a token. */
 MUST_USE bool certificates_wait_for_token(const struct certificates_reading *reading);
-/* Both are the caller's, to be freed. False with a sentence. */
+/* Both are the caller's, to be freed; `own` is NULL for a site that logs in with hybrid. False with
+ * a sentence. */
 MUST_USE bool certificates_end(struct certificates_reading *reading, struct credential **own,
                                struct trust **trust, char *why, size_t why_bytes);
 void certificates_reading_free(struct certificates_reading *reading); /* NULL is allowed */

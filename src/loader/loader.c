@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "host/files.h"
 #include "loader/certificates.h"
+#include "loader/users_store.h"
 
 struct kept_text {
     struct kept_text *next;
@@ -130,6 +131,16 @@ static bool certificates_usable(void *context, const struct config_site *site, c
     return usable;
 }
 
+static bool users_usable(void *context, const char *path, char *why, size_t why_bytes)
+{
+    struct users users;
+    bool good = users_store_read_file(path, true, &users, why, why_bytes);
+
+    (void)context;
+    users_fini(&users);
+    return good;
+}
+
 void loader_try_tokens(struct loader *loader)
 {
     loader->tries_tokens = true;
@@ -150,6 +161,7 @@ struct loader *loader_new(const char *secrets_directory, bool check_secrets)
         .secret = check_secrets ? secret_usable : NULL,
         .secret_text = check_secrets ? secret_text : NULL,
         .certificates = check_secrets ? certificates_usable : NULL,
+        .users = check_secrets ? users_usable : NULL,
         .context = loader,
     };
     return loader;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/secret.h"
 #include "management/answers.h"
 
 struct answerer {
@@ -12,11 +13,24 @@ struct answerer {
 };
 
 static const struct answerer answerers[] = {
-    {"status", answer_status},   {"explain", answer_explain}, {"up", answer_order},
-    {"down", answer_order},      {"restart", answer_order},   {"apply", answer_apply},
-    {"check", answer_check},     {"sas", answer_sas},         {"drops", answer_drops},
-    {"log", answer_log},         {"trace", answer_trace},     {"show", answer_show},
-    {"version", answer_version}, {"capture", answer_capture}, {"certificates", answer_certificates},
+    {"status", answer_status},
+    {"explain", answer_explain},
+    {"up", answer_order},
+    {"down", answer_order},
+    {"restart", answer_order},
+    {"apply", answer_apply},
+    {"check", answer_check},
+    {"sas", answer_sas},
+    {"drops", answer_drops},
+    {"log", answer_log},
+    {"trace", answer_trace},
+    {"show", answer_show},
+    {"pools", answer_pools},
+    {"sessions", answer_sessions},
+    {"version", answer_version},
+    {"capture", answer_capture},
+    {"certificates", answer_certificates},
+    {"users", answer_users},
 };
 
 json_t *reply_error(enum reply_exit exit_code, const char *next, const char *format, ...)
@@ -82,6 +96,9 @@ static bool read_question(const json_t *request, struct question *out)
     out->keys = option(options, "keys");
     out->after = number(options, "after");
     out->count = number(options, "count");
+    out->password = json_string_value(json_object_get(options, "password"));
+    out->service = json_string_value(json_object_get(options, "service"));
+    out->state = json_string_value(json_object_get(options, "state"));
     return true;
 }
 
@@ -116,6 +133,9 @@ char *management_answer(const struct management *management, struct slice reques
     }
     char *text = json_dumps(reply, JSON_COMPACT | JSON_PRESERVE_ORDER);
 
+    if (question.password != NULL) {
+        wipe((char *)(uintptr_t)question.password, strlen(question.password));
+    }
     json_decref(reply);
     json_decref(json);
     return text;

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "gateway/gateway.h"
+#include "login/login.h"
 
 #define MANAGEMENT_SCHEMA_VERSION 1
 
@@ -58,6 +59,33 @@ struct management_tcp {
     size_t end_count;
 };
 
+/* A RADIUS server, as it is now. */
+struct management_radius {
+    struct endpoint endpoint;
+    const char *state; /* answers, silent, not asked yet, no secret */
+    bool unsigned_replies;
+    uint64_t requests, retransmissions, accepts, rejects, challenges, given_up;
+    uint64_t late, forged, not_signed, malformed; /* replies that were dropped */
+    uint32_t last_ms; /* how long the last answer took */
+};
+
+struct management_logins {
+    size_t users, under_way;
+    uint64_t accepted, refused, unavailable;
+    size_t accounts_waiting; /* that no accounting server took yet */
+    uint64_t accounts_lost;
+    struct management_radius servers[CONFIG_RADIUS_MAX];
+    size_t server_count;
+};
+
+/* Somebody wants to know whether a user would be let in. */
+struct management_try {
+    const char
+        *service; /* the block whose rules hold; "": RADIUS if there is any, then our users */
+    const char *user, *password;
+    struct login_state state; /* of an answer that wanted more */
+};
+
 /* What management cannot do itself: the daemon's side. Everything here is borrowed for life. */
 struct management {
     struct gateway *gateway;
@@ -78,6 +106,14 @@ struct management {
     void (*host_offloads)(void *context, struct management_offloads *out);
     /* Connections of RFC 9329. NULL: nothing is said of them. */
     void (*host_tcp)(void *context, struct management_tcp *out);
+    /* Users and RADIUS servers. NULL: nothing is said of them. */
+    void (*logins)(void *context, struct management_logins *out);
+    /* The files of users are read again. False with a sentence: the old ones stay. */
+    bool (*reload_users)(void *context, size_t *count, char *why, size_t why_bytes);
+    /* Begins a login for the sake of knowing; the answer is there, once, under the number. */
+    bool (*try_login)(void *context, const struct management_try *order, uint64_t *number,
+                      char *why, size_t why_bytes);
+    bool (*tried_login)(void *context, uint64_t number, struct login_answer *out);
     /* Begins to send packets behind the answer to who is asking. False with a sentence. */
     bool (*capture)(void *context, const struct management_capture *order, char *why,
                     size_t why_bytes);

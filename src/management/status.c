@@ -226,6 +226,7 @@ static json_t *site_of(const struct question *question, size_t index,
     json_object_set_new(object, "out_bytes", count_of(site->out_bytes));
     json_object_set_new(object, "in_packets", count_of(site->in_packets));
     json_object_set_new(object, "out_packets", count_of(site->out_packets));
+    json_object_set_new(object, "given", people_given(question, site->name));
     json_object_set_new(object, "rekeys", count_of(site->rekeys));
     json_object_set_new(object, "moves", count_of(site->moves));
     json_object_set_new(object, "not_followed", count_of(site->not_followed));
@@ -324,6 +325,7 @@ static json_t *gateway_of(const struct status_gateway *status)
                         seconds_since(status->configured_ms, status->now_ms));
     json_object_set_new(object, "sites", count_of(status->site_count));
     json_object_set_new(object, "sites_up", count_of(status->states[STATUS_UP]));
+    json_object_set_new(object, "sessions", count_of(status->sessions));
     json_object_set_new(object, "ike_sas", count_of(status->ike_sas));
     json_object_set_new(object, "half_open", count_of(status->half_open));
     json_object_set_new(object, "children", count_of(status->children));
@@ -485,14 +487,16 @@ static void add_whole(const struct question *question, json_t *answer)
 
     gateway_get_status(question->management->gateway, question->now_ms, &status);
     json_object_set_new(answer, "gateway", gateway_of(&status));
-    json_object_set_new(answer, "sessions", json_array());
-    json_object_set_new(answer, "pools", json_array());
+    json_object_set_new(answer, "sessions", people_sessions(question));
+    json_object_set_new(answer, "pools", people_pools(question));
     json_object_set_new(answer, "doors", doors_of(&status.doors));
     json_object_set_new(answer, "drops", drops_of(&status.doors));
     json_object_set_new(answer, "workers", workers_of(question->management->gateway));
     json_object_set_new(answer, "crypto", crypto_of());
     json_object_set_new(answer, "offload", offload_of(question->management));
     json_object_set_new(answer, "tcp", tcp_of(question->management));
+    json_object_set_new(answer, "radius", radius_json(question->management));
+    json_object_set_new(answer, "accounts", accounts_json(question->management));
     json_object_set_new(answer, "problems", problems_of(question));
 }
 
@@ -523,8 +527,10 @@ json_t *answer_status(const struct question *question)
 
         for (index = (size_t)question->after;
              index < end && gateway_site_at(gateway, index, question->now_ms, &site); index++) {
-            json_array_append_new(sites, site_of(question, index, &site));
-            degraded |= is_degraded(&site);
+            if (!site.people) {
+                json_array_append_new(sites, site_of(question, index, &site));
+                degraded |= is_degraded(&site);
+            }
         }
         json_object_set_new(answer, "next", next_page(question, index));
     }

@@ -489,6 +489,27 @@ static const struct reason_entry entries[REASON_COUNT] = {
             .steps = {"Switch the peer to IKEv2.",
                       "Where it has nothing newer, write in site {site|NAME}: ike v1"},
         },
+    [REASON_ENCRYPTION] =
+        {
+            .reason = REASON_ENCRYPTION,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A046",
+            .sentence =
+                "the proof by RSA encryption is wrong: a public key on one side is not that "
+                "of the other",
+            .explanation =
+                "With 'authenticate rsa-encryption' each side proves itself by reading what was "
+                "encrypted with its public key. Then what the peer sent did not fit. Whether it "
+                "could be decrypted is not looked at, so that nobody can ask for it.",
+            .causes = {"The public key of the peer in the line 'trust' of site {site|NAME} is an "
+                       "old one.",
+                       "The peer has another public key of ours.",
+                       "Somebody who has neither key tries to get in."},
+            .steps = {"Give each side the public key that the other one has now.",
+                      "Better: leave RSA encryption for signatures, or for IKEv2."},
+        },
     [REASON_SHARED_KEY] =
         {
             .reason = REASON_SHARED_KEY,
@@ -523,6 +544,71 @@ static const struct reason_entry entries[REASON_COUNT] = {
                       "Look into the log of the peer: it may say 'invalid HASH payload' or "
                       "'decryption failed'."},
         },
+    [REASON_LOGIN_REFUSED] =
+        {
+            .reason = REASON_LOGIN_REFUSED,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A034",
+            .sentence = "a login was refused: {detail|the name or the password is wrong}",
+            .explanation =
+                "Somebody proved the key or certificate of the group and then gave a name with a "
+                "password that is not right: {detail|it is not known more}. After some wrong tries "
+                "an address and a user have to wait, longer each time.",
+            .causes = {"The password was mistyped, or is an old one.",
+                       "The user is not known here, is disabled, or has to give a one-time code.",
+                       "Somebody is guessing passwords."},
+            .steps = {"Run: sekisho users list", "Set another password: sekisho users passwd USER"},
+        },
+    [REASON_LOGIN_UNAVAILABLE] =
+        {
+            .reason = REASON_LOGIN_UNAVAILABLE,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A035",
+            .sentence = "logins cannot be checked: {detail|nobody answers}",
+            .explanation = "Nobody who knows passwords could tell whether one is right: "
+                           "{detail|nobody answers}. People who are in stay.",
+            .causes = {"The RADIUS server does not answer, or has another secret.",
+                       "The file of users cannot be read."},
+            .steps =
+                {"Look at the line login of remote-access {site|NAME} and at the lines radius.",
+                 "Run: sekisho users list"},
+        },
+    [REASON_OUR_LOGIN_REFUSED] =
+        {
+            .reason = REASON_OUR_LOGIN_REFUSED,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A036",
+            .sentence = "the peer refuses our name or our password",
+            .explanation = "The key of the group was right. Then the peer asked for a name and a "
+                           "password, and did not take ours: {detail|it did not say why}.",
+            .causes = {"The password is another one, or ran out.",
+                       "The user is locked, perhaps because of wrong passwords before.",
+                       "The user has as many sessions as he may.",
+                       "A one-time code is wanted, which nobody can type here."},
+            .steps = {"Set the password anew: sekisho secret set NAME, of the line login of site "
+                      "{site|NAME}.",
+                      "Ask who runs the peer what its log says about this user."},
+        },
+    [REASON_LOGIN_UNASKED] =
+        {
+            .reason = REASON_LOGIN_UNASKED,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A037",
+            .sentence = "the peer asks for no login, and this site has one",
+            .explanation = "Site {site|NAME} has a line login, so the peer must ask who we are "
+                           "(XAUTH), and it does not.",
+            .causes = {"The peer is a gateway for other gateways, not for people.",
+                       "The group or the address leads to another configuration of the peer."},
+            .steps = {"Take the line login out of site {site|NAME}, or turn on XAUTH at the peer."},
+        },
     [REASON_AUTH_REFUSED] =
         {
             .reason = REASON_AUTH_REFUSED,
@@ -533,7 +619,7 @@ static const struct reason_entry entries[REASON_COUNT] = {
             .sentence = "the peer refused our proof of the shared key",
             .explanation =
                 "Cipher and group are agreed. Then we proved that we know the key, and the peer "
-                "answered AUTHENTICATION_FAILED. It does not say why.",
+                "answered AUTHENTICATION_FAILED, or went away at once. It does not say why.",
             .causes =
                 {"The shared keys differ.",
                  "The peer expects another name from us. We say \"{ours|our name}\".",
@@ -626,7 +712,8 @@ static const struct reason_entry entries[REASON_COUNT] = {
             .sentence = "the peer refused our certificate",
             .explanation =
                 "Cipher and group are agreed. Then we signed with the key of our certificate, and "
-                "the peer answered AUTHENTICATION_FAILED. It does not say why.",
+                "the peer answered AUTHENTICATION_FAILED, or went away at once. It does not say "
+                "why.",
             .causes = {"The peer does not trust the authority of our certificate.",
                        "Our certificate has not the name that the peer expects. We say \"{ours|our "
                        "name}\".",
@@ -729,6 +816,133 @@ static const struct reason_entry entries[REASON_COUNT] = {
             .causes = {"The authority issued it for another purpose, or with a key or hash that is "
                        "too weak."},
             .steps = {"Let the peer have a certificate for IKE, with a key of today."},
+        },
+    [REASON_RADIUS_SILENT] =
+        {
+            .reason = REASON_RADIUS_SILENT,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A038",
+            .sentence = "no RADIUS server answers: {detail|none}",
+            .explanation =
+                "Logins are asked of RADIUS servers. Each was asked three times, and none "
+                "answered. A server says nothing to whom it does not know, and nothing "
+                "when the secrets differ.",
+            .causes = {"The server does not run, or a firewall does not let UDP 1812 pass.",
+                       "The server does not know this machine by the address that it sees.",
+                       "The secrets differ."},
+            .steps = {"Run: sekisho status; the line radius says which server is silent.",
+                      "Set the secret again: sekisho secret set NAME, as in the line radius.",
+                      "Try it: sekisho users try USER; and look into the server's log.",
+                      "With 'login radius then local' the users here are asked meanwhile."},
+        },
+    [REASON_RADIUS_REJECTED] =
+        {
+            .reason = REASON_RADIUS_REJECTED,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A039",
+            .sentence = "the RADIUS server refused a login: {detail|it does not say why}",
+            .explanation =
+                "The server answered, and its answer is authentic: Access-Reject. It does "
+                "not say why.",
+            .causes = {"The password or the code is wrong.",
+                       "The user is unknown there, or locked, or may not come from this machine."},
+            .steps = {"Look into the server's log: it knows the reason.",
+                      "Try it: sekisho users try USER"},
+        },
+    [REASON_RADIUS_FORGED] =
+        {
+            .reason = REASON_RADIUS_FORGED,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A040",
+            .sentence =
+                "what a RADIUS server answers is not authentic: {detail|which is not known}",
+            .explanation = "Replies came from the server's address, and what proves them "
+                           "(Response Authenticator, Message-Authenticator) is wrong. They were "
+                           "dropped.",
+            .causes = {"The secrets differ.",
+                       "Somebody between the server and this machine makes replies."},
+            .steps =
+                {"Set the secret again on both sides: sekisho secret set NAME, as in the line "
+                 "radius.",
+                 "Is it right, look who is on the way: a capture shows where replies come from.",
+                 "Put the way to the server into a tunnel."},
+        },
+    [REASON_RADIUS_UNSIGNED] =
+        {
+            .reason = REASON_RADIUS_UNSIGNED,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A041",
+            .sentence = "a RADIUS server does not sign its answers: {detail|which is not known}",
+            .explanation =
+                "The replies have no Message-Authenticator. Whoever is on the way can make "
+                "an acceptance of a refusal then (BlastRADIUS, CVE-2024-3596), so they "
+                "were dropped.",
+            .causes = {"The server is older than July 2024, or signs only when it is told to."},
+            .steps = {"Update the server and let it sign: in FreeRADIUS "
+                      "require_message_authenticator = yes for this client.",
+                      "Only where the way to it is safe: the word unsigned-replies in the line "
+                      "radius."},
+        },
+    [REASON_RADIUS_REPLY] =
+        {
+            .reason = REASON_RADIUS_REPLY,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A042",
+            .sentence = "the answer of the RADIUS server cannot be followed: {detail|which is not "
+                        "known}",
+            .explanation =
+                "The answer is authentic, but an attribute in it has a wrong form, names a "
+                "group that can be none, or a service that is not this one. To pass it "
+                "over would let somebody in who may less.",
+            .causes =
+                {"Filter-Id is no name of a group: letters, digits, dots, underscores and hyphens.",
+                 "Service-Type is not Framed, Outbound or Authenticate-Only.",
+                 "An address or a number has a wrong length."},
+            .steps = {"Look into the server's log what it sent for this user.",
+                      "Try it: sekisho users try USER"},
+        },
+    [REASON_USERS] =
+        {
+            .reason = REASON_USERS,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A043",
+            .sentence = "the users cannot be read, or a used code not be written: {detail|see the "
+                        "log}",
+            .explanation =
+                "Nobody is let in by users that cannot be read, nor by a one-time password "
+                "that could be used a second time because it cannot be written down.",
+            .causes = {"The disk is full, or may only be read.",
+                       "The file of users has a mistake, or others may read it."},
+            .steps = {"Run: sekisho users check",
+                      "Run: sekisho status; its problems say which file.",
+                      "Make room on the disk of the state directory."},
+        },
+    [REASON_LOGIN_TIMEOUT] =
+        {
+            .reason = REASON_LOGIN_TIMEOUT,
+            .group = REASON_GROUP_IDENTITY,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-A030",
+            .sentence = "the login took too long: {detail|there was no answer}",
+            .explanation = "A login (XAUTH) has two minutes and eight rounds. Then it is over, so "
+                           "that nobody holds a place with it.",
+            .causes = {"Nobody typed name and password.",
+                       "The RADIUS server or the user database of the gateway does not answer.",
+                       "The user was asked again and again, and never gave what was wanted."},
+            .steps = {"Try again.", "Look into the log of the gateway, or of its RADIUS server."},
         },
     [REASON_PPK_MISSING] =
         {
@@ -879,6 +1093,71 @@ static const struct reason_entry entries[REASON_COUNT] = {
             .causes = {"The peer is set up for tunnel mode.",
                        "The peer does no transport mode through a NAT."},
             .steps = {"Set up transport mode at the peer.", "Or say mode tunnel for this site."},
+        },
+    [REASON_POOL_EMPTY] =
+        {
+            .reason = REASON_POOL_EMPTY,
+            .group = REASON_GROUP_NETWORKS,
+            .check = REASON_CHECK_NETWORKS,
+            .trouble = true,
+            .code = "SEK-N006",
+            .sentence = "no address is left for {detail|somebody who logged in}",
+            .explanation = "The login was right, but all addresses of remote-access {site|NAME} "
+                           "are in use.",
+            .causes = {"More people are in than there are addresses.",
+                       "Sessions of people who are gone have not ended yet."},
+            .steps = {"Run: sekisho pools",
+                      "Add addresses: the line addresses of remote-access {site|NAME}. Sessions "
+                      "stay.",
+                      "Let forgotten sessions end: idle-timeout 8h"},
+        },
+    [REASON_ADDRESS_HELD] =
+        {
+            .reason = REASON_ADDRESS_HELD,
+            .group = REASON_GROUP_NETWORKS,
+            .check = REASON_CHECK_NETWORKS,
+            .trouble = true,
+            .code = "SEK-N007",
+            .sentence = "{detail|somebody} cannot have the address that is his",
+            .explanation = "The configuration or the RADIUS server says which address this user "
+                           "gets, and it is in use, or not among the addresses of remote-access "
+                           "{site|NAME}.",
+            .causes = {"Another session of the same user has it.",
+                       "The RADIUS server gives an address that is not in the pool, to which no "
+                       "route leads."},
+            .steps = {"Run: sekisho pools",
+                      "Add the address to the line addresses of remote-access {site|NAME}."},
+        },
+    [REASON_NO_SETTINGS] =
+        {
+            .reason = REASON_NO_SETTINGS,
+            .group = REASON_GROUP_NETWORKS,
+            .check = REASON_CHECK_NETWORKS,
+            .trouble = true,
+            .code = "SEK-N008",
+            .sentence = "no address was given: {detail|the peer gives none}",
+            .explanation = "Who logs in is given an address (mode-config) before traffic can be "
+                           "agreed on. {detail|The peer gave none.}",
+            .causes = {"The pool of the gateway is empty.",
+                       "The gateway pushes settings, and the client asks, or the reverse."},
+            .steps = {"If we are the client, try: address take",
+                      "If we are the gateway, run: sekisho pools"},
+        },
+    [REASON_SESSIONS_FULL] =
+        {
+            .reason = REASON_SESSIONS_FULL,
+            .group = REASON_GROUP_NETWORKS,
+            .check = REASON_CHECK_IDENTITY,
+            .trouble = true,
+            .code = "SEK-N009",
+            .sentence = "{detail|a user} has as many sessions as a user may",
+            .explanation = "The login was right, but the user is in already, and remote-access "
+                           "{site|NAME} says max-sessions with refuse.",
+            .causes = {"The user has another device that is connected.",
+                       "The line of the user broke, and his old session has not ended yet."},
+            .steps = {"End the old session: sekisho down USER",
+                      "Let a new one take its place: max-sessions 1 oldest-goes",
+                      "Allow more: max-sessions 2"},
         },
 
     /* ---- data ---- */

@@ -56,8 +56,20 @@ enum reason {
     REASON_CERTIFICATE_NAME,
     REASON_CERTIFICATE_REVOKED,
     REASON_CERTIFICATE,
+    REASON_ENCRYPTION, /* IKEv1: what is encrypted for the other side proves nothing */
     REASON_SHARED_KEY, /* IKEv1: what the peer sends cannot be read */
     REASON_SHARED_KEY_PERHAPS, /* IKEv1: the peer cannot read what we send, it seems */
+    REASON_RADIUS_SILENT, /* detail: which server */
+    REASON_RADIUS_REJECTED, /* detail */
+    REASON_RADIUS_FORGED, /* detail */
+    REASON_RADIUS_UNSIGNED, /* detail */
+    REASON_RADIUS_REPLY, /* detail */
+    REASON_USERS, /* they cannot be read, or used codes not written; detail */
+    REASON_LOGIN_TIMEOUT, /* IKEv1; detail */
+    REASON_LOGIN_REFUSED, /* of somebody who wanted in: detail */
+    REASON_LOGIN_UNAVAILABLE, /* nobody could tell: detail */
+    REASON_OUR_LOGIN_REFUSED, /* the peer refused our name and password: detail */
+    REASON_LOGIN_UNASKED, /* the peer should ask us for a login, and does not */
     REASON_PPK_MISSING, /* the peer uses none; ours: its name */
     REASON_PPK_UNKNOWN, /* ours, theirs: names */
     REASON_PPK_DIFFERS, /* ours */
@@ -68,6 +80,10 @@ enum reason {
     REASON_OVERLAP, /* detail: the other site */
     REASON_NARROWED, /* ours: wanted, theirs: what was left */
     REASON_TRANSPORT_REFUSED, /* transport mode is a must here */
+    REASON_POOL_EMPTY, /* detail: who wanted an address */
+    REASON_ADDRESS_HELD, /* detail: whose address is somebody else's, or outside of the pool */
+    REASON_NO_SETTINGS, /* the peer gives us no address, or we him none: detail */
+    REASON_SESSIONS_FULL, /* detail: the user */
 
     REASON_ONE_WAY,
     REASON_REPLAY,

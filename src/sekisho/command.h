@@ -43,7 +43,16 @@ struct command {
     const char *site; /* check */
     bool probe;
     bool with_secret;
+    /* users */
+    const char *state, *group, *address, *issuer, *service;
+    bool no_password;
+    const char *password, *login_state; /* of a question to the daemon */
 };
+
+/* people.c: what status says of people, and what was given to us. */
+void show_people(const json_t *answer);
+void show_given(const json_t *site);
+int verb_pools(const struct command *command);
 
 struct verb {
     const char *name;
@@ -89,6 +98,9 @@ int verb_check(const struct command *command);
 int verb_fmt(const struct command *command);
 int verb_secret(const struct command *command);
 int verb_ca(const struct command *command);
+int verb_users(const struct command *command);
+/* What `status` says of RADIUS servers. */
+void show_radius(const json_t *answer);
 /* check --site NAME --probe */
 int command_probe(const struct command *command);
 int verb_export_peer(const struct command *command);

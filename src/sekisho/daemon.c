@@ -56,6 +56,12 @@ static char *request_text(const struct command *command, long long after)
     if (command->count != NULL) {
         json_object_set_new(options, "count", json_integer(strtoll(command->count, NULL, 10)));
     }
+    if (command->password != NULL) {
+        json_object_set_new(options, "password", json_string(command->password));
+        json_object_set_new(options, "service",
+                            json_string(command->service == NULL ? "" : command->service));
+        json_object_set_new(options, "state", json_string(command->login_state));
+    }
     if (after >= 0) {
         json_object_set_new(options, "after", json_integer(after));
     }

@@ -28,6 +28,7 @@ static const struct option_word flags[] = {
     {{"--with-secret"}, offsetof(struct command, with_secret)},
     {{"--compat"}, offsetof(struct command, compatible)},
     {{"--due"}, offsetof(struct command, due)},
+    {{"--no-password"}, offsetof(struct command, no_password)},
 };
 
 static const struct {
@@ -47,6 +48,11 @@ static const struct {
     {"--last", offsetof(struct command, last)},
     {"--count", offsetof(struct command, count)},
     {"--seconds", offsetof(struct command, seconds)},
+    {"--state", offsetof(struct command, state)},
+    {"--group", offsetof(struct command, group)},
+    {"--address", offsetof(struct command, address)},
+    {"--issuer", offsetof(struct command, issuer)},
+    {"--service", offsetof(struct command, service)},
 };
 
 static bool *flag_of(struct command *command, const char *word)

@@ -426,6 +426,7 @@ static void show_site(const struct command *command, const json_t *site)
                    strcmp(text_of(ike, "looks_like_by"), "offer") == 0 ? ", by its offer" : "");
         }
         show_ppk(ike);
+        show_given(site);
         if (json_is_number(json_object_get(ike, "rekey_in_s"))) {
             printf("    %-10sin %s\n", "rekey", show_duration(number_of(ike, "rekey_in_s"), since));
         }
@@ -498,6 +499,7 @@ int verb_status(const struct command *command)
     show_head(answer);
     show_offload(answer);
     show_tcp(answer);
+    show_radius(answer);
     show_problems(command, answer);
     json_array_foreach(sites, index, site)
     {
@@ -508,7 +510,7 @@ int verb_status(const struct command *command)
     if (json_array_size(sites) > 0) {
         printf("\n%-*s %-11s %-8s %-9s %-9s %s\n", width, "SITES", "STATE", "SINCE", "IN", "OUT",
                "CRYPTO");
-    } else {
+    } else if (json_array_size(json_object_get(answer, "pools")) == 0) {
         printf("\nno sites are configured: see sekisho help site\n");
     }
     json_array_foreach(sites, index, site)
@@ -524,6 +526,7 @@ int verb_status(const struct command *command)
             }
         }
     }
+    show_people(answer);
     if (command->verbose) {
         const json_t *crypto = json_object_get(json_object_get(answer, "crypto"), "engines");
         json_t *line;

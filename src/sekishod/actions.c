@@ -341,6 +341,7 @@ static void read_certificates(struct daemon *daemon, const struct gateway_action
     }
     if (reading == NULL || !certificates_end(reading, &own, &trust, why, sizeof(why))) {
         own = NULL;
+        trust = NULL;
     }
     gateway_certificates(daemon->gateway, action->certificates.question, own, trust, why, now_ms);
     actions_certificates_were_read(daemon, now_ms);
@@ -412,9 +413,13 @@ static void remove_pair(struct daemon *daemon, const struct gateway_route *route
     }
 }
 
-static void add_network(struct daemon *daemon, const struct network *network)
+static void add_network(struct daemon *daemon, const struct gateway_route *route)
 {
-    const struct address *source = apply_own_address(daemon, (enum family)network->address.family);
+    const struct network *network = &route->network;
+    const struct address *source =
+        address_is_unset(&route->local)
+            ? apply_own_address(daemon, (enum family)network->address.family)
+            : &route->local;
     struct network parts[2];
     size_t count = split_network(network, parts);
     char why[256];
@@ -448,7 +453,7 @@ static void add_route(struct daemon *daemon, const struct gateway_route *route)
     if (route->transport) {
         add_pair(daemon, route);
     } else {
-        add_network(daemon, &route->network);
+        add_network(daemon, route);
     }
 }
 
@@ -458,6 +463,36 @@ static void remove_route(struct daemon *daemon, const struct gateway_route *rout
         remove_pair(daemon, route);
     } else {
         remove_network(daemon, &route->network);
+    }
+}
+
+/* ---- people ---- */
+
+static void ask_login(struct daemon *daemon, struct gateway_action *action, uint64_t now_ms)
+{
+    logins_ask(daemon, action->login.job, action->login.question, now_ms);
+    login_question_fini(action->login.question);
+    free(action->login.question);
+}
+
+static void tell_session(struct daemon *daemon, struct gateway_action *action, uint64_t now_ms)
+{
+    logins_session(daemon, action->session, now_ms);
+    free(action->session);
+}
+
+/* Given to us by a gateway of which we are a client, for our device. */
+static void set_address(struct daemon *daemon, const struct address *address, bool add)
+{
+    uint8_t bits = (uint8_t)(8 * address_bytes((enum family)address->family));
+    int device = daemon->tun.interface_index;
+    char why[256];
+    bool done =
+        add ? netlink_address_add(&daemon->netlink, device, address, bits, why, sizeof(why))
+            : netlink_address_remove(&daemon->netlink, device, address, bits, why, sizeof(why));
+
+    if (!done) {
+        log_line(daemon->log, LOG_LEVEL_WARNING, "device", "%s", why);
     }
 }
 
@@ -504,6 +539,16 @@ static void run_action(struct daemon *daemon, struct gateway_action *action, uin
         break; /* the gateway has said it in the log */
     case GATEWAY_FIND_SOURCE:
         find_source(daemon, action, now_ms);
+        break;
+    case GATEWAY_LOGIN:
+        ask_login(daemon, action, now_ms);
+        break;
+    case GATEWAY_SESSION:
+        tell_session(daemon, action, now_ms);
+        break;
+    case GATEWAY_ADDRESS_ADD:
+    case GATEWAY_ADDRESS_REMOVE:
+        set_address(daemon, &action->address, action->kind == GATEWAY_ADDRESS_ADD);
         break;
     }
 }

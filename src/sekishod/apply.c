@@ -283,6 +283,7 @@ void apply_config(struct daemon *daemon, struct config *config, uint64_t now_ms)
     daemon->guard_is_stale = true;
     actions_certificates_were_read(daemon, now_ms);
     lists_apply(daemon);
+    logins_apply(daemon, now_ms);
 }
 
 /* Line by line, as a person would read it on the terminal. */

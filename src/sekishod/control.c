@@ -108,6 +108,15 @@ static bool host_problem(void *context, size_t index, const char **sentence, con
         return true;
     }
     of_machine += list_trouble != NULL ? 1 : 0;
+    const char *login_next = NULL;
+    const char *login_trouble = logins_trouble(daemon, &login_next);
+
+    if (login_trouble != NULL && index == of_machine) {
+        *sentence = login_trouble;
+        *next = login_next;
+        return true;
+    }
+    of_machine += login_trouble != NULL ? 1 : 0;
 
     if (index >= of_machine) {
         size_t place = index - of_machine;
@@ -146,6 +155,10 @@ bool daemon_open_control(struct daemon *daemon, char *why, size_t why_bytes)
         .host_problem = host_problem,
         .host_offloads = supers_tell,
         .host_tcp = tcp_tell,
+        .logins = logins_tell,
+        .reload_users = logins_reload,
+        .try_login = logins_try,
+        .tried_login = logins_tried,
         .capture = capture_begin,
     };
     snprintf(path, sizeof(path), "%s/control.sock", daemon->options.run_directory);
@@ -368,6 +381,7 @@ static bool run_turn(struct daemon *daemon)
     if (gateway_deadline_ms(daemon->gateway) <= now_ms) {
         gateway_time(daemon->gateway, now_ms);
     }
+    logins_turn(daemon, now_ms);
     actions_run(daemon, now_ms);
     more = capture_run(daemon) || more;
     supers_watch(daemon);
@@ -385,8 +399,10 @@ static bool run_turn(struct daemon *daemon)
 static uint64_t time_to_wait(const struct daemon *daemon)
 {
     uint64_t deadline_ms = gateway_deadline_ms(daemon->gateway);
+    uint64_t logins_ms = logins_deadline_ms(daemon);
     uint64_t now_ms = clock_now_ms();
 
+    deadline_ms = logins_ms < deadline_ms ? logins_ms : deadline_ms;
     if (deadline_ms <= now_ms) {
         return 0;
     }

@@ -16,6 +16,7 @@
 #include "sekishod/journal.h"
 #include "loader/loader.h"
 #include "sekishod/lists.h"
+#include "sekishod/logins.h"
 #include "sekishod/options.h"
 #include "sekishod/own_status.h"
 #include "sekishod/revocation.h"
@@ -69,6 +70,7 @@ struct daemon {
     struct revocation *revocation;
     struct own_statuses *own_statuses; /* NULL: no certificate of ours names a responder */
     struct lists *lists; /* NULL: none is given */
+    struct logins *logins; /* NULL: before the first configuration */
     struct tokens *tokens; /* NULL: no key was in one so far */
     struct worker *workers[DAEMON_WORKERS_MAX];
     size_t workers_wanted, worker_count;

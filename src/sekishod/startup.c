@@ -352,6 +352,7 @@ void daemon_stop(struct daemon *daemon)
 {
     control_server_free(daemon->server);
     lists_free(daemon->lists);
+    logins_free(daemon->logins);
     for (size_t i = daemon->worker_count; i > 0; i--) {
         worker_free(daemon->workers[i - 1]);
     }

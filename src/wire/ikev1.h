@@ -536,6 +536,12 @@ MUST_USE bool ikev1_read_cfg(struct slice body, struct ikev1_cfg_payload *out);
 /* Attributes are written in the form that is_short says: short ones by `number`, others by `value`.
  */
 void ikev1_write_cfg(struct writer *w, const struct ikev1_cfg_payload *cfg);
+/* What an attribute says; false when it is empty, as in a question, or malformed. An IPv6 address
+ * may have the length of its prefix behind it, as IKEv2 has it. */
+MUST_USE bool ikev1_cfg_address(const struct ikev1_attribute *attribute, struct address *out);
+/* IP4_SUBNET, IP6_SUBNET. */
+MUST_USE bool ikev1_cfg_subnet(const struct ikev1_attribute *attribute, struct network *out);
+void ikev1_write_cfg_subnet(struct writer *w, const struct network *network);
 /* Unity's networks: address, mask, protocol and ports, padding (14 octets each). False behind the
  * last, and when the reader failed. */
 MUST_USE bool ikev1_read_split_network(struct reader *r, struct network *out);

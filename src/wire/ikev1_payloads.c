@@ -330,6 +330,58 @@ void ikev1_write_cfg(struct writer *w, const struct ikev1_cfg_payload *cfg)
     }
 }
 
+bool ikev1_cfg_address(const struct ikev1_attribute *attribute, struct address *out)
+{
+    struct reader r = reader_over(attribute->value);
+    bool is_ipv4 = attribute->value.length == IPV4_BYTES;
+
+    if (attribute->is_short) {
+        return false;
+    }
+    *out = read_address(&r, is_ipv4 ? FAMILY_IPV4 : FAMILY_IPV6);
+    if (!is_ipv4 && reader_left(&r) == 1) {
+        read_skip(&r, 1);
+    }
+    return reader_done(&r);
+}
+
+bool ikev1_cfg_subnet(const struct ikev1_attribute *attribute, struct network *out)
+{
+    struct reader r = reader_over(attribute->value);
+
+    if (attribute->is_short) {
+        return false;
+    }
+    if (attribute->value.length == 2 * IPV4_BYTES) {
+        struct address address = read_address(&r, FAMILY_IPV4);
+        struct address mask = read_address(&r, FAMILY_IPV4);
+
+        return reader_done(&r) && network_of_mask(&address, &mask, out);
+    }
+    struct address address = read_address(&r, FAMILY_IPV6);
+    uint8_t prefix_bits = read_u8(&r);
+
+    if (!reader_done(&r) || prefix_bits > 128) {
+        return false;
+    }
+    struct address mask = mask_of_prefix(FAMILY_IPV6, prefix_bits);
+
+    return network_of_mask(&address, &mask, out);
+}
+
+void ikev1_write_cfg_subnet(struct writer *w, const struct network *network)
+{
+    enum family family = (enum family)network->address.family;
+    struct address mask = mask_of_prefix(family, network->prefix_bits);
+
+    write_slice(w, (struct slice){network->address.bytes, address_bytes(family)});
+    if (family == FAMILY_IPV4) {
+        write_slice(w, (struct slice){mask.bytes, IPV4_BYTES});
+    } else {
+        write_u8(w, network->prefix_bits);
+    }
+}
+
 #define SPLIT_PADDING_BYTES 6
 
 bool ikev1_read_split_network(struct reader *r, struct network *out)

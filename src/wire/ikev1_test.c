@@ -631,6 +631,59 @@ TEST(configuration_attributes_fit_exactly_and_are_bounded)
     CHECK(ikev1_read_cfg((struct slice){octets, 4}, &cfg) && cfg.count == 0);
 }
 
+static struct ikev1_attribute attribute_of(uint16_t type, struct slice value)
+{
+    return (struct ikev1_attribute){.type = type, .value = value};
+}
+
+TEST(addresses_and_subnets_of_settings_have_exactly_their_length)
+{
+    static const uint8_t octets[32] = {0x20, 0x01, 0x0d, 0xb8, 0, 1};
+    struct ikev1_attribute a;
+    struct address address;
+
+    for (size_t length = 0; length <= sizeof(octets); length++) {
+        a = attribute_of(IKEV1_INTERNAL_IP4_ADDRESS, (struct slice){octets, length});
+        CHECK_EQUAL(ikev1_cfg_address(&a, &address), length == 4 || length == 16 || length == 17);
+    }
+    a = attribute_of(IKEV1_INTERNAL_IP6_ADDRESS, (struct slice){octets, 17});
+    CHECK(ikev1_cfg_address(&a, &address) && address.family == FAMILY_IPV6);
+    a = attribute_of(IKEV1_INTERNAL_IP4_ADDRESS, (struct slice){octets, 4});
+    CHECK(ikev1_cfg_address(&a, &address) && address.family == FAMILY_IPV4);
+    CHECK_EQUAL(address.bytes[3], 0xb8);
+    a.is_short = true;
+    CHECK(!ikev1_cfg_address(&a, &address));
+}
+
+TEST(subnets_of_settings_are_read_and_written_again)
+{
+    static const uint8_t ipv4[] = {10, 1, 0, 0, 255, 255, 0, 0};
+    static const uint8_t ipv6[17] = {0x20, 0x01, 0x0d, 0xb8, [16] = 32};
+    static const uint8_t hole[] = {10, 1, 0, 0, 255, 0, 255, 0};
+    static const uint8_t too_long[17] = {0x20, 0x01, [16] = 129};
+    static const struct slice good[] = {{ipv4, 8}, {ipv6, 17}};
+    static const struct slice bad[] = {{hole, 8}, {too_long, 17}, {ipv4, 7}, {ipv6, 16}, {ipv6, 0}};
+    struct network network;
+    uint8_t room[64];
+
+    for (size_t i = 0; i < ARRAY_LENGTH(good); i++) {
+        struct writer w = writer_over(room, sizeof(room));
+        struct ikev1_attribute a = attribute_of(IKEV1_INTERNAL_IP4_SUBNET, good[i]);
+
+        CHECK(ikev1_cfg_subnet(&a, &network));
+        CHECK_EQUAL(network.prefix_bits, i == 0 ? 16 : 32);
+        ikev1_write_cfg_subnet(&w, &network);
+        CHECK(slice_equal(writer_written(&w), good[i]));
+        a.is_short = true;
+        CHECK(!ikev1_cfg_subnet(&a, &network));
+    }
+    for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
+        struct ikev1_attribute a = attribute_of(IKEV1_INTERNAL_IP4_SUBNET, bad[i]);
+
+        CHECK(!ikev1_cfg_subnet(&a, &network));
+    }
+}
+
 TEST(networks_of_a_split_tunnel_have_masks)
 {
     static const uint8_t octets[] = {10, 1, 0, 0, 255, 255, 0,   0, 0, 0, 0, 0, 0, 0,

@@ -28,13 +28,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/exchange/walk.h"
 #include "tests/exchange/world.h"
 #include "tests/support/test.h"
 
-#define LENGTH_MAX 512
 #define CHOICES_MAX 160
 #define WORLDS 2
-#define STATES_MAX_LOG2 27
 #define DEPTHS 2
 #define SOON_MS 60000 /* what is due later is no part of what goes on now */
 #define LIVENESS_MS 600000
@@ -122,74 +121,6 @@ static const struct set sets[] = {
      .answers_wait = true},
 };
 
-/* ---- states that were there before ---- */
-
-/* Open addressing; 0 is free. */
-static struct {
-    uint64_t *list;
-    unsigned size_log2;
-    size_t count;
-} states;
-
-/* Where it is, or its place. */
-static uint64_t *states_place(uint64_t state)
-{
-    const size_t last = ((size_t)1 << states.size_log2) - 1;
-    size_t at = (size_t)((state * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - states.size_log2));
-
-    while (states.list[at] != 0 && states.list[at] != state) {
-        at = (at + 1) & last;
-    }
-    return &states.list[at];
-}
-
-static void states_make(unsigned size_log2)
-{
-    states.list = calloc((size_t)1 << size_log2, sizeof(*states.list));
-    states.size_log2 = size_log2;
-    if (states.list == NULL || size_log2 > STATES_MAX_LOG2) {
-        fprintf(stderr, "explore: too many states to remember; a smaller depth\n");
-        exit(2);
-    }
-}
-
-static void states_grow(void)
-{
-    uint64_t *old = states.list;
-    size_t old_size = (size_t)1 << states.size_log2;
-
-    states_make(states.size_log2 + 2);
-    for (size_t i = 0; i < old_size; i++) {
-        if (old[i] != 0) {
-            *states_place(old[i]) = old[i];
-        }
-    }
-    free(old);
-}
-
-/* False: it is there already. */
-static bool states_add(uint64_t state)
-{
-    state = state == 0 ? 1 : state;
-    uint64_t *place = states_place(state);
-
-    if (*place == state) {
-        return false;
-    }
-    *place = state;
-    states.count++;
-    if (states.count > ((size_t)1 << states.size_log2) / 2) {
-        states_grow();
-    }
-    return true;
-}
-
-static uint64_t mix(uint64_t hash, uint64_t value)
-{
-    hash = (hash ^ value) * UINT64_C(0xff51afd7ed558ccd);
-    return hash ^ (hash >> 32);
-}
-
 /* ---- one life ---- */
 
 enum choice_kind { ARRIVES, LOST, DOUBLED, BEGINS, TIME, QUIET };
@@ -210,11 +141,7 @@ static struct {
     unsigned done[DEEDS];
     unsigned moves;
     uint64_t established_ms; /* of the second; 0 not yet */
-    /* The path that is walked. */
-    unsigned char taken[LENGTH_MAX], width[LENGTH_MAX];
-    size_t depth, length;
-    uint64_t lives;
-    size_t longest;
+    struct choice list[CHOICES_MAX]; /* what can come next */
     bool verbose;
 } life;
 
@@ -225,10 +152,7 @@ static void print_path(void)
     }
     fprintf(stderr, "again: explore --only %s --orders %u --faults %u --path ", life.set->name,
             life.whole.orders, life.whole.faults);
-    for (size_t i = 0; i < life.depth; i++) {
-        fprintf(stderr, "%s%u", i == 0 ? "" : ".", life.taken[i]);
-    }
-    fputc('\n', stderr);
+    walk_print_path(stderr);
 }
 
 static struct ikev2_sa *machine(size_t world, enum world_side_name side)
@@ -296,14 +220,15 @@ static void life_end(void)
 
 static uint64_t life_state(void)
 {
-    uint64_t state = mix(world_state(&life.worlds[0]), life.orders * 16 + life.faults);
+    uint64_t state = walk_mix(world_state(&life.worlds[0]), life.orders * 16 + life.faults);
 
     /* What was done decides what must be in the end. */
     for (size_t i = 0; i < DEEDS; i++) {
-        state = mix(state, life.done[i]);
+        state = walk_mix(state, life.done[i]);
     }
-    state = mix(state, life.moves);
-    return life.begun ? mix(mix(state, world_state(&life.worlds[1])), life.established_ms) : state;
+    state = walk_mix(state, life.moves);
+    return life.begun ? walk_mix(walk_mix(state, world_state(&life.worlds[1])), life.established_ms)
+                      : state;
 }
 
 static size_t in_flight(void)
@@ -487,8 +412,9 @@ static void begin(enum world_side_name side, enum deed deed)
 
 /* ---- what can come next ---- */
 
-static size_t choices(struct choice *list)
+static size_t choices(void)
 {
+    struct choice *list = life.list;
     size_t count = 0;
 
     for (size_t world = 0; world < (life.begun ? 2 : 1); world++) {
@@ -545,8 +471,12 @@ static void say(const struct choice *c)
     }
 }
 
-static void happen(const struct choice *c)
+static void quiet(void);
+
+/* True: it was the end. */
+static bool happen(size_t which)
 {
+    const struct choice *c = &life.list[which];
     struct world *w = &life.worlds[c->world];
 
     say(c);
@@ -571,9 +501,12 @@ static void happen(const struct choice *c)
         time_passes(deadline_ms());
         break;
     case QUIET:
-        break;
+        look();
+        quiet();
+        return true;
     }
     look();
+    return false;
 }
 
 /* ---- in the end ---- */
@@ -642,91 +575,32 @@ static void quiet(void)
 
 /* ---- the walk ---- */
 
-/* Along the path, and from its end always the first of what was not seen. */
-static void walk(void)
-{
-    struct choice list[CHOICES_MAX];
-
-    life_begin();
-    life.depth = 0;
-    for (;;) {
-        bool known = life.depth < life.length;
-
-        if (!known && !states_add(life_state())) {
-            break;
-        }
-        size_t count = choices(list);
-
-        CHECK(life.depth < LENGTH_MAX);
-        if (!known) {
-            life.taken[life.depth] = 0;
-            life.length++;
-        }
-        CHECK(life.taken[life.depth] < count);
-        life.width[life.depth] = (unsigned char)count;
-        const struct choice *next = &list[life.taken[life.depth++]];
-
-        happen(next);
-        if (next->kind == QUIET) {
-            quiet();
-            break;
-        }
-    }
-    life_end();
-    life.lives++;
-    life.longest = life.depth > life.longest ? life.depth : life.longest;
-}
-
-static bool next_path(void)
-{
-    life.length = life.depth;
-    while (life.length > 0) {
-        size_t last = life.length - 1;
-
-        if (life.taken[last] + 1 < life.width[last]) {
-            life.taken[last]++;
-            return true;
-        }
-        life.length--;
-    }
-    return false;
-}
+static const struct walk_life walked = {.begin = life_begin,
+                                        .end = life_end,
+                                        .state = life_state,
+                                        .choices = choices,
+                                        .happen = happen};
 
 static void explore(const struct set *set, struct depth depth)
 {
-    states_make(16);
-    states.count = 0;
     life.set = set;
     life.whole = depth;
-    life.length = 0;
-    life.lives = 0;
-    life.longest = 0;
-    do {
-        walk();
-    } while (next_path());
+    struct walk_result result = walk_everywhere(&walked);
+
     printf("ok %s: %u orders and %u faults: %zu states, %" PRIu64
            " lives, the longest of %zu events\n",
-           set->name, depth.orders, depth.faults, states.count, life.lives, life.longest);
+           set->name, depth.orders, depth.faults, result.states, result.lives, result.longest);
     fflush(stdout);
     life.set = NULL;
-    free(states.list);
 }
 
 static void walk_again(const struct set *set, struct depth depth, const char *path)
 {
-    states_make(16);
     life.set = set;
     life.whole = depth;
     life.verbose = true;
-    while (*path != '\0') {
-        CHECK(life.length < LENGTH_MAX);
-        life.taken[life.length++] = (unsigned char)strtoul(path, NULL, 10);
-        path += strcspn(path, ".");
-        path += *path == '.';
-    }
-    walk();
+    walk_along(&walked, path);
     life.set = NULL;
-    free(states.list);
 }
 
 static void run(const struct set *set, const char *orders, const char *faults, const char *path)

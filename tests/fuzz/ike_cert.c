@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "crypto/pkcs7.h"
 #include "fuzz.h"
 #include "proto/ikev2/machine.h"
 
@@ -42,6 +43,42 @@ static void check(struct ikev2_proof *proof, bool is_known)
     }
 }
 
+/* The same from a peer of IKEv1: wrapped in PKCS#7, in any order, or none, and a hash that is
+ * signed as it is. */
+static void old_peer(const struct ikev2_certificates *c, const struct ike_identity *said,
+                     struct slice signature, struct slice wrapped)
+{
+    static const enum signature_scheme schemes[] = {SIGNATURE_BARE_RSA, SIGNATURE_BARE_P256,
+                                                    SIGNATURE_BARE_DSA};
+    struct pkcs7_contents contents = {.count = 0};
+
+    (void)!pkcs7_read(wrapped, &contents);
+    MUST(contents.count <= CERTIFICATES_MAX);
+    struct ikev2_proof *proof = ikev2_proof_new(wrapped.length + signature.length);
+
+    MUST(proof != NULL);
+    for (size_t i = 0; i < contents.count; i++) {
+        const struct slice *one = &contents.certificates[i];
+
+        MUST(one->data >= wrapped.data && one->length <= CERTIFICATE_BYTES_MAX &&
+             one->data + one->length <= wrapped.data + wrapped.length);
+        proof->certificates[proof->certificate_count++] = ikev2_proof_keep(proof, *one);
+    }
+    proof->any_order = true;
+    proof->scheme = schemes[wrapped.length % ARRAY_LENGTH(schemes)];
+    proof->octets = SLICE_TEXT("twenty octets of it.");
+    proof->signature = ikev2_proof_keep(proof, signature);
+    proof->said = *said;
+    proof->trust = trust_hold(c->trust);
+    proof->legacy = c->legacy;
+    proof->revocation = c->revocation;
+    ikev2_proof_run(proof, NOW_S);
+    if (proof->result == IKEV2_PROOF_GOOD) {
+        MUST(trust_count(c->trust) > 0 && signature.length > 0);
+    }
+    ikev2_proof_free(proof);
+}
+
 FUZZ(ike_cert, 3000)
 {
     struct reader r = reader_over((struct slice){data, size});
@@ -71,6 +108,11 @@ FUZZ(ike_cert, 3000)
         memcpy(certificates.pattern, "O=Test, CN=left", 16);
     } else if ((flags & 16) != 0) {
         policy.peer_id = said;
+    }
+    if ((flags & 32) != 0) {
+        old_peer(&certificates, &said, auth.data, m.chain);
+        trust_free(certificates.trust);
+        return 0;
     }
     const char *wrong =
         ikev2_certify_question(is_known ? &policy : NULL, &m, &octets, &auth, &said, &proof);

@@ -133,6 +133,28 @@ static void check_split_networks(struct slice value)
     MUST(!reader_ok(&r) || count * 14 == value.length);
 }
 
+static void check_setting(const struct ikev1_attribute *a)
+{
+    struct address address;
+    struct network network;
+    struct network again;
+    uint8_t octets[32];
+    struct writer w = writer_over(octets, sizeof(octets));
+
+    if (ikev1_cfg_address(a, &address)) {
+        MUST(!a->is_short && address.family != FAMILY_NONE);
+    }
+    if (ikev1_cfg_subnet(a, &network)) {
+        ikev1_write_cfg_subnet(&w, &network);
+        MUST(writer_ok(&w) && w.length == a->value.length);
+        struct ikev1_attribute written = {.type = a->type, .value = writer_written(&w)};
+
+        MUST(ikev1_cfg_subnet(&written, &again) &&
+             address_equal(&again.address, &network.address) &&
+             again.prefix_bits == network.prefix_bits);
+    }
+}
+
 static void check_cfg(struct slice body, struct writer *w)
 {
     static struct ikev1_cfg_payload cfg;
@@ -145,6 +167,7 @@ static void check_cfg(struct slice body, struct writer *w)
     MUST(room[0] == body.data[0] && memcmp(room + 2, body.data + 2, body.length - 2) == 0);
     for (unsigned i = 0; i < cfg.count; i++) {
         check_split_networks(cfg.attributes[i].value);
+        check_setting(&cfg.attributes[i]);
     }
 }
 

@@ -355,6 +355,74 @@ def machines():
         put("ikev2_authentic", f"change-{name}", bytes(steps))
 
 
+def machines_v1():
+    run, jump, packet, change, give = b"\x50", lambda n: bytes([70, n]), b"\x7c\xfc", b"\x68", lambda n: bytes([n])
+    every = [0, 3, 4, 18, 22, 32, 65, 130]
+
+    def order(kind, side=0, choice=0):
+        return bytes([42 + kind | side << 7, choice])   # 42 is the first of the seven
+
+    rekey, rekey_child, start, end_child, ask, close, reboot = range(7)
+    for how in every:
+        put("st_ikev1", f"life-{how:03}", bytes([how]) + run + packet + b"".join(
+            order(kind, side) + run + jump(12) for kind in range(5) for side in (0, 1)) + packet)
+        put("st_ikev1", f"collide-{how:03}", bytes([how]) + run + b"".join(
+            order(kind, 0) + order(kind, 1) + give(1) + b"\7" + give(3) + b"\0" + run + jump(11) for kind in range(6)))
+        put("st_ikev1", f"reboot-{how:03}", bytes([how]) + run + order(reboot, 1) + jump(15) + run + order(reboot, 0) + order(5))
+        put("st_ikev1", f"liar-{how:03}", bytes([how]) + b"".join(
+            change + bytes([n % 3]) + bytes([0, 9 * n, 1] * (n % 3)) + b"\x80"[:n % 3] for n in range(12)))
+        put("st_ikev1", f"late-{how:03}", bytes([how | 8]) + b"".join(
+            bytes([62 | side << 7, 0x20 + n]) + give(0) + b"\0" for n in range(12) for side in (0, 1)))
+        put("st_ikev1", f"lost-{how:03}", bytes([how]) + b"".join(
+            give(2) + b"\0" + jump(11) + give(0) + b"\0" for _ in range(6)) + run + packet)
+    exchanges = {32: 0, 5: 1, 6: 3}
+    stages = {2: 0, 4: 0, 32: 1, 5: 1, 6: 1}
+    for path in sorted(VECTORS.glob("*ikev1*.json")):
+        for message in json.loads(path.read_text())["messages"]:
+            if message["type"] != "ike":
+                continue
+            raw = bytes.fromhex(message["raw"])
+            name = f"{path.stem[10:15]}-{message['n']:02}"
+            aggressive = 32 if raw[18] == 4 else 0
+            fixed = 4 | (8 if raw[8:16] == bytes(8) else 3) | (16 if aggressive else 0)
+            for how in (aggressive, 16 | aggressive, 64 | 5, 64 | 16 | 15, 64 | 15 | 32):
+                text = b"".join(bytes([fixed, 4]) + struct.pack(">H", len(raw)) + raw for _ in range(2))
+                put("ikev1_stranger", f"{name}-{how:02x}", bytes([how]) + text)
+            if "decrypted" not in message or raw[18] not in exchanges:
+                continue
+            chain = bytes.fromhex(message["decrypted"])
+            first, chain = chain[0], chain[struct.unpack(">H", chain[2:4])[0]:]
+            for side in (0, 0x80):
+                put("st_ikev1", f"forge-{name}-{side >> 7}", b"\0" + run + bytes([90 | side, 0x80, exchanges[raw[18]], first])
+                    + raw[20:24] + struct.pack(">H", len(chain)) + chain)
+    notify = lambda kind, protocol, spi, data: struct.pack(
+        ">BBHIBBH", 0, 0, 12 + len(spi) + len(data), 1, protocol, len(spi), kind) + spi + data
+    delete = lambda protocol, size, spis: struct.pack(
+        ">BBHIBBH", 0, 0, 12 + len(spis), 1, protocol, size, len(spis) // size) + spis
+    life = lambda n: bytes.fromhex("80010001 0002 0004".replace(" ", "")) + struct.pack(">I", n)
+    said = {"r-u-there": (11, notify(36136, 1, bytes(16), bytes(4))), "ack": (11, notify(36137, 1, bytes(16), bytes(4))),
+            "initial-contact": (11, notify(24578, 1, bytes(16), b"")), "life-ike": (11, notify(24576, 1, bytes(16), life(1))),
+            "life-child": (11, notify(24576, 3, bytes(4), life(2))), "no-proposal": (11, notify(14, 3, bytes(4), b"")),
+            "connected": (11, notify(16384, 3, bytes(4), b"")), "delete-child": (12, delete(3, 4, bytes(4))),
+            "delete-ike": (12, delete(1, 16, bytes(32)))}
+    for name, (kind, payload) in said.items():
+        for side in (0, 0x80):
+            one = bytes([90 | side, 0x80, 1, kind]) + b"\1\2\3" + bytes([len(name)]) + struct.pack(">H", len(payload)) + payload
+            put("st_ikev1", f"say-{name}-{side >> 7}", b"\0" + run + one + run + packet)
+
+    piece = lambda which, number, length, at=0, wait=0, last=0: struct.pack(
+        ">BBBHH", which, number | last << 7, wait, length, at)
+    for how in (0, 1, 3):
+        three = [piece(0, 1, 40), piece(0, 2, 30, 5), piece(0, 3, 20, 9, 0, 1)]
+        put("ike_frag_v1", f"order-{how}", bytes([how]) + b"".join(three) * 2)
+        put("ike_frag_v1", f"backwards-{how}", bytes([how]) + b"".join(reversed(three)))
+        put("ike_frag_v1", f"late-{how}", bytes([how]) + three[0] + piece(0, 2, 30, 5, 41) + three[2] + three[1])
+        put("ike_frag_v1", f"others-{how}", bytes([how]) + three[0] + piece(1, 1, 9) + three[1] + three[2])
+        put("ike_frag_v1", f"behind-{how}", bytes([how]) + piece(0, 5, 9) + piece(0, 3, 9, 1, 0, 1) + piece(0, 4, 9, 1, 0, 1))
+        put("ike_frag_v1", f"many-{how}", bytes([how]) + b"".join(piece(0, n, 2000, n) for n in range(1, 40)))
+        put("ike_frag_v1", f"empty-{how}", bytes([how]) + piece(0, 1, 0) + piece(0, 2, 0, 0, 0, 1) + piece(0, 1, 0, 0, 0, 1))
+
+
 def choices():
     for path in sorted((HERE / "corpus" / "ikev2_sa").iterdir()):
         for how in (0, 1, 3, 4, 8, 9):
@@ -541,6 +609,21 @@ def compressed():
     put("deflate", "plain", bytes([8]) + words)
 
 
+def element(tag, data):
+    """In DER."""
+    length = len(data)
+    octets = length.to_bytes((length.bit_length() + 7) // 8 or 1, "big")
+    return bytes([tag]) + (octets if length < 128 else bytes([128 + len(octets)]) + octets) + data
+
+
+def signed_data(certificates, lists):
+    """PKCS#7 that signs nothing."""
+    oid = bytes.fromhex("06092a864886f70d0107")
+    body = bytes.fromhex("0201013100") + element(0x30, oid + b"\1") + element(0xa0, certificates)
+    body += (element(0xa1, lists) if lists else b"") + bytes.fromhex("3100")
+    return element(0x30, oid + b"\2" + element(0xa0, element(0x30, body)))
+
+
 def certificates():
     def read(name):
         return (HERE.parent / "vectors" / "x509" / name).read_bytes()
@@ -572,7 +655,31 @@ def certificates():
     put("ike_cert", "response", b"\2" + root + auth + bytes([cert]) + payload(cert, ocsp, read("good.ocsp")) + both)
     put("ike_cert", "raw", b"\0" + root + auth + bytes([cert]) + payload(0, raw, read("leaf.spki")))
     put("ike_cert", "url", b"\0" + root + auth + bytes([cert]) + payload(0, 12, bytes(20) + b"http://a/b"))
+    wrapped = signed_data(read("middle.der") + read("leaf.der"), read("none.crl"))
+    put("ike_cert", "wrapped", b"\40" + root + bytes([0]) + struct.pack(">H", len(read("leaf.sig"))) + read("leaf.sig") + bytes([0]) + wrapped)
+    put("ike_cert", "none", b"\40" + root + bytes([0, 0, 64]) + read("leaf.sig") + bytes([0]) + signed_data(b"", b""))
     put("ike_cert", "old", b"\1" + root + bytes([1, 0, 64]) + read("leaf.sig") + bytes([cert]) + both)
+
+
+def logins():
+    verifier = "$scram$sha-256$4096$W22ZaJ0SNY7soEsUEjb6gQ==$" + "A" * 43 + "="
+    secret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+    put("users_file", "all", (f"# users\n\nalice staff,admins {verifier}\nbob - - disabled # gone\n"
+                              f"carol staff {verifier} totp {secret} digits 8 period 60 hash sha256 address 10.9.0.7\n"
+                              f"dave - - hotp {secret} address 2001:db8::7\n").encode())
+    put("users_file", "wrong", f"a\nb - -\nb - -\nc x, -\nd - $\ne - - totp x\nf - {verifier} digits 9\n".encode())
+
+    def attribute(kind, value):
+        return bytes([kind, len(value) + 2]) + value
+
+    user = (attribute(6, struct.pack(">I", 2)) + attribute(8, bytes([10, 9, 0, 7])) + attribute(9, b"\xff\xff\xff\0")
+            + attribute(11, b"staff") + attribute(25, b"class") + attribute(27, struct.pack(">I", 3600))
+            + attribute(28, struct.pack(">I", 600)) + attribute(26, struct.pack(">IBB", 311, 28, 6) + bytes([10, 1, 0, 53]))
+            + attribute(169, bytes(15) + b"\1") + attribute(18, b"Hello") + attribute(1, b"Alice"))
+    put("radius_reply", "accept", b"\0" + user)
+    put("radius_reply", "reject", b"\1" + attribute(18, b"no"))
+    put("radius_reply", "challenge", b"\2" + attribute(24, b"32769430") + attribute(18, b"Challenge 32769430."))
+    put("radius_reply", "packet", b"\4" + struct.pack(">BBH16x", 2, 0, 20 + len(user)) + user)
 
 
 packets()
@@ -589,7 +696,9 @@ texts()
 ikev1()
 ikev2()
 machines()
+machines_v1()
 choices()
 texts_of_configuration()
 tunnels()
 certificates()
+logins()

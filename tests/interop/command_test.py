@@ -26,6 +26,7 @@ def json_holds(check, gateway):
              ("help peer", 0), ("help nowhere", 1), ("fmt /nowhere", 1), ("dance", 2), ("status --dance", 2),
              ("secret fingerprint nowhere", 1), ("secret dance a", 2), ("secret new ../a", 2),
              ("restart osaka --rekey", 0), ("trace osaka --last 3", 0), ("trace --last 3", 0), ("trace osaka --last 0", 2),
+             ("users", 2), ("users dance", 2), ("users list --state /nowhere", 0), ("users check --state /nowhere", 0),
              ("export-peer", 2), ("export-peer osaka", 2), ("export-peer osaka --for toaster", 2), ("check --probe", 2)]
     wrong = []
     for words, code in cases:

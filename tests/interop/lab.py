@@ -225,6 +225,7 @@ connections {{
     reauth_time = {reauth}
     childless = {childless}
     over_time = {over}
+    keyingtries = {tries}
     rand_time = 0s
     {ppk}
     unique = {unique}
@@ -269,6 +270,7 @@ class Strongswan:
     """strongSwan's charon: in a plain namespace with its own userspace ESP, or in a guest with its kernel's ESP.
 
     `place` runs programs: a Host or a Guest."""
+    plugins = PLUGINS
 
     def __init__(self, place, local, remote, local_ts, remote_ts, kernel_esp=False, **given):
         self.place = place
@@ -281,7 +283,7 @@ class Strongswan:
             "local_id": local, "remote_id": remote, "key": KEY, "mode": "tunnel", "start": "none",
             "dpd_action": "none", "extra": "", "mobike": "no", "protocol": "esp",
             "version": "2", "aggressive": "no", "reauth": "0s", "childless": "allow", "over": "60s", "more": "", "connection": "peer",
-            "ppk": "", "secrets": "",
+            "ppk": "", "tries": "1", "secrets": "",
             "routes": "yes", "local_auth": "auth = psk", "remote_auth": "auth = psk", **given}
         self.children = {"net": {"local_ts": local_ts, "remote_ts": remote_ts}}
         self.process = None
@@ -298,7 +300,7 @@ class Strongswan:
             CHILD_CONF.format(**{**settings, "name": name, **child}) for name, child in self.children.items())
         kernel = "kernel-netlink" if self.kernel_esp else "kernel-libipsec kernel-netlink"
         (self.folder / "strongswan.conf").write_text(STRONGSWAN_CONF.format(
-            plugins=PLUGINS.format(kernel=kernel), vici=self.vici(), extra=settings["extra"],
+            plugins=self.plugins.format(kernel=kernel), vici=self.vici(), extra=settings["extra"],
             log="/tmp/charon.log" if self.kernel_esp else self.folder / "charon.log",
             install_routes=settings["routes"], not_mark="" if self.kernel_esp else "!0x52",
             mark="" if self.kernel_esp else "0x52"))

@@ -59,7 +59,7 @@ echo $! >/tmp/pluto.pid
         return self
 
     def load(self, *names):
-        self.sh("".join(f"/usr/libexec/ipsec/addconn --config /rig/ipsec.conf --ctlsocket /run/pluto/pluto.ctl {n}\n" for n in names))
+        self.sh(f"/usr/libexec/ipsec/addconn --config /rig/ipsec.conf --ctlsocket /run/pluto/pluto.ctl {' '.join(names)}")
         return self
 
     def initiate(self, name, check=False):

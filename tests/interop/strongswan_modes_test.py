@@ -10,8 +10,9 @@ import struct
 import time
 from typing import NamedTuple
 
+from charon import Charon
 from guest import Guest
-from lab import KEY, Lab, Sekisho, Strongswan, SWANCTL_CONF, CHILD_CONF, wait_for
+from lab import KEY, Lab, Sekisho, wait_for
 
 CONFIG = """gateway ga.example
 site peer {{
@@ -87,30 +88,6 @@ WAYS = [
 ]
 ONLY_MAIL = ("only TCP 25 of both, in transport mode", TRANSPORT + "only tcp 25 both\n  esp aes128-sha256",
              {**CBC, "local_ts": "dynamic[tcp/25]", "remote_ts": "dynamic[tcp]"}, False, None)
-
-
-class Charon(Strongswan):
-    """One with many connections."""
-
-    def __init__(self, guest):
-        super().__init__(guest, THEIRS, OURS, "dynamic", "dynamic", kernel_esp=True, routes="no")
-        self.connections = []
-
-    def connection(self, name, children, **given):
-        ids = {"connection": name, "local_id": f"{name}.theirs.example", "remote_id": f"{name}.ours.example"}
-        self.connections.append(({**self.settings, **given, **ids}, children))
-
-    def children_of(self, name):
-        return next(children for settings, children in self.connections if settings["connection"] == name)
-
-    def write(self):
-        super().write()
-        told = []
-        for settings, children in self.connections:
-            inner = "".join(CHILD_CONF.format(**{**settings, "name": child, **more})
-                            for child, more in children.items())
-            told.append(SWANCTL_CONF.format(**{**settings, "children": inner}))
-        (self.folder / "swanctl.conf").write_text("\n".join(told))
 
 
 class Packet(NamedTuple):
@@ -199,7 +176,7 @@ def main():
         guest = Guest(lab, wan, "kernel", [("br0", [THEIRS + "/24"])])
         guest.sh("ip address add 10.2.0.2/16 dev lo; ip route add 10.1.0.0/16 via 203.0.113.1 src 10.2.0.2; "
                  f"setsid /usr/bin/python3 -c {shlex.quote(MAIL)} >/dev/null 2>&1 </dev/null &")
-        charon = Charon(guest)
+        charon = Charon(guest, THEIRS, OURS, kernel_esp=True, routes="no")
         turns = []
         for number, way in enumerate([*WAYS, ONLY_MAIL]):
             for role in ("initiator", "responder"):

@@ -26,6 +26,8 @@ enum event_kind {
     EVENT_TCP_OPENED,
     EVENT_TCP_CUT, /* all connections break */
     EVENT_TCP_LOST, /* a node hears of it */
+    EVENT_ORDER, /* the administrator of one node or of both */
+    EVENT_SLEEP, /* a node stands still, and its clock has jumped when it goes on */
 };
 
 struct key_exchange_job {
@@ -75,6 +77,7 @@ struct node {
     struct address outer;
     struct address inner4, inner6;
     bool alive;
+    uint64_t asleep_until_ms; /* 0: it is awake */
     unsigned life;
     struct dataplane *dataplane;
     struct dataplane_worker *worker;
@@ -105,6 +108,9 @@ struct world {
     bool resumes;
     bool reauthenticates;
     bool follows; /* additional key exchanges behind CREATE_CHILD_SA */
+    bool old; /* IKEv1 */
+    bool aggressive; /* in Aggressive Mode */
+    bool small; /* long messages go in fragments */
 };
 
 /* A node is killed when it sends its nth IKE message, or asks its nth question of the world: what
@@ -156,6 +162,9 @@ struct event *sim_event(struct simulation *sim, enum event_kind kind, uint8_t no
 /* The network may do to it what it does to others, but never lose, double or damage it. */
 uint64_t sim_delay_ms(struct simulation *sim);
 
+void sim_end_turn(struct simulation *sim, uint8_t index);
+void sim_stand_behind_nat(struct simulation *sim);
+
 /* ---- connections.c ---- */
 
 void connections_send(struct simulation *sim, uint8_t node, const struct endpoint *local,
@@ -168,6 +177,22 @@ void connections_release(struct simulation *sim, uint8_t node, const struct gate
 /* Of one node (its address is gone, or it was killed), or all: NODES. */
 void connections_cut(struct simulation *sim, uint8_t node);
 void connections_lost(struct simulation *sim, const struct event *event);
+
+/* ---- old.c ---- */
+
+/* A child for each pair of networks. What was replaced is kept for 30 s and its grace: so long
+ * there are more, and then no more for as long. */
+#define OLD_CHILDREN 2
+#define OLD_LIFETIMES "  lifetime ike 120s child 100s\n"
+#define OLD_SETTLES_S 60
+
+void old_choose_world(struct simulation *sim);
+void old_choose_faults(struct simulation *sim, uint32_t faults_ms);
+void old_write_config(const struct world *world, struct text *text);
+/* Both or one are told to rekey, to begin anew, or to close at the same moment. */
+void old_order(struct simulation *sim);
+/* It is for a node that stands still, and waits. */
+MUST_USE bool old_sleeps(const struct simulation *sim, const struct event *event);
 
 /* ---- proofs.c ---- */
 

@@ -1,7 +1,8 @@
 /*
  * Decides how the nodes prove themselves by certificates: when their files can be read, how long a
  * signature takes, and when it cannot be made. Keys are Ed25519, so that the same seed gives the
- * same octets.
+ * same octets; IKEv1 has none of those, and RSA keys, made anew for each program, do as well for as
+ * long as it runs.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -29,14 +30,15 @@ static struct private_key *make_key(uint8_t fill)
     return key;
 }
 
-static void make_files(void)
+static void make_files(bool old)
 {
     static const char *const names[NODES] = {"DNS:node0.example", "DNS:node1.example"};
     struct private_key *root_key = make_key(1);
 
     files.root = testbed_issue(&testbed_root, root_key, NULL, NULL);
     for (size_t i = 0; i < NODES; i++) {
-        struct private_key *key = make_key((uint8_t)(2 + i));
+        struct private_key *key =
+            old ? private_key_make(KEY_RSA, 2048) : make_key((uint8_t)(2 + i));
         struct testbed_order order = testbed_gateway;
 
         order.names = names[i];
@@ -94,7 +96,7 @@ void proofs_read(struct simulation *sim, uint8_t node, uint64_t question)
 void proofs_certificates(struct simulation *sim, const struct event *event)
 {
     if (files.root == NULL) {
-        make_files();
+        make_files(sim->world.old);
     }
     gateway_certificates(
         sim->nodes[event->node].gateway, event->question,

@@ -1,8 +1,8 @@
 /*
  * The simulator: two whole gateways with their data planes on a bad network, in virtual time, on
  * one thread. One seed decides everything: what is lost, late, doubled, damaged, when a side is
- * killed, when a NAT forgets, how long a key exchange takes. The gateways, the IKEv2 machines and
- * the data planes are the real ones.
+ * killed, when a NAT forgets, how long a key exchange takes. The gateways, the machines of IKEv2
+ * and of IKEv1 and the data planes are the real ones.
  *
  *     sim                        fixed seeds until 20,000 handshakes are done, then the dooms
  *     sim --handshakes N         another number
@@ -11,6 +11,7 @@
  *     sim --seed N [--verbose]   one run; the same seed is the same run
  *     sim --doom W.N.K.M         one run with a doom, as a failure prints it
  *     sim --minutes M            new seeds for M minutes
+ *     sim --old ...              the same with sites that speak IKEv1
  *
  * A doom: no other fault than that one side is killed and begun anew at its Mth message, or at its
  * Mth question, which then is never answered (a key exchange, a signature, files, a name, a route,
@@ -85,6 +86,8 @@ static bool sooner(const struct event *a, const struct event *b)
     return a->at_ms != b->at_ms ? a->at_ms < b->at_ms : a->order < b->order;
 }
 
+static void event_put(struct simulation *sim, struct event *event);
+
 struct event *sim_event(struct simulation *sim, enum event_kind kind, uint8_t node,
                         uint64_t delay_ms)
 {
@@ -98,15 +101,20 @@ struct event *sim_event(struct simulation *sim, enum event_kind kind, uint8_t no
     event->node = node;
     event->life = sim->nodes[node].life;
     event->at_ms = sim->now_ms + delay_ms;
-    event->order = sim->order++;
+    event_put(sim, event);
+    return event;
+}
+
+static void event_put(struct simulation *sim, struct event *event)
+{
     size_t at = sim->heap_count++;
 
+    event->order = sim->order++;
     while (at > 0 && sooner(event, sim->heap[(at - 1) / 2])) {
         sim->heap[at] = sim->heap[(at - 1) / 2];
         at = (at - 1) / 2;
     }
     sim->heap[at] = event;
-    return event;
 }
 
 static struct event *event_take(struct simulation *sim)
@@ -372,8 +380,12 @@ static bool is_question(enum gateway_action_kind kind)
     case GATEWAY_READ_CERTIFICATES:
     case GATEWAY_FIND_SOURCE:
     case GATEWAY_TCP_OPEN:
+    case GATEWAY_LOGIN:
         return true;
     case GATEWAY_SEND:
+    case GATEWAY_SESSION:
+    case GATEWAY_ADDRESS_ADD:
+    case GATEWAY_ADDRESS_REMOVE:
     case GATEWAY_ROUTE_ADD:
     case GATEWAY_ROUTE_REMOVE:
     case GATEWAY_SITE_CHANGED:
@@ -451,6 +463,10 @@ static void take_actions(struct simulation *sim, uint8_t index)
         case GATEWAY_TCP_RELEASE:
             connections_release(sim, index, &action);
             break;
+        case GATEWAY_LOGIN: /* no site of it is for people */
+        case GATEWAY_SESSION:
+        case GATEWAY_ADDRESS_ADD:
+        case GATEWAY_ADDRESS_REMOVE:
         case GATEWAY_SITE_CHANGED:
         case GATEWAY_TCP_KEEP:
             break;
@@ -481,7 +497,7 @@ static void check_doors(struct simulation *sim, const struct node *node)
 
 static void node_stop(struct simulation *sim, uint8_t index);
 
-static void end_turn(struct simulation *sim, uint8_t index)
+void sim_end_turn(struct simulation *sim, uint8_t index)
 {
     struct node *node = &sim->nodes[index];
 
@@ -546,8 +562,10 @@ static void write_config(const struct simulation *sim, uint8_t index, struct tex
     write_peer(sim, index, text);
     text_addf(text, "  network 10.%d.0.0/16 fd0%d::/64\n%s  identity node%d.example\n", 2 - index,
               2 - index, world->certificates ? "" : "  key @k\n", 1 - index);
-    text_addf(text, "  lifetime ike 60s child 20s\n  dpd 20s\n%s",
+    text_addf(text, "%s  dpd 20s\n%s",
+              world->old ? OLD_LIFETIMES : "  lifetime ike 60s child 20s\n",
               world->native ? "  encapsulate never\n" : "");
+    old_write_config(world, text);
     text_addf(text, "%s%s%s", world->resumes ? "  resume 1h\n" : "",
               world->reauthenticates ? "  reauthenticate 1m\n" : "",
               world->follows ? "  esp aes256gcm16-x25519-ke1_mlkem768-ke2_ecp256\n" : "");
@@ -606,9 +624,10 @@ static void node_start(struct simulation *sim, uint8_t index)
         abort();
     }
     node->alive = true;
+    node->asleep_until_ms = 0;
     node->routes = 0;
     gateway_configure(node->gateway, make_config(sim, index), sim->now_ms);
-    end_turn(sim, index);
+    sim_end_turn(sim, index);
 }
 
 static uint64_t handshakes_of(const struct simulation *sim, const struct node *node)
@@ -700,7 +719,7 @@ static void receive_datagram(struct simulation *sim, struct event *event)
     struct node *node =
         event->connection == 0 ? translate_in(sim, &event->to) : &sim->nodes[1 - event->node];
 
-    if (node == NULL || !node->alive ||
+    if (node == NULL || !node->alive || node->asleep_until_ms > sim->now_ms ||
         (event->connection != 0 && !connections_carries(sim, event->connection))) {
         return;
     }
@@ -718,7 +737,7 @@ static void receive_datagram(struct simulation *sim, struct event *event)
     packet->outer_protocol = event->protocol;
     dataplane_inbound(node->worker, &packet, 1, sim->now_ms, &output);
     take_output(sim, index, &output);
-    end_turn(sim, index);
+    sim_end_turn(sim, index);
 }
 
 static void do_key_exchange(struct simulation *sim, struct event *event)
@@ -733,7 +752,7 @@ static void do_key_exchange(struct simulation *sim, struct event *event)
     gateway_key_exchange_done(node->gateway, work->job, ok, work->has_pair ? NULL : &work->pair,
                               &shared, sim->now_ms);
     secret_wipe(&shared);
-    end_turn(sim, event->node);
+    sim_end_turn(sim, event->node);
 }
 
 static void rebind(struct simulation *sim, struct node *node)
@@ -754,7 +773,7 @@ static void move(struct simulation *sim, uint8_t index)
     connections_cut(sim, index);
     if (node->alive) {
         gateway_addresses_changed(node->gateway, sim->now_ms);
-        end_turn(sim, index);
+        sim_end_turn(sim, index);
     }
 }
 
@@ -792,9 +811,11 @@ static void handle_answer(struct simulation *sim, struct event *event)
     case EVENT_REBIND:
     case EVENT_MOVE:
     case EVENT_TCP_CUT:
+    case EVENT_ORDER:
+    case EVENT_SLEEP:
         return;
     }
-    end_turn(sim, event->node);
+    sim_end_turn(sim, event->node);
 }
 
 static void handle(struct simulation *sim, struct event *event)
@@ -819,7 +840,7 @@ static void handle(struct simulation *sim, struct event *event)
     case EVENT_TRAFFIC:
         if (node->alive) {
             send_inner(sim, event->node);
-            end_turn(sim, event->node);
+            sim_end_turn(sim, event->node);
         }
         sim_event(sim, EVENT_TRAFFIC, event->node,
                   (sim->calm ? 2 : 1) * TRAFFIC_EVERY_MS + sim_chance(sim, 20));
@@ -856,10 +877,28 @@ static void handle(struct simulation *sim, struct event *event)
             sim_event(sim, EVENT_TCP_CUT, 0, 1000 + sim_chance(sim, 60000));
         }
         break;
+    case EVENT_ORDER:
+        if (!sim->calm) {
+            old_order(sim);
+            sim_event(sim, EVENT_ORDER, 0, 1000 + sim_chance(sim, 40000));
+        }
+        break;
+    case EVENT_SLEEP:
+        if (!sim->calm) {
+            node->asleep_until_ms = sim->now_ms + 1 + sim_chance(sim, 90000);
+        }
+        break;
     }
 }
 
 /* ---- a run ---- */
+
+static uint64_t node_deadline_ms(const struct node *node)
+{
+    uint64_t deadline = gateway_deadline_ms(node->gateway);
+
+    return deadline < node->asleep_until_ms ? node->asleep_until_ms : deadline;
+}
 
 static uint64_t next_time(const struct simulation *sim)
 {
@@ -867,7 +906,7 @@ static uint64_t next_time(const struct simulation *sim)
 
     for (size_t i = 0; i < NODES; i++) {
         if (sim->nodes[i].alive) {
-            uint64_t deadline = gateway_deadline_ms(sim->nodes[i].gateway);
+            uint64_t deadline = node_deadline_ms(&sim->nodes[i]);
 
             next = deadline < next ? deadline : next;
         }
@@ -893,9 +932,9 @@ static void run_until(struct simulation *sim, uint64_t end_ms)
         }
         sim->now_ms = next;
         for (uint8_t i = 0; i < NODES; i++) {
-            if (sim->nodes[i].alive && gateway_deadline_ms(sim->nodes[i].gateway) <= next) {
+            if (sim->nodes[i].alive && node_deadline_ms(&sim->nodes[i]) <= next) {
                 gateway_time(sim->nodes[i].gateway, next);
-                end_turn(sim, i);
+                sim_end_turn(sim, i);
             }
         }
         if (sim->heap_count > 0 && sim->heap[0]->at_ms <= next) {
@@ -904,11 +943,21 @@ static void run_until(struct simulation *sim, uint64_t end_ms)
             sim->trace_hash =
                 hash_bytes(sim->trace_hash, (const uint8_t *)&event->at_ms, sizeof(event->at_ms));
             sim->trace_hash = hash_bytes(sim->trace_hash, event->bytes, event->length);
+            sim->events++;
+            if (old_sleeps(sim, event)) {
+                event->at_ms = sim->nodes[event->node].asleep_until_ms;
+                event_put(sim, event);
+                continue;
+            }
             handle(sim, event);
             event_free(event);
-            sim->events++;
         }
     }
+}
+
+static size_t expected_children(const struct simulation *sim)
+{
+    return sim->world.old ? OLD_CHILDREN : 1;
 }
 
 static bool is_rekeying(const struct simulation *sim)
@@ -917,7 +966,7 @@ static bool is_rekeying(const struct simulation *sim)
         struct status_site site;
 
         if (gateway_site_at(sim->nodes[i].gateway, 0, sim->now_ms, &site) &&
-            (site.ike_count > 1 || site.child_count > 1)) {
+            (site.ike_count > 1 || site.child_count > expected_children(sim))) {
             return true;
         }
     }
@@ -935,7 +984,7 @@ static void check_end(struct simulation *sim)
         } else if (site.state != STATUS_UP) {
             sim_fail(sim, "node %zu is %s after the calm: %s", i, status_state_name(site.state),
                      site.sentence);
-        } else if (site.ike_count != 1 || site.child_count != 1) {
+        } else if (site.ike_count != 1 || site.child_count != expected_children(sim)) {
             sim_fail(sim, "node %zu has %zu IKE SAs and %zu children after the calm", i,
                      site.ike_count, site.child_count);
         } else if (sim->now_ms - node->last_delivered_ms > 5000) {
@@ -985,7 +1034,7 @@ static void choose_faults(struct simulation *sim)
     }
 }
 
-static void stand_behind_nat(struct simulation *sim)
+void sim_stand_behind_nat(struct simulation *sim)
 {
     sim->nodes[0].behind_nat = true;
     sim->nodes[0].nat_outer = address_ipv4(0xcb007163u);
@@ -999,7 +1048,7 @@ static void choose_world(struct simulation *sim)
     world->by_name = sim_chance(sim, 3) == 0;
     world->native = sim_chance(sim, 4) == 0;
     if (!world->native && sim_chance(sim, 2) == 0) {
-        stand_behind_nat(sim);
+        sim_stand_behind_nat(sim);
     } else if (!world->native && sim_chance(sim, 2) == 0) {
         world->tcp = true;
         world->udp_is_blocked = sim_chance(sim, 2) == 0;
@@ -1051,7 +1100,8 @@ static void live(struct simulation *sim, uint32_t faults_ms, uint32_t calm_ms)
     sim->loss = sim->doubled = sim->late = sim->damaged = 0;
     run_until(sim, faults_ms + calm_ms);
     /* A rekeying that is under way just now shows two children for a moment. */
-    for (unsigned second = 1; second <= 10 && is_rekeying(sim); second++) {
+    for (unsigned second = 1; second <= (sim->world.old ? OLD_SETTLES_S : 10) && is_rekeying(sim);
+         second++) {
         run_until(sim, faults_ms + calm_ms + second * 1000);
     }
     if (!sim->failed) {
@@ -1067,11 +1117,12 @@ static void print_world(const struct simulation *sim)
 {
     const struct world *world = &sim->world;
 
-    printf("%s%s%s%s%s%s%s%s%s%s", sim->nodes[0].behind_nat ? ", NAT" : "",
-           world->native ? ", native ESP" : "", world->by_name ? ", by name" : "",
-           world->moves ? ", moves" : "", world->tcp ? ", TCP" : "",
-           world->udp_is_blocked ? " only" : "", world->certificates ? ", certificates" : "",
-           world->resumes ? ", resumption" : "",
+    printf("%s%s%s%s%s%s%s%s%s%s%s%s%s", world->old ? ", IKEv1" : "",
+           world->aggressive ? ", Aggressive Mode" : "", world->small ? ", fragments" : "",
+           sim->nodes[0].behind_nat ? ", NAT" : "", world->native ? ", native ESP" : "",
+           world->by_name ? ", by name" : "", world->moves ? ", moves" : "",
+           world->tcp ? ", TCP" : "", world->udp_is_blocked ? " only" : "",
+           world->certificates ? ", certificates" : "", world->resumes ? ", resumption" : "",
            world->reauthenticates ? ", authentication anew" : "",
            world->follows ? ", several key exchanges" : "");
 }
@@ -1081,12 +1132,22 @@ static void print_failure(const struct simulation *sim)
     printf("\nFAIL at %.3f s: %s\n", (double)sim->now_ms / 1000, sim->failure);
 }
 
+/* Whether the sites speak IKEv1. */
+static bool old;
+
 static uint64_t run_seed(uint64_t seed, bool verbose, uint64_t *trace_hash, bool *failed)
 {
     struct simulation *sim = simulation_new(seed, verbose);
 
-    choose_world(sim);
+    if (old) {
+        old_choose_world(sim);
+    } else {
+        choose_world(sim);
+    }
     choose_faults(sim);
+    if (old) {
+        old_choose_faults(sim, FAULTS_MS);
+    }
     live(sim, FAULTS_MS, CALM_MS);
     if (verbose || sim->failed) {
         printf("seed %" PRIu64 ": loss %u, doubled %u, late %u, damaged %u per mille", seed,
@@ -1098,7 +1159,7 @@ static uint64_t run_seed(uint64_t seed, bool verbose, uint64_t *trace_hash, bool
     }
     if (sim->failed) {
         print_failure(sim);
-        printf("     again: sim --seed %" PRIu64 " --verbose\n", seed);
+        printf("     again: sim %s--seed %" PRIu64 " --verbose\n", old ? "--old " : "", seed);
     }
     uint64_t handshakes = sim->handshakes;
 
@@ -1120,12 +1181,27 @@ static const struct world doomed_worlds[] = {
     {.tcp = true, .resumes = true},
 };
 
+static const struct world doomed_old_worlds[] = {
+    {.old = true},
+    {.old = true, .native = true, .aggressive = true},
+    {.old = true, .certificates = true},
+    {.old = true, .certificates = true, .aggressive = true, .small = true},
+};
+
+static const struct world *doomed_at(unsigned index)
+{
+    size_t count = old ? ARRAY_LENGTH(doomed_old_worlds) : ARRAY_LENGTH(doomed_worlds);
+    const struct world *worlds = old ? doomed_old_worlds : doomed_worlds;
+
+    return index < count ? &worlds[index] : NULL;
+}
+
 /* False: the moment never came. */
 static bool run_doomed(unsigned world, const struct doom *doom, bool verbose, bool *failed)
 {
     struct simulation *sim = simulation_new(1, verbose);
 
-    sim->world = doomed_worlds[world];
+    sim->world = *doomed_at(world);
     sim->doom = *doom;
     sim->doom.wanted = true;
     /* A ticket serves only who still has its key. */
@@ -1142,8 +1218,8 @@ static bool run_doomed(unsigned world, const struct doom *doom, bool verbose, bo
     }
     if (sim->failed) {
         print_failure(sim);
-        printf("     again: sim --doom %u.%u.%u.%u --verbose\n", world, doom->node,
-               doom->by_question, doom->at);
+        printf("     again: sim %s--doom %u.%u.%u.%u --verbose\n", old ? "--old " : "", world,
+               doom->node, doom->by_question, doom->at);
     }
     simulation_free(sim);
     return came;
@@ -1160,7 +1236,7 @@ static unsigned run_dooms(const struct share *share)
     unsigned lives = 0;
     unsigned failures = 0;
 
-    for (unsigned i = 0; i < ARRAY_LENGTH(doomed_worlds) * 4; i++) {
+    for (unsigned i = 0; doomed_at(i / 4) != NULL; i++) {
         struct doom doom = {.node = i & 1, .by_question = (i & 2) != 0};
         bool came = true;
 
@@ -1225,8 +1301,9 @@ static int run_minutes(double minutes)
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: sim [--handshakes N] [--part K/N] [--stride N] | --minutes M |\n"
-                    "           --seed N [--verbose] | --doom W.N.K.M [--verbose]\n");
+    fprintf(stderr,
+            "usage: sim [--old] [--handshakes N] [--part K/N] [--stride N] | --minutes M |\n"
+            "           --seed N [--verbose] | --doom W.N.K.M [--verbose]\n");
     return 2;
 }
 
@@ -1239,7 +1316,7 @@ static int run_one_doom(const char *words, bool verbose)
     bool failed;
 
     if (sscanf(words, "%u.%u.%u.%u", &world, &node, &by_question, &doom.at) != 4 || node > 1 ||
-        world >= ARRAY_LENGTH(doomed_worlds)) {
+        doomed_at(world) == NULL) {
         return usage();
     }
     doom.node = (uint8_t)node;
@@ -1262,6 +1339,10 @@ int main(int argc, char **argv)
 
         if (strcmp(argv[i], "--verbose") == 0) {
             verbose = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--old") == 0) {
+            old = true;
             continue;
         }
         while (which < ARRAY_LENGTH(names) && strcmp(argv[i], names[which]) != 0) {

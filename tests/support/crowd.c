@@ -163,6 +163,10 @@ static void act(struct crowd_node *n, struct gateway_action *action)
     case GATEWAY_ROUTE_ADD:
     case GATEWAY_ROUTE_REMOVE:
     case GATEWAY_SITE_CHANGED:
+    case GATEWAY_LOGIN: /* nobody comes */
+    case GATEWAY_SESSION:
+    case GATEWAY_ADDRESS_ADD:
+    case GATEWAY_ADDRESS_REMOVE:
         return;
     }
 }

@@ -288,6 +288,25 @@ static void give_secret(struct gateway_pair_node *n, uint64_t question, const ch
     secret_wipe(&secret);
 }
 
+/* Who logs in is right with the password "right", or as the test says. */
+static void log_in(struct gateway_pair_node *n, const struct gateway_action *action)
+{
+    struct login_question *question = action->login.question;
+    struct login_answer answer = login_answer_of(LOGIN_REFUSED, LOGIN_REASON_PASSWORD, "the test");
+
+    n->logins++;
+    if (n->login != NULL) {
+        n->login(n, question, &answer);
+    } else if (slice_equal_text(secret_slice(&question->password), "right")) {
+        answer = login_answer_of(LOGIN_ACCEPTED, LOGIN_REASON_NONE, "the test");
+        need(text_copy(answer.user, sizeof(answer.user), slice_of_text(question->user)),
+             "a name is too long");
+    }
+    login_question_fini(question);
+    free(question);
+    gateway_login_done(n->gateway, action->login.job, &answer, n->pair->now_ms);
+}
+
 static void resolve(struct gateway_pair_node *n, const struct gateway_action *action)
 {
     bool known = n->host != NULL && strcmp(n->host, action->resolve.host) == 0;
@@ -300,7 +319,7 @@ static void resolve(struct gateway_pair_node *n, const struct gateway_action *ac
 static bool same_route(const struct gateway_route *a, const struct gateway_route *b)
 {
     return network_equal(&a->network, &b->network) && a->transport == b->transport &&
-           address_equal(&a->local, &b->local) && a->protocol == b->protocol &&
+           (!a->transport || address_equal(&a->local, &b->local)) && a->protocol == b->protocol &&
            a->port_first == b->port_first && a->port_last == b->port_last &&
            a->local_port_first == b->local_port_first && a->local_port_last == b->local_port_last;
 }
@@ -323,6 +342,10 @@ static void change_route(struct gateway_pair_node *n, const struct gateway_actio
         return;
     }
     if (action->kind == GATEWAY_ROUTE_ADD) {
+        if (action->route.replaces && place < n->route_count) {
+            n->routes[place] = action->route;
+            return;
+        }
         need(place == n->route_count, "a route is added twice");
         need(n->route_count < GATEWAY_PAIR_ROUTES_MAX, "too many routes");
         n->routes[n->route_count++] = action->route;
@@ -330,6 +353,7 @@ static void change_route(struct gateway_pair_node *n, const struct gateway_actio
     }
     need(place < n->route_count, "a route is removed that is not there");
     n->routes[place] = n->routes[--n->route_count];
+    n->without_routes += n->route_count == 0 ? 1 : 0;
 }
 
 static void find_source(struct gateway_pair_node *n, const struct gateway_action *action)
@@ -397,7 +421,25 @@ static void act(struct gateway_pair_node *n, const struct gateway_action *action
         return;
     case GATEWAY_READ_SECRET:
         give_secret(n, action->secret.question,
-                    strcmp(action->secret.name, "ppk") == 0 ? n->ppk : n->secret);
+                    strcmp(action->secret.name, "ppk") == 0        ? n->ppk
+                    : strcmp(action->secret.name, "password") == 0 ? n->password
+                                                                   : n->secret);
+        return;
+    case GATEWAY_LOGIN:
+        log_in(n, action);
+        return;
+    case GATEWAY_SESSION:
+        *(action->session->began ? &n->sessions_began : &n->sessions_ended) += 1;
+        n->last_session = *action->session;
+        free(action->session);
+        return;
+    case GATEWAY_ADDRESS_ADD:
+        n->address_count++;
+        n->given = action->address;
+        return;
+    case GATEWAY_ADDRESS_REMOVE:
+        need(n->address_count > 0, "an address is removed that is not there");
+        n->address_count--;
         return;
     case GATEWAY_READ_CERTIFICATES:
         gateway_certificates(n->gateway, action->certificates.question, n->own, n->trust,

@@ -31,6 +31,15 @@ struct gateway_pair_node {
     const char *secret; /* NULL: it cannot be read */
     const uint8_t *crash_secret; /* 32 octets; NULL: none */
     const char *ppk; /* the secret @ppk; NULL: it cannot be read */
+    const char *password; /* the secret @password, of a site that logs in; NULL: the same */
+    /* Whether somebody may in; NULL: everybody, with the password "right". */
+    void (*login)(struct gateway_pair_node *node, const struct login_question *question,
+                  struct login_answer *answer);
+    unsigned logins;
+    size_t sessions_began, sessions_ended;
+    struct gateway_session last_session;
+    size_t address_count; /* that a gateway gave us */
+    struct address given;
     bool keeps_ticket_key; /* set before it starts: what an earlier one left */
     uint8_t ticket_key[GATEWAY_TICKET_KEY_BYTES];
     int64_t now_s; /* by the calendar */
@@ -54,6 +63,7 @@ struct gateway_pair_node {
 
     unsigned ups, downs; /* SITE_CHANGED */
     size_t route_count;
+    unsigned without_routes; /* how often the last one went */
     struct gateway_route routes[GATEWAY_PAIR_ROUTES_MAX];
     unsigned sends, keepalives, secrets_read, resolves;
     uint16_t tcp_port; /* takes connections; 0: none */

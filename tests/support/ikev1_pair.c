@@ -9,12 +9,14 @@
 #include <string.h>
 
 #include "crypto/signature.h"
+#include "proto/ikev1/keys.h"
 
 #define DELIVERIES_MAX 10000
 #define NAT_ADDRESS 0xc6336401u /* 198.51.100.1 */
 #define NAT_PORT_OFFSET 10000
 #define ENCAPSULATION_PORT 4500
 #define NO_MACHINE PAIR1_MACHINES_MAX
+#define ASKS_HELD_MAX (PAIR1_ASKS_MAX / 2) /* one event asks no more than the rest */
 
 /* ---- set-up ---- */
 
@@ -48,6 +50,16 @@ void ikev1_pair_set_esp(struct ikev1_pair *pair, unsigned side, const char *word
 void ikev1_pair_set_ah(struct ikev1_pair *pair, unsigned side, const char *words)
 {
     set_proposal(&pair->side[side].child_proposals, PROTOCOL_AH, words);
+}
+
+void ikev1_pair_set_around(struct ikev1_pair *pair, unsigned side, const char *words)
+{
+    struct pair1_side *s = &pair->side[side];
+
+    set_proposal(&s->around_proposals, PROTOCOL_AH, words);
+    for (size_t i = 0; i < PAIR1_POLICIES_MAX; i++) {
+        s->children_policy[i].around = &s->around_proposals;
+    }
 }
 
 static void set_child(struct pair1_side *s, size_t index, const char *name, struct selector local,
@@ -131,11 +143,12 @@ struct ikev1_pair *ikev1_pair_new(uint64_t seed)
     if (pair == NULL) {
         abort();
     }
-    pair->actions = calloc(1, sizeof(*pair->actions));
-    pair->other_actions = calloc(1, sizeof(*pair->other_actions));
+    pair->actions = malloc(sizeof(*pair->actions)); /* large, and each is filled when it is made */
+    pair->other_actions = malloc(sizeof(*pair->other_actions));
     if (pair->actions == NULL || pair->other_actions == NULL) {
         abort();
     }
+    pair->actions->count = pair->other_actions->count = 0;
     pair->now_ms = 1000000;
     set_side(pair, 0, seed);
     set_side(pair, 1, seed);
@@ -265,8 +278,24 @@ static struct pair1_child *child_of(struct pair1_side *s, uint32_t spi_in)
     return NULL;
 }
 
+static void forget_removed(struct pair1_side *s)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < s->child_count; i++) {
+        if (!s->children[i].removed) {
+            s->children[kept++] = s->children[i];
+        }
+    }
+    s->children_forgotten += s->child_count - kept;
+    s->child_count = kept;
+}
+
 static void child_install(struct pair1_side *s, const struct ikev1_child_info *info)
 {
+    if (s->child_count == PAIR1_CHILDREN_MAX) {
+        forget_removed(s);
+    }
     assert(s->child_count < PAIR1_CHILDREN_MAX && child_of(s, info->spi_in) == NULL);
     struct pair1_child *c = &s->children[s->child_count++];
 
@@ -279,8 +308,16 @@ static void child_install(struct pair1_side *s, const struct ikev1_child_info *i
     c->key_bytes = info->key_in.length;
     memcpy(c->key_in, info->key_in.data, c->key_bytes);
     memcpy(c->key_out, info->key_out.data, c->key_bytes);
+    c->around_bytes = info->around.key_in.length;
+    assert(c->around_bytes <= PAIR1_KEY_BYTES_MAX &&
+           c->around_bytes == info->around.key_out.length);
+    if (c->around_bytes > 0) {
+        memcpy(c->around_in, info->around.key_in.data, c->around_bytes);
+        memcpy(c->around_out, info->around.key_out.data, c->around_bytes);
+    }
     c->local = info->local_selectors[0];
     c->remote = info->remote_selectors[0];
+    c->info.around.key_in = c->info.around.key_out = (struct slice){NULL, 0};
     c->info.policy = NULL;
     c->info.local_selectors = NULL;
     c->info.remote_selectors = NULL;
@@ -309,16 +346,24 @@ static bool is_proven(const struct pair1_side *s, const struct ikev1_proof_quest
     struct certificate *list[CERTIFICATES_MAX];
     const struct certificate *borrowed[CERTIFICATES_MAX];
     struct certificate_verdict verdict = {0};
-    struct trust_rules rules = {.now_s = s->now_s};
+    struct trust_rules rules = {.now_s = s->now_s, .legacy = s->responder.dss};
     size_t count = 0;
 
     for (size_t i = 0; i < q->certificate_count; i++) {
         list[count] = certificate_read(q->certificates[i]);
         borrowed[count] = list[count];
+        if (list[count] != NULL && !certificate_is_authority(list[count])) {
+            struct certificate *own = list[count]; /* in whatever order they come */
+
+            list[count] = list[0];
+            list[0] = own;
+            borrowed[count] = list[count];
+            borrowed[0] = own;
+        }
         count += list[count] != NULL ? 1 : 0;
     }
-    bool right =
-        count > 0 && signature_verify(certificate_key(list[0]), q->scheme, q->octets, q->signature);
+    bool right = count > 0 && certificate_key(list[0]) != NULL &&
+                 signature_verify(certificate_key(list[0]), q->scheme, q->octets, q->signature);
     bool believed = right && q->policy != NULL &&
                     trust_verify(q->policy->certificates->trust, &rules, borrowed, count, &verdict);
     const struct ike_identity *name = &q->said;
@@ -341,9 +386,57 @@ static bool is_proven(const struct pair1_side *s, const struct ikev1_proof_quest
     return named;
 }
 
+/* To the key that is known, else to that of the certificate which was shown. */
+static bool seal(const struct pair1_side *s, const struct ikev1_proof_question *q,
+                 struct pair1_ask *ask)
+{
+    const struct trust *trust = q->policy->certificates->trust;
+    const struct certificate *pinned = NULL;
+    const struct public_key *key = trust_pinned(trust, &pinned);
+    struct certificate *shown =
+        key == NULL && q->certificate_count > 0 ? certificate_read(q->certificates[0]) : NULL;
+    const struct certificate *list[1] = {pinned != NULL ? pinned : shown};
+    struct certificate_verdict verdict = {0};
+    const struct trust_rules rules = {.now_s = s->now_s, .encipherment = true};
+    bool good = key != NULL && pinned == NULL;
+
+    if (!good && list[0] != NULL) {
+        good = trust_verify(trust, &rules, list, 1, &verdict);
+        key = certificate_key(list[0]);
+        envelope_hash_certificate(&ask->envelope, certificate_der(list[0]));
+    }
+    ask->proof.certificate_refused = !good;
+    ask->proof.problem = good ? CERTIFICATE_GOOD : CERTIFICATE_UNKNOWN_AUTHORITY;
+    good = good && envelope_seal_all(&ask->envelope, key);
+    certificate_free(shown);
+    return good;
+}
+
+static void run_envelope(struct pair1_side *s, const struct ikev1_proof_question *q,
+                         struct pair1_ask *ask)
+{
+    struct envelope *e = &ask->envelope;
+
+    e->count = q->part_count;
+    e->digest = q->digest;
+    for (size_t i = 0; i < e->count; i++) {
+        e->parts[i].least = q->parts[i].least;
+        e->parts[i].most = q->parts[i].most;
+        e->parts[i].length = q->parts[i].octets.length;
+        assert(e->parts[i].length <= sizeof(e->parts[i].octets));
+        memcpy(e->parts[i].octets, q->parts[i].octets.data, e->parts[i].length);
+    }
+    s->opened += q->sign ? (unsigned)e->count : 0;
+    ask->proof.good = q->sign ? credential_open(q->policy->certificates->own, e) : seal(s, q, ask);
+}
+
 static void run_proof(struct pair1_side *s, const struct ikev1_proof_question *q,
                       struct pair1_ask *ask)
 {
+    if (q->part_count > 0) {
+        run_envelope(s, q, ask);
+        return;
+    }
     struct writer w = writer_over(ask->made, sizeof(ask->made));
     struct text why = text_over(ask->proof.detail, sizeof(ask->proof.detail));
 
@@ -351,6 +444,59 @@ static void run_proof(struct pair1_side *s, const struct ikev1_proof_question *q
         q->sign ? credential_sign(q->policy->certificates->own, q->scheme, q->octets, &w, &why)
                 : is_proven(s, q, &ask->proof);
     ask->made_bytes = writer_written(&w).length;
+}
+
+static void copy_word(char out[PAIR1_WORD_BYTES], struct slice said)
+{
+    if (!text_copy(out, PAIR1_WORD_BYTES, said)) {
+        abort();
+    }
+}
+
+/* RFC 1994 4.1, of the password that this side knows. */
+static bool is_response(const struct pair1_side *s, const struct ikev1_login_question *q)
+{
+    const struct suite md5 = {.prf = PRF_HMAC_MD5};
+    const struct slice parts[] = {
+        {&q->said.chap_identifier, 1}, slice_of_text(s->words.password), q->challenge};
+    struct ikev1_hash_value hash;
+
+    return ikev1_hash(&md5, parts, ARRAY_LENGTH(parts), &hash) &&
+           slice_equal(ikev1_hash_slice(&hash), q->said.chap_response);
+}
+
+static void take_login(struct pair1_side *s, const struct ikev1_login_question *q,
+                       struct pair1_verdict *verdict)
+{
+    const struct ikev1_credentials *said = &q->said;
+
+    s->logins_asked++;
+    s->round = q->round;
+    s->heard_chap = said->chap;
+    copy_word(s->heard.user, said->user);
+    copy_word(s->heard.password, said->password);
+    copy_word(s->heard.passcode, said->passcode);
+    copy_word(s->heard.next_pin, said->next_pin);
+    copy_word(s->heard.answer, said->answer);
+    if (q->round <= s->verdict_count) {
+        *verdict = s->verdicts[q->round - 1];
+        return;
+    }
+    bool good =
+        strcmp(s->heard.user, s->words.user) == 0 &&
+        (said->chap ? is_response(s, q) : strcmp(s->heard.password, s->words.password) == 0) &&
+        (said->passcode.length == 0 || strcmp(s->heard.passcode, s->words.passcode) == 0);
+
+    verdict->verdict = good ? IKEV1_LOGIN_ACCEPTED : IKEV1_LOGIN_REFUSED;
+}
+
+static void take_credentials(struct pair1_side *s, const struct ikev1_credentials_question *q)
+{
+    s->credentials_asked++;
+    s->wanted = q->wanted;
+    s->kind = q->kind;
+    s->round = q->round;
+    copy_word(s->message, q->message);
 }
 
 static void take_ask(struct pair1_side *s, unsigned machine, const struct ikev1_action *a)
@@ -372,6 +518,22 @@ static void take_ask(struct pair1_side *s, unsigned machine, const struct ikev1_
     if (a->kind == IKEV1_ASK_PROOF) {
         ask->id = a->proof.id;
         run_proof(s, &a->proof, ask);
+        return;
+    }
+    if (a->kind == IKEV1_ASK_LOGIN) {
+        ask->id = a->login.id;
+        take_login(s, &a->login, &ask->verdict);
+        return;
+    }
+    if (a->kind == IKEV1_ASK_CREDENTIALS) {
+        ask->id = a->credentials.id;
+        take_credentials(s, &a->credentials);
+        return;
+    }
+    if (a->kind == IKEV1_ASK_SETTINGS) {
+        ask->id = a->settings.id;
+        s->settings_asked++;
+        s->settings_question = a->settings;
         return;
     }
     ask->id = a->key_exchange.id;
@@ -407,6 +569,18 @@ static void take_spi(struct pair1_side *s, unsigned machine, uint64_t spi, bool 
     s->ike_spi_owner[s->ike_spi_count++] = machine;
 }
 
+static void refresh_initial_contact(struct pair1_side *s)
+{
+    struct ikev1_sa_info info = {.established = false};
+
+    if (s->site != NO_MACHINE) {
+        ikev1_sa_get_info(s->machines[s->site].sa, &info);
+    }
+    if (s->says_initial_contact) {
+        s->policy.initial_contact = !info.established;
+    }
+}
+
 static void take_established(struct pair1_side *s, unsigned machine, const struct ikev1_action *a)
 {
     struct pair1_machine *m = &s->machines[machine];
@@ -417,11 +591,13 @@ static void take_established(struct pair1_side *s, unsigned machine, const struc
     s->nat_peer = a->established.nat_peer;
     s->aggressive = a->established.aggressive;
     s->peer_id = a->established.peer_id;
+    s->login = a->established.login;
     if (a->kind == IKEV1_TELL_REKEYED) {
         s->rekeyed++;
         return;
     }
     s->established++;
+    m->up = ++s->moments;
     m->initial_contact = a->established.initial_contact;
     s->initial_contact += m->initial_contact ? 1 : 0;
     if (s->site == NO_MACHINE) {
@@ -429,6 +605,7 @@ static void take_established(struct pair1_side *s, unsigned machine, const struc
     } else if (s->site != machine) {
         m->absorb = true;
     }
+    refresh_initial_contact(s);
 }
 
 /* The line of who made a message: side, and what RFC 2409 would write. */
@@ -444,6 +621,18 @@ static void transcribe(struct ikev1_pair *pair, unsigned side, const struct ikev
     text_addf(&all, "%u %s\n", side, line);
 }
 
+static bool has_word(struct slice bytes, const char *word)
+{
+    size_t length = strlen(word);
+
+    for (size_t i = 0; length > 0 && i + length <= bytes.length; i++) {
+        if (memcmp(bytes.data + i, word, length) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void take_action(struct ikev1_pair *pair, unsigned side, unsigned machine,
                         const struct ikev1_action *a)
 {
@@ -457,7 +646,14 @@ static void take_action(struct ikev1_pair *pair, unsigned side, unsigned machine
     case IKEV1_ASK_SPI:
     case IKEV1_ASK_PEER:
     case IKEV1_ASK_PROOF:
+    case IKEV1_ASK_LOGIN:
+    case IKEV1_ASK_CREDENTIALS:
+    case IKEV1_ASK_SETTINGS:
         take_ask(s, machine, a);
+        return;
+    case IKEV1_TELL_SETTINGS:
+        s->settings_told++;
+        s->told = *a->settings_told;
         return;
     case IKEV1_TELL_SPI_ADDED:
     case IKEV1_TELL_SPI_REMOVED:
@@ -492,6 +688,7 @@ static void take_action(struct ikev1_pair *pair, unsigned side, unsigned machine
     case IKEV1_TELL_FAILED:
     case IKEV1_TELL_CLOSED:
         s->machines[machine].over = true;
+        refresh_initial_contact(s);
         if (a->failed.failure.reason == IKEV1_FAIL_NONE) {
             s->absorbed++;
             return;
@@ -500,6 +697,9 @@ static void take_action(struct ikev1_pair *pair, unsigned side, unsigned machine
         s->failure = a->failed.failure;
         return;
     case IKEV1_TRACE:
+        s->leaked |= has_word(a->trace.payloads, s->words.password) ||
+                     has_word(a->trace.payloads, s->words.passcode) ||
+                     has_word(a->trace.payloads, s->words.next_pin);
         if (a->trace.sent) {
             transcribe(pair, side, a);
         }
@@ -516,17 +716,62 @@ static void take_actions(struct ikev1_pair *pair, unsigned side, unsigned machin
     actions->count = 0;
 }
 
-static void answer(struct ikev1_pair *pair, unsigned side)
+static void answer_proof(struct ikev1_pair *pair, struct ikev1_sa *sa, struct pair1_ask *ask,
+                         bool good)
+{
+    ask->proof.made = (struct slice){ask->made, good ? ask->made_bytes : 0};
+    ask->proof.good = ask->proof.good && good;
+    ask->proof.part_count = good ? ask->envelope.count : 0;
+    for (size_t i = 0; i < ask->proof.part_count; i++) {
+        ask->proof.parts[i] =
+            (struct slice){ask->envelope.parts[i].octets, ask->envelope.parts[i].length};
+    }
+    ask->proof.hash = (struct slice){ask->envelope.hash, ask->envelope.hash_bytes};
+    ikev1_sa_answer_proof(sa, ask->id, &ask->proof, pair->now_ms, pair->actions);
+}
+
+/* About logins and settings. */
+static void answer_person(struct ikev1_pair *pair, const struct pair1_side *s, struct ikev1_sa *sa,
+                          const struct pair1_ask *ask)
+{
+    struct ikev1_login_answer verdict = {
+        .verdict = ask->verdict.verdict,
+        .wanted = ask->verdict.wanted,
+        .message = slice_of_text(ask->verdict.message != NULL ? ask->verdict.message : ""),
+    };
+    struct ikev1_credentials say = {
+        .user = slice_of_text(s->words.user),
+        .password = slice_of_text(s->words.password),
+        .passcode = slice_of_text(s->words.passcode),
+        .next_pin = slice_of_text(s->words.next_pin),
+        .answer = slice_of_text(s->words.answer),
+    };
+
+    if (s->silent) {
+        return;
+    }
+    if (ask->kind == IKEV1_ASK_LOGIN) {
+        ikev1_sa_answer_login(sa, ask->id, &verdict, pair->now_ms, pair->actions);
+    } else if (ask->kind == IKEV1_ASK_CREDENTIALS) {
+        ikev1_sa_answer_credentials(sa, ask->id, s->no_words ? NULL : &say, pair->now_ms,
+                                    pair->actions);
+    } else {
+        ikev1_sa_answer_settings(sa, ask->id, s->no_settings ? NULL : &s->settings, pair->now_ms,
+                                 pair->actions);
+    }
+}
+
+static void answer(struct ikev1_pair *pair, unsigned side, size_t index, bool good)
 {
     struct pair1_side *s = &pair->side[side];
-    struct pair1_ask ask = s->asks[0];
+    struct pair1_ask ask = s->asks[index];
     struct ikev1_sa *sa = s->machines[ask.machine].sa;
     struct secret shared = {0};
 
     s->ask_count--;
-    memmove(&s->asks[0], &s->asks[1], s->ask_count * sizeof(s->asks[0]));
+    memmove(&s->asks[index], &s->asks[index + 1], (s->ask_count - index) * sizeof(s->asks[0]));
     if (ask.kind == IKEV1_ASK_SPI) {
-        uint32_t spi = s->no_spi ? 0 : s->next_spi++;
+        uint32_t spi = s->no_spi || !good ? 0 : s->next_spi++;
 
         s->esp_spis_given += spi != 0 ? 1 : 0;
         ikev1_sa_answer_spi(sa, ask.id, spi, pair->now_ms, pair->actions);
@@ -534,18 +779,21 @@ static void answer(struct ikev1_pair *pair, unsigned side)
         const struct ikev1_policy *list[4] = {&s->policy};
         size_t count = 1;
 
+        refresh_initial_contact(s);
         for (size_t i = 0; i < s->other_count; i++) {
             list[count++] = &s->others[i];
         }
-        ikev1_sa_answer_peer(sa, ask.id, list, s->answers_nobody ? 0 : count, pair->now_ms,
+        ikev1_sa_answer_peer(sa, ask.id, list, s->answers_nobody || !good ? 0 : count, pair->now_ms,
                              pair->actions);
     } else if (ask.kind == IKEV1_ASK_PROOF) {
-        ask.proof.made = (struct slice){ask.made, ask.made_bytes};
-        ikev1_sa_answer_proof(sa, ask.id, &ask.proof, pair->now_ms, pair->actions);
+        answer_proof(pair, sa, &ask, good);
+    } else if (ask.kind == IKEV1_ASK_LOGIN || ask.kind == IKEV1_ASK_CREDENTIALS ||
+               ask.kind == IKEV1_ASK_SETTINGS) {
+        answer_person(pair, s, sa, &ask);
     } else {
-        bool ok =
-            key_exchange_step(ask.group, &s->random, ask.has_pair, &ask.pair,
-                              (struct slice){ask.peer_public, ask.peer_public_length}, &shared);
+        bool ok = good && key_exchange_step(ask.group, &s->random, ask.has_pair, &ask.pair,
+                                            (struct slice){ask.peer_public, ask.peer_public_length},
+                                            &shared);
 
         ikev1_sa_answer_key_exchange(sa, ask.id, ok, ok && !ask.has_pair ? &ask.pair : NULL,
                                      ok && ask.peer_public_length > 0 ? &shared : NULL,
@@ -572,7 +820,8 @@ static bool absorb_one(struct ikev1_pair *pair, unsigned side)
 
         if (site == NO_MACHINE) {
             s->site = i;
-        } else if (m->initial_contact) {
+        } else if (m->initial_contact && s->machines[site].up != 0 &&
+                   s->machines[site].up < m->begun) {
             ikev1_sa_close(s->machines[site].sa, IKEV1_FAIL_REPLACED, pair->now_ms, pair->actions);
             take_actions(pair, side, site, pair->actions);
             s->site = i;
@@ -607,8 +856,8 @@ static void settle(struct ikev1_pair *pair, unsigned side, unsigned machine)
     take_actions(pair, side, machine, pair->actions);
     while (more) {
         more = free_one(pair, side);
-        if (!more && s->ask_count > 0) {
-            answer(pair, side);
+        if (!more && s->ask_count > (s->holds_asks ? ASKS_HELD_MAX : 0)) {
+            answer(pair, side, 0, true);
             more = true;
         }
         more = more || absorb_one(pair, side);
@@ -634,6 +883,16 @@ struct ikev1_sa *ikev1_pair_sa(struct ikev1_pair *pair, unsigned side)
     return s->site == NO_MACHINE ? NULL : s->machines[s->site].sa;
 }
 
+struct ikev1_sa *ikev1_pair_machine(struct ikev1_pair *pair, unsigned side)
+{
+    unsigned i = 0;
+
+    while (i < PAIR1_MACHINES_MAX && pair->side[side].machines[i].sa == NULL) {
+        i++;
+    }
+    return i == PAIR1_MACHINES_MAX ? NULL : pair->side[side].machines[i].sa;
+}
+
 size_t ikev1_pair_machines(const struct ikev1_pair *pair, unsigned side)
 {
     size_t count = 0;
@@ -656,7 +915,9 @@ void ikev1_pair_start(struct ikev1_pair *pair, unsigned side)
     if (s->machines[place].sa == NULL) {
         abort();
     }
+    refresh_initial_contact(s);
     s->site = place;
+    s->machines[place].begun = ++s->moments;
     ikev1_sa_start(s->machines[place].sa, pair->now_ms, pair->actions);
     settle(pair, side, place);
 }
@@ -689,6 +950,7 @@ static unsigned new_responder(struct ikev1_pair *pair, unsigned side, const stru
     }
     s->responders++;
     s->machines[place] = (struct pair1_machine){
+        .begun = ++s->moments,
         .sa = ikev1_sa_new_responder(&s->responder, local, peer, &s->random),
         .peer = *peer,
         .cookie_i = h->cookie_i,
@@ -747,6 +1009,15 @@ bool ikev1_pair_run(struct ikev1_pair *pair)
     return false;
 }
 
+void ikev1_pair_answer(struct ikev1_pair *pair, unsigned side, size_t index, bool good)
+{
+    assert(index < pair->side[side].ask_count);
+    unsigned machine = pair->side[side].asks[index].machine;
+
+    answer(pair, side, index, good);
+    settle(pair, side, machine);
+}
+
 static void time_of_side(struct ikev1_pair *pair, unsigned side)
 {
     for (unsigned i = 0; i < PAIR1_MACHINES_MAX; i++) {
@@ -759,7 +1030,14 @@ static void time_of_side(struct ikev1_pair *pair, unsigned side)
     }
 }
 
-static uint64_t next_deadline_ms(const struct ikev1_pair *pair)
+void ikev1_pair_jump(struct ikev1_pair *pair, uint64_t ms)
+{
+    pair->now_ms += ms;
+    time_of_side(pair, 0);
+    time_of_side(pair, 1);
+}
+
+uint64_t ikev1_pair_deadline_ms(const struct ikev1_pair *pair)
 {
     uint64_t next_ms = NEVER_MS;
 
@@ -780,7 +1058,7 @@ void ikev1_pair_advance(struct ikev1_pair *pair, uint64_t ms)
 
     (void)!ikev1_pair_run(pair);
     for (;;) {
-        uint64_t next_ms = next_deadline_ms(pair);
+        uint64_t next_ms = ikev1_pair_deadline_ms(pair);
 
         if (next_ms > end_ms) {
             break;
@@ -792,6 +1070,11 @@ void ikev1_pair_advance(struct ikev1_pair *pair, uint64_t ms)
         (void)!ikev1_pair_run(pair);
     }
     pair->now_ms = end_ms > pair->now_ms ? end_ms : pair->now_ms;
+}
+
+void ikev1_pair_settle(struct ikev1_pair *pair, unsigned side)
+{
+    settle(pair, side, pair->side[side].site);
 }
 
 /* ---- orders ---- */
@@ -856,6 +1139,8 @@ void ikev1_pair_reboot(struct ikev1_pair *pair, unsigned side)
         s->children[i].removed = true;
     }
     s->ike_spi_count = 0;
+    /* Who forgets everything gives nothing back. */
+    s->esp_spis_unused = (unsigned)(s->esp_spis_given - s->children_forgotten - s->child_count);
 }
 
 /* ---- what was recorded ---- */
@@ -938,6 +1223,18 @@ static bool same_selector(const struct pair1_child *c, const struct selector *a,
     return selector_equal(&seen, b);
 }
 
+/* What stands around ESP and inside of it. */
+static bool same_parts(const struct pair1_child *a, const struct pair1_child *b)
+{
+    return a->info.around.spi_in == b->info.around.spi_out &&
+           a->info.around.spi_out == b->info.around.spi_in &&
+           a->info.around.suite.integrity == b->info.around.suite.integrity &&
+           a->info.cpi_in == b->info.cpi_out && a->info.cpi_out == b->info.cpi_in &&
+           a->around_bytes == b->around_bytes &&
+           memcmp(a->around_in, b->around_out, a->around_bytes) == 0 &&
+           memcmp(a->around_out, b->around_in, a->around_bytes) == 0;
+}
+
 static bool side_agrees(struct ikev1_pair *pair, unsigned side)
 {
     struct pair1_side *s = &pair->side[side];
@@ -956,7 +1253,7 @@ static bool side_agrees(struct ikev1_pair *pair, unsigned side)
             c->info.suite.encryption != other->info.suite.encryption ||
             c->info.suite.key_bits != other->info.suite.key_bits ||
             c->info.suite.integrity != other->info.suite.integrity ||
-            c->info.transport_mode != other->info.transport_mode ||
+            c->info.transport_mode != other->info.transport_mode || !same_parts(c, other) ||
             !same_selector(c, &c->local, &other->remote) ||
             !same_selector(c, &c->remote, &other->local)) {
             return false;
@@ -973,8 +1270,11 @@ bool ikev1_pair_agrees(struct ikev1_pair *pair)
 bool ikev1_pair_is_empty(const struct ikev1_pair *pair, unsigned side)
 {
     const struct pair1_side *s = &pair->side[side];
-    size_t installed = s->child_count;
+    size_t installed = s->children_forgotten + s->child_count;
 
+    for (size_t i = 0; i < s->child_count; i++) {
+        installed += s->children[i].info.around.spi_in != 0 ? 1 : 0;
+    }
     return ikev1_pair_machines(pair, side) == 0 && s->ike_spi_count == 0 &&
            ikev1_pair_live_children(pair, side) == 0 &&
            s->esp_spis_given == s->esp_spis_unused + installed;

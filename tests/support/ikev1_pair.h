@@ -29,7 +29,24 @@ struct pair1_child {
     bool used, stopped, removed;
     size_t key_bytes;
     uint8_t key_in[PAIR1_KEY_BYTES_MAX], key_out[PAIR1_KEY_BYTES_MAX];
+    size_t around_bytes; /* of AH around it */
+    uint8_t around_in[PAIR1_KEY_BYTES_MAX], around_out[PAIR1_KEY_BYTES_MAX];
     struct selector local, remote;
+};
+
+#define PAIR1_WORD_BYTES 300
+
+/* What a client says, and what a gateway heard, as texts. */
+struct pair1_words {
+    char user[PAIR1_WORD_BYTES], password[PAIR1_WORD_BYTES], passcode[PAIR1_WORD_BYTES];
+    char next_pin[PAIR1_WORD_BYTES], answer[PAIR1_WORD_BYTES];
+};
+
+/* What a gateway says to one round of a login. */
+struct pair1_verdict {
+    enum ikev1_login_verdict verdict;
+    const char *message; /* NULL: none */
+    unsigned wanted;
 };
 
 struct pair1_ask {
@@ -44,6 +61,8 @@ struct pair1_ask {
     struct ikev1_proof_answer proof;
     size_t made_bytes;
     uint8_t made[1024];
+    struct envelope envelope;
+    struct pair1_verdict verdict;
 };
 
 struct pair1_machine {
@@ -53,6 +72,7 @@ struct pair1_machine {
     bool over;
     bool absorb; /* it told ESTABLISHED, and there is another one already */
     bool initial_contact;
+    unsigned begun, up; /* when, counted by the side; up 0: it is not */
 };
 
 struct pair1_side {
@@ -61,7 +81,7 @@ struct pair1_side {
     struct ikev1_policy policy;
     struct ikev1_policy others[3]; /* that the peer may have as well; other_count of them */
     size_t other_count;
-    struct proposals ike_proposals, child_proposals;
+    struct proposals ike_proposals, child_proposals, around_proposals;
     struct ikev1_responder_policy responder;
     const struct proposals *ike_lists[1];
     struct ikev1_child_policy children_policy[PAIR1_POLICIES_MAX];
@@ -71,7 +91,19 @@ struct pair1_side {
     struct endpoint endpoint; /* port 500; 4500 is understood to be his as well */
     bool answers_nobody; /* ASK_PEER is answered with nobody */
     bool deaf; /* everything that arrives is thrown away */
+    bool says_initial_contact; /* where it has nothing with the other side; else as the policy says
+                                */
     bool no_spi; /* ASK_SPI is answered with 0 */
+    bool holds_asks; /* questions wait for ikev1_pair_answer() */
+    /* A gateway that asks for logins: without verdicts, one for each round, who says these words
+     * may in. A client says them. */
+    struct pair1_words words;
+    const struct pair1_verdict *verdicts;
+    size_t verdict_count;
+    bool no_words; /* the client has none */
+    bool silent; /* questions about logins and settings are not answered */
+    struct ikev1_settings settings; /* given to a client */
+    bool no_settings;
 
     struct pair1_machine machines[PAIR1_MACHINES_MAX];
     unsigned site; /* the machine for the other side, when there is one */
@@ -83,6 +115,8 @@ struct pair1_side {
 
     unsigned established, rekeyed, failed, closed, absorbed, child_failed, initial_contact, moved;
     unsigned sends, responders;
+    unsigned opened; /* ciphertexts of RSA encryption: private operations */
+    unsigned moments; /* in which a machine began or came up */
     struct suite suite; /* of the newest ESTABLISHED or REKEYED */
     const struct ikev1_policy *chosen;
     bool nat_local, nat_peer, aggressive;
@@ -90,10 +124,23 @@ struct pair1_side {
     struct endpoint moved_to;
     struct ikev1_failure failure; /* of the newest FAILED or CLOSED */
     struct ikev1_failure child_failure;
+    /* Logins and settings. */
+    unsigned logins_asked, credentials_asked, settings_asked, settings_told;
+    bool leaked; /* what a user said stood in what is shown to who watches */
+    bool login; /* of the newest ESTABLISHED or REKEYED */
+    struct pair1_words heard; /* of the newest ASK_LOGIN */
+    bool heard_chap;
+    unsigned round;
+    unsigned wanted; /* of the newest ASK_CREDENTIALS */
+    enum ikev1_login_kind kind;
+    char message[PAIR1_WORD_BYTES];
+    struct ikev1_settings_question settings_question;
+    struct ikev1_settings told;
     size_t ike_spi_count;
     uint64_t ike_spis[PAIR1_SPIS_MAX]; /* added and not removed, with the machine that has it */
     unsigned ike_spi_owner[PAIR1_SPIS_MAX];
     unsigned esp_spis_given, esp_spis_unused;
+    size_t children_forgotten; /* removed ones that had to make room */
     size_t child_count;
     struct pair1_child children[PAIR1_CHILDREN_MAX];
 };
@@ -128,13 +175,19 @@ void ikev1_pair_free(struct ikev1_pair *pair);
 void ikev1_pair_set_ike(struct ikev1_pair *pair, unsigned side, const char *words);
 void ikev1_pair_set_esp(struct ikev1_pair *pair, unsigned side, const char *words);
 void ikev1_pair_set_ah(struct ikev1_pair *pair, unsigned side, const char *words);
+/* AH around the ESP of every policy. */
+void ikev1_pair_set_around(struct ikev1_pair *pair, unsigned side, const char *words);
 /* One more: 10.1.N.0/24 to 10.2.N.0/24, named childN. */
 void ikev1_pair_add_child(struct ikev1_pair *pair, unsigned n);
 
 /* The machine for the other side; NULL when there is none. */
 struct ikev1_sa *ikev1_pair_sa(struct ikev1_pair *pair, unsigned side);
+/* The first that there is, established or not. */
+struct ikev1_sa *ikev1_pair_machine(struct ikev1_pair *pair, unsigned side);
 size_t ikev1_pair_machines(const struct ikev1_pair *pair, unsigned side);
 void ikev1_pair_start(struct ikev1_pair *pair, unsigned side);
+/* One of the questions that wait; `good` false: with a refusal. */
+void ikev1_pair_answer(struct ikev1_pair *pair, unsigned side, size_t index, bool good);
 void ikev1_pair_deliver(struct ikev1_pair *pair, size_t index);
 /* Delivered and left in the queue. */
 void ikev1_pair_deliver_copy(struct ikev1_pair *pair, size_t index);
@@ -145,6 +198,12 @@ void ikev1_pair_inject(struct ikev1_pair *pair, unsigned to, const struct endpoi
 MUST_USE bool ikev1_pair_run(struct ikev1_pair *pair);
 /* Time passes from deadline to deadline, everything is delivered in between. */
 void ikev1_pair_advance(struct ikev1_pair *pair, uint64_t ms);
+uint64_t ikev1_pair_deadline_ms(const struct ikev1_pair *pair); /* the next of any machine */
+/* Time passes and nothing is delivered: what became due meanwhile is due now. */
+void ikev1_pair_jump(struct ikev1_pair *pair, uint64_t ms);
+
+/* An event of that machine is over that the test made itself, with pair->actions. */
+void ikev1_pair_settle(struct ikev1_pair *pair, unsigned side);
 
 /* Orders to the machine for the other side. */
 void ikev1_pair_close(struct ikev1_pair *pair, unsigned side);

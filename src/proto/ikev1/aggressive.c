@@ -11,11 +11,10 @@
  * Message 2 lets anybody who asks test guesses of the key at leisure: so a responder does it only
  * where a policy says so, and who is not known gets an answer that looks like any other.
  */
+#include <assert.h>
 #include <string.h>
 
 #include "proto/ikev1/machine.h"
-
-#define REPEATS_MAX 5 /* of message 2, because something else came than message 3 */
 
 /* ---- sending ---- */
 
@@ -25,6 +24,7 @@ void ikev1_aggressive_start(struct ikev1_turn *t, struct ikev1_ike *ike)
     const struct slice nothing = {NULL, 0};
 
     h->choice.suite.key_exchange = ikev1_phase1_first_group(t->sa->policy->ike);
+    h->choice.auth_method = ikev1_method_of(t->sa->policy);
     h->sending = 1;
     ikev1_phase1_ask_key_exchange(t, ike, nothing);
 }
@@ -42,16 +42,19 @@ static void send_1(struct ikev1_turn *t, struct ikev1_ike *ike)
     ikev1_phase1_out_offer(t, ike, &o, ike->handshake->choice.suite.key_exchange);
     ikev1_phase1_out_ke(ike, &o);
     ikev1_write_payload(&o.chain, IKEV1_ID, ike->handshake->own_id);
-    if (policy->certificates != NULL) {
+    if (policy->certificates != NULL && !(policy->hybrid && policy->login == IKEV1_LOGIN_ASK)) {
         ikev1_out_certificate_request(&o, policy);
     }
     ikev1_out_vendors(&o, policy->natt, NULL, policy->no_vendor_ids, policy->fragment_bytes != 0);
+    if (ikev1_policy_has_transactions(policy)) {
+        ikev1_out_login_vendors(&o);
+    }
     ikev1_phase1_send(t, ike, &o, false, 2);
 }
 
 static bool is_meant(const struct ikev1_policy *policy, const struct ikev1_handshake *h)
 {
-    return policy->aggressive && ikev1_method_of(policy) == h->choice.auth_method &&
+    return policy->aggressive && ikev1_method_fits(policy, h, false) &&
            ikev1_phase1_allows(policy->ike, &h->choice.suite) &&
            (policy->peer_id.type == 0 ||
             ike_identity_matches(&policy->peer_id, &h->peer_id, policy->strict_id_types));
@@ -72,6 +75,7 @@ static bool choose_key(struct ikev1_turn *t, struct ikev1_ike *ike)
         }
     }
     h->candidate_count = 0;
+    h->candidates[0] = NULL;
     random_fill(t->sa->random, octets, sizeof(octets));
     bool ok = secret_set(&nobody, SLICE_OF(octets)) && ikev1_phase1_keys(ike, &nobody, &ike->keys);
 
@@ -99,11 +103,12 @@ static bool out_proof(struct ikev1_ike *ike, struct ikev1_outgoing *o,
 {
     struct ikev1_hash_value hash;
 
-    if (ikev1_signs(ike)) {
+    if (ikev1_we_sign(ike)) {
         ikev1_out_certificates(o, policy);
         ikev1_write_payload(&o->chain, IKEV1_SIG, ike->handshake->own_proof);
         return true;
     }
+    ikev1_out_no_certificate(ike, o);
     if (!ikev1_phase1_own_hash(ike, &hash)) {
         return false;
     }
@@ -119,14 +124,19 @@ static void send_2(struct ikev1_turn *t, struct ikev1_ike *ike)
     struct ikev1_outgoing o NOT_ZEROED;
     struct ikev1_sa_payload sa NOT_ZEROED;
 
-    if (ikev1_signs(ike) && h->own_proof.length == 0) {
+    if (ikev1_we_sign(ike) && h->own_proof.length == 0) {
         sign_2(t, ike);
         return;
     }
-    if (!ikev1_signs(ike) &&
+    if (!ikev1_we_sign(ike) &&
         (!choose_key(t, ike) || !ikev1_phase1_start_iv(ike) ||
          !ikev1_phase1_make_id(ike, h->candidate_count > 0 ? h->candidates[0] : &unnamed))) {
         ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "no keys could be made");
+        return;
+    }
+    /* Only who has a shared key is answered as if there were somebody of that name. */
+    if (ikev1_signs(ike) && h->candidate_count == 0) {
+        ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_PEER_UNKNOWN, 0, "");
         return;
     }
     ikev1_out_begin(&o, ike, IKEV1_AGGRESSIVE, 0);
@@ -138,11 +148,14 @@ static void send_2(struct ikev1_turn *t, struct ikev1_ike *ike)
         ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "no proof could be made");
         return;
     }
-    if (ikev1_signs(ike)) {
+    if (ikev1_peer_signs(ike)) {
         ikev1_out_certificate_request(&o, h->candidates[0]);
     }
     ikev1_out_vendors(&o, responder->natt, &h->abilities, responder->no_vendor_ids,
                       responder->fragment_bytes != 0);
+    if (h->choice.logs_in != IKEV1_NOBODY) {
+        ikev1_out_login_vendors(&o);
+    }
     ikev1_out_natd(&o, ike, &h->choice.suite, h->abilities.natt, &h->local, &h->peer,
                    responder->force_encapsulation);
     ikev1_phase1_send(t, ike, &o, false, 3);
@@ -156,7 +169,7 @@ static void send_3(struct ikev1_turn *t, struct ikev1_ike *ike)
     uint8_t cookies[IKEV1_COOKIES_BYTES];
     const struct slice nothing = {NULL, 0};
 
-    if (ikev1_signs(ike) && h->own_proof.length == 0) {
+    if (ikev1_we_sign(ike) && h->own_proof.length == 0) {
         ikev1_ask_sign(t, ike, policy);
         return;
     }
@@ -184,6 +197,9 @@ static void check_2(struct ikev1_turn *t, struct ikev1_ike *ike);
 
 void ikev1_aggressive_continue(struct ikev1_turn *t, struct ikev1_ike *ike)
 {
+    if (ikev1_encryption_continue(t, ike)) {
+        return;
+    }
     switch (ike->handshake->sending) {
     case 1:
         send_1(t, ike);
@@ -199,6 +215,7 @@ void ikev1_aggressive_continue(struct ikev1_turn *t, struct ikev1_ike *ike)
         }
         return;
     case 4: /* message 3 is signed, and right */
+        assert(ike->handshake->candidate_count > 0);
         ikev1_phase1_done(t, ike, ike->handshake->candidates[0]);
         return;
     default:
@@ -221,7 +238,11 @@ static void receive_1(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_
     if (!ikev1_phase1_take_offer(t, ike, m, &group)) {
         return;
     }
-    if (!ikev1_phase1_read_id(m, &h->peer_id, &id) || !ikev1_phase1_take_ke(t, ike, m) ||
+    if (ikev1_encrypts(ike)) {
+        ikev1_encryption_receive(t, ike, m, 2);
+        return;
+    }
+    if (!ikev1_phase1_read_any_id(ike, m, &h->peer_id, &id) || !ikev1_phase1_take_ke(t, ike, m) ||
         !ikev1_block_copy(id, &h->message)) {
         if (ike->handshake != NULL) {
             ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_SYNTAX, 0,
@@ -239,11 +260,18 @@ static void receive_2(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_
     struct ikev1_handshake *h = ike->handshake;
     struct slice body;
 
-    if (!ikev1_phase1_take_answer(t, ike, m, h->pair.group) || !ikev1_phase1_take_ke(t, ike, m)) {
+    if (!ikev1_phase1_take_answer(t, ike, m, h->pair.group)) {
+        return;
+    }
+    if (ikev1_encrypts(ike)) {
+        ikev1_encryption_receive(t, ike, m, 3);
+        return;
+    }
+    if (!ikev1_phase1_take_ke(t, ike, m)) {
         return;
     }
     if (!ikev1_message_only(m, IKEV1_ID, &body) ||
-        !ikev1_message_only(m, ikev1_signs(ike) ? IKEV1_SIG : IKEV1_HASH, &body) ||
+        !ikev1_message_only(m, ikev1_peer_signs(ike) ? IKEV1_SIG : IKEV1_HASH, &body) ||
         !ikev1_block_copy(m->whole, &h->message)) {
         ikev1_phase1_doubt(t, ike, IKEV1_FAIL_SYNTAX, 0, "identity or proof is missing");
         return;
@@ -271,15 +299,16 @@ static void check_2(struct ikev1_turn *t, struct ikev1_ike *ike)
         ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "no keys could be made");
         return;
     }
-    if (ikev1_signs(ike)) {
+    if (ikev1_peer_signs(ike)) {
         if (!ikev1_phase1_read_id(&m, &h->peer_id, &id) ||
             !ikev1_ask_verify(t, ike, &m, id, policy)) {
             ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_SYNTAX, 0,
-                                  "identity or signature is malformed");
+                                  ikev1_unusable(ike, "identity or signature is malformed"));
         }
         return;
     }
-    if (!ikev1_phase1_read_id(&m, &h->peer_id, &id) || !ikev1_message_only(&m, IKEV1_HASH, &hash) ||
+    if (!ikev1_phase1_read_any_id(ike, &m, &h->peer_id, &id) ||
+        !ikev1_message_only(&m, IKEV1_HASH, &hash) ||
         !ikev1_phase1_proves(ike, &ike->keys, id, hash)) {
         ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_SHARED_KEY, 0, "");
         return;
@@ -292,6 +321,7 @@ static void check_2(struct ikev1_turn *t, struct ikev1_ike *ike)
         ikev1_phase1_fail(t, ike, &failure);
         return;
     }
+    h->verified = true;
     send_3(t, ike);
 }
 
@@ -300,7 +330,11 @@ static void doubt_peer(struct ikev1_turn *t, struct ikev1_ike *ike)
     struct ikev1_handshake *h = ike->handshake;
     bool unknown = h->candidate_count == 0;
 
-    ikev1_phase1_doubt(t, ike, unknown ? IKEV1_FAIL_PEER_UNKNOWN : IKEV1_FAIL_SHARED_KEY, 0, "");
+    ikev1_phase1_doubt(t, ike,
+                       unknown               ? IKEV1_FAIL_PEER_UNKNOWN
+                       : ikev1_encrypts(ike) ? IKEV1_FAIL_ENCRYPTION
+                                             : IKEV1_FAIL_SHARED_KEY,
+                       0, "");
     ikev1_failure_identities(&h->refusal, NULL, &h->peer_id);
 }
 
@@ -310,9 +344,11 @@ static void receive_signed_3(struct ikev1_turn *t, struct ikev1_ike *ike, struct
     struct ikev1_iv iv = h->iv;
     struct ikev1_notify_payload n;
 
-    if (((m->header.flags & IKEV1_FLAG_ENCRYPTED) != 0 && !ikev1_open(t, &ike->keys, &iv, m)) ||
+    if (h->candidate_count == 0 ||
+        ((m->header.flags & IKEV1_FLAG_ENCRYPTED) != 0 && !ikev1_open(t, &ike->keys, &iv, m)) ||
         !ikev1_ask_verify(t, ike, m, h->message, h->candidates[0])) {
-        ikev1_phase1_doubt(t, ike, IKEV1_FAIL_SYNTAX, 0, "message 3 cannot be read");
+        ikev1_phase1_doubt(t, ike, IKEV1_FAIL_SYNTAX, 0,
+                           ikev1_unusable(ike, "message 3 cannot be read"));
         return;
     }
     ikev1_trace(t, false, false, &m->header, m->chain);
@@ -369,7 +405,7 @@ void ikev1_aggressive_receive(struct ikev1_turn *t, struct ikev1_ike *ike, struc
         receive_2(t, ike, m);
         return;
     case 3:
-        if (ikev1_signs(ike)) {
+        if (ikev1_peer_signs(ike)) {
             receive_signed_3(t, ike, m);
         } else {
             receive_3(t, ike, m);
@@ -387,7 +423,7 @@ void ikev1_aggressive_remind(struct ikev1_turn *t, struct ikev1_ike *ike,
 {
     if (ike->aggressive && !ike->initiator && ike->handshake != NULL &&
         ike->handshake->awaited == 3 && ike->handshake->sending == 0 &&
-        ike->reply.again < REPEATS_MAX) {
+        ike->reply.again < IKEV1_REPEATS_MAX) {
         ikev1_reply_again(t, &ike->reply, &m->local, &m->peer);
     }
 }

@@ -186,3 +186,29 @@ TEST(a_change_anywhere_in_aggressive_mode_lets_nobody_in)
         }
     }
 }
+
+/* What is chosen is said when the questions are answered; by then the message is gone. */
+TEST(message_2_does_not_need_message_1)
+{
+    struct ikev1_pair *p = aggressive(30);
+
+    p->side[1].holds_asks = true;
+    ikev1_pair_start(p, 0);
+    CHECK_EQUAL(p->queue_count, 1);
+    struct pair1_datagram d = p->queue[0];
+    uint8_t bytes[2048];
+
+    CHECK(d.length <= sizeof(bytes));
+    memcpy(bytes, d.bytes, d.length);
+    ikev1_pair_drop(p, 0);
+    ikev1_pair_inject(p, 1, &p->side[1].endpoint, &p->side[0].endpoint,
+                      (struct slice){bytes, d.length});
+    memset(bytes, 0xff, sizeof(bytes));
+    p->side[1].holds_asks = false;
+    while (p->side[1].ask_count > 0) {
+        ikev1_pair_answer(p, 1, 0, true);
+    }
+    CHECK(ikev1_pair_run(p));
+    CHECK(both_up(p) && ikev1_pair_packet(p, 0, "net"));
+    ikev1_pair_free(p);
+}

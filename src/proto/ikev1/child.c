@@ -18,13 +18,19 @@ struct ikev1_child *ikev1_child_by_spi_in(const struct ikev1_sa *sa, uint32_t sp
     return child;
 }
 
+static bool has_spi_out(const struct ikev1_child *child, uint8_t protocol, uint32_t spi_out)
+{
+    return (child->spi_out == spi_out && child->protocol == protocol) ||
+           (child->around.spi_out == spi_out && spi_out != 0 && protocol == PROTOCOL_AH);
+}
+
 struct ikev1_child *ikev1_child_by_spi_out(const struct ikev1_sa *sa, uint8_t protocol,
                                            uint32_t spi_out)
 {
     struct ikev1_child *child = sa->children;
 
-    while (child != NULL && (child->spi_out != spi_out || child->protocol != protocol ||
-                             child->phase == IKEV1_CHILD_GRACE)) {
+    while (child != NULL &&
+           (!has_spi_out(child, protocol, spi_out) || child->phase == IKEV1_CHILD_GRACE)) {
         child = child->next;
     }
     return child;
@@ -39,7 +45,9 @@ void ikev1_child_fill_info(const struct ikev1_sa *sa, const struct ikev1_child *
     out->policy = child->policy;
     out->protocol = child->protocol;
     out->suite = child->suite;
-    out->truncate_sha2 = child->truncate_sha2;
+    out->around = child->around;
+    out->cpi_in = child->cpi_in;
+    out->cpi_out = child->cpi_out;
     out->encapsulated = child->encapsulated;
     out->initiator = child->initiator;
     out->replaces_spi_in = child->replaces_spi_in;
@@ -107,8 +115,8 @@ bool ikev1_child_is_there(const struct ikev1_sa *sa, const struct ikev1_child_po
     return false;
 }
 
-void ikev1_child_add(struct ikev1_turn *t, struct ikev1_child *child, struct slice key_in,
-                     struct slice key_out)
+void ikev1_child_add(struct ikev1_turn *t, struct ikev1_child *child,
+                     const struct ikev1_child_keys *keys)
 {
     struct ikev1_sa *sa = t->sa;
 
@@ -125,8 +133,10 @@ void ikev1_child_add(struct ikev1_turn *t, struct ikev1_child *child, struct sli
     sa->child_count++;
     struct ikev1_action *action = ikev1_tell_child(t, IKEV1_CHILD_INSTALL, child);
 
-    action->child.key_in = key_in;
-    action->child.key_out = key_out;
+    action->child.key_in = keys->in;
+    action->child.key_out = keys->out;
+    action->child.around.key_in = keys->around_in;
+    action->child.around.key_out = keys->around_out;
 }
 
 void ikev1_child_stop(struct ikev1_turn *t, struct ikev1_child *child)
@@ -155,6 +165,7 @@ void ikev1_child_use(struct ikev1_turn *t, struct ikev1_child *child)
         return;
     }
     child->used = true;
+    child->remove_ms = NEVER_MS;
     ikev1_tell_child(t, IKEV1_CHILD_USE, child);
     for (struct ikev1_child *c = t->sa->children; c != NULL; c = c->next) {
         if (c->phase == IKEV1_CHILD_UP && is_replaced_by(c, child)) {
@@ -226,12 +237,43 @@ void ikev1_child_end(struct ikev1_turn *t, struct ikev1_child *child)
     child->remove_ms = ikev1_after(t->now_ms, t->sa->policy->grace_ms);
 }
 
+void ikev1_children_renew(struct ikev1_turn *t, struct ikev1_ike *ike)
+{
+    struct ikev1_sa *sa = t->sa;
+    struct ikev1_child *next;
+    struct ikev1_ike *next_ike;
+
+    for (struct ikev1_child *child = sa->children; child != NULL; child = next) {
+        next = child->next;
+        if ((int32_t)(ike->begun_serial - child->serial) < 0) {
+            continue;
+        }
+        bool again = child->phase == IKEV1_CHILD_UP;
+        const struct ikev1_child_policy *policy = child->policy;
+        struct selector local = child->offered_local;
+        struct selector remote = child->offered_remote;
+
+        ikev1_child_stop(t, child);
+        ikev1_child_remove(t, child);
+        if (again && ikev1_may_begin(sa) &&
+            !ikev1_pend(sa, policy, &local, &remote, t->now_ms, 0)) {
+            break;
+        }
+    }
+    for (struct ikev1_ike *other = sa->ikes; other != NULL; other = next_ike) {
+        next_ike = other->next;
+        if (other != ike && other->phase == IKEV1_IKE_REPLACED && other->up_ms < ike->begun_ms) {
+            ikev1_ike_forget(t, other);
+        }
+    }
+}
+
 void ikev1_child_close(struct ikev1_turn *t, struct ikev1_child *child)
 {
     if (child->phase == IKEV1_CHILD_GRACE) {
         return;
     }
-    ikev1_send_delete_child(t, child->protocol, child->spi_in);
+    ikev1_send_delete_child(t, child);
     ikev1_child_end(t, child);
 }
 
@@ -252,7 +294,9 @@ void ikev1_child_time(struct ikev1_turn *t, struct ikev1_child *child)
         }
         return;
     case IKEV1_CHILD_UP:
-        if (child->expire_ms <= t->now_ms) {
+        if (child->remove_ms <= t->now_ms) {
+            ikev1_child_close(t, child);
+        } else if (child->expire_ms <= t->now_ms) {
             /* What could not be rekeyed in time must not be used any longer. */
             bool again = child->initiator && !ikev1_child_is_outdated(t->sa, child);
             const struct ikev1_child_policy *policy = child->policy;

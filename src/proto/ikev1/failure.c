@@ -28,6 +28,18 @@ void ikev1_failure_policies(struct ikev1_failure *f, const struct proposals *con
     }
 }
 
+void ikev1_failure_child_policy(struct ikev1_failure *f, const struct ikev1_child_policy *policy)
+{
+    struct text own = text_over(f->ours, sizeof(f->ours));
+
+    if (policy->around != NULL) {
+        text_add(&own, "ah ");
+        proposal_describe_policy(policy->around, PROTOCOL_AH, &own);
+        text_add(&own, " + ");
+    }
+    proposal_describe_policy(policy->proposals, ikev1_child_policy_protocol(policy), &own);
+}
+
 void ikev1_failure_identities(struct ikev1_failure *f, const struct ike_identity *ours,
                               const struct ike_identity *theirs)
 {

@@ -4,7 +4,9 @@
  * what is kept of them is little and not for long: decides what that is.
  *
  * Only where both sides said the vendor ID, and after the first round trip: before that the sender
- * may be anybody. One message at a time, of at most 16 KiB, for 5 seconds.
+ * may be anybody. Message 2 of Aggressive Mode, with the peer's certificates in it, is the first
+ * that comes back: there our own word is enough. One message at a time, of at most 16 KiB, for 5
+ * seconds.
  */
 #include <string.h>
 
@@ -114,10 +116,15 @@ void ikev1_fragments_drop(struct ikev1_sa *sa, struct ikev1_ike *ike)
     ike->fragments.end_ms = NEVER_MS;
 }
 
-static bool may_come(const struct ikev1_ike *ike)
+static bool may_come(const struct ikev1_sa *sa, const struct ikev1_ike *ike)
 {
-    return ike->fragment_bytes != 0 &&
-           (ike->handshake == NULL || ike->handshake->awaited >= 3 || ike->initiator);
+    const struct ikev1_handshake *h = ike->handshake;
+
+    if (h != NULL && h->awaited < 3) {
+        return ike->initiator && ike->aggressive && h->awaited == 2 &&
+               sa->policy->fragment_bytes != 0 && !sa->policy->no_vendor_ids;
+    }
+    return ike->fragment_bytes != 0;
 }
 
 /* All of 1 to the last are there: the message, in memory of the turn. */
@@ -155,7 +162,7 @@ bool ikev1_fragment_add(struct ikev1_turn *t, struct ikev1_ike *ike, const struc
         (struct slice){m->whole.data + IKEV1_HEAD_BYTES, m->whole.length - IKEV1_HEAD_BYTES});
     uint8_t next = m->header.next_payload;
 
-    if (!may_come(ike) || !ikev1_read_payload(&r, &next, &payload) ||
+    if (!may_come(t->sa, ike) || !ikev1_read_payload(&r, &next, &payload) ||
         next != IKEV1_NO_NEXT_PAYLOAD || !ikev1_read_fragment(payload.body, &p) ||
         p.number > IKEV1_FRAGMENTS_IN_MAX) {
         return false;

@@ -44,6 +44,25 @@ TEST(a_long_message_goes_in_fragments_that_fit_and_comes_together_in_any_order)
     }
 }
 
+/* The answer is the second message and the last of the responder. */
+TEST(the_answer_of_aggressive_mode_comes_in_fragments_as_well)
+{
+    struct ikev1_pair *p = long_messages(5);
+
+    for (unsigned i = 0; i < 2; i++) {
+        p->side[i].policy.aggressive = true;
+        p->side[i].responder.aggressive = true;
+    }
+    ikev1_pair_start(p, 0);
+    CHECK(!is_fragment(&p->queue[0]));
+    ikev1_pair_deliver(p, 0);
+    CHECK(p->queue_count >= 3 && is_fragment(&p->queue[0]));
+    CHECK(ikev1_pair_run(p));
+    CHECK_EQUAL(p->side[0].established + p->side[1].established, 2);
+    CHECK(ikev1_pair_agrees(p) && ikev1_pair_packet(p, 0, "net"));
+    ikev1_pair_free(p);
+}
+
 TEST(who_did_not_say_that_he_takes_them_gets_none)
 {
     for (unsigned side = 0; side < 2; side++) {
@@ -79,6 +98,33 @@ TEST(lost_and_doubled_fragments_are_made_good_with_the_message)
         ikev1_pair_advance(p, 2500);
         CHECK_EQUAL(p->side[0].established + p->side[1].established, 2);
         CHECK(ikev1_pair_agrees(p) && ikev1_pair_packet(p, 1, "net"));
+        ikev1_pair_free(p);
+    }
+}
+
+/* With certificates in it message 2 is long; here a large group makes it so. */
+TEST(message_2_of_aggressive_mode_comes_in_fragments_where_we_said_that_we_take_them)
+{
+    for (unsigned said = 0; said < 2; said++) {
+        struct ikev1_pair *p = long_messages(5);
+        unsigned fragments = 0;
+
+        for (unsigned i = 0; i < 2; i++) {
+            p->side[i].policy.aggressive = true;
+            p->side[i].responder.aggressive = true;
+        }
+        ikev1_pair_start(p, 0);
+        ikev1_pair_deliver(p, 0);
+        CHECK(p->queue_count >= 3);
+        if (said == 0) {
+            p->side[0].policy.no_vendor_ids = true;
+        }
+        while (p->queue_count > 0) {
+            fragments += is_fragment(&p->queue[p->queue_count - 1]) ? 1 : 0;
+            ikev1_pair_deliver(p, p->queue_count - 1);
+        }
+        CHECK(fragments >= 3);
+        CHECK_EQUAL(p->side[0].established + p->side[1].established, said == 0 ? 0 : 2);
         ikev1_pair_free(p);
     }
 }

@@ -14,19 +14,19 @@ static void cookies_of(const struct ikev1_ike *ike, uint8_t out[IKEV1_COOKIES_BY
     put_u64(out + 8, ike->spi_r);
 }
 
-uint32_t ikev1_fresh_message_id(struct ikev1_sa *sa)
+uint32_t ikev1_fresh_message_id(struct ikev1_sa *sa, const struct ikev1_ike *ike)
 {
     uint32_t id;
 
     do {
         id = random_u32(sa->random);
-    } while (id == 0);
+    } while (id == 0 || ikev1_ike_has_seen(ike, id));
     return id;
 }
 
 static void begin(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_outgoing *o)
 {
-    ikev1_out_begin(o, ike, IKEV1_INFORMATIONAL, ikev1_fresh_message_id(t->sa));
+    ikev1_out_begin(o, ike, IKEV1_INFORMATIONAL, ikev1_fresh_message_id(t->sa, ike));
     ikev1_out_hash_room(o, ike);
 }
 
@@ -57,21 +57,41 @@ void ikev1_send_notify(struct ikev1_turn *t, struct ikev1_ike *ike, uint8_t prot
     send(t, ike, &o);
 }
 
+void ikev1_send_connected(struct ikev1_turn *t, struct ikev1_quick *q)
+{
+    struct ikev1_outgoing o NOT_ZEROED;
+    const struct slice nothing = {NULL, 0};
+    uint8_t spi[4];
+
+    put_u32(spi, q->child_spi_in);
+    ikev1_out_begin(&o, q->ike, IKEV1_INFORMATIONAL, q->message_id);
+    ikev1_out_hash_room(&o, q->ike);
+    ikev1_out_notify(&o, q->choice.protocol, IKEV1_CONNECTED, SLICE_OF(spi), nothing);
+    send(t, q->ike, &o);
+}
+
+void ikev1_send_initial_contact(struct ikev1_turn *t, struct ikev1_ike *ike)
+{
+    uint8_t cookies[IKEV1_COOKIES_BYTES];
+
+    cookies_of(ike, cookies);
+    ikev1_send_notify(t, ike, IKEV1_PROTO_ISAKMP, IKEV1_INITIAL_CONTACT, SLICE_OF(cookies),
+                      (struct slice){NULL, 0});
+}
+
 void ikev1_send_clear_notify(struct ikev1_turn *t, struct ikev1_ike *ike, uint16_t type)
 {
     const struct ikev1_handshake *h = ike->handshake;
     struct ikev1_outgoing o NOT_ZEROED;
     const struct slice nothing = {NULL, 0};
 
-    ikev1_out_begin(&o, ike, IKEV1_INFORMATIONAL, ikev1_fresh_message_id(t->sa));
+    ikev1_out_begin(&o, ike, IKEV1_INFORMATIONAL, ikev1_fresh_message_id(t->sa, ike));
     ikev1_out_notify(&o, IKEV1_PROTO_ISAKMP, type, nothing, nothing);
     (void)!ikev1_send(t, &o, NULL, NULL, &h->local, &h->peer, NULL, NULL);
 }
 
-static void send_delete(struct ikev1_turn *t, struct ikev1_ike *ike, uint8_t protocol,
-                        struct slice spi)
+static void out_delete(struct ikev1_outgoing *o, uint8_t protocol, struct slice spi)
 {
-    struct ikev1_outgoing o NOT_ZEROED;
     struct ikev1_delete_payload d = {
         .doi = IKEV1_DOI_IPSEC,
         .protocol = protocol,
@@ -80,31 +100,41 @@ static void send_delete(struct ikev1_turn *t, struct ikev1_ike *ike, uint8_t pro
         .spis = spi,
     };
 
-    begin(t, ike, &o);
-    ikev1_begin_payload(&o.chain, IKEV1_DELETE);
-    ikev1_write_delete(&o.w, &d);
-    ikev1_end_payload(&o.chain);
-    send(t, ike, &o);
+    ikev1_begin_payload(&o->chain, IKEV1_DELETE);
+    ikev1_write_delete(&o->w, &d);
+    ikev1_end_payload(&o->chain);
 }
 
-/* By the SPI under which we receive (RFC 2408 3.15: the sender's). Without an ISAKMP SA it cannot
+/* By the SPIs under which we receive (RFC 2408 3.15: the sender's). Without an ISAKMP SA it cannot
  * be said, and the peer finds out by himself. */
-void ikev1_send_delete_child(struct ikev1_turn *t, uint8_t protocol, uint32_t spi_in)
+void ikev1_send_delete_child(struct ikev1_turn *t, const struct ikev1_child *child)
 {
-    uint8_t octets[4];
+    struct ikev1_outgoing o NOT_ZEROED;
+    uint8_t spi[4];
+    uint8_t around[4];
 
-    put_u32(octets, spi_in);
-    if (t->sa->current != NULL) {
-        send_delete(t, t->sa->current, protocol, SLICE_OF(octets));
+    if (t->sa->current == NULL) {
+        return;
     }
+    put_u32(spi, child->spi_in);
+    put_u32(around, child->around.spi_in);
+    begin(t, t->sa->current, &o);
+    out_delete(&o, child->protocol, SLICE_OF(spi));
+    if (child->around.spi_in != 0) {
+        out_delete(&o, PROTOCOL_AH, SLICE_OF(around));
+    }
+    send(t, t->sa->current, &o);
 }
 
 void ikev1_send_delete_ike(struct ikev1_turn *t, struct ikev1_ike *ike)
 {
+    struct ikev1_outgoing o NOT_ZEROED;
     uint8_t cookies[IKEV1_COOKIES_BYTES];
 
     cookies_of(ike, cookies);
-    send_delete(t, ike, IKEV1_PROTO_ISAKMP, SLICE_OF(cookies));
+    begin(t, ike, &o);
+    out_delete(&o, IKEV1_PROTO_ISAKMP, SLICE_OF(cookies));
+    send(t, ike, &o);
 }
 
 /* ---- liveness (RFC 3706) ---- */
@@ -128,10 +158,10 @@ void ikev1_liveness_begin(struct ikev1_turn *t, struct ikev1_ike *ike)
         return;
     }
     ike->liveness_open = true;
-    ike->liveness_sequence++;
+    ike->liveness_again = 0;
     retransmit_start(&ike->liveness, policy->retransmit_first_ms, policy->retransmit_max_ms,
                      policy->retransmit_tries, t->now_ms, t->sa->random);
-    send_sequence(t, ike, IKEV1_R_U_THERE, ike->liveness_sequence);
+    send_sequence(t, ike, IKEV1_R_U_THERE, ++ike->liveness_sequence);
 }
 
 void ikev1_liveness_time(struct ikev1_turn *t, struct ikev1_ike *ike)
@@ -140,7 +170,10 @@ void ikev1_liveness_time(struct ikev1_turn *t, struct ikev1_ike *ike)
     case RETRANSMIT_WAIT:
         return;
     case RETRANSMIT_SEND:
-        send_sequence(t, ike, IKEV1_R_U_THERE, ike->liveness_sequence);
+        /* RFC 3706 6.2: each message has a number of its own. Who had the last one takes the same
+         * number for a replay, and some do not answer it. */
+        ike->liveness_again++;
+        send_sequence(t, ike, IKEV1_R_U_THERE, ++ike->liveness_sequence);
         return;
     case RETRANSMIT_GIVE_UP:
         ike->liveness_open = false;
@@ -167,8 +200,9 @@ static void receive_r_u_there(struct ikev1_turn *t, struct ikev1_ike *ike,
 static void receive_ack(struct ikev1_turn *t, struct ikev1_ike *ike,
                         const struct ikev1_notify_payload *n)
 {
+    /* To any of the messages in which this question was asked. */
     if (ike->liveness_open && n->data.length == 4 &&
-        get_u32(n->data.data) == ike->liveness_sequence) {
+        ike->liveness_sequence - get_u32(n->data.data) <= ike->liveness_again) {
         t->sa->heard_ms = t->now_ms;
         ike->liveness_open = false;
         retransmit_stop(&ike->liveness);
@@ -221,11 +255,40 @@ static struct ikev1_quick *accused(const struct ikev1_sa *sa, const struct ikev1
     return found != NULL && found->initiator && found->step == IKEV1_QUICK_SENT_1 ? found : NULL;
 }
 
+/* RFC 2408 3.1: a Quick Mode of ours whose responder set the commit bit, by whichever SPI he means;
+ * without one, the one that there is. */
+static struct ikev1_quick *awaits_connected(const struct ikev1_sa *sa, const struct ikev1_ike *ike,
+                                            const struct ikev1_notify_payload *n)
+{
+    uint32_t spi = n->spi.length == 4 ? get_u32(n->spi.data) : 0;
+
+    for (struct ikev1_quick *q = sa->quicks; q != NULL; q = q->next) {
+        if (q->ike == ike && q->initiator && q->commit && q->step == IKEV1_QUICK_DONE &&
+            (spi == 0 || spi == q->choice.spi || spi == q->child_spi_in)) {
+            return q;
+        }
+    }
+    return NULL;
+}
+
+static void receive_connected(struct ikev1_turn *t, struct ikev1_ike *ike,
+                              const struct ikev1_notify_payload *n)
+{
+    struct ikev1_quick *q = awaits_connected(t->sa, ike, n);
+
+    if (q != NULL) {
+        ikev1_quick_connected(t, q);
+    }
+}
+
 static void receive_notify(struct ikev1_turn *t, struct ikev1_ike *ike,
                            const struct ikev1_notify_payload *n)
 {
     struct ikev1_quick *q;
 
+    if (ike->phase == IKEV1_IKE_LOGIN && n->type != IKEV1_R_U_THERE) {
+        return; /* who is not through says nothing about anything */
+    }
     switch (n->type) {
     case IKEV1_R_U_THERE:
         receive_r_u_there(t, ike, n);
@@ -235,9 +298,15 @@ static void receive_notify(struct ikev1_turn *t, struct ikev1_ike *ike,
         return;
     case IKEV1_INITIAL_CONTACT:
         ikev1_act(t, IKEV1_TELL_INITIAL_CONTACT);
+        if (ike == t->sa->current) {
+            ikev1_children_renew(t, ike);
+        }
         return;
     case IKEV1_RESPONDER_LIFETIME:
         receive_lifetime(t, ike, n);
+        return;
+    case IKEV1_CONNECTED:
+        receive_connected(t, ike, n);
         return;
     default:
         q = ikev1_notify_is_error(n->type) ? accused(t->sa, ike, n) : NULL;
@@ -248,39 +317,71 @@ static void receive_notify(struct ikev1_turn *t, struct ikev1_ike *ike,
     }
 }
 
-static void delete_ike(struct ikev1_turn *t, struct slice cookies)
+/* He goes as soon as he has our proof: who called without asking for anything, who was called in
+ * Aggressive Mode, where ours comes last, without an answer to what we asked for. */
+static bool is_refusal(const struct ikev1_sa *sa, const struct ikev1_ike *ike)
+{
+    bool open = sa->quicks != NULL || sa->pending_count > 0;
+
+    return sa->children == NULL && (ike->initiator ? ike->aggressive && open : !open);
+}
+
+/* Who is not through deletes nothing but his own. */
+static void delete_ike(struct ikev1_turn *t, const struct ikev1_ike *in_login, struct slice cookies)
 {
     struct ikev1_sa *sa = t->sa;
     struct ikev1_ike *ike = sa->ikes;
 
-    while (ike != NULL && (ike->spi_i != get_u64(cookies.data) ||
-                           ike->spi_r != get_u64(cookies.data + 8) || !ikev1_ike_is_usable(ike))) {
+    while (ike != NULL &&
+           (ike->spi_i != get_u64(cookies.data) || ike->spi_r != get_u64(cookies.data + 8) ||
+            ike->phase == IKEV1_IKE_HANDSHAKE)) {
         ike = ike->next;
     }
-    if (ike == NULL) {
+    if (ike == NULL || (in_login != NULL && ike != in_login)) {
+        return;
+    }
+    if (ike->phase == IKEV1_IKE_LOGIN) {
+        ikev1_login_deleted(t, ike);
         return;
     }
     bool current = ike == sa->current;
+    bool refused = is_refusal(sa, ike);
 
     ikev1_ike_forget(t, ike);
-    if (current) {
+    if (refused && sa->ikes == NULL) {
+        ikev1_over_for(t, IKEV1_FAIL_AUTH_REFUSED, 0, 0, "");
+    } else if (current) {
         ikev1_lost(t, IKEV1_FAIL_PEER_DELETED);
+    }
+}
+
+/* A Delete may overtake message 2 with the SPI that it is about. */
+static void remember_deleted(struct ikev1_sa *sa, uint32_t spi)
+{
+    for (struct ikev1_quick *q = sa->quicks; q != NULL; q = q->next) {
+        if (q->initiator && q->step != IKEV1_QUICK_DONE) {
+            q->deleted_spis[q->deleted_count % IKEV1_DELETED_MAX] = spi;
+            q->deleted_count += q->deleted_count < IKEV1_DELETED_MAX ? 1 : 0;
+        }
     }
 }
 
 static void delete_children(struct ikev1_turn *t, const struct ikev1_delete_payload *d)
 {
     for (size_t i = 0; i < d->count; i++) {
-        struct ikev1_child *child =
-            ikev1_child_by_spi_out(t->sa, d->protocol, get_u32(d->spis.data + 4 * i));
+        uint32_t spi = get_u32(d->spis.data + 4 * i);
+        struct ikev1_child *child = ikev1_child_by_spi_out(t->sa, d->protocol, spi);
 
         if (child != NULL) {
             ikev1_child_end(t, child);
+        } else {
+            remember_deleted(t->sa, spi);
         }
     }
 }
 
-static void receive_delete(struct ikev1_turn *t, struct slice body)
+static void receive_delete(struct ikev1_turn *t, const struct ikev1_ike *in_login,
+                           struct slice body)
 {
     struct ikev1_delete_payload d;
 
@@ -288,12 +389,12 @@ static void receive_delete(struct ikev1_turn *t, struct slice body)
         return;
     }
     if (d.protocol == IKEV1_PROTO_ISAKMP && d.spi_bytes == IKEV1_COOKIES_BYTES) {
-        for (size_t i = 0; i < d.count && t->sa->state == IKEV1_STATE_UP; i++) {
-            delete_ike(t,
+        for (size_t i = 0; i < d.count && t->sa->state != IKEV1_STATE_OVER; i++) {
+            delete_ike(t, in_login,
                        (struct slice){d.spis.data + IKEV1_COOKIES_BYTES * i, IKEV1_COOKIES_BYTES});
         }
     } else if ((d.protocol == IKEV1_PROTO_ESP || d.protocol == IKEV1_PROTO_AH) &&
-               d.spi_bytes == 4) {
+               d.spi_bytes == 4 && in_login == NULL) {
         delete_children(t, &d);
     }
 }
@@ -306,12 +407,24 @@ void ikev1_informational_receive(struct ikev1_turn *t, struct ikev1_ike *ike,
     struct ikev1_notify_payload n;
     struct ikev1_iv iv;
     uint64_t spi_i = ike->spi_i;
+    bool in_login = ike->phase == IKEV1_IKE_LOGIN;
 
-    if (m->header.message_id == 0 || ikev1_ike_has_seen(ike, m->header.message_id) ||
+    struct ikev1_quick *q = ikev1_quick_find(sa, ike, m->header.message_id);
+    bool seen = ikev1_ike_has_seen(ike, m->header.message_id);
+
+    if (m->header.message_id == 0 || (seen && (q == NULL || !ikev1_quick_awaits_connected(q))) ||
         !ikev1_iv_of_phase2(&ike->keys.suite, &ike->iv, m->header.message_id, &iv) ||
         !ikev1_open(t, &ike->keys, &iv, m) || m->list[0].type != IKEV1_HASH ||
         !ikev1_hash_1(&ike->keys, m->header.message_id, ikev1_message_behind_hash(m), &hash) ||
         !ikev1_hash_equal(&hash, m->list[0].body)) {
+        return;
+    }
+    if (seen) {
+        /* It came under the message ID of the Quick Mode that it is about. */
+        if (ikev1_message_notify(m, IKEV1_CONNECTED, &n)) {
+            ikev1_trace(t, false, false, &m->header, m->chain);
+            ikev1_quick_connected(t, q);
+        }
         return;
     }
     ikev1_ike_saw(ike, m->header.message_id);
@@ -319,7 +432,7 @@ void ikev1_informational_receive(struct ikev1_turn *t, struct ikev1_ike *ike,
     if (ikev1_ike_knows_all(ike)) {
         ikev1_heard(t, ike, m);
     }
-    for (size_t i = 1; i < m->count && sa->state == IKEV1_STATE_UP; i++) {
+    for (size_t i = 1; i < m->count && sa->state != IKEV1_STATE_OVER; i++) {
         /* A Delete may be about the very ISAKMP SA in which it came. */
         struct ikev1_ike *still = sa->ikes;
 
@@ -330,9 +443,49 @@ void ikev1_informational_receive(struct ikev1_turn *t, struct ikev1_ike *ike,
             ikev1_read_notify(m->list[i].body, &n)) {
             receive_notify(t, ike, &n);
         } else if (m->list[i].type == IKEV1_DELETE) {
-            receive_delete(t, m->list[i].body);
+            receive_delete(t, in_login ? ike : NULL, m->list[i].body);
         }
     }
+}
+
+/* Only who has our keys can have written it. */
+static bool is_proven_error(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_message *m,
+                            struct ikev1_notify_payload *n)
+{
+    struct ikev1_hash_value hash;
+    struct ikev1_iv iv;
+    struct slice body;
+
+    return ike->keys.suite.encryption != 0 && m->header.message_id != 0 &&
+           ikev1_iv_of_phase2(&ike->keys.suite, &ike->handshake->iv, m->header.message_id, &iv) &&
+           ikev1_open(t, &ike->keys, &iv, m) && m->list[0].type == IKEV1_HASH &&
+           ikev1_hash_1(&ike->keys, m->header.message_id, ikev1_message_behind_hash(m), &hash) &&
+           ikev1_hash_equal(&hash, m->list[0].body) &&
+           ikev1_message_find(m, IKEV1_NOTIFY, 0, &body) && ikev1_read_notify(body, n) &&
+           ikev1_notify_is_error(n->type);
+}
+
+/* Encrypted, and phase 1 is not over: he says in his keys why it comes to nothing. When they are
+ * ours too we know what he says; when they are not, that is the reason, or his last message was
+ * lost. */
+void ikev1_informational_early(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_message *m)
+{
+    uint8_t awaited = ike->handshake->awaited;
+    struct ikev1_notify_payload n;
+
+    if (is_proven_error(t, ike, m, &n)) {
+        ikev1_trace(t, false, false, &m->header, m->chain);
+        ikev1_phase1_doubt(t, ike, IKEV1_FAIL_AUTH_REFUSED, n.type, "");
+        return;
+    }
+    if (ike->initiator && awaited == 6) {
+        ikev1_phase1_refused(t, ike, 0);
+        return;
+    }
+    if (!ike->initiator && ike->aggressive && awaited == 3 && !ikev1_signs(ike)) {
+        ikev1_phase1_doubt(t, ike, IKEV1_FAIL_SHARED_KEY_PERHAPS, 0, "");
+    }
+    ikev1_aggressive_remind(t, ike, m);
 }
 
 void ikev1_informational_clear(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_message *m)

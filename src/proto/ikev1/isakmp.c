@@ -16,7 +16,7 @@ uint64_t ikev1_ike_own_spi(const struct ikev1_ike *ike)
 
 bool ikev1_ike_is_usable(const struct ikev1_ike *ike)
 {
-    return ike->phase != IKEV1_IKE_HANDSHAKE;
+    return ike->phase == IKEV1_IKE_LIVE || ike->phase == IKEV1_IKE_REPLACED;
 }
 
 struct ikev1_ike *ikev1_ike_new(struct ikev1_turn *t, bool initiator, bool aggressive,
@@ -36,6 +36,8 @@ struct ikev1_ike *ikev1_ike_new(struct ikev1_turn *t, bool initiator, bool aggre
     ike->aggressive = aggressive;
     ike->spi_i = spi_i;
     ike->spi_r = spi_r;
+    ike->begun_ms = t->now_ms;
+    ike->begun_serial = t->sa->next_serial;
     ike->rekey_ms = NEVER_MS;
     ike->expire_ms = NEVER_MS;
     ike->drop_ms = NEVER_MS;
@@ -67,6 +69,7 @@ void ikev1_handshake_end(struct ikev1_turn *t, struct ikev1_ike *ike)
     ikev1_block_drop(t->sa, &h->own_id);
     ikev1_block_drop(t->sa, &h->message);
     ikev1_block_drop(t->sa, &h->own_proof);
+    ikev1_sealed_end(t->sa, h->sealed);
     ikev1_block_bury(t->sa, h);
     ikev1_keys_forget_auth(&ike->keys);
 }
@@ -80,10 +83,11 @@ void ikev1_ike_forget(struct ikev1_turn *t, struct ikev1_ike *ike)
     for (struct ikev1_quick *q = sa->quicks; q != NULL; q = next) {
         next = q->next;
         if (q->ike == ike) {
-            ikev1_quick_end(t, q);
+            ikev1_quick_abandon(t, q);
         }
     }
     ikev1_handshake_end(t, ike);
+    ikev1_transactions_end(t, ike);
     while (*link != ike) {
         link = &(*link)->next;
     }
@@ -121,6 +125,9 @@ void ikev1_ike_saw(struct ikev1_ike *ike, uint32_t message_id)
     ike->seen_next = (uint16_t)((ike->seen_next + 1) % IKEV1_SEEN_MAX);
     if (ike->seen_count < IKEV1_SEEN_MAX) {
         ike->seen_count++;
+        if (ike->seen_count == (ike->initiator ? IKEV1_SEEN_RENEW : IKEV1_SEEN_RENEW_LATER)) {
+            ike->rekey_ms = 0;
+        }
     }
 }
 

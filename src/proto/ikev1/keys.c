@@ -44,6 +44,11 @@ bool ikev1_suite_is_usable(const struct suite *suite)
                                      suite->key_bits);
 }
 
+bool ikev1_digest_of(const struct suite *suite, enum digest_id *out)
+{
+    return digest_of(suite->prf, out);
+}
+
 static size_t hash_bytes(const struct suite *suite)
 {
     enum digest_id digest;

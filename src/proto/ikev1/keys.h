@@ -12,6 +12,7 @@
 #include "base/secret.h"
 #include "crypto/catalog.h"
 #include "crypto/cbc.h"
+#include "crypto/digest.h"
 #include "crypto/prf.h"
 #include "wire/ikev1.h"
 
@@ -20,6 +21,9 @@
  * was negotiated; no integrity, which IKEv1 does not know.
  */
 MUST_USE bool ikev1_suite_is_usable(const struct suite *suite);
+
+/* The hash that was negotiated. */
+MUST_USE bool ikev1_digest_of(const struct suite *suite, enum digest_id *out);
 
 /* Owned by one ISAKMP SA; zeros are a set without keys. */
 struct ikev1_keys {

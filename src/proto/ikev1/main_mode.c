@@ -26,6 +26,9 @@ void ikev1_main_send_first(struct ikev1_turn *t, struct ikev1_ike *ike)
     ikev1_phase1_out_offer(t, ike, &o, 0);
     ikev1_out_vendors(&o, t->sa->policy->natt, NULL, t->sa->policy->no_vendor_ids,
                       t->sa->policy->fragment_bytes != 0);
+    if (ikev1_policy_has_transactions(t->sa->policy)) {
+        ikev1_out_login_vendors(&o);
+    }
     ikev1_phase1_send(t, ike, &o, false, 2);
 }
 
@@ -40,6 +43,9 @@ static void send_2(struct ikev1_turn *t, struct ikev1_ike *ike)
     ikev1_out_sa(&o, &sa);
     ikev1_out_vendors(&o, policy->natt, &ike->handshake->abilities, policy->no_vendor_ids,
                       policy->fragment_bytes != 0);
+    if (ike->handshake->choice.logs_in != IKEV1_NOBODY) {
+        ikev1_out_login_vendors(&o);
+    }
     ikev1_phase1_send(t, ike, &o, false, 3);
 }
 
@@ -51,7 +57,7 @@ static void send_ke(struct ikev1_turn *t, struct ikev1_ike *ike, bool force, uin
 
     ikev1_out_begin(&o, ike, IKEV1_MAIN, 0);
     ikev1_phase1_out_ke(ike, &o);
-    if (!ike->initiator && ikev1_signs(ike)) {
+    if (!ike->initiator && ikev1_peer_signs(ike)) {
         ikev1_out_certificate_request(&o, NULL);
     }
     ikev1_out_natd(&o, ike, &h->choice.suite, h->abilities.natt, &h->local, &h->peer, force);
@@ -74,21 +80,24 @@ static bool out_proof(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_
 {
     struct ikev1_handshake *h = ike->handshake;
     struct ikev1_hash_value hash;
-    bool signs = ikev1_signs(ike);
+    bool signs = ikev1_we_sign(ike);
 
     if (!signs && (!ikev1_phase1_make_id(ike, policy) || !ikev1_phase1_own_hash(ike, &hash))) {
         ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "no proof could be made");
         return false;
     }
     ikev1_out_begin(o, ike, IKEV1_MAIN, 0);
-    ikev1_write_payload(&o->chain, IKEV1_ID, h->own_id);
+    if (!ikev1_encrypts(ike)) {
+        ikev1_write_payload(&o->chain, IKEV1_ID, h->own_id);
+    }
     if (signs) {
         ikev1_out_certificates(o, policy);
         ikev1_write_payload(&o->chain, IKEV1_SIG, h->own_proof);
     } else {
+        ikev1_out_no_certificate(ike, o);
         ikev1_write_payload(&o->chain, IKEV1_HASH, ikev1_hash_slice(&hash));
     }
-    if (signs && ike->initiator) {
+    if (ikev1_peer_signs(ike) && ike->initiator) {
         ikev1_out_certificate_request(o, policy);
     }
     if (policy->initial_contact && t->sa->state != IKEV1_STATE_UP) {
@@ -108,7 +117,7 @@ static void send_5(struct ikev1_turn *t, struct ikev1_ike *ike)
         ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "no keys could be made");
         return;
     }
-    if (ikev1_signs(ike) && h->own_proof.length == 0) {
+    if (ikev1_we_sign(ike) && h->own_proof.length == 0) {
         ikev1_ask_sign(t, ike, policy);
         return;
     }
@@ -132,6 +141,34 @@ static void send_6(struct ikev1_turn *t, struct ikev1_ike *ike, const struct ike
     }
 }
 
+/* Whether it is signed right is asked; who only logs in later has the keys, which is no proof of
+ * who he is. */
+static bool check_5(struct ikev1_turn *t, struct ikev1_ike *ike, const struct ikev1_message *m,
+                    struct slice id)
+{
+    struct ikev1_handshake *h = ike->handshake;
+    struct slice hash;
+
+    if (ikev1_peer_signs(ike)) {
+        return ikev1_ask_verify(t, ike, m, id, h->policy);
+    }
+    h->verified =
+        ikev1_message_only(m, IKEV1_HASH, &hash) && ikev1_phase1_proves(ike, &ike->keys, id, hash);
+    return h->verified;
+}
+
+static void fail_identity(struct ikev1_turn *t, struct ikev1_ike *ike,
+                          const struct ikev1_policy *policy, const struct ike_identity *said,
+                          uint8_t message)
+{
+    struct ikev1_failure failure;
+
+    ikev1_failure_set(&failure, IKEV1_FAIL_PEER_IDENTITY, IKEV1_MAIN, 0, "");
+    ikev1_failure_identities(&failure, &policy->peer_id, said);
+    failure.message = message;
+    ikev1_phase1_fail(t, ike, &failure);
+}
+
 /* Message 5 is signed: who may that be, is it right, and then our own. */
 static void go_on_6(struct ikev1_turn *t, struct ikev1_ike *ike)
 {
@@ -143,13 +180,20 @@ static void go_on_6(struct ikev1_turn *t, struct ikev1_ike *ike)
     if (!h->verified) {
         h->policy = ikev1_choose_signer(h);
         if (!ikev1_read_header(&r, &m.header) || !ikev1_message_read(&m, read_rest(&r)) ||
-            !ikev1_phase1_read_id(&m, &h->peer_id, &id) ||
-            !ikev1_ask_verify(t, ike, &m, id, h->policy)) {
-            ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_SYNTAX, 0, "identity or signature is missing");
+            !ikev1_phase1_read_any_id(ike, &m, &h->peer_id, &id) || !check_5(t, ike, &m, id)) {
+            ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_SYNTAX, 0,
+                                  ikev1_unusable(ike, "identity or proof is missing"));
+            return;
         }
-    } else if (h->policy == NULL) {
+    }
+    if (!h->verified) {
+        return;
+    }
+    if (h->policy == NULL) {
         ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_PEER_UNKNOWN, 0, "");
-    } else if (h->own_proof.length == 0) {
+    } else if (!ikev1_peer_signs(ike) && !ikev1_phase1_is_expected(h->policy, &h->peer_id)) {
+        fail_identity(t, ike, h->policy, &h->peer_id, 5);
+    } else if (ikev1_we_sign(ike) && h->own_proof.length == 0) {
         ikev1_ask_sign(t, ike, h->policy);
     } else {
         send_6(t, ike, h->policy);
@@ -158,6 +202,9 @@ static void go_on_6(struct ikev1_turn *t, struct ikev1_ike *ike)
 
 void ikev1_main_continue(struct ikev1_turn *t, struct ikev1_ike *ike)
 {
+    if (ikev1_encryption_continue(t, ike)) {
+        return;
+    }
     switch (ike->handshake->sending) {
     case 3:
         send_ke(t, ike, t->sa->policy->force_encapsulation, 4);
@@ -206,6 +253,10 @@ static void receive_3(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_
 {
     struct ikev1_handshake *h = ike->handshake;
 
+    if (ikev1_encrypts(ike)) {
+        ikev1_encryption_receive(t, ike, m, 4);
+        return;
+    }
     if (!ikev1_phase1_take_ke(t, ike, m)) {
         return;
     }
@@ -224,6 +275,10 @@ static void receive_4(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_
 {
     struct ikev1_handshake *h = ike->handshake;
 
+    if (ikev1_encrypts(ike)) {
+        ikev1_encryption_receive(t, ike, m, 5);
+        return;
+    }
     if (!ikev1_phase1_take_ke(t, ike, m)) {
         return;
     }
@@ -248,16 +303,23 @@ static bool read_proof(struct ikev1_turn *t, const struct ikev1_ike *ike,
 
     out->iv = ike->handshake->iv;
     out->message = *m;
-    return ikev1_open(t, keys, &out->iv, &out->message) &&
-           ikev1_phase1_read_id(&out->message, &out->id, &id) &&
-           ikev1_message_only(&out->message, IKEV1_HASH, &hash) &&
+    if (!ikev1_open(t, keys, &out->iv, &out->message)) {
+        return false;
+    }
+    if (ikev1_encrypts(ike)) { /* he said it before, sealed */
+        id = ikev1_encryption_peer_id(ike);
+        out->id = ike->handshake->peer_id;
+    } else if (!ikev1_phase1_read_any_id(ike, &out->message, &out->id, &id)) {
+        return false;
+    }
+    return ikev1_message_only(&out->message, IKEV1_HASH, &hash) &&
            ikev1_phase1_proves(ike, keys, id, hash);
 }
 
-static bool is_expected(const struct ikev1_policy *policy, const struct ike_identity *id)
+/* What it means that a HASH is wrong. */
+static enum ikev1_failure_reason unproven(const struct ikev1_ike *ike)
 {
-    return policy->peer_id.type == 0 ||
-           ike_identity_matches(&policy->peer_id, id, policy->strict_id_types);
+    return ikev1_encrypts(ike) ? IKEV1_FAIL_ENCRYPTION : IKEV1_FAIL_SHARED_KEY;
 }
 
 /* Who sent message 5: of those that are possible the first whose key opens and proves it, who is
@@ -267,16 +329,25 @@ static const struct ikev1_policy *find_candidate(struct ikev1_turn *t, struct ik
                                                  struct ikev1_failure *failure)
 {
     struct ikev1_handshake *h = ike->handshake;
+    bool any_key = false;
 
-    ikev1_failure_set(failure, IKEV1_FAIL_SHARED_KEY, IKEV1_MAIN, 0, "");
+    for (size_t i = 0; i < h->candidate_count; i++) {
+        any_key = any_key || h->candidates[i]->certificates == NULL;
+    }
+    if (any_key || ikev1_encrypts(ike)) {
+        ikev1_failure_set(failure, unproven(ike), IKEV1_MAIN, 0, "");
+    } else {
+        ikev1_failure_set(failure, IKEV1_FAIL_AUTH_METHOD, IKEV1_MAIN, 0, "by a shared key");
+    }
     for (size_t i = 0; i < h->candidate_count; i++) {
         const struct ikev1_policy *policy = h->candidates[i];
         struct ikev1_keys keys = {0};
-        bool proven = policy->certificates == NULL &&
+        bool proven = (policy->certificates == NULL || ikev1_encrypts(ike)) &&
+                      ikev1_method_fits(policy, h, ike->initiator) &&
                       ikev1_phase1_keys(ike, &policy->shared_key, &keys) &&
                       read_proof(t, ike, &keys, m, proof);
 
-        if (proven && !is_expected(policy, &proof->id)) {
+        if (proven && !ikev1_phase1_is_expected(policy, &proof->id)) {
             ikev1_failure_set(failure, IKEV1_FAIL_PEER_IDENTITY, IKEV1_MAIN, 0, "");
             ikev1_failure_identities(failure, &policy->peer_id, &proof->id);
         } else if (proven && !ikev1_phase1_allows(policy->ike, &keys.suite)) {
@@ -316,6 +387,7 @@ static void doubt_with(struct ikev1_turn *t, struct ikev1_ike *ike,
     if (ike->handshake->refusal.reason == failure->reason) {
         memcpy(ike->handshake->refusal.ours, failure->ours, sizeof(failure->ours));
         memcpy(ike->handshake->refusal.theirs, failure->theirs, sizeof(failure->theirs));
+        memcpy(ike->handshake->refusal.detail, failure->detail, sizeof(failure->detail));
     }
 }
 
@@ -371,7 +443,7 @@ static void receive_signed_5(struct ikev1_turn *t, struct ikev1_ike *ike, struct
         iv = h->iv;
     }
     if (!ikev1_open(t, &ike->keys, &iv, &clear) ||
-        !ikev1_phase1_read_id(&clear, &h->peer_id, &id) || !keep_message(h, &clear)) {
+        !ikev1_phase1_read_any_id(ike, &clear, &h->peer_id, &id) || !keep_message(h, &clear)) {
         ikev1_phase1_doubt(t, ike, IKEV1_FAIL_SYNTAX, IKEV1_PAYLOAD_MALFORMED,
                            "message 5 cannot be read");
         return;
@@ -439,7 +511,8 @@ static void receive_signed_6(struct ikev1_turn *t, struct ikev1_ike *ike, struct
     if (!ikev1_open(t, &ike->keys, &iv, &clear) ||
         !ikev1_phase1_read_id(&clear, &h->peer_id, &id) ||
         !ikev1_ask_verify(t, ike, &clear, id, t->sa->policy)) {
-        ikev1_phase1_doubt(t, ike, IKEV1_FAIL_SYNTAX, 0, "message 6 cannot be read");
+        ikev1_phase1_doubt(t, ike, IKEV1_FAIL_SYNTAX, 0,
+                           ikev1_unusable(ike, "message 6 cannot be read"));
         return;
     }
     take_message(t, ike, m, &clear, &iv);
@@ -453,22 +526,18 @@ static void receive_6(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_
     struct ikev1_handshake *h = ike->handshake;
     const struct ikev1_policy *policy = t->sa->policy;
     struct proof proof NOT_ZEROED;
-    struct ikev1_failure failure;
 
-    if (ikev1_signs(ike)) {
+    if (ikev1_peer_signs(ike)) {
         receive_signed_6(t, ike, m);
         return;
     }
     if (!read_proof(t, ike, &ike->keys, m, &proof)) {
         h->unreadable = true;
-        ikev1_phase1_doubt(t, ike, IKEV1_FAIL_SHARED_KEY, 0, "");
+        ikev1_phase1_doubt(t, ike, unproven(ike), 0, "");
         return;
     }
-    if (!is_expected(policy, &proof.id)) {
-        ikev1_failure_set(&failure, IKEV1_FAIL_PEER_IDENTITY, IKEV1_MAIN, 0, "");
-        ikev1_failure_identities(&failure, &policy->peer_id, &proof.id);
-        failure.message = 6;
-        ikev1_phase1_fail(t, ike, &failure);
+    if (!ikev1_phase1_is_expected(policy, &proof.id)) {
+        fail_identity(t, ike, policy, &proof.id, 6);
         return;
     }
     take_message(t, ike, m, &proof.message, &proof.iv);

@@ -296,6 +296,38 @@ TEST(a_message_that_comes_again_gets_the_same_octets_and_does_nothing_twice)
     ikev1_pair_free(p);
 }
 
+/* As the oldest datagram, with some octets behind its payloads. */
+static void deliver_padded(struct ikev1_pair *p, size_t padding)
+{
+    struct pair1_datagram d = p->queue[0];
+    uint8_t bytes[2048] = {0};
+
+    CHECK(d.length + padding <= sizeof(bytes));
+    memcpy(bytes, d.bytes, d.length);
+    put_u32(bytes + 24, (uint32_t)(d.length + padding));
+    ikev1_pair_inject(p, d.to, &d.local, &d.peer, (struct slice){bytes, d.length + padding});
+    ikev1_pair_drop(p, 0);
+}
+
+TEST(what_is_not_encrypted_may_be_padded_to_a_multiple_of_four_and_no_further)
+{
+    for (size_t padding = 1; padding <= 4; padding++) {
+        for (unsigned aggressive = 0; aggressive < 2; aggressive++) {
+            struct ikev1_pair *p = ikev1_pair_new(25);
+
+            p->side[0].policy.aggressive = p->side[1].policy.aggressive =
+                p->side[1].responder.aggressive = aggressive == 1;
+            ikev1_pair_start(p, 0);
+            while (p->queue_count > 0 && (p->queue[0].bytes[19] & IKEV1_FLAG_ENCRYPTED) == 0) {
+                deliver_padded(p, padding);
+            }
+            CHECK(ikev1_pair_run(p));
+            CHECK_EQUAL(both_up(p), padding < 4);
+            ikev1_pair_free(p);
+        }
+    }
+}
+
 TEST(a_responder_sends_nothing_by_the_clock_before_he_is_through)
 {
     for (unsigned after = 1; after <= 2; after++) {
@@ -524,6 +556,47 @@ TEST(a_question_of_liveness_that_is_replayed_is_not_answered_again)
         ikev1_pair_deliver_copy(p, 0);
     }
     CHECK_EQUAL(p->queue_count, 2);
+    ikev1_pair_free(p);
+}
+
+TEST(each_repetition_of_a_question_of_liveness_has_a_number_of_its_own)
+{
+    struct ikev1_pair *p = ikev1_pair_new(24);
+
+    ikev1_pair_start(p, 0);
+    CHECK(ikev1_pair_run(p));
+    const struct ikev1_ike *asker = ikev1_pair_sa(p, 0)->current;
+    const struct ikev1_ike *asked = ikev1_pair_sa(p, 1)->current;
+
+    ikev1_pair_ask_liveness(p, 0);
+    uint32_t first = asker->liveness_sequence;
+
+    p->side[0].deaf = true;
+    ikev1_pair_advance(p, 10000);
+    CHECK(asked->peer_sequence_known);
+    CHECK(asked->peer_sequence - first >= 2 && asked->peer_sequence - first < 8);
+    CHECK_EQUAL(asker->liveness_sequence, asked->peer_sequence);
+    CHECK(asker->liveness_open);
+    /* The answer to any of them is one. */
+    p->side[0].deaf = false;
+    struct ikev1_turn t = ikev1_turn_begin(ikev1_pair_sa(p, 1), p->now_ms, p->actions);
+    uint8_t number[4], cookies[16];
+
+    put_u64(cookies, asked->spi_i);
+    put_u64(cookies + 8, asked->spi_r);
+    put_u32(number, first - 1);
+    ikev1_send_notify(&t, ikev1_pair_sa(p, 1)->current, IKEV1_PROTO_ISAKMP, IKEV1_R_U_THERE_ACK,
+                      SLICE_OF(cookies), SLICE_OF(number));
+    ikev1_pair_inject(p, 0, &p->side[0].endpoint, &p->side[1].endpoint,
+                      p->actions->list[p->actions->count - 1].send.bytes);
+    CHECK(asker->liveness_open);
+    put_u32(number, first + 1);
+    t = ikev1_turn_begin(ikev1_pair_sa(p, 1), p->now_ms, p->actions);
+    ikev1_send_notify(&t, ikev1_pair_sa(p, 1)->current, IKEV1_PROTO_ISAKMP, IKEV1_R_U_THERE_ACK,
+                      SLICE_OF(cookies), SLICE_OF(number));
+    ikev1_pair_inject(p, 0, &p->side[0].endpoint, &p->side[1].endpoint,
+                      p->actions->list[p->actions->count - 1].send.bytes);
+    CHECK(!asker->liveness_open);
     ikev1_pair_free(p);
 }
 

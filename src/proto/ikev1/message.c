@@ -7,6 +7,8 @@
 
 #include "proto/ikev1/machine.h"
 
+#define CLEAR_MULTIPLE 4
+
 bool ikev1_message_read(struct ikev1_message *m, struct slice payloads)
 {
     uint8_t next = m->header.next_payload;
@@ -21,9 +23,10 @@ bool ikev1_message_read(struct ikev1_message *m, struct slice payloads)
     while (m->count < IKEV1_PAYLOADS_MAX && ikev1_read_payload(&r, &next, &m->list[m->count])) {
         m->count++;
     }
-    /* Padding is there for the cipher, and only for it. */
+    /* Padding is there for the cipher; but the family of FreeS/WAN makes every message a multiple
+     * of four octets, also where there is no cipher. */
     if ((m->header.flags & IKEV1_FLAG_ENCRYPTED) == 0) {
-        return padding.length == 0;
+        return padding.length < CLEAR_MULTIPLE;
     }
     return ikev1_padding_is_sane(padding);
 }

@@ -154,19 +154,25 @@ void ikev1_phase1_refused(struct ikev1_turn *t, struct ikev1_ike *ike, uint16_t 
     struct ikev1_handshake *h = ike->handshake;
     struct ikev1_failure failure;
     enum ikev1_failure_reason reason = IKEV1_FAIL_PEER_ERROR;
+    const char *detail = "";
 
     if (h == NULL || !ike->initiator) {
         return;
     }
     if (notify == IKEV1_NO_PROPOSAL_CHOSEN) {
         reason = IKEV1_FAIL_NO_PROPOSAL;
+    } else if (notify == IKEV1_AUTHENTICATION_FAILED && h->awaited == 2) {
+        /* We proved nothing yet. */
+        detail = ike->aggressive ? "AUTHENTICATION-FAILED to our first message: it does not want "
+                                   "Aggressive Mode, or does not know our name"
+                                 : "AUTHENTICATION-FAILED to our first message";
     } else if (notify == IKEV1_AUTHENTICATION_FAILED) {
         reason = IKEV1_FAIL_AUTH_REFUSED;
     } else if (h->awaited == 6 || h->unreadable) {
         /* What a peer says who cannot read our identity. */
-        reason = IKEV1_FAIL_SHARED_KEY_PERHAPS;
+        reason = ikev1_signs(ike) ? IKEV1_FAIL_AUTH_REFUSED : IKEV1_FAIL_SHARED_KEY_PERHAPS;
     }
-    ikev1_failure_set(&failure, reason, exchange_of(ike), notify, "");
+    ikev1_failure_set(&failure, reason, exchange_of(ike), notify, detail);
     failure.message = h->awaited;
     if (reason == IKEV1_FAIL_NO_PROPOSAL) {
         ikev1_failure_policies(&failure, &t->sa->policy->ike, 1, PROTOCOL_IKE);
@@ -298,7 +304,9 @@ void ikev1_phase1_receive(struct ikev1_turn *t, struct ikev1_ike *ike, struct ik
     if (ikev1_reply_is_for(&ike->reply, digest)) {
         /* An initiator that is not through sends again by the clock alone: two that answer each
          * other's repetitions would never stop. */
-        if (!ike->initiator || h == NULL) {
+        bool enough = h != NULL && ike->aggressive && ike->reply.again >= IKEV1_REPEATS_MAX;
+
+        if (!enough && (!ike->initiator || h == NULL)) {
             ikev1_reply_again(t, &ike->reply, &m->local, &m->peer);
         }
         return;
@@ -329,10 +337,20 @@ void ikev1_phase1_out_offer(struct ikev1_turn *t, struct ikev1_ike *ike, struct 
     uint8_t bytes[4096] NOT_ZEROED;
     struct writer w = writer_over(bytes, sizeof(bytes));
 
-    if (!ikev1_phase1_offer(policy->ike, ikev1_method_of(policy), group, policy->ike_lifetime_ms,
-                            &sa)) {
+    if (!ikev1_phase1_offer(policy->ike, ikev1_method_said(policy, true), group,
+                            policy->ike_lifetime_ms, &sa)) {
         writer_fail(&o->w);
         return;
+    }
+    /* With encryption message 1 of Aggressive Mode has hashes and is covered: by one and no other.
+     */
+    if (ike->aggressive && ikev1_encrypts(ike)) {
+        sa.transform_count = 1;
+        sa.proposals[0].count = 1;
+        if (!ikev1_phase1_verify(&sa, policy->ike, h->choice.auth_method, group, &h->choice)) {
+            writer_fail(&o->w);
+            return;
+        }
     }
     ikev1_write_sa(&w, &sa);
     if (!writer_ok(&w) || !ikev1_block_copy(writer_written(&w), &h->sa_i)) {
@@ -361,7 +379,16 @@ bool ikev1_phase1_take_offer(struct ikev1_turn *t, struct ikev1_ike *ike,
     struct ikev1_failure failure;
     struct slice body;
 
-    if (!ikev1_message_only(m, IKEV1_SA, &body) || !ikev1_read_sa(body, &offer)) {
+    if (!ikev1_message_only(m, IKEV1_SA, &body)) {
+        ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_SYNTAX, 0, "the first message has no proposal");
+        return false;
+    }
+    if (!ikev1_block_copy(body, &h->sa_i)) {
+        ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "no memory");
+        return false;
+    }
+    /* What is chosen is said after the questions are answered, when the message is gone. */
+    if (!ikev1_read_sa(h->sa_i, &offer)) {
         ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_SYNTAX, 0, "the first message has no proposal");
         return false;
     }
@@ -381,10 +408,6 @@ bool ikev1_phase1_take_offer(struct ikev1_turn *t, struct ikev1_ike *ike,
         ikev1_phase1_fail(t, ike, &failure);
         return false;
     }
-    if (!ikev1_block_copy(body, &h->sa_i)) {
-        ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "no memory");
-        return false;
-    }
     *group_of_ke = h->choice.suite.key_exchange;
     ikev1_abilities_read(m, policy->natt, &h->abilities);
     h->abilities.liveness &= !policy->no_vendor_ids;
@@ -402,7 +425,8 @@ bool ikev1_phase1_take_answer(struct ikev1_turn *t, struct ikev1_ike *ike,
     struct slice body;
 
     if (!ikev1_message_only(m, IKEV1_SA, &body) || !ikev1_read_sa(body, &sa) ||
-        !ikev1_phase1_verify(&sa, policy->ike, ikev1_method_of(policy), group, &h->choice)) {
+        !ikev1_phase1_verify(&sa, policy->ike, ikev1_method_said(policy, true), group,
+                             &h->choice)) {
         ikev1_phase1_doubt(t, ike, IKEV1_FAIL_SYNTAX, 0,
                            "the answer is not one of the proposals that were made");
         return false;
@@ -421,6 +445,7 @@ bool ikev1_phase1_take_ke(struct ikev1_turn *t, struct ikev1_ike *ike,
     const struct algorithm *group =
         algorithm_find(TRANSFORM_KEY_EXCHANGE, h->choice.suite.key_exchange);
     struct slice body;
+    struct slice request;
 
     if (!ikev1_message_only(m, IKEV1_KE, &body) || group == NULL ||
         body.length != group->public_bytes ||
@@ -429,6 +454,13 @@ bool ikev1_phase1_take_ke(struct ikev1_turn *t, struct ikev1_ike *ike,
                            "the key exchange or the nonce is missing or has a wrong length");
         return false;
     }
+    /* Some say here first what they can; the way through a NAT is chosen by then. */
+    bool few =
+        t->sa->responder != NULL ? t->sa->responder->no_vendor_ids : t->sa->policy->no_vendor_ids;
+
+    ikev1_abilities_read(m, IKEV1_NATT_NEVER, &h->abilities);
+    h->abilities.liveness &= !few;
+    h->certificate_asked = ikev1_message_find(m, IKEV1_CERTREQ, 0, &request);
     ikev1_block_drop(t->sa, &h->peer_public);
     if (!ikev1_block_copy(body, &h->peer_public)) {
         ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "no memory");
@@ -454,11 +486,16 @@ bool ikev1_phase1_make_id(struct ikev1_ike *ike, const struct ikev1_policy *poli
 {
     struct ikev1_handshake *h = ike->handshake;
     struct ike_identity id = policy->local_id;
+    static const uint8_t nobody[4]; /* type, protocol, port */
     uint8_t bytes[IKE_IDENTITY_BYTES_MAX + 8];
     struct writer w = writer_over(bytes, sizeof(bytes));
 
     if (h->own_id.length > 0) {
         return true; /* Aggressive Mode has said it before it signs */
+    }
+    if (id.type == 0 && policy->hybrid && policy->login == IKEV1_LOGIN_ANSWER) {
+        /* draft-ietf-ipsec-isakmp-hybrid-auth-05 4.2: who only logs in says no name here. */
+        return ikev1_block_copy((struct slice){nobody, sizeof(nobody)}, &h->own_id);
     }
     if (id.type == 0) {
         const struct address *own = &h->local.address;
@@ -507,6 +544,9 @@ bool ikev1_phase1_keys(const struct ikev1_ike *ike, const struct secret *shared_
     if (ikev1_signs(ike)) {
         return ikev1_keys_of_signatures(&h->choice.suite, &agreed, out);
     }
+    if (ikev1_encrypts(ike)) {
+        return ikev1_keys_of_encryption(&h->choice.suite, &agreed, out);
+    }
     return ikev1_keys_of_shared_key(&h->choice.suite, shared_key, &agreed, out);
 }
 
@@ -516,6 +556,15 @@ bool ikev1_phase1_start_iv(struct ikev1_ike *ike)
 
     return ikev1_iv_of_phase1(&ike->handshake->choice.suite, words.public_i, words.public_r,
                               &ike->handshake->iv);
+}
+
+bool ikev1_phase1_is_expected(const struct ikev1_policy *policy, const struct ike_identity *id)
+{
+    if (policy->peer_id.type == 0) {
+        /* Who only logs in need not say a name (draft-ietf-ipsec-isakmp-hybrid-auth-05 4.2). */
+        return id->type != 0 || (policy->hybrid && policy->login == IKEV1_LOGIN_ASK);
+    }
+    return id->type != 0 && ike_identity_matches(&policy->peer_id, id, policy->strict_id_types);
 }
 
 bool ikev1_phase1_proves(const struct ikev1_ike *ike, const struct ikev1_keys *keys,
@@ -615,7 +664,26 @@ static void tell_established(struct ikev1_turn *t, const struct ikev1_ike *ike, 
     action->established.nat_peer = ike->nat_peer;
     action->established.initiator = ike->initiator;
     action->established.aggressive = ike->aggressive;
+    action->established.login =
+        ike->transactions != NULL && ike->transactions->login != IKEV1_LOGIN_NONE;
     action->established.initial_contact = initial_contact;
+}
+
+static bool has_lower_cookies(const struct ikev1_ike *a, const struct ikev1_ike *b)
+{
+    return a->spi_i != b->spi_i ? a->spi_i < b->spi_i : a->spi_r < b->spi_r;
+}
+
+/* Who made the new one deletes the old one; the other side only when he forgets it. When both made
+ * one at once, each may have the other's for the old one: two that deleted them in the same moment
+ * would have none and begin anew, both at once again. By the cookies, which both know, one of them
+ * is later, and has then heard of it. */
+static uint64_t drop_after_ms(const struct ikev1_ike *old, const struct ikev1_ike *ike)
+{
+    uint64_t after_ms = ike->initiator ? IKEV1_DROP_MS : 4 * IKEV1_DROP_MS;
+    bool gives_way = old->initiator != ike->initiator && has_lower_cookies(old, ike);
+
+    return after_ms + (gives_way ? IKEV1_DROP_MS : 0);
 }
 
 /* `ike` is the current one from now on. */
@@ -629,9 +697,7 @@ void ikev1_become_current(struct ikev1_turn *t, struct ikev1_ike *ike, bool init
             old->phase = IKEV1_IKE_REPLACED;
             old->liveness_open = false;
             retransmit_stop(&old->liveness);
-            /* Who made the new one deletes the old one; the other side only when he forgets it. */
-            old->drop_ms =
-                ikev1_after(t->now_ms, ike->initiator ? IKEV1_DROP_MS : 4 * IKEV1_DROP_MS);
+            old->drop_ms = ikev1_after(t->now_ms, drop_after_ms(old, ike));
         }
     }
     ike->phase = IKEV1_IKE_LIVE;
@@ -650,6 +716,22 @@ void ikev1_become_current(struct ikev1_turn *t, struct ikev1_ike *ike, bool init
     }
 }
 
+void ikev1_phase1_through(struct ikev1_turn *t, struct ikev1_ike *ike, bool initial_contact)
+{
+    struct ikev1_sa *sa = t->sa;
+    bool again = sa->state == IKEV1_STATE_UP;
+
+    ike->up_ms = t->now_ms;
+    ikev1_become_current(t, ike, initial_contact);
+    if (again && initial_contact) {
+        ikev1_children_renew(t, ike);
+    }
+    /* Message 2 of Aggressive Mode could not say it: nothing was protected. */
+    if (!again && !ike->initiator && ike->aggressive && sa->policy->initial_contact) {
+        ikev1_send_initial_contact(t, ike);
+    }
+}
+
 void ikev1_phase1_done(struct ikev1_turn *t, struct ikev1_ike *ike,
                        const struct ikev1_policy *policy)
 {
@@ -660,6 +742,10 @@ void ikev1_phase1_done(struct ikev1_turn *t, struct ikev1_ike *ike,
     bool moved = sa->state == IKEV1_STATE_UP &&
                  (!endpoint_equal(&sa->local, &h->local) || !endpoint_equal(&sa->peer, &h->peer));
 
+    if (!ikev1_transactions_prepare(t, ike, policy)) {
+        ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "no memory");
+        return;
+    }
     sa->policy = policy;
     sa->responder = NULL;
     sa->local = h->local;
@@ -673,10 +759,15 @@ void ikev1_phase1_done(struct ikev1_turn *t, struct ikev1_ike *ike,
     ike->expire_ms = ikev1_after(t->now_ms, lifetime_ms);
     retransmit_stop(&ike->retransmit);
     ikev1_handshake_end(t, ike);
-    ikev1_become_current(t, ike, initial_contact);
     if (moved) {
         ikev1_tell_moved(t);
     }
+    if (policy->login != IKEV1_LOGIN_NONE) {
+        ikev1_login_begin(t, ike);
+        return;
+    }
+    ikev1_phase1_through(t, ike, initial_contact);
+    ikev1_settings_begin(t, ike);
 }
 
 /* ---- time ---- */
@@ -701,8 +792,10 @@ static void no_answer(struct ikev1_turn *t, struct ikev1_ike *ike)
         copy = h->refusal;
         ikev1_phase1_fail(t, ike, &copy);
     } else {
+        bool perhaps_key = h->awaited == 6 && !ikev1_signs(ike);
+
         ikev1_phase1_fail_for(
-            t, ike, h->awaited == 6 ? IKEV1_FAIL_SHARED_KEY_PERHAPS : IKEV1_FAIL_NO_ANSWER, 0, "");
+            t, ike, perhaps_key ? IKEV1_FAIL_SHARED_KEY_PERHAPS : IKEV1_FAIL_NO_ANSWER, 0, "");
     }
 }
 

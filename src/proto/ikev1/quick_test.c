@@ -125,6 +125,15 @@ TEST(traffic_that_no_policy_has_is_refused_and_told_with_both_sides)
 
     CHECK(out != NULL);
     CHECK_TEXT(selector_format(&out->local, text), "10.2.0.0/16");
+    /* Also when we are the one who renews it, and offers what he had asked for. */
+    uint32_t before = out->info.spi_in;
+
+    ikev1_pair_rekey_child(p, 1, before);
+    ikev1_pair_advance(p, IKEV1_USE_MS + 1);
+    out = ikev1_pair_outbound(p, 1, "net");
+    CHECK(out != NULL && out->info.spi_in != before);
+    CHECK_TEXT(selector_format(&out->local, text), "10.2.0.0/16");
+    CHECK_TEXT(selector_format(&ikev1_pair_outbound(p, 0, "net")->remote, text), "10.0.0.0/8");
     ikev1_pair_free(p);
 }
 
@@ -465,5 +474,104 @@ TEST(without_message_3_the_responder_goes_on_with_what_he_has)
     p->side[0].deaf = false;
     ikev1_pair_advance(p, 100000);
     CHECK(carries(p));
+    ikev1_pair_free(p);
+}
+
+/* The responder has a child, and the ISAKMP SA goes before message 3 comes. */
+static struct ikev1_pair *unproven(uint64_t seed)
+{
+    struct ikev1_pair *p = ikev1_pair_new(seed);
+
+    ikev1_pair_start(p, 0);
+    for (unsigned i = 0; i < 7; i++) {
+        ikev1_pair_deliver(p, 0);
+    }
+    CHECK_EQUAL(ikev1_pair_live_children(p, 1), 1);
+    ikev1_pair_drop(p, 0);
+    ikev1_pair_close(p, 0);
+    CHECK(ikev1_pair_run(p));
+    CHECK_EQUAL(ikev1_pair_machines(p, 1), 1);
+    CHECK_EQUAL(ikev1_pair_live_children(p, 1), 1);
+    return p;
+}
+
+TEST(a_child_whose_message_3_cannot_come_any_more_goes_and_makes_room)
+{
+    struct ikev1_pair *p = unproven(40);
+
+    ikev1_pair_advance(p, 31000);
+    CHECK_EQUAL(ikev1_pair_live_children(p, 1), 0);
+    ikev1_pair_start_child(p, 1, 0);
+    CHECK(ikev1_pair_run(p));
+    CHECK(carries(p));
+    ikev1_pair_free(p);
+}
+
+TEST(unless_the_peer_is_heard_through_it)
+{
+    struct ikev1_pair *p = unproven(41);
+    uint32_t spi_in = p->side[1].children[0].info.spi_in;
+
+    ikev1_sa_child_heard(ikev1_pair_sa(p, 1), spi_in, p->now_ms, p->actions);
+    CHECK(p->actions->count == 1 && p->actions->list[0].kind == IKEV1_CHILD_USE);
+    p->actions->count = 0;
+    ikev1_pair_advance(p, 120000);
+    CHECK_EQUAL(ikev1_pair_live_children(p, 1), 1);
+    ikev1_pair_free(p);
+}
+
+TEST(of_several_pairs_the_one_that_lost_its_child_is_known_and_made_again)
+{
+    struct ikev1_pair *p = ikev1_pair_new(42);
+
+    for (unsigned i = 0; i < 2; i++) {
+        struct pair1_side *s = &p->side[i];
+        struct network n = {.address = address_ipv4(i == 0 ? 0x0a0b0000 : 0x0a0c0000),
+                            .prefix_bits = 16};
+
+        s->local[0][1] = selector_of_network(&n);
+        n.address = address_ipv4(i == 0 ? 0x0a0c0000 : 0x0a0b0000);
+        s->remote[0][1] = selector_of_network(&n);
+        s->children_policy[0].local_count = s->children_policy[0].remote_count = 2;
+    }
+    const struct ikev1_child_policy *policy = &p->side[0].children_policy[0];
+
+    ikev1_pair_start(p, 0);
+    CHECK(ikev1_pair_run(p));
+    size_t pairs = ikev1_pair_live_children(p, 0);
+
+    CHECK(pairs >= 2 && ikev1_sa_has_children(ikev1_pair_sa(p, 0), policy));
+    ikev1_pair_close_child(p, 1, p->side[1].children[1].info.spi_in);
+    CHECK(ikev1_pair_run(p));
+    CHECK_EQUAL(ikev1_pair_live_children(p, 0), pairs - 1);
+    CHECK(!ikev1_sa_has_children(ikev1_pair_sa(p, 0), policy));
+    ikev1_pair_start_child(p, 0, 0);
+    CHECK(ikev1_sa_has_children(ikev1_pair_sa(p, 0), policy));
+    CHECK(ikev1_pair_run(p));
+    CHECK_EQUAL(ikev1_pair_live_children(p, 0), pairs);
+    CHECK(ikev1_pair_agrees(p));
+    ikev1_pair_free(p);
+}
+
+static bool all_but_quick_mode(void *context, struct ikev1_pair *p, const struct pair1_datagram *d)
+{
+    (void)context;
+    (void)p;
+    return d->bytes[18] != IKEV1_QUICK;
+}
+
+TEST(a_quick_mode_that_stays_unanswered_is_told_as_that)
+{
+    struct ikev1_pair *p = ikev1_pair_new(60);
+
+    p->passes = all_but_quick_mode;
+    ikev1_pair_start(p, 0);
+    CHECK(ikev1_pair_run(p));
+    CHECK_EQUAL(p->side[0].established, 1);
+    for (unsigned i = 0; i < 600 && p->side[0].child_failed == 0; i++) {
+        ikev1_pair_advance(p, 1000);
+    }
+    CHECK_EQUAL(p->side[0].child_failure.reason, IKEV1_FAIL_CHILD_NO_ANSWER);
+    CHECK_TEXT(p->side[0].child_failure.detail, "it does not answer Quick Mode");
     ikev1_pair_free(p);
 }

@@ -38,8 +38,9 @@ static bool belongs_to(const struct ikev1_ike *ike, const struct ikev1_header *h
     /* The first message once more has no cookie of ours in it yet, and an unprotected notify about
      * it neither. */
     return h->cookie_r == ike->spi_r ||
-           (h->cookie_r == 0 && (ike->initiator ? h->exchange == IKEV1_INFORMATIONAL
-                                                : h->exchange != IKEV1_INFORMATIONAL));
+           (h->cookie_r == 0 &&
+            (ike->initiator ? h->exchange == IKEV1_INFORMATIONAL
+                            : h->exchange == IKEV1_MAIN || h->exchange == IKEV1_AGGRESSIVE));
 }
 
 static struct ikev1_ike *find_ike(const struct ikev1_sa *sa, const struct ikev1_header *h)
@@ -59,13 +60,10 @@ static void receive_informational(struct ikev1_turn *t, struct ikev1_ike *ike,
 
     if (!encrypted) {
         ikev1_informational_clear(t, ike, m);
-    } else if (ikev1_ike_is_usable(ike)) {
+    } else if (ikev1_ike_is_usable(ike) || ike->phase == IKEV1_IKE_LOGIN) {
         ikev1_informational_receive(t, ike, m);
-    } else if (ike->initiator && ike->handshake->awaited == 6) {
-        /* Instead of a proof: he has other keys than we, and what he says of it is in them. */
-        ikev1_phase1_refused(t, ike, 0);
     } else {
-        ikev1_aggressive_remind(t, ike, m);
+        ikev1_informational_early(t, ike, m);
     }
 }
 
@@ -89,6 +87,22 @@ static void receive_whole(struct ikev1_turn *t, struct ikev1_ike *ike, struct ik
             ikev1_quick_receive(t, ike, m);
         } else {
             ikev1_aggressive_remind(t, ike, m);
+        }
+        return;
+    case IKEV1_TRANSACTION:
+        if ((m->header.flags & IKEV1_FLAG_ENCRYPTED) == 0 || m->header.message_id == 0) {
+            return;
+        }
+        if (ike->phase == IKEV1_IKE_HANDSHAKE) {
+            ikev1_aggressive_remind(t, ike, m);
+        } else if (ike->transactions != NULL) {
+            ikev1_transaction_receive(t, ike, m);
+        }
+        return;
+    case IKEV1_NEW_GROUP:
+        if ((m->header.flags & IKEV1_FLAG_ENCRYPTED) != 0 && m->header.message_id != 0 &&
+            ikev1_ike_is_usable(ike)) {
+            ikev1_new_group_receive(t, ike, m);
         }
         return;
     default:

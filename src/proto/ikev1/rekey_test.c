@@ -89,6 +89,40 @@ TEST(both_begin_for_the_first_time_at_once)
     ikev1_pair_free(p);
 }
 
+static unsigned begun(const struct ikev1_pair *p)
+{
+    unsigned count = 0;
+
+    for (const char *at = p->transcript; (at = strstr(at, " HDR, SA, ")) != NULL; at++) {
+        count++;
+    }
+    return count;
+}
+
+/* Each has the other's for the one that was replaced. */
+TEST(two_that_began_in_the_same_moment_do_not_begin_again_and_again)
+{
+    for (unsigned aggressive = 0; aggressive < 2; aggressive++) {
+        for (unsigned seed = 0; seed < 8; seed++) {
+            struct ikev1_pair *p = ikev1_pair_new(400 + seed);
+
+            for (unsigned i = 0; i < 2; i++) {
+                p->side[i].policy.aggressive = p->side[i].responder.aggressive = aggressive == 1;
+            }
+            ikev1_pair_start(p, 0);
+            ikev1_pair_start(p, 1);
+            /* Message for message: the last two cross each other. */
+            CHECK(ikev1_pair_run(p));
+            ikev1_pair_advance(p, 400000);
+            CHECK_EQUAL(begun(p), 4);
+            CHECK(carries(p));
+            CHECK_EQUAL(p->side[0].ike_spi_count, 1);
+            CHECK_EQUAL(p->side[1].ike_spi_count, 1);
+            ikev1_pair_free(p);
+        }
+    }
+}
+
 TEST(a_peer_that_deletes_the_isakmp_sa_alone_keeps_his_children)
 {
     struct ikev1_pair *p = up(4);
@@ -193,5 +227,49 @@ TEST(everything_ends_when_its_time_is_over_and_nobody_renews_it)
     p->side[1].deaf = true;
     ikev1_pair_advance(p, 24 * 3600000ull);
     CHECK(ikev1_pair_is_empty(p, 0) && ikev1_pair_is_empty(p, 1));
+    ikev1_pair_free(p);
+}
+
+/* The peer forgot everything, and we notice by beginning anew: he says as responder that he has
+ * nothing. */
+TEST(who_answers_that_he_has_nothing_gets_new_children)
+{
+    for (unsigned aggressive = 0; aggressive < 2; aggressive++) {
+        struct ikev1_pair *p = ikev1_pair_new(20 + aggressive);
+
+        for (unsigned i = 0; i < 2; i++) {
+            p->side[i].says_initial_contact = true;
+            p->side[i].policy.aggressive = aggressive == 1;
+            p->side[i].responder.aggressive = aggressive == 1;
+        }
+        ikev1_pair_start(p, 0);
+        CHECK(ikev1_pair_run(p));
+        ikev1_pair_reboot(p, 1);
+        ikev1_pair_rekey(p, 0);
+        CHECK(ikev1_pair_run(p));
+        CHECK_EQUAL(p->side[0].rekeyed, 1);
+        CHECK(carries(p));
+        CHECK_EQUAL(ikev1_pair_live_children(p, 0), 1);
+        CHECK_EQUAL(ikev1_pair_live_children(p, 1), 1);
+        /* And what is made after that is not taken for older. */
+        ikev1_pair_rekey(p, 0);
+        ikev1_pair_advance(p, 200000);
+        CHECK(carries(p));
+        CHECK_EQUAL(p->side[0].child_count, 2);
+        ikev1_pair_free(p);
+    }
+}
+
+TEST(a_quick_mode_is_begun_again_when_its_isakmp_sa_is_deleted)
+{
+    struct ikev1_pair *p = up(23);
+
+    ikev1_pair_add_child(p, 1);
+    ikev1_pair_start_child(p, 0, 1);
+    CHECK_EQUAL(p->queue_count, 1);
+    ikev1_pair_drop(p, 0);
+    ikev1_pair_close(p, 1);
+    ikev1_pair_advance(p, 20000);
+    CHECK(ikev1_pair_packet(p, 0, "child1"));
     ikev1_pair_free(p);
 }

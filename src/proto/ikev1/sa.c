@@ -93,10 +93,15 @@ void ikev1_over_with_delete(struct ikev1_turn *t, const struct ikev1_failure *fa
 {
     struct ikev1_sa *sa = t->sa;
 
+    for (struct ikev1_ike *ike = sa->ikes; ike != NULL; ike = ike->next) {
+        if (ike->phase == IKEV1_IKE_LOGIN) {
+            ikev1_send_delete_ike(t, ike);
+        }
+    }
     if (sa->state == IKEV1_STATE_UP && sa->current != NULL) {
         for (const struct ikev1_child *c = sa->children; c != NULL; c = c->next) {
             if (c->phase != IKEV1_CHILD_GRACE) {
-                ikev1_send_delete_child(t, c->protocol, c->spi_in);
+                ikev1_send_delete_child(t, c);
             }
         }
         for (struct ikev1_ike *ike = sa->ikes; ike != NULL; ike = ike->next) {
@@ -189,7 +194,7 @@ void ikev1_sa_answer_spi(struct ikev1_sa *sa, uint32_t id, uint32_t spi, uint64_
     struct ikev1_turn t = ikev1_turn_begin(sa, now_ms, actions);
     struct ikev1_quick *q = sa->quicks;
 
-    while (q != NULL && (id == 0 || q->ask_spi != id)) {
+    while (q != NULL && (id == 0 || (q->ask_spi != id && q->ask_around != id))) {
         q = q->next;
     }
     if (q == NULL) {
@@ -198,8 +203,13 @@ void ikev1_sa_answer_spi(struct ikev1_sa *sa, uint32_t id, uint32_t spi, uint64_
         }
         return;
     }
-    q->ask_spi = 0;
-    q->spi_in = spi;
+    if (q->ask_spi == id) {
+        q->ask_spi = 0;
+        q->spi_in = spi;
+    } else {
+        q->ask_around = 0;
+        q->around_spi_in = spi;
+    }
     ikev1_quick_continue(&t, q, spi != 0);
     ikev1_turn_finish(&t);
 }
@@ -262,6 +272,7 @@ static void take_ikes(struct ikev1_turn *t, struct ikev1_turn *from)
         from->sa->ikes = ike->next;
         ikev1_act(from, IKEV1_TELL_SPI_REMOVED)->ike_spi = ikev1_ike_own_spi(ike);
         ikev1_act(t, IKEV1_TELL_SPI_ADDED)->ike_spi = ikev1_ike_own_spi(ike);
+        ike->begun_serial = t->sa->next_serial;
         ike->next = t->sa->ikes;
         t->sa->ikes = ike;
     }
@@ -313,6 +324,7 @@ void ikev1_sa_absorb(struct ikev1_sa *sa, struct ikev1_sa *from, uint64_t now_ms
     sa->peer = from->peer;
     sa->peer_id = from->peer_id;
     ikev1_become_current(&t, ike, false);
+    ikev1_settings_again(&t, ike);
     if (moved) {
         ikev1_tell_moved(&t);
     }
@@ -499,7 +511,7 @@ static const char *state_name(const struct ikev1_sa *sa)
     case IKEV1_STATE_NEW:
         return "new";
     case IKEV1_STATE_CONNECTING:
-        return "connecting";
+        return sa->ikes != NULL && sa->ikes->phase == IKEV1_IKE_LOGIN ? "login" : "connecting";
     case IKEV1_STATE_UP:
         if (ikev1_is_beginning(sa)) {
             return "rekeying";
@@ -535,11 +547,20 @@ void ikev1_sa_get_info(const struct ikev1_sa *sa, struct ikev1_sa_info *out)
         out->liveness = ike->peer_liveness;
         out->rekey_ms = ike->rekey_ms;
         out->retransmissions = ike->retransmit.again;
+        if (ike->liveness_open) {
+            out->open_exchange = IKEV1_INFORMATIONAL;
+            out->retransmissions = ike->liveness.again;
+        }
     }
     for (const struct ikev1_ike *i = sa->ikes; i != NULL; i = i->next) {
         if (i->initiator && i->handshake != NULL) {
             out->open_exchange = i->aggressive ? IKEV1_AGGRESSIVE : IKEV1_MAIN;
             out->retransmissions = i->retransmit.again;
+        }
+    }
+    for (const struct ikev1_ike *i = sa->ikes; i != NULL; i = i->next) {
+        if (i->phase == IKEV1_IKE_LOGIN) {
+            out->open_exchange = IKEV1_TRANSACTION;
         }
     }
     for (const struct ikev1_quick *q = sa->quicks; q != NULL; q = q->next) {

@@ -30,12 +30,131 @@
 #include "crypto/catalog.h"
 #include "crypto/credential.h"
 #include "crypto/key_exchange.h"
+#include "crypto/rsa_envelope.h"
 #include "crypto/trust.h"
 #include "proto/ike/identity.h"
 #include "wire/ikev1.h"
 
 #define IKEV1_CHILD_NAME_BYTES 64
 #define IKEV1_CANDIDATES_MAX 16 /* policies that one peer may turn out to have */
+
+/* ---- logins ---- */
+
+enum ikev1_login_kind {
+    IKEV1_LOGIN_GENERIC, /* name and password */
+    IKEV1_LOGIN_CHAP, /* RADIUS-CHAP: the password is not said */
+    IKEV1_LOGIN_OTP, /* name, password and the passcode of a card */
+};
+
+/* What a login consists of. NEXT_PIN and ANSWER are asked for alone. */
+enum ikev1_credential {
+    IKEV1_CREDENTIAL_USER = 0x01,
+    IKEV1_CREDENTIAL_PASSWORD = 0x02,
+    IKEV1_CREDENTIAL_PASSCODE = 0x04, /* of a token card */
+    IKEV1_CREDENTIAL_DOMAIN = 0x08,
+    IKEV1_CREDENTIAL_NEXT_PIN = 0x10, /* a new PIN that the user chooses */
+    IKEV1_CREDENTIAL_ANSWER = 0x20, /* to what the message says */
+};
+
+#define IKEV1_CHAP_CHALLENGE_BYTES 16
+#define IKEV1_CHAP_RESPONSE_BYTES 16
+#define IKEV1_CREDENTIAL_BYTES_MAX 256 /* of each; longer ones are refused */
+#define IKEV1_LOGIN_MESSAGE_BYTES_MAX 512
+
+/* Octets as the user typed them; none: not said. */
+struct ikev1_credentials {
+    struct slice user, password, passcode, domain, next_pin, answer;
+    /* At a gateway with CHAP, in the place of the password: the identifier, and MD5 over it, the
+     * password and the challenge (RFC 1994 4.1). A client makes it of the password. */
+    bool chap;
+    uint8_t chap_identifier;
+    struct slice chap_response;
+};
+
+/* What is asked of a gateway about what a client said. Borrowed until the next event; the octets
+ * are wiped then. */
+struct ikev1_login_question {
+    uint32_t id;
+    enum ikev1_login_kind kind;
+    unsigned round; /* from 1 */
+    struct ikev1_credentials said;
+    struct slice challenge; /* CHAP */
+    const struct ikev1_policy *policy;
+    struct ike_identity peer_id; /* proven in phase 1: perhaps only the name of a group */
+    struct endpoint peer;
+};
+
+enum ikev1_login_verdict {
+    IKEV1_LOGIN_ACCEPTED,
+    IKEV1_LOGIN_REFUSED,
+    IKEV1_LOGIN_MORE, /* another round */
+};
+
+struct ikev1_login_answer {
+    enum ikev1_login_verdict verdict;
+    struct slice message; /* shown to the user; empty: none */
+    unsigned wanted; /* MORE: bits of enum ikev1_credential; 0: the same again. An ANSWER has a
+                        message */
+};
+
+/* What a gateway asks of us, a client. Borrowed until the next event. */
+struct ikev1_credentials_question {
+    uint32_t id;
+    unsigned round; /* from 1: later ones say that what was said before did not do, or not yet */
+    enum ikev1_login_kind kind;
+    unsigned wanted; /* bits of enum ikev1_credential */
+    struct slice challenge; /* CHAP: the password is answered all the same, and not said */
+    struct slice message; /* for the user: of a peer, not escaped */
+};
+
+/* ---- settings ---- */
+
+#define IKEV1_SETTINGS_SERVERS_MAX 8
+#define IKEV1_SETTINGS_NETWORKS_MAX 64
+#define IKEV1_SETTINGS_NAMES_BYTES 1024
+#define IKEV1_SETTINGS_BANNER_BYTES 1024
+
+struct ikev1_settings {
+    struct address ipv4, ipv6; /* of the client; no family: none */
+    struct address ipv4_netmask; /* no family: not said */
+    size_t dns_count, wins_count, dhcp_count; /* of either family */
+    struct address dns[IKEV1_SETTINGS_SERVERS_MAX];
+    struct address wins[IKEV1_SETTINGS_SERVERS_MAX];
+    struct address dhcp[IKEV1_SETTINGS_SERVERS_MAX];
+    uint32_t lifetime_s; /* of the address; 0: not said */
+    char version[64]; /* of the peer's program, escaped */
+    /* Of Cisco Unity. */
+    char domain[256]; /* the default domain; of a peer: escaped */
+    char split_dns[IKEV1_SETTINGS_NAMES_BYTES]; /* domains, with commas */
+    char banner[IKEV1_SETTINGS_BANNER_BYTES]; /* of a peer: escaped but for ends of lines */
+    size_t include_count; /* networks behind the gateway; none: everything goes there */
+    struct network include[IKEV1_SETTINGS_NETWORKS_MAX];
+    size_t exclude_count; /* networks that stay local */
+    struct network exclude[IKEV1_SETTINGS_NETWORKS_MAX];
+    bool save_password; /* the client may keep it */
+    uint16_t pfs_group; /* wanted in Quick Mode; 0: none said */
+};
+
+/* What a client asks for. */
+enum ikev1_setting {
+    IKEV1_SETTING_IPV4 = 0x0001,
+    IKEV1_SETTING_IPV6 = 0x0002,
+    IKEV1_SETTING_DNS = 0x0004,
+    IKEV1_SETTING_WINS = 0x0008,
+    IKEV1_SETTING_DOMAIN = 0x0010,
+    IKEV1_SETTING_SPLIT_DNS = 0x0020,
+    IKEV1_SETTING_INCLUDE = 0x0040,
+    IKEV1_SETTING_BANNER = 0x0080,
+};
+
+/* What is asked of a gateway: which settings this client gets. */
+struct ikev1_settings_question {
+    uint32_t id;
+    unsigned wanted; /* bits of enum ikev1_setting; pushed: all */
+    bool pushed; /* he did not ask */
+    struct address ipv4, ipv6; /* those that he would like to have; no family: any */
+    char version[64]; /* of his program, escaped */
+};
 
 /* ---- policy: owned by the gateway, unchanged and alive as long as any SA points to it ---- */
 
@@ -59,12 +178,14 @@ struct ikev1_child_policy {
     size_t remote_count;
     const struct proposals *proposals; /* all of ESP or all of AH; key exchanges in it are PFS,
                                           strongest first; none means no PFS */
+    const struct proposals *around; /* of AH, around each SA of ESP (a bundle, RFC 2401 4.3); NULL:
+                                       nothing is */
+    bool compress; /* IPComp is offered inside ESP, and taken */
     enum ikev1_mode mode;
     bool any_group; /* as responder: with PFS or without, by any group that is offered and that we
                        can do; else as the proposals say */
     bool accept_wider; /* as responder: a peer that proposes more than the policy has gets what both
                           have; else he is refused, for he does not learn of it (RFC 2409 5.5) */
-    bool truncate_sha2; /* HMAC-SHA2-256 with 96 bits, as old Linux and Android do */
     uint64_t lifetime_ms; /* rekeyed before this, with jitter; NEVER_MS never (28800 s are said) */
     uint32_t lifetime_kilobytes; /* said to the peer; 0: nothing is said */
     bool start; /* brought up by the initiator without being asked */
@@ -77,11 +198,37 @@ enum ikev1_natt {
     IKEV1_NATT_NEVER,
 };
 
+/* By what the owner of a key proves that he has it. */
+enum ikev1_proof_by {
+    IKEV1_PROOF_SIGNATURE,
+    IKEV1_PROOF_ENCRYPTION, /* RSA: he can read what was sealed for him (RFC 2409 5.2) */
+    IKEV1_PROOF_REVISED, /* the same with half the work (5.3) */
+};
+
 /* How a site proves itself and what it believes, where there is no shared key. Owned and unchanged
  * as long as any policy points to it. */
 struct ikev1_certificates {
     const struct credential *own; /* RSA, or ECDSA on a curve of NIST: the peer has the same kind */
-    const struct trust *trust; /* its authorities are named in requests for certificates */
+    const struct trust *trust; /* its authorities are named in requests for certificates. With
+                                  encryption it must have the peer's key (trust_pinned()), but for
+                                  a responder of the revised mode, to whom it can be shown */
+    enum ikev1_proof_by by;
+};
+
+/* A login beside the proof of phase 1 (draft-beaulieu-ike-xauth-02). */
+enum ikev1_login {
+    IKEV1_LOGIN_NONE,
+    IKEV1_LOGIN_ASK, /* we ask the peer for one, whoever began: we are the gateway */
+    IKEV1_LOGIN_ANSWER, /* the peer asks us: we are the client */
+};
+
+/* Settings that a gateway gives to a client (draft-dukes-ike-mode-cfg-02). */
+enum ikev1_settings_way {
+    IKEV1_SETTINGS_NONE, /* who asks is not answered, what is told is not taken */
+    IKEV1_SETTINGS_GIVE, /* gateway: the client asks (pull) */
+    IKEV1_SETTINGS_PUSH, /* gateway: the client is told unasked; who asks first is answered */
+    IKEV1_SETTINGS_ASK, /* client: we ask */
+    IKEV1_SETTINGS_TAKE, /* client: we are told */
 };
 
 struct ikev1_policy {
@@ -109,6 +256,16 @@ struct ikev1_policy {
     uint16_t fragment_bytes; /* of the IP packet, where the peer takes fragments of messages as
                                 Windows and Cisco do; 0: none are sent or taken */
     bool initiate; /* as responder: a phase 1 that ended may be begun anew by us */
+    enum ikev1_login login;
+    enum ikev1_login_kind login_kind; /* ASK: how */
+    bool login_once; /* ASK: who proved the same name by a certificate is not asked again when the
+                        ISAKMP SA is renewed by us (draft-beaulieu-ike-xauth-02 5.5); a key of many
+                        proves nobody, so there it means nothing */
+    bool hybrid; /* only the gateway proves itself in phase 1, by its certificate, and the client by
+                    the login alone: `certificates` has no `own` at the client and no `trust` at the
+                    gateway */
+    enum ikev1_settings_way settings;
+    struct address wish_ipv4, wish_ipv6; /* ASK: those that we had before; no family: any */
     const struct ikev1_child_policy *children;
     uint32_t child_count;
 };
@@ -119,6 +276,10 @@ struct ikev1_responder_policy {
     size_t ike_count;
     bool shared_keys; /* some site proves itself by one */
     bool rsa, ecdsa_256, ecdsa_384, ecdsa_521; /* some site has a certificate of that kind */
+    bool dss; /* the same with DSA, only with SHA-1 */
+    bool rsa_encryption, rsa_revised; /* some site proves itself so */
+    /* The same of those that ask for a login; these do not count above. */
+    bool login_shared_keys, login_rsa, login_hybrid;
     bool aggressive; /* some site may begin in Aggressive Mode */
     struct ike_identity local_id; /* said in Aggressive Mode to whom nobody knows */
     enum ikev1_natt natt;
@@ -137,9 +298,18 @@ enum ikev1_action_kind {
     IKEV1_ASK_SPI, /* spi: an inbound ESP or AH SPI: ikev1_sa_answer_spi() */
     IKEV1_ASK_PEER, /* responder: who may this be and what may he do: ikev1_sa_answer_peer() */
     IKEV1_ASK_PROOF, /* proof: a signature is to be made or verified: ikev1_sa_answer_proof() */
+    IKEV1_ASK_LOGIN, /* login: gateway: may he in who says this: ikev1_sa_answer_login() */
+    IKEV1_ASK_CREDENTIALS, /* credentials: client: what shall be said:
+                              ikev1_sa_answer_credentials() */
+    IKEV1_ASK_SETTINGS, /* settings: gateway: what this client gets: ikev1_sa_answer_settings() */
+    IKEV1_TELL_SETTINGS, /* settings_told: client: what the gateway gave, after ESTABLISHED and
+                            perhaps again. Children of the policy that start by themselves begin in
+                            the same event: who needs the address for them sets another policy now,
+                            and starts them */
     IKEV1_TELL_SPI_ADDED, /* ike_spi: our cookie under which messages for this machine arrive */
     IKEV1_TELL_SPI_REMOVED,
-    IKEV1_TELL_ESTABLISHED, /* established: both sides are authenticated for the first time. Of a
+    IKEV1_TELL_ESTABLISHED, /* established: both sides are authenticated for the first time, where
+                               there is a login by that too. Of a
                                responder whose peer has a machine already: see ikev1_sa_absorb() */
     IKEV1_TELL_REKEYED, /* established: another ISAKMP SA is the current one */
     IKEV1_TELL_INITIAL_CONTACT, /* the same as `initial_contact` there, but said later */
@@ -176,29 +346,50 @@ struct ikev1_proof_question {
     const struct ikev1_policy *policy; /* sign: whose credential; verify: whose trust, and which
                                           identity is expected; NULL: nobody's, and it takes as long
                                           to find out */
+    /* RSA encryption and no signature: with `sign` the parts are opened with our key, else they are
+     * sealed with the peer's. */
+    size_t part_count; /* 0: a signature */
+    struct {
+        struct slice octets;
+        size_t least, most; /* how long what is in it may be */
+    } parts[ENVELOPE_PARTS_MAX];
+    enum digest_id digest; /* of the certificate with whose key it is sealed */
     /* Verify. */
     struct ike_identity said; /* the ID payload */
     struct slice signature;
     size_t certificate_count;
-    struct slice certificates[CERTIFICATES_MAX]; /* DER; the first is the peer's own */
+    struct slice certificates[CERTIFICATES_MAX]; /* DER; in no order, and the peer's own is among
+                                                    them (RFC 4945 3.3.8), or there are none
+                                                    and it is known */
 };
 
 struct ikev1_proof_answer {
     bool good;
     struct slice made; /* sign: the signature */
+    size_t part_count; /* RSA encryption: each opened or sealed */
+    struct slice parts[ENVELOPE_PARTS_MAX];
+    struct slice hash; /* of the certificate; empty: sealed with a raw key */
     struct ike_identity proven; /* verify: who it is */
     bool certificate_refused; /* not good: because of the certificate, else of the signature */
     enum certificate_problem problem;
     char detail[384]; /* about the certificate, for people */
 };
 
+/* AH around ESP. */
+struct ikev1_around {
+    uint32_t spi_in, spi_out; /* 0: there is none */
+    struct suite suite;
+    struct slice key_in, key_out; /* with CHILD_INSTALL */
+};
+
 struct ikev1_child_info {
-    uint32_t spi_in; /* ours */
+    uint32_t spi_in; /* ours; of ESP where AH goes around it */
     uint32_t spi_out;
     const struct ikev1_child_policy *policy;
     uint8_t protocol; /* PROTOCOL_ESP or PROTOCOL_AH */
     struct suite suite; /* AH: without encryption */
-    bool truncate_sha2; /* the ICV of HMAC-SHA2-256 has 96 bits */
+    struct ikev1_around around;
+    uint16_t cpi_in, cpi_out; /* RFC 3173, deflate; 0: nothing is compressed */
     bool encapsulated; /* ESP in UDP */
     bool initiator; /* we asked for it */
     uint32_t replaces_spi_in; /* of the child that it rekeys, 0 for a new one */
@@ -232,6 +423,8 @@ enum ikev1_failure_reason {
                               nothing */
     IKEV1_FAIL_SHARED_KEY_PERHAPS, /* no answer to our proof, or an unreadable one: a peer whose
                                       shared key differs says just that */
+    IKEV1_FAIL_ENCRYPTION, /* RSA encryption: what he sent was not sealed with our key, or he cannot
+                              read what was sealed with his; nobody knows which */
     IKEV1_FAIL_PEER_SIGNATURE, /* the peer has not the key of the certificate that he shows */
     IKEV1_FAIL_CERTIFICATE, /* the peer's certificate is refused: certificate, detail */
     IKEV1_FAIL_AUTH_REFUSED, /* the peer answered AUTHENTICATION_FAILED to ours */
@@ -251,6 +444,12 @@ enum ikev1_failure_reason {
     IKEV1_FAIL_EXPIRED, /* the ISAKMP SA ended, nobody replaced it, and no child is left */
     IKEV1_FAIL_ORDERED, /* we were told to close */
     IKEV1_FAIL_HALF_OPEN_TIMEOUT,
+    IKEV1_FAIL_LOGIN, /* gateway: the login is refused; client: ours is. detail: what the user was
+                         told, or why there was none */
+    IKEV1_FAIL_LOGIN_UNASKED, /* client: the gateway should ask for a login, and does not */
+    IKEV1_FAIL_LOGIN_TIMEOUT, /* it took too long, or too many rounds */
+    IKEV1_FAIL_SETTINGS, /* gateway: the client gets none; client: the gateway gives none, or no
+                            address */
     IKEV1_FAIL_REPLACED, /* by INITIAL-CONTACT or another SA with the same peer */
     IKEV1_FAIL_RESOURCES, /* memory, SPIs, a failing crypto library */
 };
@@ -286,6 +485,10 @@ struct ikev1_action {
             bool aggressive;
         } asked_peer;
         struct ikev1_proof_question proof;
+        struct ikev1_login_question login;
+        struct ikev1_credentials_question credentials;
+        struct ikev1_settings_question settings;
+        const struct ikev1_settings *settings_told; /* borrowed until the next event */
         uint64_t ike_spi;
         uint32_t esp_spi;
         struct {
@@ -297,8 +500,10 @@ struct ikev1_action {
             bool nat_local, nat_peer; /* who is behind a NAT */
             bool initiator;
             bool aggressive;
+            bool login; /* a login was asked for: `peer_id` may be the name of many */
             bool initial_contact; /* the peer has no other SA with us (RFC 2407 4.6.3.3): an older
-                                     machine of his is closed and not absorbed into */
+                                     machine of his is closed and not absorbed into. With a login,
+                                     of the same user */
         } established; /* ESTABLISHED and REKEYED */
         struct {
             struct endpoint local, peer; /* children go there too */
@@ -319,7 +524,7 @@ struct ikev1_action {
 };
 
 /* What one event can lead to at most: see ikev1_act(). */
-#define IKEV1_ACTIONS_MAX 768
+#define IKEV1_ACTIONS_MAX 832
 
 struct ikev1_actions {
     size_t count;
@@ -377,6 +582,19 @@ void ikev1_sa_answer_proof(struct ikev1_sa *sa, uint32_t id,
                            const struct ikev1_proof_answer *answer, uint64_t now_ms,
                            struct ikev1_actions *actions);
 
+void ikev1_sa_answer_login(struct ikev1_sa *sa, uint32_t id,
+                           const struct ikev1_login_answer *answer, uint64_t now_ms,
+                           struct ikev1_actions *actions);
+/* `credentials` NULL: there are none, which ends it. What is wanted and not there is said empty. */
+void ikev1_sa_answer_credentials(struct ikev1_sa *sa, uint32_t id,
+                                 const struct ikev1_credentials *credentials, uint64_t now_ms,
+                                 struct ikev1_actions *actions);
+/* `settings` NULL: this client gets none, which ends it. The policy may be set anew after it, with
+ * children for the address that was given; before the peer has read the answer he asks for none. */
+void ikev1_sa_answer_settings(struct ikev1_sa *sa, uint32_t id,
+                              const struct ikev1_settings *settings, uint64_t now_ms,
+                              struct ikev1_actions *actions);
+
 /* `from` has just told ESTABLISHED, and its peer is `sa`'s: what it has (its ISAKMP SA, and
  * children if any) is `sa`'s from now on, and `from` is over without a word to the peer. Actions of
  * `sa` say what came (SPI_ADDED, REKEYED or ESTABLISHED), those of `from` what went (SPI_REMOVED,
@@ -394,6 +612,9 @@ void ikev1_sa_rekey_child(struct ikev1_sa *sa, uint32_t spi_in, uint64_t now_ms,
 /* All pairs of the policy that have no child yet. */
 void ikev1_sa_start_child(struct ikev1_sa *sa, const struct ikev1_child_policy *child,
                           uint64_t now_ms, struct ikev1_actions *actions);
+/* Each pair of the policy has one that is used or on its way to be. */
+MUST_USE bool ikev1_sa_has_children(const struct ikev1_sa *sa,
+                                    const struct ikev1_child_policy *child);
 /* The pair that has the packet, unless there is a child that carries it. */
 void ikev1_sa_start_child_for(struct ikev1_sa *sa, const struct ikev1_child_policy *child,
                               const struct ikev1_packet *packet, uint64_t now_ms,

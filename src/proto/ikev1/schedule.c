@@ -73,6 +73,22 @@ void ikev1_pend_all(struct ikev1_turn *t, const struct ikev1_child_policy *polic
     }
 }
 
+bool ikev1_sa_has_children(const struct ikev1_sa *sa, const struct ikev1_child_policy *child)
+{
+    struct selector local;
+    struct selector remote;
+    size_t i = 0;
+
+    while (selectors_pair_at(child->local, child->local_count, child->remote, child->remote_count,
+                             i, &local, &remote)) {
+        if (!ikev1_child_is_there(sa, child, &local, &remote)) {
+            return false;
+        }
+        i++;
+    }
+    return true;
+}
+
 /* ---- ISAKMP SAs ---- */
 
 bool ikev1_may_begin(const struct ikev1_sa *sa)
@@ -83,7 +99,7 @@ bool ikev1_may_begin(const struct ikev1_sa *sa)
 bool ikev1_is_beginning(const struct ikev1_sa *sa)
 {
     for (const struct ikev1_ike *ike = sa->ikes; ike != NULL; ike = ike->next) {
-        if (ike->initiator && ike->phase == IKEV1_IKE_HANDSHAKE) {
+        if (ike->initiator && !ikev1_ike_is_usable(ike)) {
             return true;
         }
     }
@@ -151,7 +167,7 @@ static bool is_in_use(const struct ikev1_sa *sa, const struct ikev1_ike *ike)
  */
 static uint64_t end_of(const struct ikev1_sa *sa, const struct ikev1_ike *ike)
 {
-    if (ike->phase == IKEV1_IKE_HANDSHAKE) {
+    if (!ikev1_ike_is_usable(ike)) {
         return NEVER_MS;
     }
     return is_in_use(sa, ike) ? ike->expire_ms : ikev1_earlier(ike->expire_ms, ike->drop_ms);
@@ -187,8 +203,9 @@ static bool is_being_rekeyed(const struct ikev1_sa *sa, const struct ikev1_child
 {
     for (const struct ikev1_quick *q = sa->quicks; q != NULL; q = q->next) {
         if (q->initiator && q->step != IKEV1_QUICK_DONE && q->policy == child->policy &&
-            selector_equal(&q->offered_local, &child->offered_local) &&
-            selector_equal(&q->offered_remote, &child->offered_remote)) {
+            (q->old_spi_in == child->spi_in ||
+             (selector_equal(&q->offered_local, &child->offered_local) &&
+              selector_equal(&q->offered_remote, &child->offered_remote)))) {
             return true;
         }
     }
@@ -207,8 +224,9 @@ static struct ikev1_child *next_to_rekey(const struct ikev1_sa *sa)
 
 static bool quick_may_begin(const struct ikev1_sa *sa)
 {
-    return sa->current != NULL && own_quicks(sa) < IKEV1_OWN_QUICKS_MAX &&
-           sa->quick_count < IKEV1_QUICKS_MAX && sa->child_count < IKEV1_CHILDREN_MAX;
+    return sa->current != NULL && !ikev1_settings_are_open(sa) &&
+           own_quicks(sa) < IKEV1_OWN_QUICKS_MAX && sa->quick_count < IKEV1_QUICKS_MAX &&
+           sa->child_count < IKEV1_CHILDREN_MAX;
 }
 
 static void begin_quicks(struct ikev1_turn *t)
@@ -291,6 +309,10 @@ static bool step(struct ikev1_turn *t)
             ikev1_phase1_time(t, ike);
             return true;
         }
+        if (ikev1_transactions_deadline_ms(ike) <= t->now_ms) {
+            ikev1_transactions_time(t, ike);
+            return true;
+        }
         if (ike->liveness.deadline_ms <= t->now_ms) {
             ikev1_liveness_time(t, ike);
             return true;
@@ -321,7 +343,8 @@ static uint64_t child_deadline_ms(const struct ikev1_child *child)
     case IKEV1_CHILD_REPLACED:
         return ikev1_earlier(child->remove_ms, child->expire_ms);
     case IKEV1_CHILD_UP:
-        return ikev1_earlier(ikev1_earlier(child->use_ms, child->rekey_ms), child->expire_ms);
+        return ikev1_earlier(ikev1_earlier(child->use_ms, child->rekey_ms),
+                             ikev1_earlier(child->remove_ms, child->expire_ms));
     }
     return NEVER_MS;
 }
@@ -382,6 +405,7 @@ uint64_t ikev1_sa_deadline_ms(const struct ikev1_sa *sa)
     }
     for (const struct ikev1_ike *ike = sa->ikes; ike != NULL; ike = ike->next) {
         due = ikev1_earlier(due, ikev1_phase1_deadline_ms(ike));
+        due = ikev1_earlier(due, ikev1_transactions_deadline_ms(ike));
         due = ikev1_earlier(due, ike->liveness.deadline_ms);
         due = ikev1_earlier(due, end_of(sa, ike));
         due = ikev1_earlier(due, ike->fragments.end_ms);

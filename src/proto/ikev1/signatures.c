@@ -20,6 +20,7 @@ struct method {
 };
 
 static const struct method methods[] = {
+    {IKEV1_AUTH_DSS_SIGNATURE, KEY_DSA, SIGNATURE_BARE_DSA, PRF_HMAC_SHA1},
     {IKEV1_AUTH_RSA_SIGNATURE, KEY_RSA, SIGNATURE_BARE_RSA, 0},
     {IKEV1_AUTH_ECDSA_256, KEY_P256, SIGNATURE_BARE_P256, PRF_HMAC_SHA2_256},
     {IKEV1_AUTH_ECDSA_384, KEY_P384, SIGNATURE_BARE_P384, PRF_HMAC_SHA2_384},
@@ -40,6 +41,14 @@ uint16_t ikev1_method_of(const struct ikev1_policy *policy)
 {
     if (policy->certificates == NULL) {
         return IKEV1_AUTH_SHARED_KEY;
+    }
+    if (policy->certificates->own == NULL) {
+        return IKEV1_AUTH_RSA_SIGNATURE; /* hybrid: the other side's */
+    }
+    if (policy->certificates->by != IKEV1_PROOF_SIGNATURE) {
+        return credential_kind(policy->certificates->own) != KEY_RSA ? 0
+               : policy->certificates->by == IKEV1_PROOF_ENCRYPTION  ? IKEV1_AUTH_RSA_ENCRYPTION
+                                                                     : IKEV1_AUTH_RSA_REVISED;
     }
     for (size_t i = 0; i < ARRAY_LENGTH(methods); i++) {
         if (methods[i].kind == credential_kind(policy->certificates->own)) {
@@ -113,12 +122,12 @@ void ikev1_ask_sign(struct ikev1_turn *t, struct ikev1_ike *ike, const struct ik
 bool ikev1_ask_verify(struct ikev1_turn *t, struct ikev1_ike *ike, const struct ikev1_message *m,
                       struct slice id, const struct ikev1_policy *policy)
 {
+    struct ikev1_received_certificates received;
     struct ikev1_hash_value hash;
-    struct ikev1_cert_payload cert;
     struct slice signature;
-    struct slice body;
 
-    if (!ikev1_message_only(m, IKEV1_SIG, &signature) ||
+    ike->handshake->unusable = ikev1_read_certificates(m, &received);
+    if (ike->handshake->unusable != NULL || !ikev1_message_only(m, IKEV1_SIG, &signature) ||
         !hash_of(ike, !ike->initiator, id, &hash)) {
         return false;
     }
@@ -129,14 +138,14 @@ bool ikev1_ask_verify(struct ikev1_turn *t, struct ikev1_ike *ike, const struct 
     }
     question->said = ike->handshake->peer_id;
     question->signature = signature;
-    for (size_t i = 0; ikev1_message_find(m, IKEV1_CERT, i, &body) &&
-                       question->certificate_count < CERTIFICATES_MAX;
-         i++) {
-        if (ikev1_read_cert(body, &cert) && cert.encoding == IKEV1_CERT_X509_SIGNATURE) {
-            question->certificates[question->certificate_count++] = cert.data;
-        }
-    }
+    question->certificate_count = received.count;
+    memcpy(question->certificates, received.list, received.count * sizeof(received.list[0]));
     return true;
+}
+
+const char *ikev1_unusable(const struct ikev1_ike *ike, const char *otherwise)
+{
+    return ike->handshake->unusable != NULL ? ike->handshake->unusable : otherwise;
 }
 
 const struct ikev1_policy *ikev1_choose_signer(const struct ikev1_handshake *h)
@@ -146,8 +155,7 @@ const struct ikev1_policy *ikev1_choose_signer(const struct ikev1_handshake *h)
     for (size_t i = 0; i < h->candidate_count; i++) {
         const struct ikev1_policy *p = h->candidates[i];
 
-        if (ikev1_method_of(p) != h->choice.auth_method ||
-            !ikev1_phase1_allows(p->ike, &h->choice.suite)) {
+        if (!ikev1_method_fits(p, h, false) || !ikev1_phase1_allows(p->ike, &h->choice.suite)) {
             continue;
         }
         if (p->peer_id.type != 0 &&
@@ -160,6 +168,21 @@ const struct ikev1_policy *ikev1_choose_signer(const struct ikev1_handshake *h)
     return any;
 }
 
+/* His signature was held against nobody's trust, so it says nothing: why was there nobody? */
+static void nobody(const struct ikev1_handshake *h, struct ikev1_failure *failure)
+{
+    enum ikev1_failure_reason reason =
+        h->candidate_count == 0 ? IKEV1_FAIL_PEER_UNKNOWN : IKEV1_FAIL_AUTH_METHOD;
+
+    for (size_t i = 0; i < h->candidate_count; i++) {
+        if (ikev1_method_of(h->candidates[i]) == h->choice.auth_method) {
+            reason = IKEV1_FAIL_SUITE_NOT_ALLOWED;
+        }
+    }
+    ikev1_failure_set(failure, reason, failure->exchange, 0,
+                      reason == IKEV1_FAIL_AUTH_METHOD ? "by a signature" : "");
+}
+
 static void refused(struct ikev1_turn *t, struct ikev1_ike *ike,
                     const struct ikev1_proof_answer *answer)
 {
@@ -170,6 +193,9 @@ static void refused(struct ikev1_turn *t, struct ikev1_ike *ike,
         &failure, answer->certificate_refused ? IKEV1_FAIL_CERTIFICATE : IKEV1_FAIL_PEER_SIGNATURE,
         ike->aggressive ? IKEV1_AGGRESSIVE : IKEV1_MAIN, 0, answer->detail);
     failure.certificate = answer->problem;
+    if (!ike->initiator && !ike->aggressive && h->policy == NULL) {
+        nobody(h, &failure);
+    }
     failure.message = h->awaited;
     ikev1_failure_identities(&failure, NULL, &h->peer_id);
     ikev1_phase1_fail(t, ike, &failure);
@@ -181,6 +207,10 @@ void ikev1_phase1_answer_proof(struct ikev1_turn *t, struct ikev1_ike *ike,
     struct ikev1_handshake *h = ike->handshake;
 
     h->ask_proof = 0;
+    if (ikev1_encrypts(ike)) {
+        ikev1_encryption_answer(t, ike, answer);
+        return;
+    }
     if (h->ask_sign) {
         if (!answer->good || !ikev1_block_copy(answer->made, &h->own_proof)) {
             ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "no signature was made");
@@ -214,6 +244,17 @@ void ikev1_out_certificates(struct ikev1_outgoing *o, const struct ikev1_policy 
         if (i > 0 && certificate_is_self_issued(certificate)) {
             continue;
         }
+        ikev1_begin_payload(&o->chain, IKEV1_CERT);
+        ikev1_write_cert(&o->w, &cert);
+        ikev1_end_payload(&o->chain);
+    }
+}
+
+void ikev1_out_no_certificate(const struct ikev1_ike *ike, struct ikev1_outgoing *o)
+{
+    const struct ikev1_cert_payload cert = {.encoding = IKEV1_CERT_X509_SIGNATURE};
+
+    if (ike->handshake->choice.hybrid && ike->handshake->certificate_asked) {
         ikev1_begin_payload(&o->chain, IKEV1_CERT);
         ikev1_write_cert(&o->w, &cert);
         ikev1_end_payload(&o->chain);

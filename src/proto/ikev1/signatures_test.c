@@ -7,7 +7,7 @@
 #include "tests/support/ikev1_pair.h"
 #include "tests/support/test.h"
 
-static const enum key_kind kinds[] = {KEY_RSA, KEY_P256, KEY_P384, KEY_P521};
+static const enum key_kind kinds[] = {KEY_RSA, KEY_P256, KEY_P384, KEY_P521, KEY_DSA};
 
 static const struct testbed_order orders[2] = {
     {.subject = "O=Left, CN=left",
@@ -40,7 +40,7 @@ static struct scene *scene_new(enum key_kind kind, uint64_t seed, bool aggressiv
     for (size_t i = 0; i < 2; i++) {
         struct pair1_side *side = &s->pair->side[i];
 
-        s->key[i] = private_key_make(kind, 2048);
+        s->key[i] = private_key_make(kind, kind == KEY_DSA ? 1024 : 2048);
         s->certificate[i] = testbed_issue(&orders[i], s->key[i], s->root, s->root_key);
         s->own[i] = testbed_credential(s->key[i], &s->certificate[i], 1);
         s->trust[i] = testbed_trust(s->root);
@@ -49,6 +49,7 @@ static struct scene *scene_new(enum key_kind kind, uint64_t seed, bool aggressiv
         side->policy.aggressive = aggressive;
         side->responder.aggressive = aggressive;
         side->responder.rsa = kind == KEY_RSA;
+        side->responder.dss = kind == KEY_DSA;
         side->responder.ecdsa_256 = kind == KEY_P256;
         side->responder.ecdsa_384 = kind == KEY_P384;
         side->responder.ecdsa_521 = kind == KEY_P521;
@@ -202,8 +203,22 @@ TEST(somebody_without_a_policy_is_as_unknown_as_one_with_a_wrong_certificate)
     ikev1_pair_start(p, 0);
     CHECK(ikev1_pair_run(p));
     CHECK_EQUAL(p->side[1].established, 0);
-    CHECK_EQUAL(p->side[1].failure.reason, IKEV1_FAIL_CERTIFICATE);
+    CHECK_EQUAL(p->side[1].failure.reason, IKEV1_FAIL_PEER_UNKNOWN);
     CHECK(ikev1_pair_is_empty(p, 1));
+    scene_free(s);
+}
+
+TEST(who_signs_where_only_shared_keys_are_known_is_told_so)
+{
+    struct scene *s = scene_new(KEY_P256, 52, false);
+    struct ikev1_pair *p = s->pair;
+
+    p->side[1].policy.certificates = NULL;
+    ikev1_pair_start(p, 0);
+    CHECK(ikev1_pair_run(p));
+    CHECK_EQUAL(p->side[1].established, 0);
+    CHECK_EQUAL(p->side[1].failure.reason, IKEV1_FAIL_AUTH_METHOD);
+    CHECK_TEXT(p->side[1].failure.detail, "by a signature");
     scene_free(s);
 }
 

@@ -106,7 +106,7 @@ static void live(uint64_t seed, unsigned loss, unsigned doubling, bool aggressiv
         ikev1_pair_set_esp(p, i, i == 0 ? "aes128-sha1-ecp256" : "aes128-sha1");
         p->side[i].policy.ike_lifetime_ms = 1800000;
         p->side[i].policy.liveness_ms = 60000;
-        p->side[i].policy.initial_contact = true;
+        p->side[i].says_initial_contact = true;
         p->side[i].policy.aggressive = aggressive;
         p->side[i].responder.aggressive = aggressive;
         p->side[i].children_policy[0].lifetime_ms = 600000;

@@ -22,6 +22,49 @@ bool ikev1_traffic_ids(struct ikev1_quick *q)
            ikev1_id_of_selector(&q->offered_remote, &q->id_r);
 }
 
+/* Windows before Vista says its name where a NAT makes its address worthless; it means itself. */
+static bool read_peers_id(const struct ikev1_turn *t, const struct ikev1_quick *q,
+                          struct slice body, struct selector *out)
+{
+    struct ikev1_id_payload id;
+
+    if (!ikev1_read_id(body, &id)) {
+        return false;
+    }
+    if (id.type != IKEV1_ID_FQDN || !q->ike->nat_peer) {
+        return ikev1_id_selector(&id, out);
+    }
+    *out = (struct selector){
+        .addresses = {t->sa->peer.address, t->sa->peer.address},
+        .protocol = id.protocol,
+        .port_first = id.port,
+        .port_last = id.port == 0 ? UINT16_MAX : id.port,
+    };
+    return true;
+}
+
+bool ikev1_traffic_read_ids(struct ikev1_turn *t, struct ikev1_quick *q,
+                            const struct ikev1_message *m)
+{
+    struct ikev1_id_payload id;
+    struct slice body_i;
+    struct slice body_r;
+
+    if (!ikev1_message_find(m, IKEV1_ID, 0, &body_i)) {
+        const struct selector any = {.port_last = UINT16_MAX};
+
+        q->offered_local = any;
+        q->offered_remote = any;
+        q->offered_local.addresses = (struct range){t->sa->local.address, t->sa->local.address};
+        q->offered_remote.addresses = (struct range){t->sa->peer.address, t->sa->peer.address};
+        return true;
+    }
+    return ikev1_message_find(m, IKEV1_ID, 1, &body_r) &&
+           read_peers_id(t, q, body_i, &q->offered_remote) && ikev1_read_id(body_r, &id) &&
+           ikev1_id_selector(&id, &q->offered_local) && ikev1_block_copy(body_i, &q->id_i) &&
+           ikev1_block_copy(body_r, &q->id_r);
+}
+
 static struct selector of_host(const struct address *host, const struct selector *like)
 {
     struct selector s = *like;
@@ -67,6 +110,17 @@ static bool narrow(const struct selector *list, size_t count, const struct selec
         }
     }
     return false;
+}
+
+bool ikev1_traffic_bound(struct ikev1_quick *q)
+{
+    const struct ikev1_child_policy *policy = q->policy;
+    struct selector local = q->local;
+    struct selector remote = q->remote;
+
+    return !policy->accept_wider || q->carriage.transport_mode ||
+           (narrow(policy->local, policy->local_count, &local, true, &q->local) &&
+            narrow(policy->remote, policy->remote_count, &remote, true, &q->remote));
 }
 
 /* What a policy has to say to an offer. */
@@ -173,8 +227,7 @@ bool ikev1_traffic_match(struct ikev1_turn *t, struct ikev1_quick *q,
                       IKEV1_QUICK, IKEV1_NO_PROPOSAL_CHOSEN, "");
     struct text theirs = text_over(failure->theirs, sizeof(failure->theirs));
 
-    ikev1_failure_policies(failure, &q->policy->proposals, 1,
-                           ikev1_child_policy_protocol(q->policy));
+    ikev1_failure_child_policy(failure, q->policy);
     ikev1_describe_phase2_offer(offer, &theirs);
     return false;
 }

@@ -89,11 +89,11 @@ void ikev1_turn_clear(struct ikev1_sa *sa)
 /* ---- actions ---- */
 
 /* A child that goes is stopped and removed, with a Delete and a line for whoever watches, and
- * another one may be begun for it. An exchange gives back its SPI and sends one message. The rest
- * is told once. */
+ * another one may be begun for it. An exchange gives back its SPIs and sends one message; of those
+ * about logins and settings three may be open. The rest is told once. */
 #define ACTIONS_OF_AN_EVENT                                                                        \
-    (IKEV1_CHILDREN_MAX * 4 + IKEV1_QUICKS_MAX * 4 +                                               \
-     IKEV1_IKES_MAX * (4 + IKEV1_FRAGMENTS_OUT_MAX) + 16)
+    (IKEV1_CHILDREN_MAX * 4 + IKEV1_QUICKS_MAX * 5 +                                               \
+     IKEV1_IKES_MAX * (4 + IKEV1_FRAGMENTS_OUT_MAX + 3 * 2) + 16)
 _Static_assert(ACTIONS_OF_AN_EVENT <= IKEV1_ACTIONS_MAX, "an event may have too many actions");
 
 struct ikev1_action *ikev1_act(struct ikev1_turn *t, enum ikev1_action_kind kind)
@@ -115,18 +115,23 @@ struct ikev1_action *ikev1_act(struct ikev1_turn *t, enum ikev1_action_kind kind
 void ikev1_trace(struct ikev1_turn *t, bool sent, bool again, const struct ikev1_header *header,
                  struct slice chain)
 {
-    struct slice copy = {NULL, 0};
+    uint8_t *copy = ikev1_turn_memory(t->sa, chain.length);
 
-    if (!ikev1_block_copy(chain, &copy)) {
+    if (copy == NULL) {
         return;
+    }
+    if (chain.length > 0) {
+        memcpy(copy, chain.data, chain.length);
+    }
+    if (header->exchange == IKEV1_TRANSACTION) {
+        ikev1_blank_credentials(header->next_payload, copy, chain.length);
     }
     struct ikev1_action *action = ikev1_act(t, IKEV1_TRACE);
 
     action->trace.sent = sent;
     action->trace.retransmitted = again;
     action->trace.header = *header;
-    action->trace.payloads = copy;
-    ikev1_block_drop(t->sa, &copy);
+    action->trace.payloads = (struct slice){copy, chain.length};
 }
 
 struct ikev1_turn ikev1_turn_begin(struct ikev1_sa *sa, uint64_t now_ms,

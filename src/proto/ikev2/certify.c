@@ -130,6 +130,8 @@ static bool choose(const struct ikev2_certificates *c, const struct ikev2_handsh
     case KEY_ED25519:
     case KEY_ED448:
         return false; /* RFC 8420: only with RFC 7427 */
+    case KEY_DSA:
+        return false; /* RFC 8247 3.1: not any more; for IKEv1 alone */
     }
     return false;
 }

@@ -49,6 +49,7 @@ void ikev2_proof_free(struct ikev2_proof *proof)
         credential_free(proof->credential);
         trust_free(proof->trust);
         ikev2_proof_forget_wishes(proof);
+        envelope_free(proof->envelope);
         free(proof);
     }
 }
@@ -122,6 +123,12 @@ static void wrong_name(struct ikev2_proof *proof, const struct certificate *cert
     proof->result = IKEV2_PROOF_CERTIFICATE;
 }
 
+/* One that was encrypted to without being sent. */
+static bool is_pinned(const struct ikev2_proof *proof)
+{
+    return proof->envelope != NULL && proof->certificate_count == 0;
+}
+
 /* What is expected must be in the certificate; what is said only where nothing is expected, but
  * nothing is shown as proven that is not in it. */
 static bool name_is_right(struct ikev2_proof *proof, const struct certificate *certificate)
@@ -139,11 +146,12 @@ static bool name_is_right(struct ikev2_proof *proof, const struct certificate *c
             wrong_name(proof, certificate, &proof->expected);
             return false;
         }
-    } else if (!has_said) {
+    } else if (!has_said && !is_pinned(proof)) {
         wrong_name(proof, certificate, &proof->said);
         return false;
     }
-    if (has_said) {
+    /* A pinned certificate is the peer's, whatever he says to be called. */
+    if (has_said || (proof->pattern[0] == 0 && proof->expected.type == 0)) {
         return true;
     }
     if (proof->pattern[0] == 0) {
@@ -205,14 +213,8 @@ static void refuse(struct ikev2_proof *proof, enum certificate_problem problem)
 }
 
 /* RFC 7670: the key itself is believed, and stands for the identity that its site expects. */
-static void verify_raw_key(struct ikev2_proof *proof)
+static void verify_key(struct ikev2_proof *proof, const struct public_key *key)
 {
-    struct public_key *key = public_key_read(proof->certificates[0]);
-
-    if (key == NULL) {
-        refuse(proof, CERTIFICATE_MALFORMED);
-        return;
-    }
     if (signature_is_right(proof, key)) {
         if (proof->trust == NULL || !trust_has_key(proof->trust, key)) {
             refuse(proof, CERTIFICATE_UNKNOWN_AUTHORITY);
@@ -224,6 +226,17 @@ static void verify_raw_key(struct ikev2_proof *proof)
             refuse(proof, CERTIFICATE_WRONG_NAME);
         }
     }
+}
+
+static void verify_raw_key(struct ikev2_proof *proof)
+{
+    struct public_key *key = public_key_read(proof->certificates[0]);
+
+    if (key == NULL) {
+        refuse(proof, CERTIFICATE_MALFORMED);
+        return;
+    }
+    verify_key(proof, key);
     public_key_free(key);
 }
 
@@ -239,11 +252,18 @@ static bool must_wait(const struct ikev2_proof *proof)
     return needed && !proof->was_asked;
 }
 
+static void seal(struct ikev2_proof *proof, const struct public_key *key)
+{
+    proof->result =
+        envelope_seal_all(proof->envelope, key) ? IKEV2_PROOF_GOOD : IKEV2_PROOF_ALGORITHM;
+}
+
 static void verify_path(struct ikev2_proof *proof, const struct certificate *const *list,
                         size_t count, int64_t now_s)
 {
     struct trust_rules rules = {.now_s = now_s,
                                 .legacy = proof->legacy,
+                                .encipherment = proof->envelope != NULL,
                                 .revocation = proof->revocation,
                                 .response_count = proof->response_count,
                                 .store = proof->store};
@@ -254,8 +274,9 @@ static void verify_path(struct ikev2_proof *proof, const struct certificate *con
         refuse(proof, CERTIFICATE_KEY_UNSUPPORTED);
         return;
     }
-    /* Whoever cannot sign learns nothing about what is believed here, and costs least. */
-    if (!signature_is_right(proof, key)) {
+    /* Whoever cannot sign learns nothing about what is believed here, and costs least. With
+     * encryption what he can read is his proof, and that comes later. */
+    if (proof->envelope == NULL && !signature_is_right(proof, key)) {
         return;
     }
     if (proof->trust == NULL) {
@@ -282,6 +303,58 @@ static void verify_path(struct ikev2_proof *proof, const struct certificate *con
     proof->result = must_wait(proof) ? IKEV2_PROOF_WAITS
                     : good           ? IKEV2_PROOF_GOOD
                                      : IKEV2_PROOF_CERTIFICATE;
+    if (proof->envelope != NULL && proof->result == IKEV2_PROOF_GOOD) {
+        seal(proof, key);
+        envelope_hash_certificate(proof->envelope, certificate_der(list[0]));
+    }
+}
+
+/* He sent none: of those that the site has itself the one with his name, or the one key (RFC 4945
+ * 3.3.6: who is not asked for a certificate sends none). */
+static void verify_known(struct ikev2_proof *proof, int64_t now_s)
+{
+    const struct certificate *certificate = NULL;
+    const struct public_key *key;
+
+    for (size_t i = 0; i < trust_count(proof->trust); i++) {
+        const struct certificate *one = trust_at(proof->trust, i);
+
+        if (!certificate_is_authority(one) && has_identity(one, &proof->said)) {
+            verify_path(proof, &one, 1, now_s);
+            return;
+        }
+    }
+    key = trust_pinned(proof->trust, &certificate);
+    if (key == NULL) {
+        refuse(proof, CERTIFICATE_NONE);
+    } else if (certificate != NULL) {
+        verify_path(proof, &certificate, 1, now_s);
+    } else {
+        verify_key(proof, key);
+    }
+}
+
+/* RFC 4945 3.3.8: the first need not be the peer's own. The one with his name is, else the first
+ * that is no authority. */
+static void put_own_first(const struct ikev2_proof *proof, struct certificate **list, size_t count)
+{
+    size_t own = 0;
+    unsigned best = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        unsigned fits = certificate_is_authority(list[i])     ? 0
+                        : has_identity(list[i], &proof->said) ? 2
+                                                              : 1;
+
+        if (fits > best) {
+            best = fits;
+            own = i;
+        }
+    }
+    struct certificate *first = list[own];
+
+    list[own] = list[0];
+    list[0] = first;
 }
 
 static void verify(struct ikev2_proof *proof, int64_t now_s)
@@ -289,6 +362,10 @@ static void verify(struct ikev2_proof *proof, int64_t now_s)
     struct certificate *list[CERTIFICATES_MAX];
     size_t count = 0;
 
+    if (proof->certificate_count == 0 && proof->any_order && proof->trust != NULL) {
+        verify_known(proof, now_s);
+        return;
+    }
     if (proof->certificate_count == 0) {
         refuse(proof, CERTIFICATE_NONE);
         return;
@@ -302,7 +379,7 @@ static void verify(struct ikev2_proof *proof, int64_t now_s)
 
         if (certificate != NULL) {
             list[count++] = certificate;
-        } else if (i == 0) {
+        } else if (i == 0 && !proof->any_order) {
             break; /* one that only might help is passed over when it is malformed */
         }
     }
@@ -311,6 +388,9 @@ static void verify(struct ikev2_proof *proof, int64_t now_s)
     } else {
         const struct certificate *borrowed[CERTIFICATES_MAX];
 
+        if (proof->any_order) {
+            put_own_first(proof, list, count);
+        }
         for (size_t i = 0; i < count; i++) {
             borrowed[i] = list[i];
         }
@@ -321,9 +401,45 @@ static void verify(struct ikev2_proof *proof, int64_t now_s)
     }
 }
 
+/* To whom it is sealed: the key that is known beforehand, else the one of the certificate that he
+ * sent. */
+static void seal_to_peer(struct ikev2_proof *proof, int64_t now_s)
+{
+    const struct certificate *certificate = NULL;
+    const struct public_key *key =
+        proof->trust == NULL ? NULL : trust_pinned(proof->trust, &certificate);
+
+    if (key == NULL) {
+        verify(proof, now_s);
+        return;
+    }
+    proof->certificate_count = 0;
+    if (certificate != NULL) {
+        verify_path(proof, &certificate, 1, now_s);
+    } else if (!public_key_is_strong(key, proof->legacy)) {
+        refuse(proof, CERTIFICATE_KEY_WEAK);
+    } else {
+        seal(proof, key);
+    }
+}
+
+static void open_ours(struct ikev2_proof *proof)
+{
+    proof->result = credential_open(proof->credential, proof->envelope) ? IKEV2_PROOF_GOOD
+                                                                        : IKEV2_PROOF_OWN_KEY;
+}
+
 void ikev2_proof_run(struct ikev2_proof *proof, int64_t now_s)
 {
     ikev2_proof_forget_wishes(proof); /* of an earlier run */
+    if (proof->envelope != NULL) {
+        if (proof->sign) {
+            open_ours(proof);
+        } else {
+            seal_to_peer(proof, now_s);
+        }
+        return;
+    }
     if (!proof->sign) {
         verify(proof, now_s);
         return;

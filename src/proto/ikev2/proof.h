@@ -7,6 +7,7 @@
 #define SEKISHO_PROTO_IKEV2_PROOF_H
 
 #include "crypto/credential.h"
+#include "crypto/rsa_envelope.h"
 #include "crypto/trust.h"
 #include "proto/ike/identity.h"
 
@@ -56,6 +57,10 @@ struct ikev2_proof {
     enum signature_scheme scheme; /* NONE with the method RSA: whatever the signature says */
     struct slice octets; /* what is signed */
 
+    /* RSA encryption of IKEv1, and no signature: with `sign` it is opened with our own key, else
+     * sealed with the peer's. Owned; NULL: a signature. */
+    struct envelope *envelope;
+
     /* Sign. */
     struct credential *credential; /* held */
 
@@ -72,6 +77,7 @@ struct ikev2_proof {
     size_t response_count; /* of OCSP, that came with them (RFC 4806) */
     struct slice responses[TRUST_RESPONSES_MAX];
     bool raw_key; /* the first is a SubjectPublicKeyInfo (RFC 7670) */
+    bool any_order; /* IKEv1: the peer's own may be any of them, or none, and then it is known */
     struct revocation_store *store; /* of who runs it; NULL: nothing is fetched */
     bool was_asked; /* what could be fetched was: what is not known now stays unknown */
 

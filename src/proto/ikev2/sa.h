@@ -227,6 +227,13 @@ struct ikev2_key_exchange_question {
     struct slice peer_public; /* empty: only make a pair */
 };
 
+/* AH around ESP: of IKEv1 alone, which the gateway hears in these words too. */
+struct child_around {
+    uint32_t spi_in, spi_out; /* 0: there is none */
+    struct suite suite;
+    struct slice key_in, key_out; /* with CHILD_INSTALL */
+};
+
 struct ikev2_child_info {
     uint32_t spi_in; /* ours */
     uint32_t spi_out;
@@ -241,6 +248,8 @@ struct ikev2_child_info {
      * is sent to us and of what is sent by him (RFC 7296 2.23.1, RFC 3948 3.1.2). No family where
      * there is nothing to mend. */
     struct address original_local, original_peer;
+    struct child_around around;
+    uint64_t lifetime_bytes; /* that the peer said in IKEv1; 0: none */
     bool compress; /* IPComp was agreed, with deflate; cpi_in is ours, cpi_out the peer's */
     uint16_t cpi_in, cpi_out;
     bool aggfrag; /* AGGFRAG payloads were agreed */
@@ -398,7 +407,7 @@ struct ikev2_action {
 };
 
 /* What one event can lead to at most: see ikev2_act(). */
-#define IKEV2_ACTIONS_MAX 768
+#define IKEV2_ACTIONS_MAX 832
 
 struct ikev2_actions {
     size_t count;
