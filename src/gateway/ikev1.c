@@ -301,9 +301,16 @@ void ikev1_admit(struct gateway *g, const struct endpoint *local, const struct e
     const struct responder_terms *terms = g->responder_terms;
 
     for (size_t i = 0; terms != NULL && i < terms->old_count && !(any && aggressive); i++) {
-        if (may_be(terms->old_sites[i], peer)) {
+        struct site *site = terms->old_sites[i];
+
+        if (may_be(site, peer)) {
             any = true;
-            aggressive = aggressive || terms->old_sites[i]->config->aggressive;
+            aggressive = aggressive || site->config->aggressive;
+            /* What the first message is answered with depends on our certificate, so one that
+             * could not be read is asked for before somebody says who he is. */
+            if (!site->secret_known && certificates_are_wanted(site->config)) {
+                questions_ask_secret_again(site, now_ms);
+            }
         }
     }
     if (!any) {

@@ -270,11 +270,15 @@ TEST(answers_go_out_to_messages_alone_and_only_to_those_that_may_begin)
             ikev1_pair_deliver_copy(p, 0);
         }
         CHECK_EQUAL(a.got, answer_bytes);
+        /* A second apart each one is, in Aggressive Mode five in all: nobody has proven there that
+         * he gets what is sent to his address. */
+        size_t answers = mode == 1 ? 6 : 11;
+
         for (unsigned i = 0; i < 10; i++) {
             p->now_ms += 1000;
             ikev1_pair_deliver_copy(p, 0);
         }
-        CHECK_EQUAL(a.got, 11 * answer_bytes);
+        CHECK_EQUAL(a.got, answers * answer_bytes);
         /* Short ones of other exchanges with his cookie alone, a second apart. */
         const struct ikev1_ike *ike = any_ike(p, 1);
         struct ikev1_ike his = {.spi_i = ike->spi_i};
@@ -288,7 +292,7 @@ TEST(answers_go_out_to_messages_alone_and_only_to_those_that_may_begin)
             p->now_ms += 1000;
             inject(p, 1, m);
         }
-        CHECK_EQUAL(a.got, 11 * answer_bytes);
+        CHECK_EQUAL(a.got, answers * answer_bytes);
         printf("               first message %zu octets, its answer %zu\n", first_bytes,
                answer_bytes);
         ikev1_pair_free(p);
@@ -550,6 +554,12 @@ TEST(a_flood_of_questions_whether_we_live_costs_an_answer_each)
     }
     CHECK_EQUAL(p->side[1].sends, sent + 5000 + 1);
     CHECK(ikev1_pair_packet(p, 0, "net") && ikev1_pair_packet(p, 1, "net"));
-    CHECK_EQUAL(any_ike(p, 1)->seen_count, IKEV1_SEEN_MAX);
+    const struct ikev1_ike *flooded = any_ike(p, 1);
+
+    while (flooded != NULL && flooded->handshake != NULL) { /* the renewal stands before it */
+        flooded = flooded->next;
+    }
+    CHECK(flooded != NULL);
+    CHECK_EQUAL(flooded->seen_count, IKEV1_SEEN_MAX);
     ikev1_pair_free(p);
 }
