@@ -370,8 +370,8 @@ TEST(codes_cannot_be_tried_out)
 
     begin(&b, "alice staff % totp " SECRET "\n");
     b.rules.factor = DESK_FACTOR_ASKED;
-    /* An hour of trying, a login a second: RFC 4226 7.3. */
-    for (int i = 0; i < 3600; i++, b.now_ms += 1000) {
+    /* An hour of trying, a login in four seconds: RFC 4226 7.3. */
+    for (int i = 0; i < 900; i++, b.now_ms += 4000) {
         CHECK(ask(&b, "alice", "wonder") == LOGIN_CHALLENGED);
         CHECK(reply(&b, "alice", "000000") == LOGIN_REFUSED);
         tried += b.answer.reason == LOGIN_REASON_CODE;

@@ -243,7 +243,7 @@ static void receive_1(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_
         return;
     }
     if (!ikev1_phase1_read_any_id(ike, m, &h->peer_id, &id) || !ikev1_phase1_take_ke(t, ike, m) ||
-        !ikev1_block_copy(id, &h->message)) {
+        !ikev1_block_replace(t->sa, id, &h->message)) {
         if (ike->handshake != NULL) {
             ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_SYNTAX, 0,
                                   "identity, key exchange or nonce is missing or malformed");
@@ -272,7 +272,7 @@ static void receive_2(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_
     }
     if (!ikev1_message_only(m, IKEV1_ID, &body) ||
         !ikev1_message_only(m, ikev1_peer_signs(ike) ? IKEV1_SIG : IKEV1_HASH, &body) ||
-        !ikev1_block_copy(m->whole, &h->message)) {
+        !ikev1_block_replace(t->sa, m->whole, &h->message)) {
         ikev1_phase1_doubt(t, ike, IKEV1_FAIL_SYNTAX, 0, "identity or proof is missing");
         return;
     }

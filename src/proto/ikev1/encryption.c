@@ -291,9 +291,11 @@ void ikev1_encryption_answer(struct ikev1_turn *t, struct ikev1_ike *ike,
         return;
     }
     bool kept =
-        ikev1_block_copy(answer->parts[0], h->ask_sign ? &s->nonce : &s->own_nonce) &&
-        (wanted == 1 || ikev1_block_copy(answer->parts[1], h->ask_sign ? &s->id : &s->own_id)) &&
-        (h->ask_sign || answer->hash.length == 0 || ikev1_block_copy(answer->hash, &s->hash));
+        ikev1_block_replace(t->sa, answer->parts[0], h->ask_sign ? &s->nonce : &s->own_nonce) &&
+        (wanted == 1 ||
+         ikev1_block_replace(t->sa, answer->parts[1], h->ask_sign ? &s->id : &s->own_id)) &&
+        (h->ask_sign || answer->hash.length == 0 ||
+         ikev1_block_replace(t->sa, answer->hash, &s->hash));
 
     if (!kept) {
         ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "no memory");
@@ -346,8 +348,7 @@ void ikev1_encryption_receive(struct ikev1_turn *t, struct ikev1_ike *ike, struc
                            "the answer is not the proposal that was made");
         return;
     }
-    ikev1_block_drop(t->sa, &h->message);
-    if (!ikev1_block_copy(m->whole, &h->message)) {
+    if (!ikev1_block_replace(t->sa, m->whole, &h->message)) {
         ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "no memory");
         return;
     }
@@ -365,14 +366,14 @@ void ikev1_encryption_receive(struct ikev1_turn *t, struct ikev1_ike *ike, struc
 }
 
 /* The peer's name, as HASH_I and HASH_R have it. One that is none is kept as well. */
-static bool take_id(struct ikev1_ike *ike, const struct ikev1_message *m)
+static bool take_id(struct ikev1_turn *t, struct ikev1_ike *ike, const struct ikev1_message *m)
 {
     struct ikev1_handshake *h = ike->handshake;
     struct ikev1_id_payload payload;
     struct slice body;
 
-    if (is_revised(ike) &&
-        (!ikev1_message_only(m, IKEV1_ID, &body) || !ikev1_block_copy(body, &h->sealed->id))) {
+    if (is_revised(ike) && (!ikev1_message_only(m, IKEV1_ID, &body) ||
+                            !ikev1_block_replace(t->sa, body, &h->sealed->id))) {
         return false;
     }
     if (!ikev1_read_id(h->sealed->id, &payload) ||
@@ -398,8 +399,8 @@ static bool take_opened(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev
     memcpy(nonce->data, s->nonce.data, s->nonce.length);
     if (!read_again(h, m) || (is_revised(ike) && !uncover(t, ike, m)) ||
         !ikev1_message_only(m, IKEV1_KE, &body) || group == NULL ||
-        body.length != group->public_bytes || !take_id(ike, m) ||
-        !ikev1_block_copy(body, &h->peer_public)) {
+        body.length != group->public_bytes || !take_id(t, ike, m) ||
+        !ikev1_block_replace(t->sa, body, &h->peer_public)) {
         doubt(t, ike);
         return false;
     }
@@ -642,8 +643,7 @@ static void send_aggressive_2(struct ikev1_turn *t, struct ikev1_ike *ike)
         out_abilities(t, ike, &o);
     }
     /* Message 3 is measured by the name alone. */
-    ikev1_block_drop(t->sa, &h->message);
-    if (!ikev1_block_copy(h->sealed->id, &h->message)) {
+    if (!ikev1_block_replace(t->sa, h->sealed->id, &h->message)) {
         no_message(t, ike);
         return;
     }

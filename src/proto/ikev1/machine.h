@@ -106,6 +106,9 @@ void ikev1_turn_clear(struct ikev1_sa *sa);
 MUST_USE void *ikev1_turn_memory(struct ikev1_sa *sa, size_t bytes);
 /* A block with these octets that lives until it is buried; false: no memory. */
 MUST_USE bool ikev1_block_copy(struct slice bytes, struct slice *out);
+/* The same where octets of a message may stand already that came before and led to nothing; they
+ * may be what is copied. */
+MUST_USE bool ikev1_block_replace(struct ikev1_sa *sa, struct slice bytes, struct slice *out);
 /* Buries the block behind the slice, and empties it. */
 void ikev1_block_drop(struct ikev1_sa *sa, struct slice *block);
 

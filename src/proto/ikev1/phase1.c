@@ -353,7 +353,7 @@ void ikev1_phase1_out_offer(struct ikev1_turn *t, struct ikev1_ike *ike, struct 
         }
     }
     ikev1_write_sa(&w, &sa);
-    if (!writer_ok(&w) || !ikev1_block_copy(writer_written(&w), &h->sa_i)) {
+    if (!writer_ok(&w) || !ikev1_block_replace(t->sa, writer_written(&w), &h->sa_i)) {
         writer_fail(&o->w);
         return;
     }
@@ -383,7 +383,7 @@ bool ikev1_phase1_take_offer(struct ikev1_turn *t, struct ikev1_ike *ike,
         ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_SYNTAX, 0, "the first message has no proposal");
         return false;
     }
-    if (!ikev1_block_copy(body, &h->sa_i)) {
+    if (!ikev1_block_replace(t->sa, body, &h->sa_i)) {
         ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "no memory");
         return false;
     }
@@ -462,7 +462,7 @@ bool ikev1_phase1_take_ke(struct ikev1_turn *t, struct ikev1_ike *ike,
     h->abilities.liveness &= !few;
     h->certificate_asked = ikev1_message_find(m, IKEV1_CERTREQ, 0, &request);
     ikev1_block_drop(t->sa, &h->peer_public);
-    if (!ikev1_block_copy(body, &h->peer_public)) {
+    if (!ikev1_block_replace(t->sa, body, &h->peer_public)) {
         ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "no memory");
         return false;
     }

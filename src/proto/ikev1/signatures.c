@@ -212,7 +212,7 @@ void ikev1_phase1_answer_proof(struct ikev1_turn *t, struct ikev1_ike *ike,
         return;
     }
     if (h->ask_sign) {
-        if (!answer->good || !ikev1_block_copy(answer->made, &h->own_proof)) {
+        if (!answer->good || !ikev1_block_replace(t->sa, answer->made, &h->own_proof)) {
             ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_RESOURCES, 0, "no signature was made");
             return;
         }

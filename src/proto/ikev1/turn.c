@@ -72,6 +72,12 @@ void ikev1_block_drop(struct ikev1_sa *sa, struct slice *slice)
     *slice = (struct slice){NULL, 0};
 }
 
+bool ikev1_block_replace(struct ikev1_sa *sa, struct slice bytes, struct slice *out)
+{
+    ikev1_block_drop(sa, out);
+    return ikev1_block_copy(bytes, out);
+}
+
 void ikev1_turn_clear(struct ikev1_sa *sa)
 {
     struct block *block = sa->buried;
