@@ -127,6 +127,37 @@ TEST(two_hosts_speak_in_transport_mode_with_every_protection)
     }
 }
 
+/* With IKEv1 it was made anew every second: what a site means before it knows from where it speaks
+ * is any address, and a child has one. */
+TEST(with_ikev1_what_is_there_is_not_made_anew)
+{
+    static const char *const words[] = {"ike v1; verify-rekey off",
+                                        "ike v1; verify-rekey off; ah sha256",
+                                        "ike v1; verify-rekey off; only udp 1701 both"};
+
+    for (size_t i = 0; i < ARRAY_LENGTH(words); i++) {
+        for (unsigned begins = 0; begins < 2; begins++) {
+            char waits[128];
+
+            gateway_pair_open(&pair, 60 + i);
+            snprintf(waits, sizeof(waits), "%s; start wait", words[i]);
+            for (unsigned node = 0; node < 2; node++) {
+                write_config(node, NULL, node == begins ? words[i] : waits);
+                gateway_pair_start(&pair, node);
+            }
+            CHECK(gateway_pair_up(&pair, 5000));
+            gateway_pair_run(&pair, 60000);
+            for (unsigned node = 0; node < 2; node++) {
+                CHECK_EQUAL(gateway_pair_site(&pair, node).rekeys, 0);
+                CHECK(gateway_pair_site(&pair, node).child_count <= 2);
+            }
+            CHECK(passes(0, UDP, 1701, 1701));
+            CHECK(passes(1, UDP, 1701, 1701));
+            close_both();
+        }
+    }
+}
+
 TEST(ah_makes_tunnels_too)
 {
     gateway_pair_open(&pair, 3);

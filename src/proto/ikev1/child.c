@@ -95,20 +95,49 @@ bool ikev1_child_is_outdated(const struct ikev1_sa *sa, const struct ikev1_child
     return false;
 }
 
+/* In transport mode a child is for the two ends of IKE, however many hosts were meant before it was
+ * known who they are. */
+static struct selector of_ends(const struct selector *wanted, const struct selector *carried,
+                               bool transport_mode)
+{
+    struct selector s = *wanted;
+
+    if (transport_mode && range_contains(&s.addresses, &carried->addresses.first)) {
+        s.addresses = carried->addresses;
+    }
+    return s;
+}
+
+static bool child_carries(const struct ikev1_child *c, const struct selector *local,
+                          const struct selector *remote)
+{
+    const struct selector l = of_ends(local, &c->local, c->transport_mode);
+    const struct selector r = of_ends(remote, &c->remote, c->transport_mode);
+
+    return (selector_contains(&c->local, &l) || selector_equal(&c->offered_local, &l)) &&
+           (selector_contains(&c->remote, &r) || selector_equal(&c->offered_remote, &r));
+}
+
+static bool quick_asks_for(const struct ikev1_quick *q, const struct selector *local,
+                           const struct selector *remote)
+{
+    const struct selector l = of_ends(local, &q->offered_local, q->carriage.transport_mode);
+    const struct selector r = of_ends(remote, &q->offered_remote, q->carriage.transport_mode);
+
+    return selector_equal(&q->offered_local, &l) && selector_equal(&q->offered_remote, &r);
+}
+
 bool ikev1_child_is_there(const struct ikev1_sa *sa, const struct ikev1_child_policy *policy,
                           const struct selector *local, const struct selector *remote)
 {
     for (const struct ikev1_child *c = sa->children; c != NULL; c = c->next) {
-        if (c->phase == IKEV1_CHILD_UP && c->policy == policy &&
-            (selector_contains(&c->local, local) || selector_equal(&c->offered_local, local)) &&
-            (selector_contains(&c->remote, remote) || selector_equal(&c->offered_remote, remote))) {
+        if (c->phase == IKEV1_CHILD_UP && c->policy == policy && child_carries(c, local, remote)) {
             return true;
         }
     }
     for (const struct ikev1_quick *q = sa->quicks; q != NULL; q = q->next) {
         if (q->initiator && q->step != IKEV1_QUICK_DONE && q->policy == policy &&
-            selector_equal(&q->offered_local, local) &&
-            selector_equal(&q->offered_remote, remote)) {
+            quick_asks_for(q, local, remote)) {
             return true;
         }
     }

@@ -263,6 +263,44 @@ TEST(transport_mode_through_a_nat_tells_the_original_addresses)
     }
 }
 
+/* As a site in transport mode has it, which learns later from where it speaks to its peer: any
+ * address of ours, of both families where the peer's is not known either. */
+TEST(what_is_meant_for_any_host_is_there_when_the_two_ends_have_it)
+{
+    for (unsigned families = 1; families <= 2; families++) {
+        for (unsigned side = 0; side < 2; side++) {
+            struct ikev1_pair *p = ikev1_pair_new(19);
+            struct ikev1_child_policy *child = &p->side[side].children_policy[0];
+
+            for (unsigned i = 0; i < 2; i++) {
+                const struct network any = {.address = address_ipv4(0)};
+                const struct network any_6 = {.address = {.family = FAMILY_IPV6}};
+
+                p->side[i].children_policy[0].mode = IKEV1_MODE_TRANSPORT;
+                p->side[i].children_policy[0].local_count = families;
+                p->side[i].children_policy[0].remote_count = families;
+                p->side[i].local[0][0] = p->side[i].remote[0][0] = selector_of_network(&any);
+                p->side[i].local[0][1] = p->side[i].remote[0][1] = selector_of_network(&any_6);
+            }
+            ikev1_pair_start(p, 0);
+            CHECK(ikev1_pair_run(p));
+            CHECK_EQUAL(p->side[0].child_failed, 0);
+            CHECK(ikev1_sa_has_children(ikev1_pair_sa(p, side), child));
+            ikev1_pair_rekey_child(p, 0, ikev1_pair_outbound(p, 0, "net")->info.spi_in);
+            CHECK(ikev1_pair_run(p));
+            ikev1_pair_advance(p, 100000);
+            CHECK(ikev1_sa_has_children(ikev1_pair_sa(p, side), child));
+            CHECK_EQUAL(ikev1_pair_live_children(p, 0), 1);
+            /* And nothing is made for it anew. */
+            ikev1_pair_start_child(p, side, 0);
+            CHECK_EQUAL(p->queue_count, 0);
+            ikev1_pair_close_child(p, side, ikev1_pair_outbound(p, side, "net")->info.spi_in);
+            CHECK(!ikev1_sa_has_children(ikev1_pair_sa(p, side), child));
+            ikev1_pair_free(p);
+        }
+    }
+}
+
 TEST(the_mode_is_a_reason_to_refuse_only_where_transport_is_a_must)
 {
     struct ikev1_pair *p = ikev1_pair_new(16);

@@ -52,6 +52,14 @@ void ikev1_pending_remove(struct ikev1_sa *sa, size_t index)
     }
 }
 
+/* In transport mode what is not of the family of the two ends never comes to be. */
+static bool is_for_others(const struct ikev1_sa *sa, const struct ikev1_child_policy *policy,
+                          const struct selector *local)
+{
+    return policy->mode != IKEV1_MODE_TUNNEL &&
+           local->addresses.first.family != sa->local.address.family;
+}
+
 void ikev1_pend_all(struct ikev1_turn *t, const struct ikev1_child_policy *policy)
 {
     struct selector local;
@@ -61,7 +69,8 @@ void ikev1_pend_all(struct ikev1_turn *t, const struct ikev1_child_policy *polic
     for (size_t i = 0; selectors_pair_at(policy->local, policy->local_count, policy->remote,
                                          policy->remote_count, i, &local, &remote);
          i++) {
-        if (ikev1_child_is_there(t->sa, policy, &local, &remote)) {
+        if (is_for_others(t->sa, policy, &local) ||
+            ikev1_child_is_there(t->sa, policy, &local, &remote)) {
             continue;
         }
         if (!ikev1_pend(t->sa, policy, &local, &remote, t->now_ms, 0)) {
@@ -81,7 +90,8 @@ bool ikev1_sa_has_children(const struct ikev1_sa *sa, const struct ikev1_child_p
 
     while (selectors_pair_at(child->local, child->local_count, child->remote, child->remote_count,
                              i, &local, &remote)) {
-        if (!ikev1_child_is_there(sa, child, &local, &remote)) {
+        if (!is_for_others(sa, child, &local) &&
+            !ikev1_child_is_there(sa, child, &local, &remote)) {
             return false;
         }
         i++;
