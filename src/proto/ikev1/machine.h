@@ -703,6 +703,7 @@ struct ikev1_quick {
     uint32_t spi_in; /* ours for the new child; 0: none, or a child has it */
     uint32_t around_spi_in; /* the same of AH around it */
     uint16_t cpi_in;
+    uint16_t doubt; /* initiator: an error that perhaps was about it; 0 none */
     uint32_t child_spi_in; /* of the child that it made; 0 none */
     /* Initiator: the peer's, of Deletes about children that are not there. */
     uint32_t deleted_spis[IKEV1_DELETED_MAX];

@@ -169,29 +169,48 @@ void ikev1_quick_fail_for(struct ikev1_turn *t, struct ikev1_quick *q,
     ikev1_quick_fail(t, q, &failure);
 }
 
-void ikev1_quick_notified(struct ikev1_turn *t, struct ikev1_quick *q,
-                          const struct ikev1_notify_payload *n)
+static void refused(struct ikev1_turn *t, struct ikev1_quick *q, uint16_t notify)
 {
     struct ikev1_failure failure;
     enum ikev1_failure_reason reason = IKEV1_FAIL_CHILD_REFUSED;
 
-    if ((n->type == IKEV1_NO_PROPOSAL_CHOSEN || n->type == IKEV1_INVALID_KEY_INFORMATION ||
-         n->type == IKEV1_ATTRIBUTES_NOT_SUPPORTED) &&
-        ikev1_quick_try_another(t, q)) {
-        return;
-    }
-    if (n->type == IKEV1_NO_PROPOSAL_CHOSEN) {
+    if (notify == IKEV1_NO_PROPOSAL_CHOSEN) {
         reason = IKEV1_FAIL_CHILD_NO_PROPOSAL;
-    } else if (n->type == IKEV1_INVALID_ID_INFORMATION) {
+    } else if (notify == IKEV1_INVALID_ID_INFORMATION) {
         reason = IKEV1_FAIL_CHILD_SELECTORS;
     }
-    ikev1_failure_set(&failure, reason, IKEV1_QUICK, n->type, "");
+    ikev1_failure_set(&failure, reason, IKEV1_QUICK, notify, "");
     if (reason == IKEV1_FAIL_CHILD_NO_PROPOSAL) {
         ikev1_failure_child_policy(&failure, q->policy);
     } else {
         ikev1_failure_selectors(failure.ours, &q->offered_local, 1, &q->offered_remote, 1);
     }
     ikev1_quick_fail(t, q, &failure);
+}
+
+/* Some message could not be read. Which one is not said, and a peer that is slow answers so what we
+ * sent once more, about an exchange that is over for it, while another one waits. */
+static bool may_be_about_another(const struct ikev1_notify_payload *n)
+{
+    return n->spi.length != 4 &&
+           (n->type == IKEV1_INVALID_PAYLOAD_TYPE || n->type == IKEV1_INVALID_MESSAGE_ID ||
+            n->type == IKEV1_PAYLOAD_MALFORMED || n->type == IKEV1_INVALID_HASH_INFORMATION ||
+            n->type == IKEV1_UNEQUAL_PAYLOAD_LENGTHS);
+}
+
+void ikev1_quick_notified(struct ikev1_turn *t, struct ikev1_quick *q,
+                          const struct ikev1_notify_payload *n)
+{
+    if (may_be_about_another(n)) {
+        q->doubt = n->type;
+        return;
+    }
+    if ((n->type == IKEV1_NO_PROPOSAL_CHOSEN || n->type == IKEV1_INVALID_KEY_INFORMATION ||
+         n->type == IKEV1_ATTRIBUTES_NOT_SUPPORTED) &&
+        ikev1_quick_try_another(t, q)) {
+        return;
+    }
+    refused(t, q, n->type);
 }
 
 /* ---- questions ---- */
@@ -373,7 +392,8 @@ uint64_t ikev1_quick_deadline_ms(const struct ikev1_quick *q)
 }
 
 /* The responder's message 3 never came: nobody uses the child. The initiator's question stayed
- * unanswered: the peer may have forgotten the ISAKMP SA, so another one is tried. */
+ * unanswered: the peer may have forgotten the ISAKMP SA, so another one is tried. Who complained
+ * in its keys has it. */
 static void give_up(struct ikev1_turn *t, struct ikev1_quick *q)
 {
     struct ikev1_sa *sa = t->sa;
@@ -385,6 +405,10 @@ static void give_up(struct ikev1_turn *t, struct ikev1_quick *q)
     uint8_t retries = q->retries;
     uint32_t old = q->old_spi_in;
 
+    if (q->doubt != 0) {
+        refused(t, q, q->doubt);
+        return;
+    }
     ikev1_quick_fail_for(t, q, IKEV1_FAIL_CHILD_NO_ANSWER, 0, "it does not answer Quick Mode");
     if (!initiator || ike != sa->current || !ikev1_may_begin(sa)) {
         return;

@@ -613,3 +613,52 @@ TEST(a_quick_mode_that_stays_unanswered_is_told_as_that)
     CHECK_TEXT(p->side[0].child_failure.detail, "it does not answer Quick Mode");
     ikev1_pair_free(p);
 }
+
+/* In the keys of phase 1, about nothing in particular. */
+static void complain(struct ikev1_pair *p, unsigned to, uint16_t type)
+{
+    static struct ikev1_actions actions;
+    static uint8_t bytes[1024];
+    const struct slice nothing = {NULL, 0};
+
+    actions.count = 0;
+    struct ikev1_turn t = ikev1_turn_begin(ikev1_pair_sa(p, !to), p->now_ms, &actions);
+
+    ikev1_send_notify(&t, t.sa->current, IKEV1_PROTO_ISAKMP, type, nothing, nothing);
+    const struct ikev1_action *sent = &actions.list[actions.count - 1];
+
+    CHECK_EQUAL(sent->kind, IKEV1_SEND);
+    memcpy(bytes, sent->send.bytes.data, sent->send.bytes.length);
+    ikev1_pair_inject(p, to, &p->side[to].endpoint, &p->side[!to].endpoint,
+                      (struct slice){bytes, sent->send.bytes.length});
+}
+
+/* What we sent once more reached a peer that was through with it, while another exchange waits. */
+TEST(a_message_that_could_not_be_read_was_perhaps_another_one)
+{
+    static const uint16_t types[] = {IKEV1_PAYLOAD_MALFORMED, IKEV1_INVALID_HASH_INFORMATION,
+                                     IKEV1_INVALID_MESSAGE_ID};
+
+    for (size_t i = 0; i < ARRAY_LENGTH(types); i++) {
+        for (unsigned comes = 0; comes < 2; comes++) {
+            struct ikev1_pair *p = ikev1_pair_new(61);
+
+            p->passes = all_but_quick_mode;
+            ikev1_pair_start(p, 0);
+            CHECK(ikev1_pair_run(p));
+            complain(p, 0, types[i]);
+            CHECK(ikev1_pair_run(p));
+            CHECK_EQUAL(p->side[0].child_failed, 0);
+            p->passes = comes ? NULL : all_but_quick_mode;
+            ikev1_pair_advance(p, comes ? 10000 : 600000);
+            CHECK_EQUAL(p->side[0].established, 1);
+            CHECK_EQUAL(p->side[0].child_failed, comes ? 0 : 1);
+            CHECK_EQUAL(ikev1_pair_live_children(p, 0), comes);
+            if (!comes) {
+                CHECK_EQUAL(p->side[0].child_failure.reason, IKEV1_FAIL_CHILD_REFUSED);
+                CHECK_EQUAL(p->side[0].child_failure.notify, types[i]);
+            }
+            ikev1_pair_free(p);
+        }
+    }
+}
