@@ -16,6 +16,9 @@
 #define FRAGMENTS_BYTES_MAX 16384
 #define FRAGMENTS_MS 5000
 #define PIECE_BYTES_MAX 2100
+/* Whoever sees the cookies and never stops keeps any handshake from its end; one that is left alone
+ * again in time comes through. */
+#define DISTURBED_MS 8000
 
 struct piece {
     uint16_t identifier;
@@ -191,7 +194,9 @@ static void in_handshake(struct reader *r, uint8_t how, struct slice from)
         s->policy.aggressive = s->responder.aggressive = (how & 2) != 0;
     }
     ikev1_pair_start(pair, 0);
-    while (reader_left(r) >= 7) {
+    uint64_t end_ms = pair->now_ms + DISTURBED_MS;
+
+    while (reader_left(r) >= 7 && pair->now_ms < end_ms) {
         struct piece p = read_piece(r);
         size_t at = p.at % from.length;
         size_t length = p.length < from.length - at ? p.length : from.length - at;
