@@ -21,10 +21,12 @@
 #define FAILED_MS 1000
 #define REPLY_BYTES 2048
 
-/* Those who speak IKEv1 cannot be asked for a cookie: anybody can begin in anybody's name. They
- * have few places of their own, and take none of the others'. */
+/* Those who speak IKEv1 have few places of their own, and take none of the others'. In Main Mode
+ * the cookie of message 2 proves an address (ikev1_door.c); in Aggressive Mode anybody can begin in
+ * anybody's name, so who calls from where no site is at gets a quarter of the places there. */
 #define OLD_PER_ADDRESS_MAX 8
 #define OLD_PART 4 /* of all half-open ones */
+#define STRANGERS_PART 16
 
 struct address_count {
     size_t half_open, old;
@@ -133,14 +135,27 @@ static bool is_full(const struct gateway *g, const struct address *peer)
            has_so_many(g, peer, HALF_OPEN_PER_ADDRESS_MAX) || g->ike_count >= g->ike_sa_max;
 }
 
-uint64_t admission_half_open_ms(const struct gateway *g)
+static size_t old_most(const struct gateway *g, enum old_caller who)
 {
-    size_t most = g->config->half_open_max;
+    return g->config->half_open_max / (who == OLD_STRANGER ? STRANGERS_PART : OLD_PART);
+}
 
-    if (g->half_open_count >= most / 4 * 3) {
+static uint64_t half_open_ms(size_t count, size_t most)
+{
+    if (count >= most / 4 * 3) {
         return HALF_OPEN_ATTACKED_MS;
     }
-    return g->half_open_count >= most / 2 ? HALF_OPEN_PRESSED_MS : HALF_OPEN_MS;
+    return count >= most / 2 ? HALF_OPEN_PRESSED_MS : HALF_OPEN_MS;
+}
+
+uint64_t admission_half_open_ms(const struct gateway *g)
+{
+    return half_open_ms(g->half_open_count, g->config->half_open_max);
+}
+
+uint64_t admission_old_half_open_ms(const struct gateway *g, enum old_caller who)
+{
+    return half_open_ms(g->old_half_open_count, old_most(g, who));
 }
 
 void admission_begin(struct ike *ike)
@@ -195,10 +210,18 @@ bool admission_has_room(struct gateway *g, const struct endpoint *peer)
     return has_time(g);
 }
 
-bool admission_has_room_for_old(struct gateway *g, const struct endpoint *peer)
+bool admission_forgets_old(const struct gateway *g, const struct address *peer)
 {
-    if (g->stopping || g->old_half_open_count >= g->config->half_open_max / OLD_PART ||
-        has_so_many_old(g, &peer->address, OLD_PER_ADDRESS_MAX) || g->ike_count >= g->ike_sa_max) {
+    return g->old_half_open_count >= g->config->cookie_threshold ||
+           has_so_many_old(g, peer, COOKIES_FROM_PER_ADDRESS);
+}
+
+bool admission_has_room_for_old(struct gateway *g, const struct endpoint *peer, enum old_caller who)
+{
+    size_t most = who == OLD_PROVEN ? HALF_OPEN_PER_ADDRESS_MAX : OLD_PER_ADDRESS_MAX;
+
+    if (g->stopping || g->old_half_open_count >= old_most(g, who) ||
+        has_so_many_old(g, &peer->address, most) || g->ike_count >= g->ike_sa_max) {
         g->refused_full++;
         return false;
     }

@@ -73,6 +73,7 @@ void gateway_free(struct gateway *g)
     }
     actions_fini(g);
     trace_fini(g);
+    ikev1_door_free(g);
     attempts_free(g->attempts);
     negotiations_free(g->negotiations);
     drops_free(g->drops);

@@ -541,15 +541,16 @@ static bool settle(struct ike *ike, uint64_t now_ms)
 
 /* ---- beginning ---- */
 
-void ike_answer(struct gateway *g, const struct endpoint *local, const struct endpoint *peer,
-                const struct ikev2_header *header, struct slice message, uint64_t now_ms)
+static struct ike *begin_answer(struct gateway *g, const struct endpoint *local,
+                                const struct endpoint *peer, const struct ikev2_header *header,
+                                uint64_t now_ms)
 {
     uint8_t bytes[INIT_KEY_BYTES];
     uint64_t spi_i = header->spi_i;
     struct ike *ike = ike_new(g, local, peer, now_ms);
 
     if (ike == NULL) {
-        return;
+        return NULL;
     }
     ike->is_old = header->version >> 4 == 1;
     ike->init_spi = spi_i;
@@ -557,13 +558,74 @@ void ike_answer(struct gateway *g, const struct endpoint *local, const struct en
     ike->responder_terms = responder_terms_hold(g->responder_terms);
     if (!machine_answer(ike) || !table_add(&g->ike_by_init, init_key(spi_i, peer, bytes), ike)) {
         ike_free(ike);
-        return;
+        return NULL;
     }
     crash_new_machine(ike);
+    return ike;
+}
+
+void ike_answer(struct gateway *g, const struct endpoint *local, const struct endpoint *peer,
+                const struct ikev2_header *header, struct slice message, uint64_t now_ms)
+{
+    struct ike *ike = begin_answer(g, local, peer, header, now_ms);
+
+    if (ike == NULL) {
+        return;
+    }
     admission_begin(ike);
     g->answered++;
     machine_receive(ike, message, local, peer, now_ms);
     (void)settle(ike, now_ms);
+}
+
+void ike_answer_and_forget(struct gateway *g, const struct endpoint *local,
+                           const struct endpoint *peer, const struct ikev2_header *header,
+                           struct slice message, uint64_t cookie, uint64_t now_ms)
+{
+    struct ike *ike = begin_answer(g, local, peer, header, now_ms);
+
+    if (ike == NULL) {
+        return;
+    }
+    g->responder_terms->old.cookie = cookie;
+    machine_receive(ike, message, local, peer, now_ms);
+    g->responder_terms->old.cookie = 0;
+    if (settle(ike, now_ms)) {
+        ike_free(ike);
+    }
+}
+
+static void leave_out_answers(struct ikev2_actions *actions)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < actions->count; i++) {
+        if (actions->list[i].kind != IKEV2_SEND) {
+            actions->list[kept++] = actions->list[i];
+        }
+    }
+    actions->count = kept;
+}
+
+void ike_answer_returned(struct gateway *g, const struct endpoint *local,
+                         const struct endpoint *peer, const struct ikev2_header *header,
+                         struct slice first, struct slice message, uint64_t now_ms)
+{
+    struct ike *ike = begin_answer(g, local, peer, header, now_ms);
+
+    if (ike == NULL) {
+        return;
+    }
+    admission_begin(ike);
+    g->answered++;
+    g->responder_terms->old.cookie = header->spi_r;
+    machine_receive(ike, first, local, peer, now_ms);
+    g->responder_terms->old.cookie = 0;
+    leave_out_answers(g->machine_actions);
+    if (settle(ike, now_ms)) {
+        machine_receive(ike, message, local, peer, now_ms);
+        (void)settle(ike, now_ms);
+    }
 }
 
 static bool start_populated(struct ike *ike, uint64_t now_ms)

@@ -294,17 +294,21 @@ void ikev1_admit(struct gateway *g, const struct endpoint *local, const struct e
 {
     bool any = false;
     bool aggressive = false;
+    enum old_caller who = OLD_STRANGER;
 
-    if (peer->tcp || !ikev1_sa_may_begin(message, true)) {
+    if (peer->tcp || ikev1_door_returns(g, local, peer, header, message, now_ms) ||
+        !ikev1_sa_may_begin(message, true)) {
         return;
     }
     const struct responder_terms *terms = g->responder_terms;
 
-    for (size_t i = 0; terms != NULL && i < terms->old_count && !(any && aggressive); i++) {
+    for (size_t i = 0; terms != NULL && i < terms->old_count && !(who == OLD_KNOWN && aggressive);
+         i++) {
         struct site *site = terms->old_sites[i];
 
         if (may_be(site, peer)) {
             any = true;
+            who = identities_is_at(site, peer) ? OLD_KNOWN : who;
             aggressive = aggressive || site->config->aggressive;
             /* What the first message is answered with depends on our certificate, so one that
              * could not be read is asked for before somebody says who he is. */
@@ -321,10 +325,11 @@ void ikev1_admit(struct gateway *g, const struct endpoint *local, const struct e
         say_unwanted(g, REASON_AGGRESSIVE, local, peer, header, now_ms);
         return;
     }
-    if (!admission_has_room_for_old(g, peer)) {
+    if (ikev1_door_answers(g, local, peer, header, message, now_ms) ||
+        !admission_has_room_for_old(g, peer, who)) {
         return;
     }
-    g->responder_terms->old.half_open_ms = admission_half_open_ms(g);
+    g->responder_terms->old.half_open_ms = admission_old_half_open_ms(g, who);
     ike_answer(g, local, peer, header, message, now_ms);
 }
 

@@ -482,6 +482,7 @@ struct gateway {
     struct ike *ikes;
     size_t ike_count, half_open_count, child_count;
     size_t old_half_open_count; /* of IKEv1, which are not among the others */
+    struct ikev1_door *old_door; /* NULL until there were many */
     size_t strangers_exchanges; /* open questions */
     size_t failed_count; /* of strangers' IKE SAs since failed_since_ms */
     uint64_t failed_since_ms;
@@ -799,8 +800,17 @@ void admission_failed(struct gateway *g, uint64_t now_ms);
 /* One more half-open one from there. */
 MUST_USE bool admission_has_room(struct gateway *g, const struct endpoint *peer);
 /* For a stranger who speaks IKEv1. */
-MUST_USE bool admission_has_room_for_old(struct gateway *g, const struct endpoint *peer);
+enum old_caller {
+    OLD_STRANGER, /* at an address that no site has */
+    OLD_KNOWN, /* some site is there, but he may be somewhere else */
+    OLD_PROVEN, /* he has what was sent there */
+};
+MUST_USE bool admission_has_room_for_old(struct gateway *g, const struct endpoint *peer,
+                                         enum old_caller who);
+/* So many of IKEv1 are half-open that message 1 of Main Mode is answered and forgotten. */
+MUST_USE bool admission_forgets_old(const struct gateway *g, const struct address *peer);
 uint64_t admission_half_open_ms(const struct gateway *g);
+uint64_t admission_old_half_open_ms(const struct gateway *g, enum old_caller who);
 MUST_USE bool admission_wants_cookies(const struct gateway *g, const struct address *peer);
 
 /* ---- encryption.c ---- */
@@ -826,6 +836,14 @@ struct ike *ike_find(const struct gateway *g, const struct ikev2_header *h,
 /* A responder for a message that was admitted. */
 void ike_answer(struct gateway *g, const struct endpoint *local, const struct endpoint *peer,
                 const struct ikev2_header *header, struct slice message, uint64_t now_ms);
+/* Message 1 of IKEv1 is answered with this cookie, and nothing is left of it. */
+void ike_answer_and_forget(struct gateway *g, const struct endpoint *local,
+                           const struct endpoint *peer, const struct ikev2_header *header,
+                           struct slice message, uint64_t cookie, uint64_t now_ms);
+/* And this is message 3: what was `first` is said to a new machine once more, but not answered. */
+void ike_answer_returned(struct gateway *g, const struct endpoint *local,
+                         const struct endpoint *peer, const struct ikev2_header *header,
+                         struct slice first, struct slice message, uint64_t now_ms);
 /* NULL when there is no memory or a limit is reached. */
 struct ike *ike_dial(struct site *site, const struct endpoint *local, const struct endpoint *peer,
                      uint64_t now_ms);
@@ -883,6 +901,14 @@ MUST_USE bool ikev1_responder_fill(struct responder_terms *t, struct site *const
 MUST_USE struct ike *ikev1_find(const struct gateway *g, const struct ikev2_header *h,
                                 const struct endpoint *peer);
 /* A message for which there is no IKE SA. */
+/* ikev1_door.c: message 1 of Main Mode was seen to; message 3 was one that had been forgotten. */
+MUST_USE bool ikev1_door_answers(struct gateway *g, const struct endpoint *local,
+                                 const struct endpoint *peer, const struct ikev2_header *header,
+                                 struct slice message, uint64_t now_ms);
+MUST_USE bool ikev1_door_returns(struct gateway *g, const struct endpoint *local,
+                                 const struct endpoint *peer, const struct ikev2_header *header,
+                                 struct slice message, uint64_t now_ms);
+void ikev1_door_free(struct gateway *g);
 void ikev1_admit(struct gateway *g, const struct endpoint *local, const struct endpoint *peer,
                  const struct ikev2_header *header, struct slice message, uint64_t now_ms);
 void ikev1_forget_candidates(struct ike *ike);

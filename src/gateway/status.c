@@ -216,7 +216,7 @@ void gateway_get_status(const struct gateway *g, uint64_t now_ms, struct status_
         .site_count = g->site_count + g->manual_count - people_block_count(g),
         .sessions = gateway_session_count(g),
         .ike_sas = g->ike_count,
-        .half_open = g->half_open_count,
+        .half_open = g->half_open_count + g->old_half_open_count,
         .children = g->child_count,
         .queued = g->queue_count,
         .cookies = g->config != NULL && admission_wants_cookies(g, &nobody),

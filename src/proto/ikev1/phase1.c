@@ -75,7 +75,8 @@ void ikev1_phase1_first(struct ikev1_turn *t, struct ikev1_message *m)
     struct ikev1_sa *sa = t->sa;
     bool aggressive = m->header.exchange == IKEV1_AGGRESSIVE;
     struct ikev1_ike *ike =
-        ikev1_ike_new(t, false, aggressive, m->header.cookie_i, fresh_cookie(sa));
+        ikev1_ike_new(t, false, aggressive, m->header.cookie_i,
+                      sa->responder->cookie != 0 ? sa->responder->cookie : fresh_cookie(sa));
 
     if (ike == NULL) {
         ikev1_over_for(t, IKEV1_FAIL_RESOURCES, 0, 0, "no memory");

@@ -288,6 +288,7 @@ struct ikev1_responder_policy {
     uint16_t fragment_bytes;
     uint64_t ike_lifetime_ms; /* what is said when the peer says nothing or more */
     uint64_t half_open_ms; /* given up when it is not authenticated by then */
+    uint64_t cookie; /* ours in the first phase 1; 0: any */
 };
 
 /* ---- actions ---- */
