@@ -35,7 +35,7 @@ BLOCKS = [
 
 
 def people(settings):
-    return "gateway ga.example\nlan     10.1.0.0/16\n" + "".join(
+    return "gateway ga.example\nlan     10.1.0.0/16 10.5.0.0/16\n" + "".join(
         BLOCK.format(name=name, n=n, hybrid=hybrid, proof=proof, settings=settings, more=more)
         for name, n, hybrid, proof, more in BLOCKS)
 
@@ -63,11 +63,13 @@ class Many(XauthStrongswan):
 
 
 class Bed:
-    """ga is Sekisho; gb is strongSwan, and a NAT for b, where vpnc is."""
+    """ga is Sekisho with two networks behind it; gb is strongSwan, and a NAT for b, where vpnc is."""
 
     def __init__(self, lab):
         self.lab = lab
         self.a, self.ga, self.wan, self.gb, self.b = two_sites(lab)
+        self.ga.address("lan", "10.5.0.1/16")
+        self.a.address("eth0", "10.5.0.2/16")
         self.gb.run("nft", "-f", "-", text_in="table ip nat {\nchain out { type nat hook postrouting priority 100; "
                     "ip saddr 10.2.0.0/16 ip daddr 203.0.113.1 masquerade\n}\n}")
         authority = Authority(lab.folder / "ca", "Root", "rsa")
@@ -106,9 +108,10 @@ def cisco_client(bed, ours):
     lab.check("vpnc: is told DNS and domain",
               (told.get("INTERNAL_IP4_DNS"), told.get("CISCO_DEF_DOMAIN")) == ("10.1.0.53", "corp.example"), given)
     lab.check("vpnc: is shown the banner", "For staff only." in told.get("CISCO_BANNER", ""), given)
-    lab.check("vpnc: is told what is behind us", (told.get("CISCO_SPLIT_INC_0_ADDR"), told.get("CISCO_SPLIT_INC_0_MASKLEN")) ==
-              ("10.1.0.0", "16"), given)
+    lab.check("vpnc: is told what is behind us", [(told.get(f"CISCO_SPLIT_INC_{n}_ADDR"), told.get(f"CISCO_SPLIT_INC_{n}_MASKLEN"))
+                                                  for n in range(3)] == [("10.1.0.0", "16"), ("10.5.0.0", "16"), (None, None)], given)
     lab.check("vpnc: traffic", bed.b.pings("10.1.0.2") and bed.b.pings("10.1.0.2", size=1200))
+    lab.check("vpnc: its one SA, for everything, reaches the second network too", bed.b.pings("10.5.0.2"), ours.command("drops").stdout)
     lab.check("vpnc: traffic begun here", bed.a.pings(told.get("INTERNAL_IP4_ADDRESS", "10.99.1.1")))
     bed.b.route("192.0.2.0/24", "dev", "vpnc0")
     bed.b.ping("192.0.2.1", seconds=1)
@@ -126,6 +129,8 @@ def cisco_client(bed, ours):
 WAYS_IN = [("PSK, Main Mode", "psk", "no", "shared.example", 2), ("PSK, Aggressive Mode", "psk", "yes", "shared.example", 2),
            ("RSA", "rsa", "no", "gb.example", 3), ("hybrid", "hybrid", "no", "visitors.example", 4)]
 
+EVERYTHING = 0  # who proposes 0.0.0.0/0
+
 
 def others_log_in(bed, ours):
     """strongSwan is the client: it asks for its settings, or waits for them."""
@@ -134,8 +139,9 @@ def others_log_in(bed, ours):
     peer.settings["extra"] = WEAK + "\n  install_virtual_ip = yes"
     for n, (_, kind, aggressive, identity, _) in enumerate(WAYS_IN):
         for way, pull in (("pull", "yes"), ("push", "no")):
+            # A few ask for everything, as telephones do.
             peer.connection(f"{way}{n}", kind, f"vips = 0.0.0.0\n pull = {pull}", aggressive=aggressive, local_id=identity,
-                            remote_id="ga.example", key=GROUP)
+                            remote_id="ga.example", key=GROUP, child={"remote_ts": "0.0.0.0/0"} if n == EVERYTHING else {})
     peer.start()
     for way, word in (("pull", "asked"), ("push", "pushed")):
         ours.write(people(word))
@@ -155,10 +161,16 @@ def others_log_in(bed, ours):
                     peer.swanctl("--rekey", "--ike", f"{way}{n}", check=False)
                     lab.check("phase 1 is renewed in a session: he logs in again", wait_for(
                         lambda: ours.log().count("login of alice: accepted") > logins, 5), peer.log()[-1500:])
+                    peer.swanctl("--rekey", "--child", f"{way}{n}", check=False)
+                    lab.check("its child is renewed", wait_for(
+                        lambda: len(set(re.findall(f"CHILD_SA {way}{n}.* established with SPIs (.*)_i", peer.log()))) > 1, 5), peer.log()[-1500:])
                     time.sleep(1)
                 lab.check("and nothing is lost", flow.received > 100 and flow.lost == 0, flow.told())
                 lab.check("and the address stays", [s["address"] for s in ours.status()["sessions"] if s["up"]] == [before],
                           ours.status()["sessions"])
+            if good and n == EVERYTHING:
+                lab.check(f"strongSwan is the client, {name}, {way}, everything is proposed: the second network", bed.gb.pings("10.5.0.2", 6),
+                          ours.command("drops").stdout)
             peer.swanctl("--terminate", "--ike", f"{way}{n}", "--timeout", "5", check=False)
             wait_for(lambda: not ours.status()["sessions"], 5)
     peer.kill()

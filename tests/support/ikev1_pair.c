@@ -303,8 +303,8 @@ static void child_install(struct pair1_side *s, const struct ikev1_child_info *i
     c->info = *info;
     memcpy(c->name, info->policy->name, sizeof(c->name));
     assert(info->key_in.length <= PAIR1_KEY_BYTES_MAX &&
-           info->key_in.length == info->key_out.length && info->local_count == 1 &&
-           info->remote_count == 1);
+           info->key_in.length == info->key_out.length && info->local_count > 0 &&
+           info->local_count <= PAIR1_SELECTORS_MAX && info->remote_count == 1);
     c->key_bytes = info->key_in.length;
     memcpy(c->key_in, info->key_in.data, c->key_bytes);
     memcpy(c->key_out, info->key_out.data, c->key_bytes);
@@ -317,6 +317,7 @@ static void child_install(struct pair1_side *s, const struct ikev1_child_info *i
     }
     c->local = info->local_selectors[0];
     c->remote = info->remote_selectors[0];
+    memcpy(c->locals, info->local_selectors, info->local_count * sizeof(c->locals[0]));
     c->info.around.key_in = c->info.around.key_out = (struct slice){NULL, 0};
     c->info.policy = NULL;
     c->info.local_selectors = NULL;

@@ -31,7 +31,8 @@ struct pair1_child {
     uint8_t key_in[PAIR1_KEY_BYTES_MAX], key_out[PAIR1_KEY_BYTES_MAX];
     size_t around_bytes; /* of AH around it */
     uint8_t around_in[PAIR1_KEY_BYTES_MAX], around_out[PAIR1_KEY_BYTES_MAX];
-    struct selector local, remote;
+    struct selector local, remote; /* the first of each */
+    struct selector locals[PAIR1_SELECTORS_MAX]; /* info.local_count of them */
 };
 
 #define PAIR1_WORD_BYTES 300

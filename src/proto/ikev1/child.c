@@ -60,6 +60,12 @@ void ikev1_child_fill_info(const struct ikev1_sa *sa, const struct ikev1_child *
     out->local_count = 1;
     out->remote_selectors = &child->remote;
     out->remote_count = 1;
+    if (child->share != NULL) {
+        out->local_selectors = child->share;
+        out->local_count = child->local_share;
+        out->remote_selectors = child->share + child->local_share;
+        out->remote_count = child->remote_share;
+    }
     out->rekey_ms = child->rekey_ms;
     out->lifetime_kilobytes = child->lifetime_kilobytes;
 }
@@ -218,6 +224,7 @@ void ikev1_child_remove(struct ikev1_turn *t, struct ikev1_child *child)
             q->child_spi_in = 0;
         }
     }
+    ikev1_block_bury(t->sa, child->share);
     ikev1_block_bury(t->sa, child);
 }
 

@@ -626,6 +626,7 @@ struct ikev1_child {
     bool used, stopped;
     bool due; /* a rekeying was ordered or its time came, and none is open */
     uint8_t retries;
+    uint8_t local_share, remote_share;
     uint32_t replaces_spi_in;
     /* What was there when its making began is what it replaces: two that both sides make at the
      * same time do not know of each other, and both stay. */
@@ -638,6 +639,9 @@ struct ikev1_child {
     uint32_t lifetime_kilobytes;
     struct selector local, remote;
     struct selector offered_local, offered_remote; /* as the identities said it */
+    /* Where more was agreed on than the policy has: what it has of that, local_share selectors
+     * and then remote_share, which is what the child carries. NULL: local and remote are. */
+    struct selector *share;
 };
 
 struct ikev1_child *ikev1_child_by_spi_in(const struct ikev1_sa *sa, uint32_t spi_in);
@@ -912,6 +916,8 @@ MUST_USE bool ikev1_traffic_ids(struct ikev1_quick *q);
 /* What was agreed to be wider than the policy is offered again when it is renewed: what we do with
  * it stays what the policy has. False: nothing of it is left. */
 MUST_USE bool ikev1_traffic_bound(struct ikev1_quick *q);
+/* What a child carries when that is no single pair of selectors. False: nothing, or no memory. */
+MUST_USE bool ikev1_traffic_share(const struct ikev1_quick *q, struct ikev1_child *child);
 MUST_USE bool ikev1_id_of_selector(const struct selector *selector, struct slice *block);
 
 /* ---- informational.c ---- */

@@ -226,7 +226,8 @@ static bool make_child(struct ikev1_turn *t, struct ikev1_quick *q)
     struct ikev1_child *child =
         sa->child_count < IKEV1_CHILDREN_MAX ? ikev1_block_new(sizeof(*child)) : NULL;
 
-    if (child == NULL || !make_keys(t, q, &keys)) {
+    if (child == NULL || !ikev1_traffic_share(q, child) || !make_keys(t, q, &keys)) {
+        ikev1_block_bury(sa, child == NULL ? NULL : child->share);
         ikev1_block_bury(sa, child);
         return false;
     }

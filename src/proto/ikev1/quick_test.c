@@ -137,6 +137,92 @@ TEST(traffic_that_no_policy_has_is_refused_and_told_with_both_sides)
     ikev1_pair_free(p);
 }
 
+/* What the newest child of the second side carries is all that its policy has, and nothing else. */
+static bool carries_all(struct ikev1_pair *p)
+{
+    const struct pair1_child *out = ikev1_pair_outbound(p, 1, "net");
+
+    return out != NULL && selectors_equal(out->locals, out->info.local_count, p->side[1].local[0],
+                                          p->side[1].children_policy[0].local_count);
+}
+
+TEST(who_proposes_everything_has_all_that_the_policy_has_in_one_child)
+{
+    struct ikev1_pair *p = ikev1_pair_new(7);
+    struct network n;
+    char text[SELECTOR_TEXT_BYTES];
+
+    CHECK(network_parse(SLICE_TEXT("0.0.0.0/0"), &n));
+    p->side[0].remote[0][0] = selector_of_network(&n);
+    CHECK(network_parse(SLICE_TEXT("172.16.0.0/12"), &n));
+    p->side[1].local[0][1] = selector_of_network(&n);
+    p->side[1].children_policy[0].local_count = 2;
+    p->side[1].children_policy[0].accept_wider = true;
+    ikev1_pair_start(p, 0);
+    CHECK(ikev1_pair_run(p));
+    CHECK(carries_all(p));
+    CHECK_EQUAL(ikev1_pair_live_children(p, 1), 1);
+    /* RFC 2409 5.5: the identities come back as they were said. */
+    CHECK_TEXT(selector_format(&ikev1_pair_outbound(p, 0, "net")->remote, text), "0.0.0.0/0");
+    /* A renewal by either side keeps it, and takes the older one's place. */
+    for (unsigned side = 0; side < 2; side++) {
+        uint32_t before = ikev1_pair_outbound(p, 1, "net")->info.spi_in;
+        uint32_t known = ikev1_pair_outbound(p, side, "net")->info.spi_in;
+
+        ikev1_pair_rekey_child(p, side, known);
+        ikev1_pair_advance(p, 5 * IKEV1_DROP_MS);
+        CHECK(carries_all(p));
+        CHECK(ikev1_pair_outbound(p, 1, "net")->info.spi_in != before);
+        CHECK_EQUAL(ikev1_pair_live_children(p, 1), 1);
+        CHECK_TEXT(selector_format(&ikev1_pair_outbound(p, 0, "net")->remote, text), "0.0.0.0/0");
+    }
+    ikev1_pair_free(p);
+}
+
+TEST(who_proposes_a_part_has_what_the_policy_has_of_that)
+{
+    static const struct {
+        const char *proposed, *carried;
+        size_t count;
+    } each[] = {
+        {"172.16.0.0/12", "172.16.0.0/12", 1},
+        {"172.20.1.0/24", "172.20.1.0/24", 1},
+        {"172.0.0.0/8", "172.16.0.0/12", 1},
+        {"10.0.0.0/8", "10.2.0.0/15", 2}, /* two of them touch */
+        {"10.2.0.0/15", "10.2.0.0/15", 1},
+        {"192.168.0.0/16", NULL, 0},
+    };
+    static const char *const networks[] = {"10.2.0.0/16", "10.3.0.0/16", "10.200.0.0/16",
+                                           "172.16.0.0/12"};
+
+    for (size_t i = 0; i < ARRAY_LENGTH(each); i++) {
+        struct ikev1_pair *p = ikev1_pair_new((unsigned)i);
+        struct network n;
+        char text[SELECTOR_TEXT_BYTES];
+
+        CHECK(network_parse(slice_of_text(each[i].proposed), &n));
+        p->side[0].remote[0][0] = selector_of_network(&n);
+        for (size_t j = 0; j < ARRAY_LENGTH(networks); j++) {
+            CHECK(network_parse(slice_of_text(networks[j]), &n));
+            p->side[1].local[0][j] = selector_of_network(&n);
+        }
+        p->side[1].children_policy[0].local_count = ARRAY_LENGTH(networks);
+        p->side[1].children_policy[0].accept_wider = true;
+        ikev1_pair_start(p, 0);
+        CHECK(ikev1_pair_run(p));
+        const struct pair1_child *out = ikev1_pair_outbound(p, 1, "net");
+
+        CHECK_EQUAL(out != NULL, each[i].count > 0);
+        if (out != NULL) {
+            CHECK_EQUAL(out->info.local_count, each[i].count);
+            CHECK_TEXT(selector_format(&out->locals[0], text), each[i].carried);
+        } else {
+            CHECK_EQUAL(p->side[1].child_failure.reason, IKEV1_FAIL_CHILD_SELECTORS);
+        }
+        ikev1_pair_free(p);
+    }
+}
+
 TEST(less_than_the_policy_has_is_accepted_and_every_identity_can_be_said)
 {
     static const char *const remotes[] = {"10.2.3.4", "10.2.8.0/21"};

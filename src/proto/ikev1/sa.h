@@ -13,8 +13,8 @@
  *
  * - Who a peer is may have to be answered before he says so: in Main Mode with a shared key the key
  *   is needed to read his identity (RFC 2409 5.4). So ASK_PEER comes before that, and it is
- * answered with a list of policies that are possible, and the machine finds out which of them it
- * is; ESTABLISHED says which.
+ *   answered with a list of policies that are possible, and the machine finds out which of them it
+ *   is; ESTABLISHED says which.
  * - One Quick Mode has one pair of selectors. A child policy with more of them becomes one child
  *   for each pair.
  * - A peer replaces an ISAKMP SA by beginning anew, with a message that belongs to no machine. So a
@@ -184,8 +184,9 @@ struct ikev1_child_policy {
     enum ikev1_mode mode;
     bool any_group; /* as responder: with PFS or without, by any group that is offered and that we
                        can do; else as the proposals say */
-    bool accept_wider; /* as responder: a peer that proposes more than the policy has gets what both
-                          have; else he is refused, for he does not learn of it (RFC 2409 5.5) */
+    bool accept_wider; /* as responder: to a peer that proposes more than the policy has it is said
+                          yes, and the child carries what both have, of all the policy's networks;
+                          else he is refused, for he does not learn of it (RFC 2409 5.5) */
     uint64_t lifetime_ms; /* rekeyed before this, with jitter; NEVER_MS never (28800 s are said) */
     uint32_t lifetime_kilobytes; /* said to the peer; 0: nothing is said */
     bool start; /* brought up by the initiator without being asked */
@@ -400,7 +401,7 @@ struct ikev1_child_info {
      * nothing to mend. */
     struct address original_local, original_peer;
     struct endpoint local, peer;
-    const struct selector *local_selectors; /* one */
+    const struct selector *local_selectors; /* one, unless the policy says accept_wider */
     size_t local_count;
     const struct selector *remote_selectors;
     size_t remote_count;

@@ -93,23 +93,26 @@ static bool as_we_see(const struct ikev1_turn *t, const struct ikev1_quick *q,
            (q->ike->nat_peer || selector_equal(remote, &q->offered_remote));
 }
 
-/* The part of `wanted` that one selector of the list has: all of it, or where a peer may want more
- * than there is, the first part. */
+/* What is agreed on: all of `wanted`, which one selector of the list has; or where a peer may want
+ * more than there is, what the list has of it. When that is no single selector it stays what was
+ * wanted: see ikev1_traffic_share(). */
 static bool narrow(const struct selector *list, size_t count, const struct selector *wanted,
                    bool wider, struct selector *out)
 {
+    struct selector both[SELECTORS_MAX];
+    size_t both_count;
+
     for (size_t i = 0; i < count; i++) {
         if (selector_contains(&list[i], wanted)) {
             *out = *wanted;
             return true;
         }
     }
-    for (size_t i = 0; wider && i < count; i++) {
-        if (selector_intersect(&list[i], wanted, out)) {
-            return true;
-        }
+    if (!wider || selectors_narrow(wanted, 1, list, count, both, &both_count) == SELECTORS_NONE) {
+        return false;
     }
-    return false;
+    *out = both_count == 1 ? both[0] : *wanted;
+    return true;
 }
 
 bool ikev1_traffic_bound(struct ikev1_quick *q)
@@ -121,6 +124,36 @@ bool ikev1_traffic_bound(struct ikev1_quick *q)
     return !policy->accept_wider || q->carriage.transport_mode ||
            (narrow(policy->local, policy->local_count, &local, true, &q->local) &&
             narrow(policy->remote, policy->remote_count, &remote, true, &q->remote));
+}
+
+bool ikev1_traffic_share(const struct ikev1_quick *q, struct ikev1_child *child)
+{
+    const struct ikev1_child_policy *policy = q->policy;
+    struct selector local[SELECTORS_MAX];
+    struct selector remote[SELECTORS_MAX];
+    size_t local_count, remote_count;
+
+    if (!policy->accept_wider || q->carriage.transport_mode) {
+        return true;
+    }
+    if (selectors_narrow(&q->local, 1, policy->local, policy->local_count, local, &local_count) ==
+            SELECTORS_NONE ||
+        selectors_narrow(&q->remote, 1, policy->remote, policy->remote_count, remote,
+                         &remote_count) == SELECTORS_NONE) {
+        return false;
+    }
+    if (local_count == 1 && remote_count == 1) {
+        return true;
+    }
+    child->share = ikev1_block_new((local_count + remote_count) * sizeof(*child->share));
+    if (child->share == NULL) {
+        return false;
+    }
+    memcpy(child->share, local, local_count * sizeof(*local));
+    memcpy(child->share + local_count, remote, remote_count * sizeof(*remote));
+    child->local_share = (uint8_t)local_count;
+    child->remote_share = (uint8_t)remote_count;
+    return true;
 }
 
 /* What a policy has to say to an offer. */
