@@ -228,8 +228,11 @@ void people_asked_login(struct ike *ike, const struct ikev1_login_question *q)
     struct login_question *question = &person->question;
     struct slice proof = proof_of(q);
 
-    /* Behind a NAT it is not the port any more from which he began; the session is known by it. */
-    ike->peer = q->peer;
+    /* Behind a NAT it is not the port any more from which he began; the session is known by it. Who
+     * only renews is where he was until he is through. */
+    if (!ike->established) {
+        ike->peer = q->peer;
+    }
     person->wants_login = true;
     person->has_answer = false;
     person->login_id = q->id;
@@ -360,7 +363,7 @@ static bool begin_login(struct ike *ike, uint64_t now_ms)
     struct gateway *g = ike->gateway;
     struct person *person = ike->old->person;
     struct site *site = block_site(ike);
-    const struct address *from = &ike->peer.address;
+    const struct address *from = &person->question.caller.address;
 
     if (site == NULL || people_of(g) == NULL) {
         answer_login(ike, IKEV1_LOGIN_REFUSED, PERSON_UNAVAILABLE, now_ms);
@@ -420,7 +423,8 @@ static void accept(struct ike *ike, struct block *block, uint64_t now_ms)
     if (!take_user(slice_of_text(answer->user), user)) {
         actions_copy_words(answer->user, sizeof(answer->user), person->question.user);
     }
-    rations_passed(&g->people->rations, &ike->peer.address, person->question.user, now_ms);
+    rations_passed(&g->people->rations, &person->question.caller.address, person->question.user,
+                   now_ms);
     if (has_too_many(g, block, answer->user) && !session_may_be_of(block, ike)) {
         block->refused++;
         site_trouble(block->site, REASON_SESSIONS_FULL, &ike->peer, answer->user, now_ms);
@@ -450,7 +454,8 @@ static void refuse(struct ike *ike, struct block *block, uint64_t now_ms)
         return;
     }
     block->refused++;
-    rations_failed(&g->people->rations, &ike->peer.address, person->question.user, now_ms);
+    rations_failed(&g->people->rations, &person->question.caller.address, person->question.user,
+                   now_ms);
     log_refused(block->site, person, login_reason_text(person->answer.reason));
     answer_login(ike, IKEV1_LOGIN_REFUSED, PERSON_REFUSED, now_ms);
 }

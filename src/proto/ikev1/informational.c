@@ -35,6 +35,8 @@ static void send(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_outgo
 {
     struct ikev1_hash_value hash;
     struct ikev1_iv iv;
+    const struct endpoint local = ikev1_ike_local(t->sa, ike);
+    const struct endpoint peer = ikev1_ike_peer(t->sa, ike);
 
     if (!writer_ok(&o->w) ||
         !ikev1_hash_1(&ike->keys, o->header.message_id, ikev1_out_behind_hash(o), &hash) ||
@@ -44,7 +46,7 @@ static void send(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_outgo
     ikev1_out_fill_hash(o, &hash);
     /* Keys and IV are the same both ways: what we said is no news when it comes back. */
     ikev1_ike_saw(ike, o->header.message_id);
-    (void)!ikev1_send(t, o, &ike->keys, &iv, &t->sa->local, &t->sa->peer, NULL, NULL);
+    (void)!ikev1_send(t, o, &ike->keys, &iv, &local, &peer, NULL, NULL);
 }
 
 void ikev1_send_notify(struct ikev1_turn *t, struct ikev1_ike *ike, uint8_t protocol, uint16_t type,

@@ -803,6 +803,10 @@ struct ikev1_transactions {
     bool known; /* ... and his certificate says that it is he */
     bool initial_contact; /* what the peer said in phase 1 */
     bool refusing; /* gateway: FAIL was sent, and the rest is to end */
+    /* Gateway: where this login is, while the machine is up and perhaps elsewhere. No family: where
+     * the machine is. The key of a group proves nobody: before he is through, a peer must not draw
+     * there what somebody has who is. */
+    struct endpoint local, peer;
     unsigned round;
     uint16_t identifier; /* of all messages of the login */
     enum ikev1_login_kind kind;
@@ -824,6 +828,12 @@ struct ikev1_transactions {
 };
 
 /* ---- transaction.c ---- */
+
+/* Where messages of this ISAKMP SA go. */
+struct endpoint ikev1_ike_local(const struct ikev1_sa *sa, const struct ikev1_ike *ike);
+struct endpoint ikev1_ike_peer(const struct ikev1_sa *sa, const struct ikev1_ike *ike);
+/* The login is through: where its messages went all goes now. */
+void ikev1_login_settle(struct ikev1_turn *t, struct ikev1_ike *ike);
 
 /* After phase 1: memory where it is needed. False: there is none. */
 MUST_USE bool ikev1_transactions_prepare(struct ikev1_turn *t, struct ikev1_ike *ike,

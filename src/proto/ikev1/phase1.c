@@ -749,8 +749,14 @@ void ikev1_phase1_done(struct ikev1_turn *t, struct ikev1_ike *ike,
     }
     sa->policy = policy;
     sa->responder = NULL;
-    sa->local = h->local;
-    sa->peer = h->peer;
+    if (moved && policy->login == IKEV1_LOGIN_ASK) {
+        ike->transactions->local = h->local;
+        ike->transactions->peer = h->peer;
+        moved = false;
+    } else {
+        sa->local = h->local;
+        sa->peer = h->peer;
+    }
     sa->peer_id = h->peer_id;
     ike->iv = h->iv;
     ike->natt = h->abilities.natt;

@@ -47,6 +47,46 @@ bool ikev1_transactions_prepare(struct ikev1_turn *t, struct ikev1_ike *ike,
     return true;
 }
 
+/* ---- where ---- */
+
+static bool is_elsewhere(const struct ikev1_ike *ike)
+{
+    return ike->transactions != NULL && ike->transactions->peer.address.family != FAMILY_NONE;
+}
+
+struct endpoint ikev1_ike_local(const struct ikev1_sa *sa, const struct ikev1_ike *ike)
+{
+    return is_elsewhere(ike) ? ike->transactions->local : sa->local;
+}
+
+struct endpoint ikev1_ike_peer(const struct ikev1_sa *sa, const struct ikev1_ike *ike)
+{
+    return is_elsewhere(ike) ? ike->transactions->peer : sa->peer;
+}
+
+void ikev1_login_settle(struct ikev1_turn *t, struct ikev1_ike *ike)
+{
+    struct ikev1_sa *sa = t->sa;
+
+    if (!is_elsewhere(ike)) {
+        return;
+    }
+    sa->local = ike->transactions->local;
+    sa->peer = ike->transactions->peer;
+    ike->transactions->peer.address.family = FAMILY_NONE;
+    ikev1_tell_moved(t);
+}
+
+static void send_again(struct ikev1_turn *t, const struct ikev1_ike *ike, struct ikev1_reply *reply)
+{
+    const struct endpoint local = ikev1_ike_local(t->sa, ike);
+    const struct endpoint peer = ikev1_ike_peer(t->sa, ike);
+
+    ikev1_resend(t, reply, &local, &peer);
+}
+
+/* ---- one of them ---- */
+
 void ikev1_transaction_drop(struct ikev1_turn *t, struct ikev1_ike *ike,
                             struct ikev1_transaction *transaction)
 {
@@ -181,6 +221,8 @@ static bool send(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_trans
 {
     struct ikev1_outgoing o NOT_ZEROED;
     struct ikev1_hash_value hash;
+    const struct endpoint local = ikev1_ike_local(t->sa, ike);
+    const struct endpoint peer = ikev1_ike_peer(t->sa, ike);
     bool sent = false;
 
     ikev1_out_begin(&o, ike, IKEV1_TRANSACTION, transaction->message_id);
@@ -191,8 +233,8 @@ static bool send(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_trans
     if (writer_ok(&o.w) &&
         ikev1_hash_1(&ike->keys, transaction->message_id, ikev1_out_behind_hash(&o), &hash)) {
         ikev1_out_fill_hash(&o, &hash);
-        sent = ikev1_send(t, &o, &ike->keys, &transaction->iv, &t->sa->local, &t->sa->peer,
-                          &transaction->reply, transaction->own ? NULL : transaction->digest);
+        sent = ikev1_send(t, &o, &ike->keys, &transaction->iv, &local, &peer, &transaction->reply,
+                          transaction->own ? NULL : transaction->digest);
     }
     if (!sent) {
         wipe(o.bytes, sizeof(o.bytes)); /* a password may stand in it */
@@ -309,9 +351,13 @@ static void take_question(struct ikev1_turn *t, struct ikev1_ike *ike,
 }
 
 /* While somebody types, a NAT may forget him, and have him somewhere else then. */
-static void heard(struct ikev1_turn *t, const struct ikev1_ike *ike, const struct ikev1_message *m)
+static void heard(struct ikev1_turn *t, struct ikev1_ike *ike, const struct ikev1_message *m)
 {
-    if (ike->phase == IKEV1_IKE_LOGIN && t->sa->state == IKEV1_STATE_CONNECTING && ike->nat_peer) {
+    if (ike->phase == IKEV1_IKE_LOGIN && ike->nat_peer && is_elsewhere(ike)) {
+        ike->transactions->local = m->local;
+        ike->transactions->peer = m->peer;
+    } else if (ike->phase == IKEV1_IKE_LOGIN && t->sa->state == IKEV1_STATE_CONNECTING &&
+               ike->nat_peer) {
         t->sa->local = m->local;
         t->sa->peer = m->peer;
     }
@@ -384,12 +430,12 @@ static void time_of_one(struct ikev1_turn *t, struct ikev1_ike *ike,
     case RETRANSMIT_WAIT:
         return;
     case RETRANSMIT_SEND:
-        ikev1_resend(t, &transaction->reply, &t->sa->local, &t->sa->peer);
+        send_again(t, ike, &transaction->reply);
         return;
     case RETRANSMIT_GIVE_UP:
         if (about == IKEV1_ABOUT_LOGIN && ike->transactions->login_end_ms > t->now_ms) {
             /* Somebody may still be typing. */
-            ikev1_resend(t, &transaction->reply, &t->sa->local, &t->sa->peer);
+            send_again(t, ike, &transaction->reply);
             start_clock(t, transaction);
             return;
         }
@@ -423,7 +469,7 @@ void ikev1_transactions_time(struct ikev1_turn *t, struct ikev1_ike *ike)
     }
     if (ike->phase == IKEV1_IKE_LOGIN &&
         retransmit_time(&ike->retransmit, t->now_ms, t->sa->random) == RETRANSMIT_SEND) {
-        ikev1_resend(t, &ike->reply, &t->sa->local, &t->sa->peer);
+        send_again(t, ike, &ike->reply);
         return;
     }
     for (struct ikev1_transaction *i = all->list; i != NULL; i = i->next) {

@@ -145,6 +145,7 @@ static void through(struct ikev1_turn *t, struct ikev1_ike *ike)
     all->login_end_ms = NEVER_MS;
     all->ask = 0;
     if (ike->phase == IKEV1_IKE_LOGIN) {
+        ikev1_login_settle(t, ike);
         ikev1_phase1_through(t, ike, all->initial_contact);
         /* A gateway that pushes settings waits until the client knows that he is in. */
         if (all->login == IKEV1_LOGIN_ANSWER) {
@@ -434,7 +435,7 @@ static void take_reply(struct ikev1_turn *t, struct ikev1_ike *ike,
     }
     action->login.policy = t->sa->policy;
     action->login.peer_id = t->sa->peer_id;
-    action->login.peer = t->sa->peer;
+    action->login.peer = ikev1_ike_peer(t->sa, ike);
 }
 
 void ikev1_login_answered(struct ikev1_turn *t, struct ikev1_ike *ike,

@@ -898,6 +898,68 @@ TEST(who_logs_in_through_a_nat_may_have_another_port_then)
     ikev1_pair_free(p);
 }
 
+/* The gateway renews, and who answers is elsewhere: what the user has stays where it is until the
+ * login is through, and not only until a key that many have was shown. */
+TEST(who_answers_a_renewal_from_elsewhere_moves_nothing_before_he_is_through)
+{
+    for (unsigned right = 0; right < 2; right++) {
+        struct ikev1_pair *p = login_pair(63, false);
+        struct ikev1_credentials say = {.user = SLICE_TEXT("carol"),
+                                        .password = SLICE_TEXT("a long password")};
+
+        p->nat = true;
+        ikev1_pair_start(p, 0);
+        CHECK(ikev1_pair_run(p));
+        CHECK(both_up(p));
+        struct ikev1_sa *gateway = ikev1_pair_sa(p, 1);
+        struct endpoint before = gateway->peer;
+        unsigned moved = p->side[1].moved;
+
+        p->side[0].silent = true;
+        ikev1_pair_rekey(p, 1);
+        deliver(p, 4);
+        p->nat_port_shift = 7; /* as from message 6, the last of phase 1 */
+        CHECK(ikev1_pair_run(p));
+        CHECK(gateway->ikes->phase == IKEV1_IKE_LOGIN);
+        CHECK(endpoint_equal(&gateway->peer, &before));
+        CHECK_EQUAL(p->side[1].moved, moved);
+        /* The question got there all the same. */
+        CHECK_EQUAL(p->side[0].credentials_asked, 2);
+        struct ikev1_sa *client = NULL;
+        unsigned machine = 0;
+
+        for (unsigned i = 0; i < PAIR1_MACHINES_MAX; i++) {
+            struct ikev1_sa *sa = p->side[0].machines[i].sa;
+
+            if (sa != NULL && sa->ikes->phase == IKEV1_IKE_LOGIN) {
+                client = sa;
+                machine = i;
+            }
+        }
+        CHECK(client != NULL);
+        say.password = right ? say.password : SLICE_TEXT("guessed");
+        ikev1_sa_answer_credentials(client, client->ikes->transactions->list->ask, &say, p->now_ms,
+                                    p->actions);
+        p->side[0].silent = false;
+        unsigned site = p->side[0].site;
+
+        p->side[0].site = machine;
+        ikev1_pair_settle(p, 0);
+        p->side[0].site = site;
+        CHECK(ikev1_pair_run(p));
+        CHECK_EQUAL(p->side[1].rekeyed, right);
+        CHECK_EQUAL(p->side[1].moved, moved + right);
+        if (right) {
+            CHECK(endpoint_equal(&p->side[1].moved_to, &gateway->peer));
+            CHECK_EQUAL(gateway->peer.port, before.port + 7);
+            CHECK(ikev1_pair_agrees(p) && ikev1_pair_packet(p, 0, "net"));
+        } else {
+            CHECK_EQUAL(p->side[1].failure.reason, IKEV1_FAIL_LOGIN);
+        }
+        ikev1_pair_free(p);
+    }
+}
+
 /* Both renew at the same moment: one of the two ISAKMP SAs stays, and nothing is lost. */
 TEST(both_sides_may_renew_at_the_same_time)
 {
