@@ -53,7 +53,7 @@ PATIENT = 0
 # values in one: the session's is set too, where there is one.
 GIVES_WAY = ["sh", "-c", "{ echo 10 >/proc/self/autogroup; } 2>/dev/null; exec nice -n 5 \"$@\"", "sh"]
 
-SHARES = {"flood_test": ALL, "offload_test": ALL, "payload_test": ALL, "workers_test": ALL, "strongswan_modes_test": ALL,
+SHARES = {"flood_test": ALL, "offload_test": ALL, "payload_test": ALL, "workers_test": ALL, "strongswan_modes_test": GUEST,
           "ipsec_matrix_test": GUEST, "ipsec_path_test": GUEST, "kernel_test": GUEST, "kernels_test": GUEST,
           "libreswan_test": GUEST, "ikev1_libreswan_test": GUEST,
           "ikev1_kernel_test": GUEST}
