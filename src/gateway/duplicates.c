@@ -21,6 +21,7 @@
 #define DECIDE_MS 2000
 #define OTHER_DECIDES_MS 20000
 #define SETTLED_MS 5000 /* a younger child may be half of a rekeying */
+#define CHILD_MS 10000 /* so long one may come after its IKE SA */
 #define CHILDREN_COMPARED_MAX 48
 #define IKE_SAS_MAX 8 /* with more of them at one site nobody waits */
 #define STRAY_MS 500 /* packets that were on their way when the newest was established */
@@ -250,12 +251,32 @@ static struct ike *newest_of(const struct site *site, bool with_child)
     return newest;
 }
 
+/* With IKEv1 the child comes in an exchange of its own, behind the IKE SA. */
+static bool waits_for_child(const struct site *site, const struct ike *newest, uint64_t now_ms)
+{
+    const struct ike *without = newest_of(site, false);
+
+    return without != NULL && without != newest && site->established_count <= IKE_SAS_MAX &&
+           now_ms < without->established_ms + CHILD_MS;
+}
+
+/* With IKEv1 children do not belong to an IKE SA: some peers give all of them to the newest, and
+ * with it they go. */
+static bool may_stay(const struct ike *ike, const struct ike *newest)
+{
+    return is_candidate(ike) && children_any_usable(ike) && (!newest->is_old || ike == newest);
+}
+
 void duplicates_decide(struct site *site, uint64_t now_ms)
 {
     struct ike *newest = newest_of(site, true);
     struct ike *keep = NULL;
     uint64_t most_ms = 0;
 
+    if (waits_for_child(site, newest, now_ms)) {
+        site->duplicates_ms = now_ms + DECIDE_MS;
+        return;
+    }
     if (newest == NULL && site->established_count > IKE_SAS_MAX) {
         newest = newest_of(site, false);
     }
@@ -264,7 +285,7 @@ void duplicates_decide(struct site *site, uint64_t now_ms)
     }
     keep = newest;
     for (struct ike *ike = site->ikes; ike != NULL; ike = ike->next_of_site) {
-        if (!is_candidate(ike) || !children_any_usable(ike)) {
+        if (!may_stay(ike, newest)) {
             continue;
         }
         uint64_t heard_ms = heard_through(ike, newest);

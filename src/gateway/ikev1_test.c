@@ -303,6 +303,50 @@ TEST(who_is_out_of_reach_for_a_while_is_left_with_one_tunnel)
     gateway_pair_close(&pair);
 }
 
+static bool quick_mode_is_lost(void *context, const struct gateway_pair_datagram *d)
+{
+    const size_t exchange = d->head_bytes + 18;
+
+    (void)context;
+    return d->protocol == 17 && d->from.port == 500 && d->length > exchange &&
+           d->bytes[exchange] == IKEV1_QUICK;
+}
+
+/* A second call is up, and what was there works again, before the child of the second one is there:
+ * some peers give all children to the newest IKE SA and end them with it. */
+TEST(of_two_the_newest_stays_and_is_given_time_for_its_child)
+{
+    start(833, "ike v1\n  start wait", "ike v1");
+    CHECK(gateway_pair_up(&pair, 5000));
+    gateway_pair_run(&pair, 30000);
+    struct site *site = pair.nodes[1].gateway->sites[0];
+    const struct ike *first = site->ikes;
+
+    CHECK(first != NULL && first->next_of_site == NULL);
+    pair.lose = quick_mode_is_lost;
+    site->silent = true;
+    dial_begin(site, pair.now_ms);
+    for (unsigned i = 0; i < 40 && gateway_pair_site(&pair, 1).ike_count < 2; i++) {
+        gateway_pair_run(&pair, 50);
+    }
+    CHECK_EQUAL(gateway_pair_site(&pair, 1).ike_count, 2);
+    for (unsigned i = 0; i < 5; i++) {
+        CHECK(gateway_pair_passes(&pair, 1));
+        CHECK(gateway_pair_passes(&pair, 0));
+        gateway_pair_run(&pair, 500);
+    }
+    pair.lose = NULL;
+    CHECK_EQUAL(gateway_pair_site(&pair, 1).ike_count, 2);
+    for (unsigned i = 0; i < 60; i++) {
+        CHECK(gateway_pair_passes(&pair, 1));
+        CHECK(gateway_pair_passes(&pair, 0));
+        gateway_pair_run(&pair, 500);
+    }
+    CHECK_EQUAL(gateway_pair_site(&pair, 1).ike_count, 1);
+    CHECK(site->ikes != first);
+    gateway_pair_close(&pair);
+}
+
 TEST(a_nat_in_front_of_who_calls_is_passed)
 {
     gateway_pair_open(&pair, 815);

@@ -141,6 +141,10 @@ bool gateway_rekey(struct gateway *g, const char *name, bool ike, uint64_t now_m
         snprintf(why, why_bytes, "the site is not up");
         return false;
     }
+    if (site->duplicates_ms != NEVER_MS) {
+        /* Not of one that is about to go: what is renewed with it goes too. */
+        duplicates_decide(site, now_ms);
+    }
     ike_order(site->used->ike, ike ? IKE_ORDER_REKEY : IKE_ORDER_REKEY_CHILDREN);
     gateway_settle(g, now_ms);
     return true;
