@@ -269,7 +269,7 @@ MUST_USE bool ikev1_phase2_choose(const struct ikev1_sa_payload *offer,
                                   struct ikev1_phase2_choice *out);
 void ikev1_phase2_answer(const struct ikev1_phase2_choice *choice, const struct ikev1_spis *spis,
                          struct ikev1_sa_payload *out);
-MUST_USE bool ikev1_phase2_verify(const struct ikev1_sa_payload *answer,
+MUST_USE bool ikev1_phase2_verify(struct ikev1_sa_payload *answer,
                                   const struct ikev1_child_policy *policy, uint16_t group,
                                   const struct ikev1_carriage *carriage,
                                   struct ikev1_phase2_choice *out);

@@ -593,7 +593,35 @@ void ikev1_phase2_answer(const struct ikev1_phase2_choice *choice, const struct 
     }
 }
 
-bool ikev1_phase2_verify(const struct ikev1_sa_payload *sa, const struct ikev1_child_policy *policy,
+static bool is_repeated(const struct ikev1_sa_payload *sa, size_t at)
+{
+    const struct ikev1_wire_proposal *p = &sa->proposals[at];
+    const struct ikev1_wire_transform *t = &sa->transforms[p->first];
+
+    for (size_t i = 0; i < at && p->count == 1; i++) {
+        const struct ikev1_wire_proposal *o = &sa->proposals[i];
+        const struct ikev1_wire_transform *u = &sa->transforms[o->first];
+
+        if (o->count == 1 && o->number == p->number && o->protocol == p->protocol &&
+            slice_equal(o->spi, p->spi) && t->id == u->id && t->key_bits == u->key_bits &&
+            t->auth_algorithm == u->auth_algorithm && t->group == u->group &&
+            t->encapsulation == u->encapsulation) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* strongSwan answers with IPComp, and under the same number once more without it. */
+static void drop_repeated(struct ikev1_sa_payload *sa)
+{
+    while (sa->proposal_count > 1 && is_repeated(sa, sa->proposal_count - 1U)) {
+        sa->proposal_count--;
+        sa->transform_count--;
+    }
+}
+
+bool ikev1_phase2_verify(struct ikev1_sa_payload *sa, const struct ikev1_child_policy *policy,
                          uint16_t group, const struct ikev1_carriage *carriage,
                          struct ikev1_phase2_choice *out)
 {
@@ -602,6 +630,7 @@ bool ikev1_phase2_verify(const struct ikev1_sa_payload *sa, const struct ikev1_c
     size_t next;
 
     memset(out, 0, sizeof(*out));
+    drop_repeated(sa);
     if (sa->proposal_count == 0 || sa->transform_count != sa->proposal_count ||
         !gather(sa, 0, &next, &g) || next != sa->proposal_count || !is_wanted(policy, &g) ||
         !read_part(g.main, &sa->transforms[g.main->first], &part)) {

@@ -341,3 +341,40 @@ TEST(an_answer_must_be_what_was_asked_for)
     h.sa.proposals[2].number = 2;
     CHECK(!ikev1_phase2_verify(&h.sa, &h.policy, 0, &tunnel, &c));
 }
+
+/* What strongSwan 5.9.8 answers: ESP, IPComp, and the same ESP once more under the same number. */
+TEST(an_answer_that_says_one_part_twice_is_understood)
+{
+    static const uint8_t body[] = {
+        0, 0,    0,    1,    0,    0,    0,    1, 2,    0,    0,    0x28, 1,    3,    4,
+        1, 0xcc, 0xa5, 0x65, 0x39, 0,    0,    0, 0x1c, 1,    0x0c, 0,    0,    0x80, 6,
+        0, 0x80, 0x80, 5,    0,    5,    0x80, 4, 0,    2,    0x80, 1,    0,    1,    0x80,
+        2, 0x0e, 0x10, 2,    0,    0,    0x1e, 1, 4,    2,    1,    0x6a, 0xc6, 0,    0,
+        0, 0x14, 1,    2,    0,    0,    0x80, 4, 0,    2,    0x80, 1,    0,    1,    0x80,
+        2, 0x0e, 0x10, 0,    0,    0,    0x28, 1, 3,    4,    1,    0xcc, 0xa5, 0x65, 0x39,
+        0, 0,    0,    0x1c, 1,    0x0c, 0,    0, 0x80, 6,    0,    0x80, 0x80, 5,    0,
+        5, 0x80, 4,    0,    2,    0x80, 1,    0, 1,    0x80, 2,    0x0e, 0x10};
+    const struct ikev1_carriage transport = {.transport_mode = true};
+
+    for (unsigned other = 0; other < 3; other++) {
+        struct ikev1_pair *p = ikev1_pair_new(71);
+        struct ikev1_child_policy *policy = &p->side[0].children_policy[0];
+        struct ikev1_phase2_choice c;
+        struct ikev1_sa_payload sa;
+        uint8_t bytes[sizeof(body)];
+
+        memcpy(bytes, body, sizeof(body));
+        /* Another SPI, or another cipher, is not the same. */
+        bytes[89] ^= other == 1 ? 1 : 0;
+        bytes[95] ^= other == 2 ? 1 : 0;
+        policy->compress = true;
+        CHECK(ikev1_read_sa(SLICE_OF(bytes), &sa));
+        CHECK_EQUAL(ikev1_phase2_verify(&sa, policy, 0, &transport, &c), other == 0);
+        if (other == 0) {
+            CHECK(c.compress && c.part_count == 2);
+            CHECK_EQUAL(c.compression.spi, 0x6ac6);
+            CHECK_EQUAL(c.spi, 0xcca56539);
+        }
+        ikev1_pair_free(p);
+    }
+}
