@@ -336,7 +336,7 @@ static void delete_ike(struct ikev1_turn *t, const struct ikev1_ike *in_login, s
 
     while (ike != NULL &&
            (ike->spi_i != get_u64(cookies.data) || ike->spi_r != get_u64(cookies.data + 8) ||
-            ike->phase == IKEV1_IKE_HANDSHAKE)) {
+            ike->phase == IKEV1_IKE_HANDSHAKE || ike->phase == IKEV1_IKE_DELETED)) {
         ike = ike->next;
     }
     if (ike == NULL || (in_login != NULL && ike != in_login)) {
@@ -349,7 +349,7 @@ static void delete_ike(struct ikev1_turn *t, const struct ikev1_ike *in_login, s
     bool current = ike == sa->current;
     bool refused = is_refusal(sa, ike);
 
-    ikev1_ike_forget(t, ike);
+    ikev1_ike_deleted(t, ike);
     if (refused && sa->ikes == NULL) {
         ikev1_over_for(t, IKEV1_FAIL_AUTH_REFUSED, 0, 0, "");
     } else if (current) {

@@ -14,6 +14,8 @@ uint64_t ikev1_ike_own_spi(const struct ikev1_ike *ike)
     return ike->initiator ? ike->spi_i : ike->spi_r;
 }
 
+#define OVERTAKEN_MS 1000
+
 bool ikev1_ike_is_usable(const struct ikev1_ike *ike)
 {
     return ike->phase == IKEV1_IKE_LIVE || ike->phase == IKEV1_IKE_REPLACED;
@@ -74,13 +76,11 @@ void ikev1_handshake_end(struct ikev1_turn *t, struct ikev1_ike *ike)
     ikev1_keys_forget_auth(&ike->keys);
 }
 
-void ikev1_ike_forget(struct ikev1_turn *t, struct ikev1_ike *ike)
+static void end_exchanges(struct ikev1_turn *t, struct ikev1_ike *ike)
 {
-    struct ikev1_sa *sa = t->sa;
-    struct ikev1_ike **link = &sa->ikes;
     struct ikev1_quick *next;
 
-    for (struct ikev1_quick *q = sa->quicks; q != NULL; q = next) {
+    for (struct ikev1_quick *q = t->sa->quicks; q != NULL; q = next) {
         next = q->next;
         if (q->ike == ike) {
             ikev1_quick_abandon(t, q);
@@ -88,6 +88,42 @@ void ikev1_ike_forget(struct ikev1_turn *t, struct ikev1_ike *ike)
     }
     ikev1_handshake_end(t, ike);
     ikev1_transactions_end(t, ike);
+}
+
+static bool has_another(const struct ikev1_sa *sa, const struct ikev1_ike *than)
+{
+    for (const struct ikev1_ike *ike = sa->ikes; ike != NULL; ike = ike->next) {
+        if (ike != than && ikev1_ike_is_usable(ike)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void ikev1_ike_deleted(struct ikev1_turn *t, struct ikev1_ike *ike)
+{
+    if (t->sa->children == NULL || !has_another(t->sa, ike)) {
+        ikev1_ike_forget(t, ike);
+        return;
+    }
+    end_exchanges(t, ike);
+    ike->phase = IKEV1_IKE_DELETED;
+    ike->rekey_ms = NEVER_MS;
+    ike->drop_ms = ikev1_after(t->now_ms, OVERTAKEN_MS);
+    ike->liveness_open = false;
+    retransmit_stop(&ike->retransmit);
+    retransmit_stop(&ike->liveness);
+    if (t->sa->current == ike) {
+        t->sa->current = NULL;
+    }
+}
+
+void ikev1_ike_forget(struct ikev1_turn *t, struct ikev1_ike *ike)
+{
+    struct ikev1_sa *sa = t->sa;
+    struct ikev1_ike **link = &sa->ikes;
+
+    end_exchanges(t, ike);
     while (*link != ike) {
         link = &(*link)->next;
     }

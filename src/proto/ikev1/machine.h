@@ -331,6 +331,7 @@ enum ikev1_ike_phase {
     IKEV1_IKE_LOGIN, /* phase 1 is over, and a login must follow before anything else */
     IKEV1_IKE_LIVE,
     IKEV1_IKE_REPLACED, /* another one is current; the peer may still use it */
+    IKEV1_IKE_DELETED, /* what the peer said before that is still heard */
 };
 
 struct ikev1_handshake {
@@ -419,6 +420,9 @@ struct ikev1_ike {
 MUST_USE struct ikev1_ike *ikev1_ike_new(struct ikev1_turn *t, bool initiator, bool aggressive,
                                          uint64_t spi_i, uint64_t spi_r);
 /* Everything of it goes, with its exchanges; TELL_SPI_REMOVED. */
+/* One side deleted it. Beside another one it stays for a second: what the peer sent before, about
+ * children, may come behind. */
+void ikev1_ike_deleted(struct ikev1_turn *t, struct ikev1_ike *ike);
 void ikev1_ike_forget(struct ikev1_turn *t, struct ikev1_ike *ike);
 void ikev1_handshake_end(struct ikev1_turn *t, struct ikev1_ike *ike);
 uint64_t ikev1_ike_own_spi(const struct ikev1_ike *ike);

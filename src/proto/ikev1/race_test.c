@@ -116,3 +116,45 @@ TEST(every_kind_of_network_of_ipv6_can_be_said)
         ikev1_pair_free(p);
     }
 }
+
+/* Both begin at once, in Aggressive Mode; `order` says which of the messages under way arrives
+ * next, and an 'n' is the beginning of the other side. */
+static void begin_both(uint64_t seed, const char *order)
+{
+    struct ikev1_pair *p = ikev1_pair_new(seed);
+
+    for (unsigned i = 0; i < 2; i++) {
+        struct pair1_side *s = &p->side[i];
+
+        ikev1_pair_set_ike(p, i, "aes128-sha1-x25519");
+        ikev1_pair_set_esp(p, i, "aes128-sha1");
+        s->policy.liveness_ms = 300000;
+        s->policy.aggressive = s->responder.aggressive = true;
+        s->says_initial_contact = true;
+    }
+    ikev1_pair_start(p, 0);
+    for (const char *c = order; *c != '\0'; c++) {
+        if (*c == 'n') {
+            ikev1_pair_start(p, 1);
+        } else {
+            CHECK((size_t)(*c - '0') < p->queue_count);
+            ikev1_pair_deliver(p, (size_t)(*c - '0'));
+        }
+    }
+    ikev1_pair_advance(p, 900000);
+    CHECK(carries(p));
+    CHECK_EQUAL(ikev1_pair_machines(p, 0), 1);
+    CHECK_EQUAL(ikev1_pair_machines(p, 1), 1);
+    CHECK_EQUAL(ikev1_pair_live_children(p, 0), ikev1_pair_live_children(p, 1));
+    ikev1_pair_free(p);
+}
+
+TEST(a_delete_of_the_isakmp_sa_may_overtake_that_of_its_child)
+{
+    begin_both(1, "00n2200110010");
+}
+
+TEST(a_delete_of_a_child_may_cross_that_of_the_isakmp_sa_under_which_it_was_sent)
+{
+    begin_both(1, "0n10001110000");
+}

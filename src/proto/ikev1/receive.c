@@ -60,7 +60,8 @@ static void receive_informational(struct ikev1_turn *t, struct ikev1_ike *ike,
 
     if (!encrypted) {
         ikev1_informational_clear(t, ike, m);
-    } else if (ikev1_ike_is_usable(ike) || ike->phase == IKEV1_IKE_LOGIN) {
+    } else if (ikev1_ike_is_usable(ike) || ike->phase == IKEV1_IKE_LOGIN ||
+               ike->phase == IKEV1_IKE_DELETED) {
         ikev1_informational_receive(t, ike, m);
     } else {
         ikev1_informational_early(t, ike, m);

@@ -290,7 +290,7 @@ void ikev1_sa_absorb(struct ikev1_sa *sa, struct ikev1_sa *from, uint64_t now_ms
 
     for (struct ikev1_ike *i = sa->ikes; i != NULL; i = i->next) {
         count++;
-        replaced = i->phase == IKEV1_IKE_REPLACED ? i : replaced;
+        replaced = i->phase == IKEV1_IKE_REPLACED || i->phase == IKEV1_IKE_DELETED ? i : replaced;
     }
     if (count >= IKEV1_IKES_MAX && replaced != NULL && sa->state != IKEV1_STATE_OVER) {
         ikev1_ike_forget(&t, replaced);

@@ -177,6 +177,9 @@ static bool is_in_use(const struct ikev1_sa *sa, const struct ikev1_ike *ike)
  */
 static uint64_t end_of(const struct ikev1_sa *sa, const struct ikev1_ike *ike)
 {
+    if (ike->phase == IKEV1_IKE_DELETED) {
+        return ike->drop_ms;
+    }
     if (!ikev1_ike_is_usable(ike)) {
         return NEVER_MS;
     }
@@ -187,8 +190,12 @@ static void end_ike(struct ikev1_turn *t, struct ikev1_ike *ike)
 {
     bool current = ike == t->sa->current;
 
+    if (ike->phase == IKEV1_IKE_DELETED) {
+        ikev1_ike_forget(t, ike);
+        return;
+    }
     ikev1_send_delete_ike(t, ike);
-    ikev1_ike_forget(t, ike);
+    ikev1_ike_deleted(t, ike);
     if (current) {
         ikev1_lost(t, IKEV1_FAIL_EXPIRED);
     }
