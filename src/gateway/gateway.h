@@ -52,6 +52,7 @@ enum session_end {
     SESSION_END_IDLE,
     SESSION_END_TIME, /* that the login gave him is over */
     SESSION_END_CONFIGURATION,
+    SESSION_END_POOL, /* his address is none of the block's any more */
     SESSION_END_COUNT,
 };
 

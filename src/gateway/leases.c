@@ -151,6 +151,20 @@ static bool is_reserved(const struct leases *l, const struct address *a)
            bsearch(a, l->reserved, l->fixed_count, sizeof(*l->reserved), compare) != NULL;
 }
 
+static bool is_held_elsewhere(const struct leases *l, uint32_t value)
+{
+    for (const struct leases *other = l->all == NULL ? NULL : *l->all; other != NULL;
+         other = other->next_pool) {
+        const struct lease *lease =
+            other == l ? NULL : table_find(&other->by_address, address_key(&value));
+
+        if (lease != NULL && lease->held) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static struct address address_at(const struct leases *l, uint64_t index)
 {
     size_t i = 0;
@@ -291,7 +305,7 @@ static enum lease_result take_this(struct leases *l, const struct address *a, co
     if (a->family != FAMILY_IPV4 || !leases_contains(l, a)) {
         return LEASE_OUTSIDE;
     }
-    if (is_of_another(l, a, user)) {
+    if (is_of_another(l, a, user) || is_held_elsewhere(l, value)) {
         return LEASE_HELD;
     }
     if (lease == NULL) {
@@ -309,24 +323,31 @@ static struct lease *had_before(const struct leases *l, const char *user)
     for (; lease != NULL; lease = lease->next_of_user) {
         const struct address a = address_ipv4(lease->address);
 
-        if (!lease->held && leases_contains(l, &a) && !is_reserved(l, &a)) {
+        if (!lease->held && leases_contains(l, &a) && !is_reserved(l, &a) &&
+            !is_held_elsewhere(l, lease->address)) {
             return lease;
         }
     }
     return NULL;
 }
 
-/* One that nobody ever had; each is looked at once in the life of a configuration. */
+/* One that nobody ever had; each is looked at once in the life of a configuration, unless another
+ * pool held it then. */
 static bool find_fresh(struct leases *l, struct address *out)
 {
     while (l->next < l->total) {
         struct address a = address_at(l, l->next++);
         uint32_t value = value_of(&a);
 
-        if (table_find(&l->by_address, address_key(&value)) == NULL && !is_reserved(l, &a)) {
-            *out = a;
-            return true;
+        if (table_find(&l->by_address, address_key(&value)) != NULL || is_reserved(l, &a)) {
+            continue;
         }
+        if (is_held_elsewhere(l, value)) {
+            l->passed_over = true;
+            continue;
+        }
+        *out = a;
+        return true;
     }
     return false;
 }
@@ -340,11 +361,15 @@ static struct lease *oldest_of(struct leases *l)
         const struct address a = address_ipv4(lease->address);
         struct lease *next = lease->younger;
 
-        if (leases_contains(l, &a) && !is_reserved(l, &a)) {
+        bool kept = leases_contains(l, &a) && !is_reserved(l, &a);
+
+        if (kept && !is_held_elsewhere(l, lease->address)) {
             return lease;
         }
-        step_out(l, lease);
-        erase(l, lease);
+        if (!kept) {
+            step_out(l, lease);
+            erase(l, lease);
+        }
         lease = next;
     }
     return NULL;
@@ -374,7 +399,17 @@ enum lease_result leases_take(struct leases *l, const char *user, const struct a
     if (lease != NULL) {
         return hand_over(l, lease, user, out);
     }
-    return find_fresh(l, &fixed) ? begin(l, &fixed, user, out) : LEASE_NONE_LEFT;
+    if (!find_fresh(l, &fixed)) {
+        if (!l->passed_over) {
+            return LEASE_NONE_LEFT;
+        }
+        l->passed_over = false;
+        l->next = 0;
+        if (!find_fresh(l, &fixed)) {
+            return LEASE_NONE_LEFT;
+        }
+    }
+    return begin(l, &fixed, user, out);
 }
 
 void leases_release(struct leases *l, const struct address *a)

@@ -38,6 +38,12 @@ struct leases {
     struct table by_address, by_user; /* the user's latest first */
     struct lease *oldest, *latest; /* of those that nobody holds */
     uint8_t key[16];
+    /* Other pools, itself among them: theirs may overlap with this one, and addresses may have gone
+     * from one to another while somebody has them. What is held in one is given in no other. NULL:
+     * there are none. */
+    struct leases *const *all;
+    struct leases *next_pool;
+    bool passed_over; /* some were not looked at for good, because another pool held them */
 };
 
 void leases_init(struct leases *l, const uint8_t key[16]);

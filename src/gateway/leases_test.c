@@ -183,6 +183,32 @@ TEST(a_pool_that_grows_or_moves_takes_nothing_from_who_is_there)
     leases_fini(&l);
 }
 
+TEST(what_is_held_in_one_pool_is_given_in_no_other)
+{
+    struct leases one = with("10.9.6.1", "10.9.6.3");
+    struct leases two = with("10.9.6.1", "10.9.6.4");
+    struct leases *all = &one;
+
+    one.all = two.all = &all;
+    one.next_pool = &two;
+    CHECK_EQUAL(given(&one, "a"), 0x0a090601);
+    CHECK_EQUAL(given(&two, "b"), 0x0a090602);
+    CHECK_EQUAL(refused(&two, "c", "10.9.6.1"), LEASE_HELD);
+    CHECK_EQUAL(given(&one, "c"), 0x0a090603);
+    CHECK_EQUAL(given(&two, "d"), 0x0a090604);
+    CHECK_EQUAL(refused(&one, "e", NULL), LEASE_NONE_LEFT);
+    CHECK_EQUAL(refused(&two, "e", NULL), LEASE_NONE_LEFT);
+    /* What was passed over is looked at again. */
+    release(&one, 0x0a090603);
+    CHECK_EQUAL(given(&two, "e"), 0x0a090603);
+    /* And who comes back does not get what somebody else has by now. */
+    CHECK_EQUAL(refused(&one, "c", NULL), LEASE_NONE_LEFT);
+    release(&two, 0x0a090603);
+    CHECK_EQUAL(given(&one, "c"), 0x0a090603);
+    leases_fini(&one);
+    leases_fini(&two);
+}
+
 TEST(what_is_remembered_of_who_left_ends)
 {
     struct leases l = with("10.0.0.0", "10.255.255.255");

@@ -69,6 +69,9 @@ void people_configured(struct site *site)
         if (block != NULL) {
             block->site = site;
             leases_init(&block->leases, g->identity_key);
+            block->leases.all = &p->pools;
+            block->leases.next_pool = p->pools;
+            p->pools = &block->leases;
             block->next = p->blocks;
             p->blocks = block;
         }
@@ -91,7 +94,13 @@ void people_forget_block(struct site *site)
     }
     struct block *block = *link;
 
+    struct leases **pool = &g->people->pools;
+
     sessions_free_of(block);
+    while (*pool != &block->leases) {
+        pool = &(*pool)->next_pool;
+    }
+    *pool = block->leases.next_pool;
     *link = block->next;
     leases_fini(&block->leases);
     free(block);

@@ -83,6 +83,7 @@ struct given {
 
 struct people {
     struct block *blocks;
+    struct leases *pools; /* of all blocks */
     struct session *first, *last;
     size_t session_count;
     uint64_t next_session;

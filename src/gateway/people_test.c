@@ -365,6 +365,88 @@ TEST(a_new_configuration_takes_nothing_from_who_is_in)
     finish();
 }
 
+/* Two blocks, each with a group's name of its own. */
+static void write_blocks(const char *staff, const char *guests)
+{
+    snprintf(pair.nodes[SERVER].config, GATEWAY_PAIR_TEXT_BYTES,
+             "gateway vpn.example.jp\nlan 10.2.0.0/16\n"
+             "remote-access staff {\n  via xauth\n  key @grp\n  group-name staff\n"
+             "  legacy aggressive\n  addresses %s\n}\n"
+             "remote-access guests {\n  via xauth\n  key @grp\n  group-name guests\n"
+             "  legacy aggressive\n  addresses %s\n}\n",
+             staff, guests);
+}
+
+#define OF_GROUP(name, user, group)                                                                \
+    "site " name " {\n  peer 203.0.113.2\n  key @grp\n  ike v1 aggressive\n  legacy aggressive\n"  \
+    "  group-name " group "\n  login " user " @password\n  address ask\n  routes off\n}\n"
+
+static const struct status_session *session_of_user(const struct seen *seen, const char *user)
+{
+    for (size_t i = 0; i < seen->count; i++) {
+        if (strcmp(seen->list[i].user, user) == 0) {
+            return &seen->list[i];
+        }
+    }
+    return NULL;
+}
+
+TEST(an_address_that_goes_to_another_block_is_not_held_twice)
+{
+    gateway_pair_open(&pair, 930);
+    write_blocks("10.9.6.1-10.9.6.2", "10.9.7.1-10.9.7.2");
+    write_client(OF_GROUP("one", "alice", "staff") OF_GROUP("two", "bob", "guests"));
+    pair.nodes[CLIENT].password = "right";
+    gateway_pair_start(&pair, SERVER);
+    gateway_pair_start(&pair, CLIENT);
+    gateway_pair_run(&pair, 5000);
+    CHECK_EQUAL(sessions().count, 2);
+    CHECK_EQUAL(get_u32(given("one").address.bytes), 0x0a090601);
+    CHECK_EQUAL(get_u32(given("two").address.bytes), 0x0a090701);
+    /* They change places. */
+    write_blocks("10.9.7.1-10.9.7.2", "10.9.6.1-10.9.6.2");
+    gateway_pair_reload(&pair, SERVER);
+    gateway_pair_run(&pair, 10);
+    CHECK_EQUAL(pair.nodes[SERVER].sessions_ended, 2);
+    CHECK_EQUAL(pair.nodes[SERVER].last_session.end, SESSION_END_POOL);
+    gateway_pair_run(&pair, 30000);
+    struct seen seen = sessions();
+
+    CHECK_EQUAL(seen.count, 2);
+    CHECK_EQUAL(get_u32(session_of_user(&seen, "alice")->address.bytes), 0x0a090701);
+    CHECK_EQUAL(get_u32(session_of_user(&seen, "bob")->address.bytes), 0x0a090601);
+    finish();
+}
+
+TEST(an_address_that_is_taken_out_of_the_pool_ends_its_session_alone)
+{
+    start(931, "", LOGIN("hq", "alice", "") LOGIN("hq2", "bob", "\n  routes off"));
+    gateway_pair_run(&pair, 5000);
+    /* Whoever was first. */
+    bool turned = get_u32(given("hq").address.bytes) == 0x0a090602;
+
+    CHECK_EQUAL(get_u32(given(turned ? "hq2" : "hq").address.bytes), 0x0a090601);
+    CHECK_EQUAL(get_u32(given(turned ? "hq" : "hq2").address.bytes), 0x0a090602);
+    snprintf(pair.nodes[SERVER].config, GATEWAY_PAIR_TEXT_BYTES,
+             "gateway vpn.example.jp\nlan 10.2.0.0/16\nremote-access staff {\n  via xauth\n  key "
+             "@grp\n  addresses 10.9.6.2-10.9.6.5\n}\n");
+    gateway_pair_reload(&pair, SERVER);
+    gateway_pair_run(&pair, 10);
+    CHECK_EQUAL(pair.nodes[SERVER].sessions_ended, 1);
+    CHECK_EQUAL(pair.nodes[SERVER].last_session.end, SESSION_END_POOL);
+    gateway_pair_run(&pair, 30000);
+    struct seen seen = sessions();
+
+    CHECK_EQUAL(pair.nodes[SERVER].sessions_ended, 1);
+    CHECK_EQUAL(seen.count, 2);
+    const struct status_session *stayed = session_of_user(&seen, turned ? "alice" : "bob");
+    const struct status_session *moved = session_of_user(&seen, turned ? "bob" : "alice");
+
+    CHECK_EQUAL(get_u32(stayed->address.bytes), 0x0a090602);
+    CHECK_EQUAL(get_u32(moved->address.bytes), 0x0a090603);
+    finish();
+}
+
 /* The same name, for something else. */
 TEST(a_block_becomes_a_site_while_somebody_is_in_and_a_block_again)
 {

@@ -246,6 +246,7 @@ static const char *const end_words[SESSION_END_COUNT] = {
     [SESSION_END_IDLE] = "nothing was sent for as long as idle-timeout says",
     [SESSION_END_TIME] = "the time that the login gave is over",
     [SESSION_END_CONFIGURATION] = "the configuration changed",
+    [SESSION_END_POOL] = "the configuration took the address out of the pool",
 };
 
 const char *session_end_words(enum session_end why)
@@ -520,11 +521,20 @@ static bool reaches_other(const struct session *s)
     return other;
 }
 
+/* No route leads to him any more, or to somebody else. */
+static bool is_outside(const struct session *s)
+{
+    return s->address.family != FAMILY_NONE && !leases_contains(&s->block->leases, &s->address);
+}
+
 void sessions_configured(struct gateway *g)
 {
     for (struct session *s = g->people == NULL ? NULL : g->people->first; s != NULL; s = s->next) {
         fill_config(s);
-        if (reaches_other(s)) {
+        if (is_outside(s)) {
+            session_close(s, SESSION_END_POOL);
+            g->policies_stale = true;
+        } else if (reaches_other(s)) {
             session_close(s, SESSION_END_CONFIGURATION);
             g->policies_stale = true;
         }

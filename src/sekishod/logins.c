@@ -661,6 +661,7 @@ static enum radius_cause cause_of(enum session_end end)
         return RADIUS_CAUSE_USER_REQUEST;
     case SESSION_END_ORDER:
     case SESSION_END_CONFIGURATION:
+    case SESSION_END_POOL:
         return RADIUS_CAUSE_ADMIN_RESET;
     case SESSION_END_IDLE:
         return RADIUS_CAUSE_IDLE_TIMEOUT;
