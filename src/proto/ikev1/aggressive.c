@@ -235,6 +235,9 @@ static void receive_1(struct ikev1_turn *t, struct ikev1_ike *ike, struct ikev1_
         ikev1_phase1_fail_for(t, ike, IKEV1_FAIL_AGGRESSIVE, 0, "");
         return;
     }
+    if (h->sa_i.length > 0) {
+        return; /* one message for each handshake: what it opened to is worked on, whatever it is */
+    }
     if (!ikev1_phase1_take_offer(t, ike, m, &group)) {
         return;
     }

@@ -456,6 +456,19 @@ static void look(struct ikev1_pair *p, struct seen *seen)
     }
 }
 
+/* Of the one machine that is there. */
+static const struct ikev1_handshake *handshake_of(const struct ikev1_pair *p, unsigned side)
+{
+    for (unsigned i = 0; i < PAIR1_MACHINES_MAX; i++) {
+        const struct ikev1_sa *sa = p->side[side].machines[i].sa;
+
+        if (sa != NULL && sa->ikes != NULL) {
+            return sa->ikes->handshake;
+        }
+    }
+    return NULL;
+}
+
 /* Whoever sends sealed messages sees the same answers whatever is in them: the same number, as
  * long, of the same payloads, after the same number of private operations, and the same end. */
 TEST(nobody_learns_whether_something_could_be_opened)
@@ -498,9 +511,13 @@ TEST(nobody_learns_whether_something_could_be_opened)
             ikev1_pair_drop(p, 0);
             ikev1_pair_inject(p, 1, &local, &peer, changed);
             look(p, &seen);
+            const struct ikev1_handshake *h = handshake_of(p, 1);
+            const uint8_t *offer = h == NULL ? NULL : h->sa_i.data;
+
             for (unsigned again = 0; again < 3; again++) {
                 ikev1_pair_inject(p, 1, &local, &peer, changed);
                 look(p, &seen);
+                CHECK(handshake_of(p, 1) == h && (h == NULL || h->sa_i.data == offer));
             }
             ikev1_pair_advance(p, 60000);
             look(p, &seen);
