@@ -22,6 +22,8 @@ MODULES = "/usr/lib/uml/modules"
 HERE = pathlib.Path(__file__).resolve().parent
 TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
 BELL_FD, FIRST_TAP_FD = 30, 31
+# ESP and AH with AES, in CBC and GCM, and the SHA-2 hashes; what their sequence numbers and IVs come from.
+IPSEC = "xfrm_user esp4 ah4 authenc echainiv seqiv cbc ctr gcm ghash-generic hmac sha512_generic drbg jitterentropy_rng ansi_cprng"
 
 
 class Guest:
@@ -97,6 +99,11 @@ class Guest:
 
     def run(self, *words, check=True, seconds=60):
         return self.sh(shlex.join(str(w) for w in words), check=check, seconds=seconds)
+
+    def load(self, modules):
+        """All that its kernel will need. It asks modprobe for each name of an algorithm else, dozens of times, and whoever
+        negotiates waits up to ten seconds meanwhile."""
+        self.sh(f"modprobe -a {modules}; echo >/proc/sys/kernel/modprobe")
 
     def batch(self, lines, seconds=60):
         """Lines for one `ip -batch`."""

@@ -182,6 +182,7 @@ class Sekisho:
         return self.command("explain", name, check=False).stdout
 
 
+VICI_PORT = 4502
 STRONGSWAN_CONF = """
 charon {{
   load = {plugins}
@@ -270,12 +271,14 @@ CHILD_CONF = """      {name} {{
 class Strongswan:
     """strongSwan's charon: in a plain namespace with its own userspace ESP, or in a guest with its kernel's ESP.
 
-    `place` runs programs: a Host or a Guest."""
+    `place` runs programs: a Host or a Guest. `asked_at`: (host, an address of the guest): from there it is given its orders, by
+    TCP; a program that is started in the guest takes a second or more each time."""
     plugins = PLUGINS
 
-    def __init__(self, place, local, remote, local_ts, remote_ts, kernel_esp=False, **given):
+    def __init__(self, place, local, remote, local_ts, remote_ts, kernel_esp=False, asked_at=None, **given):
         self.place = place
         self.kernel_esp = kernel_esp
+        self.asked_at = asked_at
         self.folder = place.share() / "strongswan" if kernel_esp else place.lab.folder / f"{place.name}-strongswan"
         self.inside = pathlib.PurePosixPath("/rig/strongswan") if kernel_esp else self.folder
         self.settings = {
@@ -301,7 +304,7 @@ class Strongswan:
             CHILD_CONF.format(**{**settings, "name": name, **child}) for name, child in self.children.items())
         kernel = "kernel-netlink" if self.kernel_esp else "kernel-libipsec kernel-netlink"
         (self.folder / "strongswan.conf").write_text(STRONGSWAN_CONF.format(
-            plugins=self.plugins.format(kernel=kernel), vici=self.vici(), extra=settings["extra"],
+            plugins=self.plugins.format(kernel=kernel), vici=self.vici("0.0.0.0"), extra=settings["extra"],
             log="/tmp/charon.log" if self.kernel_esp else self.folder / "charon.log",
             install_routes=settings["routes"], not_mark="" if self.kernel_esp else "!0x52",
             mark="" if self.kernel_esp else "0x52"))
@@ -327,16 +330,19 @@ class Strongswan:
     def begin(self, environment):
         return f"mount -t tmpfs tmpfs /run && exec env {environment} /usr/lib/ipsec/charon"
 
-    def vici(self):
+    def vici(self, address=None):
+        if self.asked_at:
+            return f"tcp://{address or self.asked_at[1]}:{VICI_PORT}"
         return "unix:///tmp/vici" if self.kernel_esp else f"unix://{self.folder}/vici"
 
     def answers(self):
         return self.swanctl("--stats", check=False).returncode == 0
 
     def swanctl(self, *words, check=True, seconds=40):
-        line = (f"STRONGSWAN_CONF={self.inside}/strongswan.conf SWANCTL_DIR={self.inside} "
+        place, folder = (self.asked_at[0], self.folder) if self.asked_at else (self.place, self.inside)
+        line = (f"STRONGSWAN_CONF={folder}/strongswan.conf SWANCTL_DIR={folder} "
                 f"swanctl {shlex.join(str(w) for w in words)} --uri {self.vici()}")
-        return self.place.run("sh", "-c", line, check=check, seconds=seconds)
+        return place.run("sh", "-c", line, check=check, seconds=seconds)
 
     def reload(self):
         self.write()
