@@ -217,7 +217,7 @@ static void in_handshake(struct reader *r, uint8_t how, struct slice from)
     ikev1_pair_free(pair);
 }
 
-FUZZ(ike_frag_v1, 2000)
+FUZZ(ike_frag_v1, 600)
 {
     struct reader r = reader_over((struct slice){data, size});
     uint8_t how = read_u8(&r);

@@ -124,7 +124,7 @@ static void check_connection(struct stranger *s, bool was_up)
     MUST(ikev1_pair_agrees(pair));
 }
 
-FUZZ(ikev1_stranger, 1000)
+FUZZ(ikev1_stranger, 400)
 {
     struct reader r = reader_over((struct slice){data, size});
     uint8_t how = read_u8(&r);
