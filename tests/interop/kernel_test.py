@@ -34,6 +34,7 @@ class Rig:
         self.guest.sh("ip address add 10.2.0.2/16 dev lo; ip address add fd02::2/64 dev lo; "
                       "ip route add 10.1.0.0/16 via 203.0.113.1 src 10.2.0.2; "
                       "ip -6 route add fd01::/64 via 2001:db8:f::1 src fd02::2")
+        self.wan.address("br0", "203.0.113.8/24")
         self.turn = 0
         self.peer = None
 
@@ -72,7 +73,8 @@ class Rig:
         """One for all: the guest's processor needs seconds to start it. It gets a new connection each time."""
         if self.peer is None:
             self.peer = Strongswan(self.guest, addresses[1], addresses[0], "10.2.0.0/16,fd02::/64", "10.1.0.0/16,fd01::/64",
-                                   kernel_esp=True, ike=theirs[0], esp=theirs[1]).start()
+                                   kernel_esp=True, asked_at=(self.wan, "203.0.113.2"), ike=theirs[0],
+                                   esp=theirs[1]).start()
         else:
             self.peer.settings.update(local=addresses[1], remote=addresses[0], local_id=addresses[1], remote_id=addresses[0],
                                       ike=theirs[0], esp=theirs[1])

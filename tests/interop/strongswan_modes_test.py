@@ -33,7 +33,7 @@ while True:
     guest.sendall(b"220 hello\\r\\n")
     guest.close()
 """
-OURS, THEIRS = "203.0.113.1", "203.0.113.2"
+OURS, THEIRS, ASKS = "203.0.113.1", "203.0.113.2", "203.0.113.8"
 OUR_HOST, THEIR_HOST = "10.1.0.1", "10.2.0.2"
 TUNNEL = "lan 10.1.0.0/16\n  network 10.2.0.0/16\n  "
 TRANSPORT = "mode transport\n  "
@@ -176,7 +176,8 @@ def main():
         guest = Guest(lab, wan, "kernel", [("br0", [THEIRS + "/24"])])
         guest.sh("ip address add 10.2.0.2/16 dev lo; ip route add 10.1.0.0/16 via 203.0.113.1 src 10.2.0.2; "
                  f"setsid /usr/bin/python3 -c {shlex.quote(MAIL)} >/dev/null 2>&1 </dev/null &")
-        charon = Charon(guest, THEIRS, OURS, kernel_esp=True, routes="no")
+        wan.address("br0", ASKS + "/24")
+        charon = Charon(guest, THEIRS, OURS, kernel_esp=True, asked_at=(wan, THEIRS), routes="no")
         turns = []
         for number, way in enumerate([*WAYS, ONLY_MAIL]):
             for role in ("initiator", "responder"):
