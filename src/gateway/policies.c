@@ -295,7 +295,7 @@ size_t policies_of_site(const struct site *site, struct selector *room, struct p
         return 0;
     }
     for (size_t part = 0; part < s->parts; part++) {
-        struct selector *hosts = room + part * peer_count;
+        struct selector *hosts = peer_count > 0 ? room + part * peer_count : NULL;
 
         for (size_t i = 0; i < peer_count; i++) {
             hosts[i] = policies_remote(s, part)[0];
