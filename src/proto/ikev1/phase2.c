@@ -602,8 +602,8 @@ static bool is_repeated(const struct ikev1_sa_payload *sa, size_t at)
         const struct ikev1_wire_proposal *o = &sa->proposals[i];
         const struct ikev1_wire_transform *u = &sa->transforms[o->first];
 
-        if (o->count == 1 && o->number == p->number && o->protocol == p->protocol &&
-            slice_equal(o->spi, p->spi) && t->id == u->id && t->key_bits == u->key_bits &&
+        if (o->count == 1 && o->protocol == p->protocol && slice_equal(o->spi, p->spi) &&
+            t->id == u->id && t->key_bits == u->key_bits &&
             t->auth_algorithm == u->auth_algorithm && t->group == u->group &&
             t->encapsulation == u->encapsulation) {
             return true;
@@ -612,7 +612,8 @@ static bool is_repeated(const struct ikev1_sa_payload *sa, size_t at)
     return false;
 }
 
-/* strongSwan answers with IPComp, and under the same number once more without it. */
+/* strongSwan answers with IPComp, and once more without it, under that number or the next: the same
+ * SPI is the same SA. */
 static void drop_repeated(struct ikev1_sa_payload *sa)
 {
     while (sa->proposal_count > 1 && is_repeated(sa, sa->proposal_count - 1U)) {
